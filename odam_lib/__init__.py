@@ -1,0 +1,11 @@
+"""ODAM: which pixels made a detector say this class, and which made it put this edge there."""
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.explain import explain
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import data_root
+from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
+from odam_lib.images import load_image
+
+__all__ = ["ATTRIBUTES", "ODAM", "Detections", "HeatMaps", "data_root", "explain", "load_detector", "load_image"]

@@ -1,0 +1,1 @@
+"""Data sets: the synthetic scene generator and readers of published detection data."""

@@ -1,0 +1,1 @@
+"""Detectors that can be explained, behind one contract (``base``), by name (``zoo``)."""

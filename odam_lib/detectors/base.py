@@ -1,0 +1,199 @@
+"""The contract between a detector and everything that explains it."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from odam_lib.detections import Detections
+from odam_lib.heatmaps import ATTRIBUTES, Grid
+from odam_lib.images import check_image
+
+TARGETS = (*ATTRIBUTES, "logit")
+
+NMS = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""boxes [N, 4], scores [N], labels [N] -> indices of the rows to keep, best score first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(ABC):
+    """One forward pass that can be explained.
+
+    Attributes:
+        layer: name of the explained layer.
+        features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, each requiring a gradient.
+        grids: where the cells of each level lie on the detector's input.
+        input_size: (height, width) of the image as the network saw it, after its resize and before its padding.
+        candidates: every prediction before thresholds and suppression, boxes unclipped, in image pixels.
+        nms: the suppression that this detector was published with.
+    """
+
+    layer: str
+    features: tuple[Tensor, ...]
+    grids: tuple[Grid, ...]
+    input_size: tuple[int, int]
+    candidates: Detections
+    nms: NMS
+
+    @abstractmethod
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        """The scalars to explain, differentiable with respect to :attr:`features`.
+
+        Args:
+            attribute: ``class`` (final score of the detection's label), ``logit``, or ``x1``, ``y1``, ``x2``, ``y2``: the
+                distance from the prediction's reference point to that edge in image pixels, before any clipping,
+                so that a larger value is a larger box.
+            detections: N rows of this trace.
+
+        Returns:
+            ``Tensor[N]``.
+        """
+
+    def feature_level(self, detections: Detections) -> Tensor:
+        """Which of :attr:`features` explains each detection: its own level where the layer has levels.
+
+        Returns:
+            ``Tensor[N]``, int64.
+        """
+        return detections.level if len(self.features) > 1 else torch.zeros_like(detections.level)
+
+    def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
+        """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
+
+        Raises:
+            ValueError: the threshold is outside [0, 1].
+        """
+        found = self.candidates.above(score_threshold).clipped()
+        return found[(nms or self.nms)(found.boxes, found.scores, found.labels)]
+
+    def check(self, detections: Detections, attributes: Sequence[str]) -> None:
+        """Refuse detections of another detector or image, and unknown attributes.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        if detections.source != self.candidates.source:
+            raise ValueError(
+                f"The detections are of {detections.source}, the trace is of {self.candidates.source}: "
+                "explain detections with the detector and the image that made them."
+            )
+        for attribute in attributes:
+            if attribute not in TARGETS:
+                raise ValueError(f"Unknown attribute {attribute!r}: choose among {', '.join(TARGETS)}.")
+
+
+class Detector(ABC):
+    """A network that finds objects and can say on which features each of its numbers depends.
+
+    Attributes:
+        name: the name it was loaded by.
+        model: the network; its parameters are frozen, its mode is evaluation.
+        categories: class names, index 0 is the background.
+        layers: names of the layers at which it can be explained, the default first.
+        towers: modules that may be trained in half precision; what follows them, the last layers and the losses, may not.
+    """
+
+    name: str
+    model: nn.Module
+    categories: tuple[str, ...]
+    layers: tuple[str, ...]
+    towers: tuple[nn.Module, ...]
+
+    @abstractmethod
+    def trace(self, image: Tensor, layer: str | None = None) -> Trace:
+        """Run the network once and keep what an explanation needs.
+
+        Args:
+            image: ``Tensor[3, H, W]``, float in [0, 1], on any device.
+            layer: one of :attr:`layers`; default the first.
+
+        Raises:
+            TypeError, ValueError: not an image, or an unknown layer.
+        """
+
+    @torch.no_grad()
+    def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
+        """The objects in an image, best first; boxes in pixels of the image.
+
+        Args:
+            image: ``Tensor[3, H, W]``, float in [0, 1].
+            score_threshold: least score, in [0, 1].
+            nms: suppression of duplicates; default the detector's own.
+
+        Raises:
+            TypeError, ValueError: not an image, or a threshold outside [0, 1].
+        """
+        return self.trace(image).detections(score_threshold, nms)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's parameters lie."""
+        return next(self.model.parameters()).device
+
+    def check_trace(self, image: Tensor, layer: str | None) -> str:
+        """Check the arguments of :meth:`trace`; returns the layer's name."""
+        check_image(image)
+        if layer is not None and layer not in self.layers:
+            raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
+        return layer or self.layers[0]
+
+    def source(self, image: Tensor) -> str:
+        """An identity of this detector together with this image's pixels."""
+        pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
+        return f"{self.name} on image {hashlib.blake2b(pixels, digest_size=6).hexdigest()}"
+
+
+@contextmanager
+def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
+    """While active, what ``module`` returns is cut from what made it, so that gradients stop there.
+
+    Yields:
+        A list that holds, after the forward pass, the module's output tensors as leaves that require a gradient.
+    """
+    captured: list[Tensor] = []
+
+    def leaf(tensor: Tensor) -> Tensor:
+        captured.append(tensor.detach().requires_grad_())
+        return captured[-1]
+
+    def cut(_: nn.Module, __: Any, output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return leaf(output)
+        return type(output)((name, leaf(tensor)) for name, tensor in output.items())
+
+    handle = module.register_forward_hook(cut)
+    try:
+        yield captured
+    finally:
+        handle.remove()
+
+
+def iou_nms(iou_threshold: float) -> NMS:
+    """Classical suppression within each class at a threshold of intersection over union."""
+    return partial(batched_nms, iou_threshold=iou_threshold)
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ... into a device.
+
+    Raises:
+        ValueError: unknown, or not on this machine.
+    """
+    if device == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found if found is not None else torch.device("cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"The device {device!r} is not usable here: choose auto, cpu or one this machine has."
+        ) from error
+    return resolved

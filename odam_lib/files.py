@@ -1,0 +1,57 @@
+"""Where the bundled data lies, and files that are written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def data_root() -> Path:
+    """The folder of bundled pictures and weights: ``$ODAM_DATA``, else ``data/`` of the checkout.
+
+    It is found from this package, never from the working directory, so that notebooks run from anywhere.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    root = Path(os.environ.get("ODAM_DATA") or Path(__file__).resolve().parent.parent / "data")
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"The bundled data folder {root} does not exist: install odam_lib from a clone "
+            "(pip install -e .) or set ODAM_DATA to the clone's data folder."
+        )
+    return root
+
+
+@contextmanager
+def write_whole(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it replaces ``path`` only if the block ends without an error."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o644)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def output_folder(path: str | Path) -> Path:
+    """Make ``path`` if it is missing and prove that files can be written to it, before any work is done.
+
+    Raises:
+        PermissionError: it cannot be made or written.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"The output folder {folder} cannot be written ({error.strerror}): choose another one."
+        ) from error
+    return folder

@@ -1,0 +1,321 @@
+"""Sec. 3.1 of the paper: smoothing, weighting, rectification, combination, and the maps they make."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from odam_lib.detections import Detections
+from odam_lib.files import write_whole
+
+EDGES = ("x1", "y1", "x2", "y2")
+ATTRIBUTES = ("class", *EDGES)
+COMBINED = "combined"
+
+RECTIFIERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "none": lambda values: values,
+    "abs": torch.abs,
+}
+
+
+def gaussian_matrix(length: int, sigma: Tensor) -> Tensor:
+    """One-dimensional Gaussian smoothing as a matrix, one for each sigma.
+
+    Zero padding: the kernel sums to one on an endless line and is not renormalised at the border.
+
+    Args:
+        length: number of cells.
+        sigma: ``Tensor[N]`` of non-negative standard deviations in cells; 0 leaves the values as they are.
+
+    Returns:
+        ``Tensor[N, length, length]``.
+    """
+    width = sigma.clamp(min=1e-3)[:, None, None]
+    reach = int(torch.ceil(6 * sigma.max()).item()) + 1 if len(sigma) else 1
+    endless = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
+    cells = torch.arange(length, dtype=sigma.dtype, device=sigma.device)
+    total = torch.exp(-0.5 * (endless / width) ** 2).sum(dim=-1, keepdim=True)
+    return torch.exp(-0.5 * ((cells[:, None] - cells) / width) ** 2) / total
+
+
+def smooth(gradients: Tensor, sigma: Tensor) -> Tensor:
+    """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
+
+    Args:
+        gradients: ``Tensor[N, K, h, w]``.
+        sigma: ``Tensor[N]`` in feature cells.
+
+    Returns:
+        ``Tensor[N, K, h, w]``.
+    """
+    rows = gaussian_matrix(gradients.shape[-2], sigma)[:, None]
+    columns = gaussian_matrix(gradients.shape[-1], sigma)[:, None]
+    return rows @ gradients @ columns
+
+
+def adaptive_sigma(boxes: Tensor, cell: Tensor, share: float) -> Tensor:
+    """A sigma proportional to the predicted object's short side.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in image pixels.
+        cell: ``Tensor[N, 2]``, width and height of a feature cell in image pixels.
+        share: sigma divided by the short side.
+
+    Returns:
+        ``Tensor[N]`` in feature cells.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0) / cell
+    return share * sides.amin(dim=1)
+
+
+def weighted_sum(weights: Tensor, features: Tensor) -> Tensor:
+    """The sum over channels of weight times activation, Eq. (2) before its rectifier.
+
+    Args:
+        weights: ``Tensor[N, K, h, w]``, smoothed gradients.
+        features: ``Tensor[1, K, h, w]``, the activations.
+
+    Returns:
+        ``Tensor[N, h, w]``.
+    """
+    return torch.einsum("nkhw,khw->nhw", weights, features[0])
+
+
+def min_max(maps: Tensor) -> Tensor:
+    """Scale each map to [0, 1]; a map of zeros stays zero, another constant map becomes its sign's 0 or 1.
+
+    Args:
+        maps: ``Tensor[..., h, w]``.
+
+    Returns:
+        Same shape; each map's own minimum is 0 and its maximum is 1. A constant has no minimum to subtract:
+        it is 1 everywhere if it is positive (a level of one single cell is such a map), else 0.
+    """
+    low = maps.amin(dim=(-2, -1), keepdim=True)
+    high = maps.amax(dim=(-2, -1), keepdim=True)
+    spread = high - low
+    constant = spread == 0
+    scaled = (maps - low) / torch.where(constant, torch.ones_like(spread), spread)
+    return torch.where(constant, (maps > 0).to(maps.dtype), scaled)
+
+
+def combine(maps: Tensor) -> Tensor:
+    """H_comb of Sec. 4.1: the element-wise maximum over attributes, each min-max normalised first.
+
+    Args:
+        maps: ``Tensor[..., attributes, h, w]``.
+
+    Returns:
+        ``Tensor[..., h, w]`` in [0, 1].
+    """
+    return min_max(maps).amax(dim=-3)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the cells of a feature map lie on the detector's input, in pixels of that input.
+
+    Attributes:
+        x, y: centre of cell (0, 0). A convolution of odd kernel, stride 2 and symmetric padding centres its first cell
+            on the first pixel, so that a network of such layers has its cell (0, 0) at 0.5, not at half a stride.
+        dx, dy: distance between neighbouring cells.
+    """
+
+    x: float
+    y: float
+    dx: float
+    dy: float
+
+    @classmethod
+    def of_stride(cls, stride: float) -> "Grid":
+        """The grid of a network whose layers keep the first cell on the first pixel."""
+        return cls(0.5, 0.5, stride, stride)
+
+
+def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Read maps at the pixels of the image: undoes the stride, the detector's padding and its resize in one step.
+
+    Args:
+        maps: ``Tensor[A, h, w]`` at feature resolution.
+        grid: where the cells lie on the detector's input.
+        input_size: (height, width) of the image as the detector saw it, after its resize and before its padding.
+        size: (height, width) wanted; the whole image is spread over them.
+
+    Returns:
+        ``Tensor[A, height, width]``, bilinear between cell centres, constant beyond the outermost.
+    """
+
+    def centres(pixels: int, extent: int, first: float, step: float, cells: int) -> Tensor:
+        at_input = (torch.arange(pixels, dtype=maps.dtype, device=maps.device) + 0.5) * (extent / pixels)
+        return (at_input - first) / step * (2 / max(cells - 1, 1)) - 1
+
+    rows = centres(size[0], input_size[0], grid.y, grid.dy, maps.shape[-2])
+    columns = centres(size[1], input_size[1], grid.x, grid.dx, maps.shape[-1])
+    points = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+    return grid_sample(maps[None], points[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMaps:
+    """One map for each of N detections and each of A attributes: raw values at feature resolution.
+
+    Raw values are kept so that energies of different methods can be compared; resolutions differ from detection to
+    detection, since each is explained on the level that made it.
+
+    Attributes:
+        maps: N tensors ``[A, h, w]``.
+        reasons: N tuples of A strings; empty, or why that map is zero everywhere.
+        attributes: the A attributes, each one of ``class``, ``logit``, ``x1``, ``y1``, ``x2``, ``y2``.
+        detections: the N detections explained.
+        grids: N grids, where each map's cells lie on the detector's input.
+        input_size: (height, width) of the detector's input before padding.
+        layer: name of the explained layer.
+        method: name of the explanation method.
+        settings: the method's settings, by name.
+    """
+
+    maps: tuple[Tensor, ...]
+    reasons: tuple[tuple[str, ...], ...]
+    attributes: tuple[str, ...]
+    detections: Detections
+    grids: tuple[Grid, ...]
+    input_size: tuple[int, int]
+    layer: str
+    method: str
+    settings: dict[str, str | float | None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, rows: int | slice | Sequence[int]) -> "HeatMaps":
+        """The maps of some detections; one integer gives ``HeatMaps`` of length one."""
+        detections = self.detections[rows]
+        picked = torch.arange(len(self))[rows].reshape(-1).tolist()
+        return replace(
+            self,
+            maps=tuple(self.maps[row] for row in picked),
+            reasons=tuple(self.reasons[row] for row in picked),
+            grids=tuple(self.grids[row] for row in picked),
+            detections=detections,
+        )
+
+    def select(self, *attributes: str) -> "HeatMaps":
+        """The maps of some attributes, in the given order.
+
+        Raises:
+            ValueError: an attribute was not computed.
+        """
+        columns = [self._column(attribute) for attribute in attributes]
+        return replace(
+            self,
+            maps=tuple(maps[columns] for maps in self.maps),
+            reasons=tuple(tuple(row[column] for column in columns) for row in self.reasons),
+            attributes=attributes,
+        )
+
+    def normalized(self) -> "HeatMaps":
+        """Each map scaled by itself: to [0, 1], or by its largest magnitude to [-1, 1] if it has negative values."""
+        return replace(self, maps=tuple(_own_scale(maps) for maps in self.maps))
+
+    def combined(self) -> "HeatMaps":
+        """H_comb of Sec. 4.1, the maximum over the class and the four edges, as the one attribute ``combined``.
+
+        Raises:
+            ValueError: one of the five was not computed.
+        """
+        five = self.select(*ATTRIBUTES)
+        reasons = tuple(("all five maps are zero",) if all(row) else ("",) for row in five.reasons)
+        return replace(
+            five, maps=tuple(combine(maps)[None] for maps in five.maps), reasons=reasons, attributes=(COMBINED,)
+        )
+
+    def joined(self, other: "HeatMaps") -> "HeatMaps":
+        """These attributes followed by those of other maps of the same detections.
+
+        Raises:
+            ValueError: maps of other detections.
+        """
+        if len(self) != len(other) or self.detections.source != other.detections.source:
+            raise ValueError("The maps are of different detections: join only maps of the same ones.")
+        return replace(
+            self,
+            maps=tuple(torch.cat(pair) for pair in zip(self.maps, other.maps)),
+            reasons=tuple(mine + theirs for mine, theirs in zip(self.reasons, other.reasons)),
+            attributes=self.attributes + other.attributes,
+        )
+
+    def to_image(self, size: tuple[int, int] | None = None) -> Tensor:
+        """The maps aligned with the image's pixels: the detector's stride, padding and resize are undone.
+
+        Args:
+            size: (height, width) to spread the image over; default the image's own.
+
+        Returns:
+            ``Tensor[N, A, height, width]``, raw values.
+        """
+        size = size or self.detections.image_size
+        spread = [sample_grid(maps, grid, self.input_size, size) for maps, grid in zip(self.maps, self.grids)]
+        return torch.stack(spread) if spread else self.detections.boxes.new_zeros((0, len(self.attributes), *size))
+
+    def zero(self) -> Tensor:
+        """Which maps are exactly zero: bool ``Tensor[N, A]``; ``reasons`` says why."""
+        flags = [[bool(reason) for reason in row] for row in self.reasons]
+        return torch.tensor(flags, dtype=torch.bool).reshape(len(self), len(self.attributes))
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one safetensors file, whole or not at all."""
+        detections = asdict(self.detections)
+        tensors = {name: value.contiguous() for name, value in detections.items() if isinstance(value, Tensor)}
+        tensors |= {f"maps.{row}": maps.contiguous() for row, maps in enumerate(self.maps)}
+        about = {name: value for name, value in detections.items() if not isinstance(value, Tensor)}
+        about |= {name: getattr(self, name) for name in _PLAIN} | {"grids": [asdict(grid) for grid in self.grids]}
+        with write_whole(path) as aside:
+            save_file(tensors, aside, metadata={"heat_maps": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "HeatMaps":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it was not written by :meth:`save`.
+        """
+        try:
+            with safe_open(path, framework="pt") as opened:
+                about = json.loads((opened.metadata() or {})["heat_maps"])
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"There are no heat maps at {path}: check the path.") from error
+        except Exception as error:
+            raise ValueError(f"{path} holds no heat maps: give a file that HeatMaps.save wrote.") from error
+        grids = tuple(Grid(**grid) for grid in about.pop("grids"))
+        maps = tuple(tensors.pop(f"maps.{row}") for row in range(len(grids)))
+        about = {name: _tuples(value) for name, value in about.items()}
+        plain = {name: about.pop(name) for name in _PLAIN}
+        return cls(maps=maps, grids=grids, detections=Detections(**tensors, **about), **plain)
+
+    def _column(self, attribute: str) -> int:
+        if attribute not in self.attributes:
+            raise ValueError(f"There is no map of {attribute!r}: computed were {', '.join(self.attributes)}.")
+        return self.attributes.index(attribute)
+
+
+_PLAIN = ("attributes", "reasons", "input_size", "layer", "method", "settings")
+
+
+def _own_scale(maps: Tensor) -> Tensor:
+    signed = (maps < 0).any(dim=-1).any(dim=-1)[:, None, None]
+    largest = maps.abs().amax(dim=(-2, -1), keepdim=True)
+    by_largest = maps / torch.where(largest == 0, torch.ones_like(largest), largest)
+    return torch.where(signed, by_largest, min_max(maps))
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

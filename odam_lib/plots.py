@@ -1,0 +1,261 @@
+"""Pictures of detections and heat maps, in one style: legible in print, in grey and for the colour-blind."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from odam_lib.detections import Detections
+from odam_lib.files import write_whole
+from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps
+from odam_lib.images import to_uint8
+
+TITLES = {
+    "class": "class",
+    "logit": "class logit",
+    "x1": "left edge (x1)",
+    "y1": "top edge (y1)",
+    "x2": "right edge (x2)",
+    "y2": "bottom edge (y2)",
+    COMBINED: "combined",
+}
+OBJECT_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+"""Okabe and Ito's colours, distinguishable for the colour-blind; object i has colour i modulo 7 in every figure."""
+
+SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
+OPACITY = 0.8
+DISPLAY_SIDE = 640
+"""Longer pictures are reduced to this many pixels for display."""
+
+
+def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
+    """Lay a map over a picture that stays visible: grey and dimmed below, coloured only as far as the map is high.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        heat: ``Tensor[H, W]``, normalised: in [0, 1], or in [-1, 1] if it is signed.
+        opacity: of the map where it is largest, in [0, 1].
+
+    Returns:
+        ``Tensor[3, H, W]`` in [0, 1].
+
+    Raises:
+        ValueError: an opacity outside [0, 1].
+    """
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"The opacity is {opacity}: give a number in [0, 1].")
+    grey = image.new_tensor([0.299, 0.587, 0.114]) @ image.flatten(1)
+    dimmed = (0.15 + 0.6 * grey).reshape(1, *heat.shape)
+    colour = torch.from_numpy(_colour_map(heat)(_unit(heat).cpu().numpy())[..., :3]).to(image).permute(2, 0, 1)
+    weight = opacity * heat.abs()
+    return dimmed * (1 - weight) + colour * weight
+
+
+def display_size(image_size: tuple[int, int], side: int = DISPLAY_SIDE) -> tuple[int, int]:
+    """(height, width) of a picture whose longer side is reduced to at most ``side`` pixels."""
+    scale = min(1.0, side / max(image_size))
+    return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
+
+
+def reduced(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture ``[3, H, W]`` at another (height, width), anti-aliased."""
+    if image.shape[-2:] == size:
+        return image
+    return interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def show_detections(image: Tensor, detections: Detections, title: str | None = None) -> Figure:
+    """The picture with its detections, numbered; without any, the picture and a sentence.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detections: boxes in pixels of the image.
+        title: the figure's message; default the number of objects.
+    """
+    figure, axes = _panels(1, 1, image.shape, width=5.2)
+    _picture(axes[0][0], reduced(image, display_size(detections.image_size)), detections.image_size)
+    for row, name in enumerate(detections.names()):
+        draw_box(axes[0][0], detections.boxes[row], row, label=f"{row} {name} {detections.scores[row]:.2f}")
+    found = f"{len(detections)} object{'s' if len(detections) != 1 else ''} found"
+    axes[0][0].set_title(title or (found if len(detections) else "No object above the score threshold"))
+    return figure
+
+
+def show_map(
+    image: Tensor, heat_maps: HeatMaps, row: int = 0, attribute: str = "class", opacity: float = OPACITY
+) -> Figure:
+    """One map over the picture, with the box, the edge that is explained, and a colour bar.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        heat_maps: maps of that image.
+        row: which detection.
+        attribute: one of the computed attributes, or ``combined``.
+        opacity: of the map where it is largest.
+
+    Raises:
+        IndexError, ValueError: no such detection or attribute.
+    """
+    one = with_combined(heat_maps[row], [attribute]).normalized()
+    figure, axes = _panels(1, 1, image.shape, width=5.2, bar=True)
+    _map_panel(axes[0][0], image, one, 0, attribute, colour=row, opacity=opacity)
+    name, score = one.detections.names()[0], one.detections.scores[0]
+    axes[0][0].set_title(f"{row} {name} {score:.2f}: {TITLES[attribute]}")
+    _colour_bar(figure, axes[0], one)
+    return figure
+
+
+def show_maps(
+    image: Tensor, heat_maps: HeatMaps, attributes: Sequence[str] = (*ATTRIBUTES, COMBINED), title: str | None = None
+) -> Figure:
+    """A grid: a row for each object, a column for each attribute, the picture first.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        heat_maps: maps of that image.
+        attributes: columns, any of the computed attributes and ``combined``.
+        title: the figure's message.
+
+    Raises:
+        ValueError: there is no detection, or an attribute was not computed.
+    """
+    if len(heat_maps) == 0:
+        raise ValueError("There is no detection to show maps of: lower the score threshold or take another picture.")
+    shown = with_combined(heat_maps, attributes).normalized()
+    figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.7, bar=True)
+    for row, name in enumerate(shown.detections.names()):
+        size = display_size(shown.detections.image_size)
+        _picture(axes[row][0], reduced(image, size), shown.detections.image_size)
+        draw_box(axes[row][0], shown.detections.boxes[row], row)
+        axes[row][0].set_ylabel(f"{row} {name} {shown.detections.scores[row]:.2f}")
+        for column, attribute in enumerate(attributes, start=1):
+            _map_panel(axes[row][column], image, shown, row, attribute, colour=row, opacity=OPACITY)
+    for column, attribute in enumerate(attributes, start=1):
+        axes[0][column].set_title(TITLES[attribute], fontsize=9)
+    axes[0][0].set_title("detection", fontsize=9)
+    figure.suptitle(title or "Each object has its own map, and so has each edge of its box", fontsize=11)
+    _colour_bar(figure, [panel for panels in axes for panel in panels], shown)
+    return figure
+
+
+def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
+    """The maps of the given attributes in their order, ``combined`` made from the five where it is among them."""
+    if COMBINED not in attributes:
+        return heat_maps.select(*attributes)
+    combined = heat_maps.combined()
+    return combined.select(COMBINED) if len(attributes) == 1 else heat_maps.joined(combined).select(*attributes)
+
+
+def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str | None = None) -> None:
+    """Outline a box ``(x1, y1, x2, y2)`` in an object's colour; ``edge`` is drawn thick."""
+    x1, y1, x2, y2 = box.tolist()
+    tint = OBJECT_COLOURS[colour % len(OBJECT_COLOURS)]
+    outline = [withStroke(linewidth=2.6, foreground="black", alpha=0.6)]
+    panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.3, path_effects=outline))
+    if edge in EDGES:
+        ends = {
+            "x1": ((x1, x1), (y1, y2)),
+            "x2": ((x2, x2), (y1, y2)),
+            "y1": ((x1, x2), (y1, y1)),
+            "y2": ((x1, x2), (y2, y2)),
+        }
+        panel.plot(
+            *ends[edge], color=tint, lw=3.5, path_effects=[withStroke(linewidth=5, foreground="black", alpha=0.6)]
+        )
+    if label:
+        panel.text(
+            max(x1, 0), max(y1, 0), label, fontsize=8, va="bottom" if y1 > 14 else "top", color="black", clip_on=True,
+            bbox={"facecolor": tint, "edgecolor": "none", "pad": 1.2},
+        )  # fmt: skip
+
+
+def to_png(figure: Figure, dpi: int = 90) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
+    """Write the figure as a PNG file, whole or not at all."""
+    with write_whole(path) as aside:
+        aside.write_bytes(to_png(figure, dpi))
+    return path
+
+
+def training_curves(log: Path, path: Path) -> Path:
+    """Draw the losses of a training run from its CSV log into a PNG file."""
+    with log.open(newline="") as opened:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    panel = figure.subplots()
+    for colour, name in enumerate(name for name in rows[0] if name not in ("step", "epoch", "lr")):
+        values = torch.tensor([row[name] for row in rows])
+        window = max(1, len(values) // 60)
+        smooth = values.unfold(0, window, 1).mean(dim=1)
+        tint = OBJECT_COLOURS[colour + 4] if colour < 3 else None
+        panel.plot([row["epoch"] for row in rows][window - 1 :], smooth, label=name.replace("_", " "), color=tint)
+    panel.set(xlabel="epoch", ylabel="loss (running mean)", yscale="log", title="Training losses fall")
+    panel.legend(frameon=False)
+    return save_png(figure, path)
+
+
+def _map_panel(
+    panel: Axes, image: Tensor, shown: HeatMaps, row: int, attribute: str, colour: int, opacity: float
+) -> None:
+    size = display_size(shown.detections.image_size)
+    heat = shown[row].select(attribute).to_image(size)[0, 0].cpu()
+    _picture(panel, blend(reduced(image.cpu(), size), heat, opacity), shown.detections.image_size)
+    draw_box(panel, shown.detections.boxes[row], colour, edge=attribute)
+    reason = shown[row].select(attribute).reasons[0][0]
+    if reason:
+        panel.text(0.5, 0.5, "zero", transform=panel.transAxes, ha="center", color="white", fontsize=9)
+
+
+def _picture(panel: Axes, image: Tensor, image_size: tuple[int, int]) -> None:
+    """Show a picture so that the panel's coordinates are pixels of the full-size image."""
+    panel.imshow(to_uint8(image), extent=(0, image_size[1], image_size[0], 0))
+    panel.set(xticks=[], yticks=[])
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def _panels(
+    rows: int, columns: int, shape: torch.Size, width: float, bar: bool = False
+) -> tuple[Figure, list[list[Axes]]]:
+    aspect = min(max(shape[-2] / shape[-1], 0.4), 2.5)
+    figure = Figure(
+        figsize=(width * columns + (0.6 if bar else 0), width * aspect * rows + (0.5 if rows * columns > 1 else 0.35)),
+        layout="constrained",
+    )
+    return figure, figure.subplots(rows, columns, squeeze=False).tolist()
+
+
+def _colour_bar(figure: Figure, panels: list[Axes], shown: HeatMaps) -> None:
+    signed = any((maps < 0).any() for maps in shown.maps)
+    scale = Normalize(-1 if signed else 0, 1)
+    bar = figure.colorbar(
+        ScalarMappable(scale, DIVERGING if signed else SEQUENTIAL), ax=panels, fraction=0.04, pad=0.01, aspect=30
+    )
+    bar.set_label("influence, each map / its own maximum", fontsize=8)
+    bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+
+
+def _colour_map(heat: Tensor) -> matplotlib.colors.Colormap:
+    return matplotlib.colormaps[DIVERGING if (heat < 0).any() else SEQUENTIAL]
+
+
+def _unit(heat: Tensor) -> Tensor:
+    return heat / 2 + 0.5 if (heat < 0).any() else heat

@@ -1,0 +1,253 @@
+"""Click an object, see why it was found: pure functions that draw, and the widget that only passes events to them.
+
+Needs the extra ``notebooks`` (anywidget and ipywidgets).
+"""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import anywidget
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
+from odam_lib.explainers.odam import ODAM
+from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
+from odam_lib.images import to_uint8
+from odam_lib.plots import (
+    DISPLAY_SIDE,
+    OBJECT_COLOURS,
+    OPACITY,
+    TITLES,
+    blend,
+    display_size,
+    draw_box,
+    reduced,
+    show_detections,
+    to_png,
+    with_combined,
+)
+
+SHOWN = (*ATTRIBUTES, COMBINED)
+SMOOTHINGS: dict[str, str | float | None] = {"adaptive": "adaptive", "fixed": 1.0, "none": None}
+"""What the picker's ``smoothing`` means to :class:`ODAM`; ``fixed`` is a Gaussian of one feature cell."""
+
+THUMBNAIL_SIDE = 160
+NOTHING_FOUND = "There is no object to explain: lower the score threshold or take another picture."
+
+
+def render_map(
+    image: Tensor, heat_maps: HeatMaps, attribute: str, opacity: float = OPACITY, side: int = DISPLAY_SIDE
+) -> bytes:
+    """One map over the picture, without boxes or margins, so that pixels of the result are pixels of the picture.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        heat_maps: maps of one detection in that image.
+        attribute: one of the computed attributes, or ``combined``.
+        opacity: of the map where it is largest, in [0, 1].
+        side: a longer picture is reduced to this many pixels.
+
+    Returns:
+        The bytes of a PNG file.
+
+    Raises:
+        ValueError: an attribute that was not computed, or an opacity outside [0, 1].
+    """
+    size = display_size(heat_maps.detections.image_size, side)
+    heat = with_combined(heat_maps, [attribute]).normalized().to_image(size)[0, 0].cpu()
+    return _png(blend(reduced(image.cpu(), size), heat, opacity))
+
+
+def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, selected: int) -> Figure:
+    """What the picker shows, for readers without a kernel: all detections beside every map of the selected one.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detections: of that image.
+        heat_maps: the maps of the selected detection; of none if there are no detections.
+        selected: its row in ``detections``, which gives its number and colour.
+    """
+    if not len(detections):
+        return show_detections(image, detections)
+    height, width = detections.image_size
+    size = display_size(detections.image_size)
+    small, shown = reduced(image.cpu(), size), with_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
+    figure = Figure(figsize=(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6), layout="constrained")
+    panels = figure.subplot_mosaic([["all", *SHOWN[:3]], ["all", *SHOWN[3:]]], width_ratios=[2.1, 1, 1, 1])
+    pictures = {"all": small} | {attribute: blend(small, heat) for attribute, heat in zip(SHOWN, shown)}
+    for key, panel in panels.items():
+        panel.imshow(to_uint8(pictures[key]), extent=(0, width, height, 0))
+        panel.set_axis_off()
+        panel.set_title(TITLES.get(key, "detections"), fontsize=9)
+        if key != "all":
+            draw_box(panel, detections.boxes[selected], selected, edge=key)
+    for row in range(len(detections)):
+        draw_box(panels["all"], detections.boxes[row], row, label=_label(detections, row))
+    figure.suptitle(f"Why {_label(detections, selected)} was found there", fontsize=11)
+    return figure
+
+
+class InstancePicker(anywidget.AnyWidget):
+    """A picture whose objects can be clicked, beside the maps of the one selected.
+
+    The network runs once, when the picker is made; maps are computed when they are first looked at, and kept.
+
+    Args:
+        detector: a detector that fulfils the contract.
+        image: ``Tensor[3, H, W]``, float in [0, 1].
+        detections: what can be selected, as ``detector.detect(image)`` returned them; default all that it finds.
+        layer: one of ``detector.layers``; default the first.
+        score_threshold: least score of what is found if ``detections`` is not given.
+        selected: row of the detection to begin with; ignored if there is none.
+        attribute, smoothing, opacity: what to begin with, see below.
+
+    Attributes:
+        selected: row of the selected detection; -1 if there is none.
+        attribute: which map is large: ``class``, ``x1``, ``y1``, ``x2``, ``y2`` or ``combined``.
+        smoothing: ``adaptive``, ``fixed`` or ``none``, see :data:`SMOOTHINGS`.
+        opacity: of the map where it is largest, in [0, 1].
+        error: why the picture could not follow the last change; empty if it could.
+        detections: what can be selected.
+
+    Raises:
+        TypeError, ValueError: what was wrong with the image, the layer, the threshold or the detections.
+        TraitError: a selected object, attribute, smoothing or opacity that does not exist, now or when set later.
+    """
+
+    _esm = Path(__file__).parent / "static" / "picker.js"
+    _css = Path(__file__).parent / "static" / "picker.css"
+
+    selected = Int(-1).tag(sync=True)
+    attribute = Enum(SHOWN, "class").tag(sync=True)
+    smoothing = Enum(tuple(SMOOTHINGS), "adaptive").tag(sync=True)
+    opacity = Float(OPACITY).tag(sync=True)
+    error = Unicode().tag(sync=True)
+
+    _about = Dict(help="what never changes: the picture's size, its objects, the choices").tag(sync=True)
+    _picture = Bytes(help="PNG of the picture").tag(sync=True)
+    _map = Bytes(help="PNG of the large map").tag(sync=True)
+    _strip = Dict(help="PNG of each attribute's small map").tag(sync=True)
+    _shown = Dict(help="what the maps belong to").tag(sync=True)
+
+    def __init__(
+        self,
+        detector: Detector,
+        image: Tensor,
+        detections: Detections | None = None,
+        *,
+        layer: str | None = None,
+        score_threshold: float = 0.5,
+        selected: int = 0,
+        attribute: str = "class",
+        smoothing: str = "adaptive",
+        opacity: float = OPACITY,
+    ) -> None:
+        self._trace = detector.trace(image, layer)
+        self.detections = self._trace.detections(score_threshold) if detections is None else detections
+        self._trace.check(self.detections, ATTRIBUTES)
+        self._image = image.detach().cpu()
+        self._cache: dict[tuple[int, str], tuple[HeatMaps, dict[str, bytes]]] = {}
+        super().__init__(
+            selected=selected if len(self.detections) else -1,
+            attribute=attribute,
+            smoothing=smoothing,
+            opacity=opacity,
+            _about=_describe(self.detections),
+            _picture=_png(reduced(self._image, display_size(self.detections.image_size))),
+        )
+        self._follow()
+
+    @property
+    def heat_maps(self) -> HeatMaps:
+        """The maps of the selected detection under the current smoothing; of none if there are no detections."""
+        return self._explained()[0]
+
+    @validate("selected")
+    def _row_exists(self, proposal: Any) -> int:
+        row, count = proposal["value"], len(self.detections)
+        if count and not 0 <= row < count:
+            raise TraitError(f"There is no object {row}: give a number from 0 to {count - 1}.")
+        if not count and row != -1:
+            raise TraitError(f"There is no object {row}: nothing was found, selected stays -1.")
+        return row
+
+    @validate("opacity")
+    def _is_share(self, proposal: Any) -> float:
+        if not 0 <= proposal["value"] <= 1:
+            raise TraitError(f"The opacity is {proposal['value']}: give a number in [0, 1].")
+        return proposal["value"]
+
+    @observe("selected", "attribute", "smoothing", "opacity")
+    def _follow(self, _: Any = None) -> None:
+        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
+        try:
+            if self.selected >= 0:
+                self._draw()
+        except Exception as error:
+            self.error = f"The map could not be drawn: {error}"
+            raise
+        self.error = ""
+
+    def _draw(self) -> None:
+        heat_maps, strip = self._explained()
+        picture = render_map(self._image, heat_maps, self.attribute, self.opacity)
+        reason = with_combined(heat_maps, [self.attribute]).reasons[0][0]
+        with self.hold_sync():  # one message, so that the front end never shows one object's map under another's name
+            self._map, self._strip = picture, strip
+            self._shown = {
+                **{name: getattr(self, name) for name in ("selected", "attribute", "smoothing", "opacity")},
+                "title": f"{_label(self.detections, self.selected)}: {TITLES[self.attribute]}",
+                "reason": f"Zero everywhere: {reason}." if reason else "",
+            }
+
+    def _explained(self) -> tuple[HeatMaps, dict[str, bytes]]:
+        """The selected detection's maps and the PNGs of its strip, made once for each smoothing."""
+        key = (self.selected, self.smoothing)
+        if key not in self._cache:
+            chosen = self.detections[[self.selected] if self.selected >= 0 else []]
+            heat_maps = ODAM(smoothing=SMOOTHINGS[self.smoothing])(self._trace, chosen, ATTRIBUTES)
+            drawn = SHOWN if len(chosen) else ()
+            strip = {name: render_map(self._image, heat_maps, name, side=THUMBNAIL_SIDE) for name in drawn}
+            self._cache[key] = (heat_maps, strip)
+        return self._cache[key]
+
+    def __repr__(self) -> str:
+        count = len(self.detections)
+        name = f"{self.selected} {self.detections.names()[self.selected]}, {self.attribute}" if count else "none"
+        return f"InstancePicker({count} object{'s' if count != 1 else ''}, selected: {name})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The live view, and a still picture of it for places where no kernel runs."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = to_png(static_figure(self._image, self.detections, self.heat_maps, self.selected))
+        return data | {"image/png": base64.b64encode(still).decode()}, metadata
+
+
+def _describe(detections: Detections) -> dict[str, Any]:
+    objects = [
+        {"box": box, "label": _label(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
+        for row, box in enumerate(detections.boxes.tolist())
+    ]
+    return {
+        "size": detections.image_size,
+        "objects": objects,
+        "attributes": [[name, TITLES[name]] for name in SHOWN],
+        "smoothings": list(SMOOTHINGS),
+        "sentence": "" if objects else NOTHING_FOUND,
+    }
+
+
+def _label(detections: Detections, row: int) -> str:
+    return f"{row} {detections.names()[row]} {detections.scores[row]:.2f}"
+
+
+def _png(image: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(buffer, "PNG")
+    return buffer.getvalue()
