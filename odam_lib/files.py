@@ -24,6 +24,11 @@ def data_root() -> Path:
     return root
 
 
+def from_root(path: str | Path) -> Path:
+    """A path of the user's; a relative one starts at the checkout, not at the working directory."""
+    return data_root().parent / Path(path).expanduser()
+
+
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it replaces ``path`` only if the block ends without an error."""

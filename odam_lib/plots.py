@@ -104,9 +104,14 @@ def show_map(
         attribute: one of the computed attributes, or ``combined``.
         opacity: of the map where it is largest.
 
+    Returns:
+        The figure; :func:`show_detections` where there is no detection to show.
+
     Raises:
         IndexError, ValueError: no such detection or attribute.
     """
+    if len(heat_maps) == 0:
+        return show_detections(image, heat_maps.detections)
     one = with_combined(heat_maps[row], [attribute]).normalized()
     figure, axes = _panels(1, 1, image.shape, width=5.2, bar=True)
     _map_panel(axes[0][0], image, one, 0, attribute, colour=row, opacity=opacity)
@@ -127,11 +132,14 @@ def show_maps(
         attributes: columns, any of the computed attributes and ``combined``.
         title: the figure's message.
 
+    Returns:
+        The figure; :func:`show_detections` where there is no detection to show.
+
     Raises:
-        ValueError: there is no detection, or an attribute was not computed.
+        ValueError: an attribute was not computed.
     """
     if len(heat_maps) == 0:
-        raise ValueError("There is no detection to show maps of: lower the score threshold or take another picture.")
+        return show_detections(image, heat_maps.detections)
     shown = with_combined(heat_maps, attributes).normalized()
     figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.7, bar=True)
     for row, name in enumerate(shown.detections.names()):

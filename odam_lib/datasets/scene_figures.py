@@ -279,14 +279,14 @@ def dog(rng: np.random.Generator, sketch: Sketch, facing: int) -> None:
             (0.58, 0.36, 0.17, 0.5),
         ),
     )
-    s.scale = float(rng.uniform(1.1, 1.5))
+    s.scale = float(rng.uniform(1.1, 1.45)) * (1.0 if leg < 0.38 else 0.84)
     coat, second = pick(rng, COATS)
     near, far = ("right", "left") if facing > 0 else ("left", "right")
     sitting = bool(rng.random() < 0.25)
-    pitch = 38.0 if sitting else 0.0
+    pitch = 46.0 if sitting else 0.0
     walk = 0.0 if sitting else float(rng.uniform(0, 24))
-    hip: Point = (-length / 2 + 0.06, leg)
-    chest = tuple(turned([(length / 2 - 0.06, leg + 0.02)], pitch, hip)[0])
+    hip: Point = (-length / 2 + 0.06, thick * 1.05 if sitting else leg)
+    chest = tuple(turned([(length / 2 - 0.06, hip[1] + 0.02)], pitch, hip)[0])
     ear, tail_up = str(rng.choice(["floppy", "pointed"])), float(rng.uniform(95, 165))
     collar = pick(rng, CLOTHES)
     tail_tip = along((hip[0] - thick * 0.7, hip[1] + thick * 0.45), -tail_up + pitch, 0.24)

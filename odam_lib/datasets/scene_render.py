@@ -19,7 +19,7 @@ def render(scene: Scene) -> Rendered:
     canvas = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
     canvas = canvas.resize((scene.width * factor, scene.height * factor), Image.Resampling.NEAREST)
     ids, keys = _paint(scene, canvas, factor)
-    pixels = np.asarray(Image.fromarray(_ink(np.asarray(canvas), ids, factor)).reduce(factor), np.float32)
+    pixels = np.asarray(Image.fromarray(_ink(np.asarray(canvas), ids)).reduce(factor), np.float32)
     small = ids[factor // 2 :: factor, factor // 2 :: factor]
     instances, shade = _read(scene, small, keys)
     return Rendered(_camera(scene, pixels * shade[..., None]), instances)
@@ -31,8 +31,8 @@ def shadow_mask(scene: Scene, index: int) -> np.ndarray:
 
 
 def _paint(scene: Scene, canvas: Image.Image, factor: int) -> tuple[np.ndarray, list[tuple[SceneObject, str]]]:
-    """Paint all objects; returns the ids uint8 [H * factor, W * factor] and what id k + 1 stands for."""
-    id_canvas = Image.new("L", canvas.size)
+    """Paint all objects; returns the ids int32 [H * factor, W * factor] and what id k + 1 stands for."""
+    id_canvas = Image.new("I", canvas.size)
     colour, marker = ImageDraw.Draw(canvas), ImageDraw.Draw(id_canvas)
     keys: list[tuple[SceneObject, str]] = []
     for item in scene.objects:
@@ -44,14 +44,12 @@ def _paint(scene: Scene, canvas: Image.Image, factor: int) -> tuple[np.ndarray, 
             flat = points.ravel().tolist()
             colour.polygon(flat, fill=shape.colour)
             marker.polygon(flat, fill=start + 1 + names.index(shape.part))
-    if len(keys) > 255:
-        raise ValueError(f"a scene holds at most 255 visible parts, this one has {len(keys)}: use fewer objects")
     return np.asarray(id_canvas), keys
 
 
-def _ink(pixels: np.ndarray, ids: np.ndarray, factor: int) -> np.ndarray:
+def _ink(pixels: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Darken the rim of every part. Only the part in front is inked, so a rim never leaves its part."""
-    reach = max(1, round(factor * ids.shape[0] / factor / 420))
+    reach = max(1, round(ids.shape[0] / 420))
     rim = np.zeros(ids.shape, bool)
     rim[reach:] |= ids[reach:] > ids[:-reach]
     rim[:-reach] |= ids[:-reach] > ids[reach:]
@@ -81,7 +79,9 @@ def _shadow(scene: Scene, objects: tuple[SceneObject, ...]) -> np.ndarray:
     return np.asarray(soft, np.float32) / 255
 
 
-def _read(scene: Scene, ids: np.ndarray, keys: list[tuple[SceneObject, str]]) -> tuple[tuple[Instance, ...], np.ndarray]:
+def _read(
+    scene: Scene, ids: np.ndarray, keys: list[tuple[SceneObject, str]]
+) -> tuple[tuple[Instance, ...], np.ndarray]:
     """Instances from the ids [H, W], and the light that falls on them, float32 [H, W] around 1."""
     shade = np.ones(ids.shape, np.float32)
     instances = []
@@ -153,11 +153,12 @@ def _camera(scene: Scene, pixels: np.ndarray) -> np.ndarray:
     """Warm or cool light, vignette, paper grain and sensor noise: all fixed by the seed and the pixel's place."""
     rng = np.random.default_rng([scene.seed, 4])
     tint = 1 + rng.uniform(-0.035, 0.035, 3).astype(np.float32)
-    exposure = float(rng.uniform(0.93, 1.05))
+    exposure = float(rng.uniform(0.97, 1.09))
     noise = float(rng.uniform(1.0, 3.5))
     grain = rng.standard_normal((scene.height, scene.width, 1), dtype=np.float32)
     colour_noise = rng.standard_normal((scene.height, scene.width, 3), dtype=np.float32)
     y, x = np.linspace(-1, 1, scene.height)[:, None], np.linspace(-1, 1, scene.width)[None]
-    vignette = (1 - 0.07 * (x**2 + y**2)).astype(np.float32)[..., None]
-    out = pixels * (tint * exposure) * vignette * (1 + 0.012 * grain) + noise * colour_noise
+    vignette = (1 - 0.05 * (x**2 + y**2)).astype(np.float32)[..., None]
+    grey = pixels.mean(axis=2, keepdims=True)
+    out = (grey + 1.12 * (pixels - grey)) * (tint * exposure) * vignette * (1 + 0.012 * grain) + noise * colour_noise
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)

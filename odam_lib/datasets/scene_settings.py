@@ -79,14 +79,16 @@ class Stage:
 
 
 def _house(stage: Stage, rng: np.random.Generator, x: float, wide: float, base: float, tall: float) -> None:
-    colour = mix(pick(rng, FACADES), (230, 226, 220), 0.25)
+    colour = mix(pick(rng, FACADES), (240, 228, 210), 0.15)
     stage.rect(x, base - tall, x + wide, base, colour)
     shade = x if stage.scene.light > 0 else x + wide * 0.94
     stage.rect(shade, base - tall, shade + wide * 0.06, base, tone(colour, 0.88))
     stage.rect(x - 0.006, base - tall, x + wide + 0.006, base - tall + 0.018, tone(colour, 0.78))
     if rng.random() < 0.4:
         roof = tone(mix(pick(rng, FACADES), (150, 90, 80), 0.6), 0.95)
-        stage.poly([(x - 0.01, base - tall), (x + wide * 0.5, base - tall - 0.08), (x + wide + 0.01, base - tall)], roof)
+        stage.poly(
+            [(x - 0.01, base - tall), (x + wide * 0.5, base - tall - 0.08), (x + wide + 0.01, base - tall)], roof
+        )
     columns, shop = max(2, int(wide / 0.075)), min(0.13, tall * 0.4)
     glass = mix((112, 140, 156), colour, 0.2)
     for row in np.arange(base - tall + 0.04, base - shop - 0.05, 0.085):
@@ -121,13 +123,13 @@ def _hills(stage: Stage, rng: np.random.Generator, base: float, tall: float, col
     xs = np.linspace(-0.1, stage.wide + 0.1, 24)
     phase = rng.uniform(0, 6, 2)
     ys = base - tall * (0.6 + 0.25 * np.sin(xs * 5 + phase[0]) + 0.15 * np.sin(xs * 11 + phase[1]))
-    stage.poly([*zip(xs, ys, strict=True), (stage.wide + 0.1, base + 0.05), (-0.1, base + 0.05)], colour)
+    stage.poly([*zip(xs, ys, strict=True), (stage.wide + 0.1, stage.scene.floor + 0.01), (-0.1, stage.scene.floor + 0.01)], colour)
 
 
 def _street(stage: Stage, rng: np.random.Generator) -> None:
     scene, floor = stage.scene, stage.scene.floor
     _, low = stage.sky(rng)
-    _hills(stage, rng, scene.horizon + 0.02, 0.14, mix(low, (120, 148, 150), 0.45))
+    _hills(stage, rng, scene.horizon + 0.02, 0.14, mix(low, (112, 152, 138), 0.5))
     _row_of_houses(stage, rng, floor, 0.28, 0.5)
     deep = 1 - floor
     kerb, edge = floor + 0.18 * deep, floor + 0.72 * deep
@@ -172,8 +174,13 @@ def _beach(stage: Stage, rng: np.random.Generator) -> None:
     if rng.random() < 0.55:
         x, y, k = rng.uniform(0.1, stage.wide - 0.1), scene.horizon + 0.012, rng.uniform(0.03, 0.05)
         stage.poly([(x, y - 2.6 * k), (x + 1.1 * k, y - 0.35 * k), (x, y - 0.35 * k)], (250, 244, 232))
-        stage.poly([(x - 0.1 * k, y - 2.2 * k), (x - 0.8 * k, y - 0.35 * k), (x - 0.1 * k, y - 0.35 * k)], (226, 120, 96))
-        stage.poly([(x - k, y - 0.2 * k), (x + 1.1 * k, y - 0.2 * k), (x + 0.7 * k, y + 0.2 * k), (x - 0.7 * k, y + 0.2 * k)], (150, 96, 74))
+        stage.poly(
+            [(x - 0.1 * k, y - 2.2 * k), (x - 0.8 * k, y - 0.35 * k), (x - 0.1 * k, y - 0.35 * k)], (226, 120, 96)
+        )
+        stage.poly(
+            [(x - k, y - 0.2 * k), (x + 1.1 * k, y - 0.2 * k), (x + 0.7 * k, y + 0.2 * k), (x - 0.7 * k, y + 0.2 * k)],
+            (150, 96, 74),
+        )
     sand = pick(rng, ((234, 210, 168), (238, 218, 182), (226, 200, 160)))
     phase = rng.uniform(0, 6)
     xs = np.linspace(-0.05, stage.wide + 0.05, 60)
@@ -251,7 +258,19 @@ def _window(stage: Stage, rng: np.random.Generator, x: float, floor: float) -> N
         outer, inner = x + side * (half + 0.07), x + side * (half - 0.035)
         knot = x + side * (half + 0.02)
         drop = min(sill + 0.12, floor - 0.03)
-        stage.poly(spline([(outer, top - 0.03), (inner, top - 0.03), (knot, (top + sill) / 2 + 0.05), (inner + side * 0.02, drop), (outer, drop)], 5), cloth)
+        stage.poly(
+            spline(
+                [
+                    (outer, top - 0.03),
+                    (inner, top - 0.03),
+                    (knot, (top + sill) / 2 + 0.05),
+                    (inner + side * 0.02, drop),
+                    (outer, drop),
+                ],
+                5,
+            ),
+            cloth,
+        )
         stage.rect(outer - side * 0.028, top - 0.01, outer - side * 0.018, drop - 0.01, tone(cloth, 0.88))
 
 
@@ -263,14 +282,22 @@ def _pictures(stage: Stage, rng: np.random.Generator, x: float, floor: float) ->
         stage.rect(cx - w + 0.01, cy - h + 0.01, cx + w - 0.01, cy + h - 0.01, (246, 240, 228))
         land, sky = pick(rng, LEAVES), pick(rng, SKIES)[0]
         stage.rect(cx - w + 0.02, cy - h + 0.02, cx + w - 0.02, cy + h - 0.02, sky)
-        stage.poly([(cx - w + 0.02, cy + h - 0.02), (cx - w * 0.2, cy - h * 0.2), (cx + w * 0.3, cy + h * 0.3), (cx + w - 0.02, cy + h - 0.02)], land)
+        stage.poly(
+            [
+                (cx - w + 0.02, cy + h - 0.02),
+                (cx - w * 0.2, cy - h * 0.2),
+                (cx + w * 0.3, cy + h * 0.3),
+                (cx + w - 0.02, cy + h - 0.02),
+            ],
+            land,
+        )
         stage.oval(cx + w * 0.3, cy - h * 0.35, 0.011, 0.011, (250, 222, 150))
 
 
 def _square(stage: Stage, rng: np.random.Generator) -> None:
     scene, floor = stage.scene, stage.scene.floor
     _, low = stage.sky(rng)
-    _hills(stage, rng, scene.horizon + 0.02, 0.1, mix(low, (120, 148, 150), 0.45))
+    _hills(stage, rng, scene.horizon + 0.02, 0.1, mix(low, (112, 152, 138), 0.5))
     _row_of_houses(stage, rng, floor, 0.2, 0.34)
     paving = pick(rng, ((212, 200, 182), (200, 198, 196), (216, 190, 168)))
     stage.gradient(floor, 1.0, tone(paving, 0.93), tone(paving, 1.06))

@@ -1,4 +1,126 @@
-"""Synthetic scenes."""
-from odam_lib.datasets.scene_values import *
-from odam_lib.datasets.scene_compose import make_scene
+"""Scenes with known causes: a seeded generator of pictures in which every part of every object is known.
+
+A scene is a value. The same scene can be rendered again without one object or one part of it, everything else
+pixel-identical, so that a part's influence on a detector can be measured instead of guessed.
+
+``python -m odam_lib.datasets.scenes --help`` writes scenes as PNG with COCO (and CrowdHuman) annotations.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from odam_lib.datasets.scene_compose import check_request, make_scene
 from odam_lib.datasets.scene_render import render
+from odam_lib.datasets.scene_values import CATEGORIES, SETTINGS, Instance, Rendered, Scene
+from odam_lib.files import output_folder
+
+__all__ = ["CATEGORIES", "SETTINGS", "Instance", "Rendered", "Scene", "Scenes", "make_scene", "render"]
+
+SPLITS = {"train": 0, "val": 10**9, "demo": 2 * 10**9}
+"""First scene seed of each split; ``val`` is held out from every training."""
+SCENES_A_SEED = 10**6
+
+
+class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
+    """Scenes as torchvision's detection references take them, rendered when they are asked for.
+
+    Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1]; ``target`` holds ``boxes``
+    float32 ``[N, 4]`` (x1, y1, x2, y2), ``labels`` int64 ``[N]``, ``masks`` bool ``[N, H, W]`` of visible pixels, and
+    ``image_id``, the scene's seed. Boxes enclose what is visible, as COCO's do; in a crowd they enclose the whole
+    person, as CrowdHuman's do, even beyond the image.
+
+    Args:
+        split: ``train``, ``val`` (held out) or ``demo``: disjoint seeds.
+        number: how many scenes.
+        setting: ``street``, ``beach``, ``room``, ``crowd``, or ``None`` for a mixture of the first three.
+        size: side, or (height, width), in pixels.
+        seed: another seed gives other scenes of the same split.
+
+    Raises:
+        ValueError: which argument was wrong.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        number: int = 3000,
+        setting: str | None = None,
+        size: int | tuple[int, int] = 256,
+        seed: int = 0,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"Unknown split {split!r}: choose one of {', '.join(SPLITS)}.")
+        if not 1 <= number <= SCENES_A_SEED:
+            raise ValueError(f"The number of scenes is {number}: choose 1 to {SCENES_A_SEED}.")
+        if not 0 <= seed < SPLITS["val"] // SCENES_A_SEED:
+            raise ValueError(f"The seed is {seed}: choose 0 to {SPLITS['val'] // SCENES_A_SEED - 1}.")
+        self.size = check_request(setting, size)
+        self.number, self.setting = number, setting
+        self.first = SPLITS[split] + seed * SCENES_A_SEED
+
+    def __len__(self) -> int:
+        return self.number
+
+    def scene(self, item: int) -> Scene:
+        """Scene number ``item`` as a value.
+
+        Raises:
+            IndexError: there is no such scene.
+        """
+        if not 0 <= item < self.number:
+            raise IndexError(f"Scene {item} does not exist: there are {self.number}, counted from 0.")
+        return make_scene(self.first + item, self.setting, self.size)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
+        scene = self.scene(item)
+        rendered = render(scene)
+        instances = rendered.instances
+        boxes = [one.box_full if self.setting == "crowd" else one.box_visible for one in instances]
+        masks = [torch.from_numpy(one.mask) for one in instances]
+        target: dict[str, Tensor | int] = {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "labels": torch.tensor([one.label for one in instances], dtype=torch.int64),
+            "masks": torch.stack(masks) if masks else torch.zeros((0, *self.size), dtype=torch.bool),
+            "image_id": scene.seed,
+        }
+        return torch.from_numpy(rendered.image).permute(2, 0, 1).float() / 255, target
+
+
+def main() -> None:
+    """Write generated scenes: ``images/*.png``, ``annotations.json`` (COCO) and, for a crowd, ``annotations.odgt``."""
+    from odam_lib.datasets.scene_export import export
+
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_lib.datasets.scenes",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("output", help="folder to write to")
+    parser.add_argument("--number", type=int, default=100, help="how many scenes")
+    parser.add_argument(
+        "--setting", choices=("mixed", *SETTINGS), default="mixed", help="mixed: street, beach and room"
+    )
+    parser.add_argument("--split", choices=tuple(SPLITS), default="train", help="val is held out from every training")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other scenes")
+    parser.add_argument(
+        "--size", type=int, nargs="+", default=[256], metavar="PIXELS", help="side, or height and width"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    arguments = parser.parse_args()
+    if len(arguments.size) > 2:
+        parser.error(f"--size takes one or two numbers, not {len(arguments.size)}")
+    size = arguments.size[0] if len(arguments.size) == 1 else tuple(arguments.size)
+    setting = None if arguments.setting == "mixed" else arguments.setting
+    try:
+        scenes = Scenes(arguments.split, arguments.number, setting, size, arguments.seed)
+        written = export(scenes, output_folder(arguments.output), arguments.workers)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print("wrote", *written)
+
+
+if __name__ == "__main__":
+    main()

@@ -150,6 +150,22 @@ class Detector(ABC):
         return f"{self.name} on image {hashlib.blake2b(pixels, digest_size=6).hexdigest()}"
 
 
+def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:
+    """Refuse a picture of which the detector's resize would leave no pixel.
+
+    Args:
+        image_size: (height, width) in pixels.
+        shortest: length that the resize gives the shorter side, unless
+        longest: the longer side would then be longer than this.
+    """
+    scale = min(shortest / min(image_size), longest / max(image_size))
+    if min(image_size) * scale < 1:
+        raise ValueError(
+            f"The picture of {image_size[1]} x {image_size[0]} pixels is too elongated: fitted into {longest} pixels, "
+            "nothing is left of its short side. Crop it."
+        )
+
+
 @contextmanager
 def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
     """While active, what ``module`` returns is cut from what made it, so that gradients stop there.

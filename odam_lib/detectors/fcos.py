@@ -13,7 +13,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN
-from odam_lib.detectors.base import Detector, Trace, iou_nms, leaves
+from odam_lib.detectors.base import Detector, Trace, check_elongation, iou_nms, leaves
 from odam_lib.heatmaps import EDGES, Grid
 
 
@@ -79,6 +79,7 @@ class FCOSDetector(Detector):
     def trace(self, image: Tensor, layer: str | None = None) -> FCOSTrace:
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
+        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         images, _ = model.transform([image.to(self.device, torch.float32)])
         with leaves(self._layers[layer].module) as features:
             pyramid = list(model.backbone(images.tensors).values())

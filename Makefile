@@ -1,0 +1,40 @@
+# `make demo` runs the quickstart notebook, `make test` runs all checks; each makes the environment if it is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lab notebooks outputs help
+
+help:
+	@echo "make demo       explain a bundled picture: executed notebook, HTML and heat maps under runs/"
+	@echo "make test       all checks"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make notebooks  run the series by papermill into runs/"
+	@echo "make outputs    run the series and store its outputs in notebooks/"
+
+$(VENV)/.notebooks: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[notebooks]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.notebooks
+	$(BIN)/pip install --quiet --editable '.[notebooks,dev]'
+	touch $@
+
+demo: $(VENV)/.notebooks
+	$(BIN)/python tools/notebooks.py run --only 00_quickstart --html
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m pytest
+
+lab: $(VENV)/.notebooks
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(VENV)/.notebooks
+	$(BIN)/python tools/notebooks.py run
+
+outputs: $(VENV)/.notebooks
+	$(BIN)/python tools/notebooks.py store

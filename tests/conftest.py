@@ -1,0 +1,36 @@
+"""Fixtures shared by the tests."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from odam_lib import load_detector
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.zoo import build_detector
+
+HELD_OUT = 60
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    """The bundled detector."""
+    return load_detector("fcos-scenes", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Detector:
+    """The same architecture with random weights large enough for its outputs to differ between places."""
+    torch.manual_seed(0)
+    built = build_detector("fcos-scenes")
+    for module in built.model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return built
+
+
+@pytest.fixture(scope="session")
+def held_out() -> list[tuple[Tensor, dict]]:
+    """Scenes that no bundled detector was trained on."""
+    scenes = Scenes("val", HELD_OUT)
+    return [scenes[item] for item in range(HELD_OUT)]

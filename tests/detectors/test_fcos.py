@@ -1,0 +1,130 @@
+"""FCOS behind the contract, against torchvision's own post-processing and against receptive fields."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from odam_lib.detectors.base import resolve_device
+from odam_lib.detectors.fcos import full_fcos
+from odam_lib.heatmaps import EDGES
+
+
+@pytest.mark.parametrize("size", [(256, 256), (200, 331), (331, 200), (90, 41)])
+def test_detections_are_torchvisions(detector, size: tuple[int, int]) -> None:
+    from odam_lib.datasets.scenes import make_scene, render
+
+    scene = torch.from_numpy(render(make_scene(7, "street", size)).image).permute(2, 0, 1) / 255
+    detector.model.score_thresh = 0.3
+    theirs = detector.model([scene])[0]
+    ours = detector.detect(scene, score_threshold=0.3)
+    assert len(ours) == len(theirs["boxes"]) and len(ours) > 0
+    torch.testing.assert_close(ours.boxes, theirs["boxes"], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(ours.scores, theirs["scores"], rtol=1e-4, atol=1e-5)
+    assert ours.labels.tolist() == theirs["labels"].tolist()
+
+
+def test_targets_are_the_numbers_of_the_detection(untrained) -> None:
+    image = torch.rand(3, 120, 300)
+    trace = untrained.trace(image)
+    rows = trace.candidates[::53]
+    torch.testing.assert_close(trace.targets("class", rows), rows.scores)
+    distances = torch.stack([trace.targets(edge, rows) for edge in EDGES], dim=1)
+    torch.testing.assert_close(distances[:, :2] + distances[:, 2:], rows.boxes[:, 2:] - rows.boxes[:, :2])
+    probabilities = torch.sigmoid(trace.targets("logit", rows))
+    assert (probabilities >= rows.scores**2 - 1e-6).all()
+
+
+@pytest.mark.parametrize("layer", ["fpn", "stage1", "stage2", "stage3"])
+def test_receptive_fields_are_centred_where_the_grid_says(untrained, layer: str) -> None:
+    """The input's influence on one cell, as a centre of mass, against the position that draws the map."""
+    trace = untrained.trace(torch.rand(3, 256, 256), layer)
+    for level, (features, grid) in enumerate(zip(trace.features, trace.grids)):
+        row, column = features.shape[-2] // 2, features.shape[-1] // 2 - 1
+        y, x = influence_centre(untrained, layer, level, (row, column))
+        assert abs(y - (grid.y + row * grid.dy)) < 0.3 * grid.dy
+        assert abs(x - (grid.x + column * grid.dx)) < 0.3 * grid.dx
+
+
+def influence_centre(detector, layer: str, level: int, cell: tuple[int, int]) -> tuple[float, float]:
+    seen: list[Tensor] = []
+
+    def keep(_, __, output) -> None:
+        seen.extend([output] if isinstance(output, Tensor) else output.values())
+
+    handle = detector._layers[layer].module.register_forward_hook(keep)
+    total = torch.zeros(256, 256)
+    for seed in range(4):
+        pixels = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(seed), requires_grad=True)
+        seen.clear()
+        detector.model.backbone(pixels)
+        seen[level][0, :, cell[0], cell[1]].square().sum().backward()
+        total += pixels.grad[0].abs().sum(dim=0)
+    handle.remove()
+    positions = torch.arange(256) + 0.5
+    total = total / total.sum()
+    return float((total.sum(dim=1) * positions).sum()), float((total.sum(dim=0) * positions).sum())
+
+
+def test_full_size_model_has_its_levels_and_strides() -> None:
+    detector = full_fcos("full", tuple(f"class {number}" for number in range(5)))
+    trace = detector.trace(torch.rand(3, 64, 80))
+    height, width = trace.input_size
+    assert detector.layers == ("fpn", "layer1", "layer2", "layer3", "layer4")
+    assert [grid.dx for grid in trace.grids] == [8, 16, 32, 64, 128]
+    for features, grid in zip(trace.features, trace.grids):
+        assert grid.dx * features.shape[-1] >= width and grid.dy * features.shape[-2] >= height
+
+
+def test_only_the_own_level_explains_a_detection(untrained) -> None:
+    trace = untrained.trace(torch.rand(3, 128, 128))
+    assert trace.feature_level(trace.candidates).tolist() == trace.candidates.level.tolist()
+    coarse = untrained.trace(torch.rand(3, 128, 128), "stage2")
+    assert set(coarse.feature_level(coarse.candidates).tolist()) == {0}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 400)])
+def test_tiny_and_long_pictures_go_through(untrained, size: tuple[int, int]) -> None:
+    found = untrained.detect(torch.rand(3, *size), score_threshold=0.0)
+    assert len(found) > 0 and (found.boxes[:, 2] <= size[1]).all() and (found.boxes[:, 3] <= size[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "sentence"),
+    [
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), TypeError, "uint8"),
+        ("picture.png", TypeError, "str"),
+        (torch.zeros(1, 8, 8), ValueError, r"\[1, 8, 8\]"),
+        (torch.zeros(3, 0, 8), ValueError, "at least one pixel"),
+        (torch.full((3, 8, 8), 255.0), ValueError, r"scale them to \[0, 1\]"),
+        (torch.full((3, 8, 8), float("nan")), ValueError, r"scale them to \[0, 1\]"),
+        (torch.zeros(3, 1, 4000), ValueError, "elongated"),
+    ],
+)
+def test_what_is_no_picture_is_refused(untrained, image, error, sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        untrained.detect(image)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_thresholds_outside_the_unit_interval_are_refused(untrained, threshold: float) -> None:
+    with pytest.raises(ValueError, match="score threshold"):
+        untrained.detect(torch.rand(3, 64, 64), threshold)
+
+
+def test_unknown_devices_are_refused() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    for device in ("tpu9", "cuda:99"):
+        with pytest.raises(ValueError, match=f"device '{device}' is not usable here"):
+            resolve_device(device)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator on this machine")
+def test_the_accelerator_finds_and_explains_the_same(held_out) -> None:
+    from odam_lib import explain, load_detector
+
+    image = held_out[0][0]
+    here, there = (explain(load_detector("fcos-scenes", device), image) for device in ("cpu", "auto"))
+    assert len(here) == len(there)
+    for ours, theirs in zip(here.normalized().maps, there.normalized().maps):
+        torch.testing.assert_close(ours, theirs.cpu(), rtol=1e-2, atol=1e-2)

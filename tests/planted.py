@@ -1,0 +1,75 @@
+"""A detector whose detections and maps are planted, so that a map shown can be traced to its object."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector, Trace
+from odam_lib.heatmaps import ATTRIBUTES, Grid
+
+SIZE = (96, 128)
+STRIDE = 8
+BOXES = ((8, 8, 88, 88), (20, 24, 44, 48), (16, 16, 60, 64), (96, 56, 124, 92))
+"""Boxes 0, 2 and 1 lie one within the other, each smaller; box 3 stands alone."""
+CATEGORIES = ("__background__", "person", "dog", "bicycle", "car")
+
+
+def planted_image() -> Tensor:
+    """A bright picture ``[3, 96, 128]`` with a block of another colour in each box."""
+    image = torch.full((3, *SIZE), 0.8)
+    colours = torch.tensor([[0.6, 0.7, 0.9], [0.5, 0.3, 0.2], [0.8, 0.7, 0.4], [0.3, 0.5, 0.3]])
+    for row in (0, 2, 1, 3):
+        x1, y1, x2, y2 = BOXES[row]
+        image[:, y1:y2, x1:x2] = colours[row][:, None, None]
+    return image
+
+
+def planted_map(row: int, attribute: str) -> Tensor:
+    """The map ``[12, 16]`` of one detection without smoothing: a block at a place that no other map has."""
+    planted = torch.zeros(SIZE[0] // STRIDE, SIZE[1] // STRIDE)
+    planted[3 * row : 3 * row + 2, 3 * ATTRIBUTES.index(attribute) : 3 * ATTRIBUTES.index(attribute) + 2] = 1.0
+    return planted
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedTrace(Trace):
+    """Features of ones and targets whose gradient is the planted map."""
+
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        maps = [planted_map(row, attribute) for row in detections.index.tolist()]
+        return torch.stack([(self.features[0][0, 0] * planted).sum() for planted in maps])
+
+
+class PlantedDetector(Detector):
+    """Finds the boxes above in every picture, with scores 0.95, 0.85, 0.75 and 0.65; counts its forward passes."""
+
+    name, model, categories, layers, towers = "planted", nn.Identity(), CATEGORIES, ("grid",), ()
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def trace(self, image: Tensor, layer: str | None = None) -> PlantedTrace:
+        self.passes += 1
+        labels = torch.arange(1, 5)
+        scores = torch.tensor([0.95, 0.85, 0.75, 0.65])
+        candidates = Detections(
+            boxes=torch.tensor(BOXES, dtype=torch.float32),
+            scores=scores,
+            labels=labels,
+            class_probs=torch.zeros(4, 5).scatter(1, labels[:, None], scores[:, None]),
+            level=torch.zeros(4, dtype=torch.int64),
+            index=torch.arange(4),
+            image_size=SIZE,
+            categories=CATEGORIES,
+            source=self.source(image),
+        )
+        return PlantedTrace(
+            layer=self.check_trace(image, layer),
+            features=(torch.ones(1, 1, SIZE[0] // STRIDE, SIZE[1] // STRIDE, requires_grad=True),),
+            grids=(Grid(STRIDE / 2, STRIDE / 2, STRIDE, STRIDE),),
+            input_size=SIZE,
+            candidates=candidates,
+            nms=lambda boxes, scores, labels: scores.argsort(descending=True),
+        )

@@ -1,0 +1,92 @@
+"""Run the notebook series by papermill: ``python tools/notebooks.py --help``."""
+
+import argparse
+import json
+import tomllib
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parent.parent
+LIST = ROOT / "tests" / "notebooks.toml"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def listed() -> dict[str, dict]:
+    """The list of notebooks: name to question, activity and parameter sets."""
+    return tomllib.loads(LIST.read_text())
+
+
+def run(name: str, parameters: dict[str, object], output: Path) -> NotebookNode:
+    """Execute one notebook from a clean kernel; the executed copy is written to ``output`` as it grows."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return papermill.execute_notebook(
+        ROOT / "notebooks" / f"{name}.ipynb",
+        output,
+        parameters=parameters,
+        cwd=ROOT / "notebooks",
+        kernel_name="python3",
+        execution_timeout=1800,
+        progress_bar=False,
+    )
+
+
+def without_widgets(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with each widget's static picture only, for readers without a kernel."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+    return notebook
+
+
+def stored(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as it is committed: no widget state, no times, no machine."""
+    notebook = without_widgets(notebook)
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    for cell in notebook.cells:
+        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.get("metadata", {}).clear()
+    return notebook
+
+
+def to_html(notebook: NotebookNode, path: Path) -> None:
+    """Write the notebook as one web page that needs no network for its pictures."""
+    page, _ = HTMLExporter().from_notebook_node(without_widgets(notebook))
+    path.write_text(page)
+
+
+def main() -> None:
+    """Command line: run, store or list the notebooks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "command", choices=("run", "store", "matrix"), help="run into runs/, store outputs in notebooks/, print as JSON"
+    )
+    parser.add_argument("--only", choices=list(listed()), help="one notebook instead of all")
+    parser.add_argument("--set", choices=("test", "gpu"), help="a parameter set of tests/notebooks.toml")
+    parser.add_argument("--html", action="store_true", help="write a web page beside the executed notebook")
+    arguments = parser.parse_args()
+    names = [arguments.only] if arguments.only else list(listed())
+    if arguments.command == "matrix":
+        print(json.dumps(names))
+        return
+    for name in names:
+        output = ROOT / "runs" / f"{name}.ipynb"
+        notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
+        print(f"executed notebook: {output.relative_to(ROOT)}")
+        if arguments.html:
+            to_html(notebook, output.with_suffix(".html"))
+            print(f"web page:          {output.with_suffix('.html').relative_to(ROOT)}")
+            print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
+        if arguments.command == "store":
+            nbformat.write(stored(notebook), ROOT / "notebooks" / f"{name}.ipynb")
+
+
+if __name__ == "__main__":
+    main()
