@@ -61,7 +61,7 @@ class PlantedDetector(Detector):
             class_probs=torch.zeros(4, 5).scatter(1, labels[:, None], scores[:, None]),
             level=torch.zeros(4, dtype=torch.int64),
             index=torch.arange(4),
-            image_size=SIZE,
+            image_size=(image.shape[-2], image.shape[-1]),
             categories=CATEGORIES,
             source=self.source(image),
         )

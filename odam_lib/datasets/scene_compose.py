@@ -29,7 +29,8 @@ THICKNESS = {
     "person": 0.25, "dog": 0.25, "bicycle": 0.35, "motorcycle": 0.45, "car": 1.0, "bench": 0.5, "bed": 0.9, "surfboard": 0.08,
 }  # fmt: skip
 # How often a newcomer in a crowd joins somebody; set so that boxes overlap as often as in CrowdHuman.
-COMPANY = 0.28
+COMPANY = 0.335
+ATTEMPTS = 8
 ROWS = 96
 MARGIN = 32
 SEEN = 0.31
@@ -133,15 +134,15 @@ def _wishes(rng: np.random.Generator, setting: str, wide: float) -> list[str]:
 
 
 def _mixed(empty: Scene, attempt: int = 0) -> Scene:
+    """A few objects; composed anew while there is room for one only."""
     rng = np.random.default_rng([empty.seed, 1, attempt])
     layout = Layout(empty)
     for wish in _wishes(rng, empty.setting, layout.wide):
         for _ in range(14):
             if _plausible(layout, item := _candidate(rng, layout, wish)) and layout.add(item):
                 break
-    return (
-        layout.finished() if layout.items else replace(_mixed(replace(empty, seed=empty.seed + 2**40)), seed=empty.seed)
-    )
+    enough = len(layout.items) >= 2 or attempt + 1 == ATTEMPTS
+    return layout.finished() if enough else _mixed(empty, attempt + 1)
 
 
 def _candidate(rng: np.random.Generator, layout: Layout, name: str) -> SceneObject:
@@ -219,6 +220,3 @@ def _crowd(empty: Scene) -> Scene:
         seed, facing = int(rng.integers(2**40)), int(rng.choice([-1, 1]))
         layout.add(SceneObject(0, "person", seed, x, y, scale, facing, empty.light, "crowd"))
     return layout.finished()
-
-
-COMPANY = 0.335

@@ -26,8 +26,10 @@ def render(scene: Scene) -> Rendered:
 
 
 def shadow_mask(scene: Scene, index: int) -> np.ndarray:
-    """Where one object darkens the ground, bool [H, W]; objects may hide a part of it."""
-    return _shadow(scene, (scene.get(index),)) > 0
+    """Where one object may darken the ground, bool [H, W]; objects may hide a part of it."""
+    silhouette = _silhouettes(scene, (scene.get(index),))
+    reach = sum(int(np.ceil(radius)) for radius in _blur(scene)) + 1
+    return np.asarray(silhouette.filter(ImageFilter.MaxFilter(2 * reach + 1))) > 0
 
 
 def _paint(scene: Scene, canvas: Image.Image, factor: int) -> tuple[np.ndarray, list[tuple[SceneObject, str]]]:
@@ -61,7 +63,20 @@ def _ink(pixels: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _shadow(scene: Scene, objects: tuple[SceneObject, ...]) -> np.ndarray:
-    """Ground shadows, float32 [H, W] in 0..1: the silhouette thrown away from the light, and a dark contact."""
+    """Ground shadows, float32 [H, W] in 0..1, with soft edges."""
+    soft = _silhouettes(scene, objects)
+    for radius in _blur(scene):
+        soft = soft.filter(ImageFilter.BoxBlur(radius))
+    return np.asarray(soft, np.float32) / 255
+
+
+def _blur(scene: Scene) -> tuple[float, float]:
+    """Radii in pixels of the two passes that soften a shadow's edge."""
+    return max(0.6, scene.height / 150), max(0.6, scene.height / 200)
+
+
+def _silhouettes(scene: Scene, objects: tuple[SceneObject, ...]) -> Image.Image:
+    """Silhouettes thrown away from the light, and a dark contact under each object."""
     mask = Image.new("L", (scene.width, scene.height))
     draw = ImageDraw.Draw(mask)
     size, inside = scene.height, scene.setting == "room"
@@ -75,8 +90,7 @@ def _shadow(scene: Scene, objects: tuple[SceneObject, ...]) -> np.ndarray:
         half = item.figure.box[2] * item.scale * size
         x, y, flat = item.x * size, item.y * size, min(half * 0.2, 0.16 * item.scale * size)
         draw.ellipse((x - half * 0.95, y - flat, x + half * 0.95, y + flat), fill=215)
-    soft = mask.filter(ImageFilter.BoxBlur(max(0.6, size / 150))).filter(ImageFilter.BoxBlur(max(0.6, size / 200)))
-    return np.asarray(soft, np.float32) / 255
+    return mask
 
 
 def _read(

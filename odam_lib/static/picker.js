@@ -172,14 +172,14 @@ function render({ model, el }) {
     alert.textContent = model.get("error");
   };
   const drawMaps = () => {
-    const { selected, attribute, title, reason } = model.get("_shown");
+    const { selected, attribute, smoothing, opacity, title, reason } = model.get("_shown");
     if (title === undefined) return;
     showPng(map, model.get("_map"));
     map.alt = `map of ${title}`;
     const box = outline(objects[selected], size);
     if (EDGES.includes(attribute)) box.classList.add(`odam-edge-${attribute}`);
     mapFrame.replaceChildren(map, box);
-    Object.assign(mapFrame.dataset, { object: selected, attribute });
+    Object.assign(mapFrame.dataset, { object: selected, attribute, smoothing, opacity });
     caption.textContent = [title, reason].filter(Boolean).join(". ");
     thumbnails.forEach((button) => showPng(button.firstChild, model.get("_strip")[button.dataset.attribute]));
     drawChoice();

@@ -128,7 +128,7 @@ def test_zero_maps_say_why(untrained, image) -> None:
     [{"smoothing": "wide"}, {"smoothing": -1.0}, {"smoothing": True}, {"gradient": "up"}, {"rectify": "square"}],
 )
 def test_unknown_settings_are_refused(settings: dict) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(settings))} is .*: give"):
+    with pytest.raises(ValueError, match=rf"{next(iter(settings))} is .*: give"):
         ODAM(**settings)
 
 
@@ -149,7 +149,7 @@ def test_arguments_that_do_not_fit_are_refused(untrained, image) -> None:
 def test_a_layer_that_the_detection_does_not_use_is_an_error(untrained, image) -> None:
     trace = untrained.trace(image)
     cut = replace(trace, features=tuple(level.detach().requires_grad_() for level in trace.features))
-    with pytest.raises(UnconnectedTargetError, match="'class' .* does not depend on layer 'fpn', level 0"):
+    with pytest.raises(UnconnectedTargetError, match=r"'class' .* does not depend on layer 'fpn', level 0"):
         ODAM()(cut, some(trace), ("class",))
 
 

@@ -1,0 +1,352 @@
+"""The picker as a reader meets it: JupyterLab in Chromium, with real clicks and keys."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if "CI" not in os.environ:
+    pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
+from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+PLANTED = Path(__file__).parents[1] / "planted.py"
+HEIGHT, WIDTH = 96, 128
+ONLY = {0: (80, 12), 1: (30, 36), 2: (55, 60), 3: (110, 70)}
+"""A point of the picture at which a first click selects each object."""
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CELLS = {
+    "show": (
+        "from planted import PlantedDetector, PlantedTrace, planted_image\n"
+        "from odam_lib.widgets import InstancePicker\n"
+        "picker = InstancePicker(PlantedDetector(), planted_image())\n"
+        "picker"
+    ),
+    "expect": (
+        "import hashlib, json\n"
+        "from odam_lib import explain\n"
+        "from odam_lib.widgets import SHOWN, render_map\n"
+        "maps = explain(PlantedDetector(), planted_image())\n"
+        "print(json.dumps({f'{row} {name}': hashlib.sha256(render_map(planted_image(), maps[row], name)).hexdigest()\n"
+        "                  for row in range(4) for name in SHOWN}))"
+    ),
+    "read": "print(picker.selected, picker.attribute, picker.smoothing, picker.opacity)",
+    "set": "picker.selected, picker.attribute = 2, 'y2'",
+    "break": "targets, PlantedTrace.targets = PlantedTrace.targets, None",
+    "mend": "PlantedTrace.targets = targets",
+    "empty": "InstancePicker(PlantedDetector(), planted_image(), score_threshold=0.99)",
+}
+
+
+class Notebook:
+    """An open notebook whose first cell shows a picker."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.picker = page.locator(".odam-picker").first
+        self.objects = self.picker.locator(".odam-objects")
+        self.map = self.picker.locator(".odam-map")
+        self.rendered: dict[str, str] = {}
+
+    def run(self, name: str) -> Locator:
+        """Run a cell to its end; returns its output area."""
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(list(CELLS).index(name))
+        prompt = cell.locator(".jp-InputArea-prompt")
+        before = prompt.inner_text()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        expect(prompt).not_to_have_text(before)
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=30_000)
+        return cell.locator(".jp-OutputArea-output")
+
+    def control(self, name: str) -> Locator:
+        """A drop-down, or the slider, by its label."""
+        role = "slider" if name == "opacity" else "combobox"
+        return self.picker.get_by_role(role, name=name)
+
+    def click(self, x: float, y: float) -> None:
+        """Click a point given in pixels of the image, whatever size it is shown at."""
+        box = self.objects.bounding_box()
+        self.objects.click(position={"x": x / WIDTH * box["width"], "y": y / HEIGHT * box["height"]})
+
+    def expect_map(self, row: int, attribute: str) -> None:
+        """The large map, its caption and the bytes of its PNG are those of one object and attribute."""
+        expect(self.map).to_have_attribute("data-object", str(row))
+        expect(self.map).to_have_attribute("data-attribute", attribute)
+        expect(self.map).to_have_attribute("aria-busy", "false")
+        assert self.digest() == self.rendered[f"{row} {attribute}"]
+
+    def digest(self) -> str:
+        """SHA-256 of the PNG shown as the large map, after the browser could decode it."""
+        return self.map.locator("img").evaluate(
+            """async (image) => {
+                await image.decode();
+                const bytes = await (await fetch(image.src)).arrayBuffer();
+                const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+                return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+            }"""
+        )
+
+    def snap(self, name: str) -> None:
+        """Save a screenshot if somebody wants to look at it."""
+        if folder := os.environ.get("ODAM_SCREENSHOTS"):
+            self.page.mouse.move(0, 0)
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A JupyterLab of its own, ended whatever happens; the address of a notebook that holds the cells above."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(PLANTED, folder)
+    cells = [
+        {"id": name, "cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+        for name, source in CELLS.items()
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "picker.ipynb").write_text(json.dumps(notebook))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    places = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    quiet = folder / "home" / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    with (folder / "jupyter.log").open("w") as log:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
+                *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
+            ],
+            env=os.environ | {name: str(folder / "home" / place) for name, place in places.items()} | {"JUPYTER_TOKEN": token},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_up(server, f"http://127.0.0.1:{port}/api/status?token={token}", folder / "jupyter.log")
+        yield f"http://127.0.0.1:{port}/lab/tree/picker.ipynb?token={token}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(10)
+
+
+def _wait_until_up(server: subprocess.Popen, address: str, log: Path, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from error
+            time.sleep(0.1)
+
+
+def _chromium(runner: Playwright) -> str:
+    """The path of a Chromium: the system's, else Playwright's own; without one the tests are skipped, but not in CI."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), runner.chromium.executable_path)
+    if not Path(found).is_file():
+        missing = f"There is no Chromium ({', '.join(names)}): install one or run `playwright install chromium`."
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="module")
+def opened(jupyter: str) -> Iterator[Notebook]:
+    with sync_playwright() as runner:
+        browser = runner.chromium.launch(executable_path=_chromium(runner), args=CHROMIUM_ARGUMENTS)
+        try:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(15_000)
+            page.goto(jupyter)
+            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=40_000)
+            notebook = Notebook(page)
+            notebook.run("show")
+            notebook.rendered = json.loads(notebook.run("expect").inner_text())
+            yield notebook
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def notebook(opened: Notebook) -> Notebook:
+    """The notebook with object 3's class map shown, in a wide window."""
+    opened.page.set_viewport_size({"width": 1280, "height": 900})
+    opened.picker.scroll_into_view_if_needed()
+    opened.control("object").select_option("3")
+    opened.control("attribute").select_option("class")
+    opened.expect_map(3, "class")
+    return opened
+
+
+def test_a_click_shows_the_map_of_the_object_clicked(notebook: Notebook) -> None:
+    digests = set()
+    for row, point in ONLY.items():
+        notebook.click(*point)
+        notebook.expect_map(row, "class")
+        expect(notebook.objects.get_by_role("option", selected=True)).to_have_attribute("data-row", str(row))
+        digests.add(notebook.digest())
+        notebook.snap(f"object-{row}")
+    assert len(digests) == len(ONLY)
+
+
+def test_clicks_at_one_place_go_through_the_boxes_there_from_small_to_large(notebook: Notebook) -> None:
+    for row in (1, 2, 0, 1):
+        notebook.click(*ONLY[1])
+        notebook.expect_map(row, "class")
+    notebook.click(*ONLY[2])
+    notebook.expect_map(2, "class")
+    notebook.click(*ONLY[1])
+    notebook.expect_map(1, "class")
+
+
+def test_a_click_beside_every_box_changes_nothing(notebook: Notebook) -> None:
+    notebook.click(110, 20)
+    notebook.click(*ONLY[3])
+    notebook.expect_map(3, "class")
+
+
+def test_the_pointer_shows_what_a_click_would_select(notebook: Notebook) -> None:
+    box = notebook.objects.bounding_box()
+    notebook.objects.hover(position={"x": 30 / WIDTH * box["width"], "y": 36 / HEIGHT * box["height"]})
+    hovered = notebook.objects.locator(".odam-hover")
+    expect(hovered).to_have_attribute("data-row", "1")
+    expect(hovered.locator(".odam-label")).to_have_text("1 dog 0.85")
+    notebook.page.mouse.move(0, 0)
+    expect(hovered).to_have_count(0)
+
+
+def test_objects_and_attributes_can_be_chosen_by_keyboard(notebook: Notebook) -> None:
+    keyboard = notebook.page.keyboard
+    notebook.control("opacity").focus()
+    keyboard.press("Tab")
+    for key, row in [("ArrowUp", 2), ("Home", 0), ("ArrowLeft", 0), ("ArrowDown", 1), ("End", 3), ("ArrowLeft", 2)]:
+        keyboard.press(key)
+        notebook.expect_map(row, "class")
+        expect(notebook.objects.locator(f"[data-row='{row}']")).to_be_focused()
+    notebook.snap("keyboard")
+    keyboard.press("Tab")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    notebook.expect_map(2, "x1")
+    expect(notebook.picker.locator(".odam-strip button[aria-pressed=true]")).to_be_focused()
+
+
+def test_attributes_are_chosen_in_the_strip_and_the_edge_is_marked(notebook: Notebook) -> None:
+    for attribute in ("x1", "y1", "x2", "y2", "combined"):
+        notebook.picker.get_by_role("button", name=attribute, exact=True).click()
+        notebook.expect_map(3, attribute)
+        expect(notebook.map.locator(f".odam-edge-{attribute}")).to_have_count(int(attribute != "combined"))
+        notebook.snap(f"attribute-{attribute}")
+
+
+def test_clicks_are_right_in_a_narrow_window(notebook: Notebook) -> None:
+    wide = notebook.objects.bounding_box()
+    notebook.page.set_viewport_size({"width": 640, "height": 900})
+    expect(notebook.picker).to_be_visible()
+    notebook.page.wait_for_function(
+        "() => { const [one, two] = document.querySelectorAll('.odam-picker figure');"
+        "return one.getBoundingClientRect().bottom <= two.getBoundingClientRect().top; }"
+    )
+    narrow = notebook.objects.bounding_box()
+    assert narrow["width"] < wide["width"]
+    assert narrow["height"] / narrow["width"] == pytest.approx(HEIGHT / WIDTH, rel=0.01)
+    for row in (0, 1, 2):
+        notebook.click(*ONLY[row])
+        notebook.expect_map(row, "class")
+    notebook.snap("narrow")
+
+
+def test_python_sees_the_choice_and_the_page_sees_pythons(notebook: Notebook) -> None:
+    notebook.click(*ONLY[1])
+    notebook.expect_map(1, "class")
+    expect(notebook.run("read")).to_have_text("1 class adaptive 0.8")
+    notebook.run("set")
+    notebook.expect_map(2, "y2")
+    expect(notebook.control("object")).to_have_value("2")
+    expect(notebook.run("read")).to_have_text("2 y2 adaptive 0.8")
+
+
+def test_opacity_and_smoothing_redraw_the_map(notebook: Notebook) -> None:
+    before = notebook.digest()
+    notebook.control("opacity").fill("0.3")
+    expect(notebook.map).to_have_attribute("data-opacity", "0.3")
+    fainter = notebook.digest()
+    notebook.control("smoothing").select_option("none")
+    expect(notebook.map).to_have_attribute("data-smoothing", "none")
+    assert len({before, fainter, notebook.digest()}) == 3
+    notebook.control("smoothing").select_option("adaptive")
+    notebook.control("opacity").fill("0.8")
+    expect(notebook.map).to_have_attribute("data-opacity", "0.8")
+    assert notebook.digest() == before
+
+
+def test_an_error_is_a_line_in_the_widget_until_the_next_success(notebook: Notebook) -> None:
+    alert = notebook.picker.locator("[role=alert]")
+    notebook.run("break")
+    notebook.control("smoothing").select_option("fixed")
+    expect(alert).to_contain_text("The map could not be drawn: ")
+    notebook.snap("error")
+    notebook.run("mend")
+    notebook.control("smoothing").select_option("adaptive")
+    expect(alert).to_have_text("")
+    notebook.expect_map(3, "class")
+
+
+def test_without_objects_there_is_a_sentence(notebook: Notebook) -> None:
+    empty = notebook.run("empty").locator(".odam-picker")
+    expect(empty).to_contain_text("There is no object to explain")
+    expect(empty.get_by_role("combobox")).to_have_count(0)
+    assert empty.locator("img").evaluate_all("(images) => images.map((image) => image.naturalWidth)") == [WIDTH]
+    empty.scroll_into_view_if_needed()
+    notebook.snap("empty")
+
+
+def test_text_is_legible_in_the_dark_theme(notebook: Notebook) -> None:
+    page = notebook.page
+    page.locator(".lm-MenuBar-itemLabel", has_text="Settings").click()
+    for entry in ("Theme", "JupyterLab Dark"):
+        page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+    expect(page.locator("body[data-jp-theme-light=false]")).to_be_attached()
+    notebook.click(*ONLY[2])
+    notebook.expect_map(2, "class")
+    notebook.snap("dark")
+    for text in (".odam-controls label > span", ".odam-controls select", "figcaption", ".odam-strip button"):
+        colour = notebook.picker.locator(text).first.evaluate("(node) => getComputedStyle(node).color")
+        assert min(map(float, re.findall(r"[\d.]+", colour)[:3])) > 150, f"{text} is {colour} on a dark ground"
