@@ -7,5 +7,18 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import data_root
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.images import load_image
+from odam_lib.plots import show_detections, show_map, show_maps
 
-__all__ = ["ATTRIBUTES", "ODAM", "Detections", "HeatMaps", "data_root", "explain", "load_detector", "load_image"]
+__all__ = [
+    "ATTRIBUTES",
+    "ODAM",
+    "Detections",
+    "HeatMaps",
+    "data_root",
+    "explain",
+    "load_detector",
+    "load_image",
+    "show_detections",
+    "show_map",
+    "show_maps",
+]

@@ -44,7 +44,7 @@ NOTHING_FOUND = "There is no object to explain: lower the score threshold or tak
 def render_map(
     image: Tensor, heat_maps: HeatMaps, attribute: str, opacity: float = OPACITY, side: int = DISPLAY_SIDE
 ) -> bytes:
-    """One map over the picture, without boxes or margins, so that pixels of the result are pixels of the picture.
+    """A PNG of one map over the picture, without boxes or margins: its pixels are the picture's.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -52,9 +52,6 @@ def render_map(
         attribute: one of the computed attributes, or ``combined``.
         opacity: of the map where it is largest, in [0, 1].
         side: a longer picture is reduced to this many pixels.
-
-    Returns:
-        The bytes of a PNG file.
 
     Raises:
         ValueError: an attribute that was not computed, or an opacity outside [0, 1].
@@ -171,10 +168,9 @@ class InstancePicker(anywidget.AnyWidget):
     @validate("selected")
     def _row_exists(self, proposal: Any) -> int:
         row, count = proposal["value"], len(self.detections)
-        if count and not 0 <= row < count:
-            raise TraitError(f"There is no object {row}: give a number from 0 to {count - 1}.")
-        if not count and row != -1:
-            raise TraitError(f"There is no object {row}: nothing was found, selected stays -1.")
+        if row not in range(count) and (count or row != -1):
+            choice = f"give a number from 0 to {count - 1}" if count else "nothing was found, selected stays -1"
+            raise TraitError(f"There is no object {row}: {choice}.")
         return row
 
     @validate("opacity")
@@ -249,5 +245,5 @@ def _label(detections: Detections, row: int) -> str:
 
 def _png(image: Tensor) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(to_uint8(image)).save(buffer, "PNG")
+    Image.fromarray(to_uint8(image)).save(buffer, "PNG", compress_level=1)  # 4 times as fast, a seventh larger
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def main() -> None:
             print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
         if arguments.command == "store":
             nbformat.write(stored(notebook), ROOT / "notebooks" / f"{name}.ipynb")
+            shutil.copy(output.with_suffix("") / f"{name}.png", ROOT / "notebooks" / "figures")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,10 @@ def _hills(stage: Stage, rng: np.random.Generator, base: float, tall: float, col
     xs = np.linspace(-0.1, stage.wide + 0.1, 24)
     phase = rng.uniform(0, 6, 2)
     ys = base - tall * (0.6 + 0.25 * np.sin(xs * 5 + phase[0]) + 0.15 * np.sin(xs * 11 + phase[1]))
-    stage.poly([*zip(xs, ys, strict=True), (stage.wide + 0.1, stage.scene.floor + 0.01), (-0.1, stage.scene.floor + 0.01)], colour)
+    stage.poly(
+        [*zip(xs, ys, strict=True), (stage.wide + 0.1, stage.scene.floor + 0.01), (-0.1, stage.scene.floor + 0.01)],
+        colour,
+    )
 
 
 def _street(stage: Stage, rng: np.random.Generator) -> None:

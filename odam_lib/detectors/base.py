@@ -84,9 +84,7 @@ class Trace(ABC):
                 f"The detections are of {detections.source}, the trace is of {self.candidates.source}: "
                 "explain detections with the detector and the image that made them."
             )
-        for attribute in attributes:
-            if attribute not in TARGETS:
-                raise ValueError(f"Unknown attribute {attribute!r}: choose among {', '.join(TARGETS)}.")
+        check_attributes(attributes)
 
 
 class Detector(ABC):
@@ -148,6 +146,15 @@ class Detector(ABC):
         """An identity of this detector together with this image's pixels."""
         pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
         return f"{self.name} on image {hashlib.blake2b(pixels, digest_size=6).hexdigest()}"
+
+
+def check_attributes(attributes: Sequence[str]) -> None:
+    """Raise ``ValueError`` for an attribute that no detector has, or for none at all."""
+    if not attributes:
+        raise ValueError(f"No attribute was asked for: give at least one of {', '.join(TARGETS)}.")
+    for attribute in attributes:
+        if attribute not in TARGETS:
+            raise ValueError(f"Unknown attribute {attribute!r}: choose among {', '.join(TARGETS)}.")
 
 
 def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:

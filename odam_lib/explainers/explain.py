@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector, Trace, check_attributes
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 
@@ -38,8 +38,8 @@ def explain(
     Raises:
         TypeError, ValueError: what was wrong with an argument, before any work is done.
     """
-    if not attributes:
-        raise ValueError("No attribute was asked for: give at least one.")
+    check_attributes(attributes)
+    check_threshold(score_threshold)
     trace = detector.trace(image, layer)
     if detections is None:
         detections = trace.detections(score_threshold)

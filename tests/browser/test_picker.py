@@ -18,7 +18,7 @@ import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
-from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -114,8 +114,28 @@ class Notebook:
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
+def _chromium(runner: Playwright) -> str:
+    """The path of a Chromium: the system's, else Playwright's own; without one the tests are skipped, but not in CI."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), runner.chromium.executable_path)
+    if not Path(found).is_file():
+        missing = f"There is no Chromium ({', '.join(names)}): install one or run `playwright install chromium`."
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+    return found
+
+
 @pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as runner:
+        opened = runner.chromium.launch(executable_path=_chromium(runner), args=CHROMIUM_ARGUMENTS)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@pytest.fixture(scope="module")
+def jupyter(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A JupyterLab of its own, ended whatever happens; the address of a notebook that holds the cells above."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(PLANTED, folder)
@@ -148,7 +168,9 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
                 *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
             ],
-            env=os.environ | {name: str(folder / "home" / place) for name, place in places.items()} | {"JUPYTER_TOKEN": token},
+            env=os.environ
+            | {name: str(folder / "home" / place) for name, place in places.items()}
+            | {"JUPYTER_TOKEN": token},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -177,31 +199,16 @@ def _wait_until_up(server: subprocess.Popen, address: str, log: Path, seconds: f
             time.sleep(0.1)
 
 
-def _chromium(runner: Playwright) -> str:
-    """The path of a Chromium: the system's, else Playwright's own; without one the tests are skipped, but not in CI."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), runner.chromium.executable_path)
-    if not Path(found).is_file():
-        missing = f"There is no Chromium ({', '.join(names)}): install one or run `playwright install chromium`."
-        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
-    return found
-
-
 @pytest.fixture(scope="module")
-def opened(jupyter: str) -> Iterator[Notebook]:
-    with sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=_chromium(runner), args=CHROMIUM_ARGUMENTS)
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(15_000)
-            page.goto(jupyter)
-            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=40_000)
-            notebook = Notebook(page)
-            notebook.run("show")
-            notebook.rendered = json.loads(notebook.run("expect").inner_text())
-            yield notebook
-        finally:
-            browser.close()
+def opened(browser: Browser, jupyter: str) -> Notebook:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(15_000)
+    page.goto(jupyter)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=40_000)
+    notebook = Notebook(page)
+    notebook.run("show")
+    notebook.rendered = json.loads(notebook.run("expect").inner_text())
+    return notebook
 
 
 @pytest.fixture
@@ -322,6 +329,7 @@ def test_an_error_is_a_line_in_the_widget_until_the_next_success(notebook: Noteb
     notebook.run("break")
     notebook.control("smoothing").select_option("fixed")
     expect(alert).to_contain_text("The map could not be drawn: ")
+    alert.scroll_into_view_if_needed()
     notebook.snap("error")
     notebook.run("mend")
     notebook.control("smoothing").select_option("adaptive")

@@ -1,0 +1,103 @@
+"""The notebooks: their anatomy, their stored outputs, and that they run from a clean kernel with other parameters."""
+
+import importlib.util
+import re
+
+import nbformat
+import papermill
+import pytest
+
+from odam_lib import data_root
+
+ROOT = data_root().parent
+spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+NAMES = list(tool.listed())
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(name: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(name).cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_is_in_the_list_and_in_the_readme() -> None:
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(NAMES)
+    readme = (ROOT / "README.md").read_text()
+    for name, entry in tool.listed().items():
+        assert f"notebooks/{name}.ipynb" in readme and entry["question"] in readme and entry["activity"] in readme
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anatomy(name: str) -> None:
+    notebook = read(name)
+    cells = code_cells(name)
+    assert (
+        re.match(r"# \d\d  .*\?", notebook.cells[0].source)
+        and tool.listed()[name]["question"] in notebook.cells[0].source
+    )
+    assert [cell.metadata.get("tags", []) for cell in cells].count(["parameters"]) == 1
+    assert cells[0].metadata.tags == ["parameters"]
+    for line in cells[0].source.splitlines():
+        assert re.fullmatch(r"[A-Z_]+ = [^#]+  # [a-z ]+: .+", line), line
+    lengths = sorted(len([line for line in cell.source.splitlines() if line.strip()]) for cell in cells)
+    assert lengths[len(lengths) // 2] <= 6 and lengths[-1] <= 15
+    markdown = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert len(markdown) >= len(cells) - 2
+    assert sum(source.count("**Exercise") for source in markdown) >= 2
+    for heading in ("**You will learn**", "**You need**", "What we saw", "**Limits.**", "**Next.**"):
+        assert any(heading in source for source in markdown), heading
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_outputs_are_complete_and_clean(name: str) -> None:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    assert path.stat().st_size < 2_500_000
+    notebook = read(name)
+    cells = code_cells(name)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert set(notebook.metadata) == {"kernelspec"}
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
+    assert not any(tool.WIDGET_VIEW in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_from_a_clean_kernel_with_small_parameters(name: str, tmp_path) -> None:
+    parameters = tool.listed()[name]["test"] | {"OUTPUT_DIR": str(tmp_path / "out")}
+    executed = tool.run(name, parameters, tmp_path / f"{name}.ipynb")
+    assert not any(output.output_type == "error" for cell in executed.cells for output in cell.get("outputs", []))
+    assert len(list((tmp_path / "out").glob("*.png"))) >= 3
+    tool.to_html(executed, tmp_path / f"{name}.html")
+    page = (tmp_path / f"{name}.html").read_text()
+    assert page.count("data:image/png;base64") >= 3 and tool.WIDGET_VIEW not in page
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"SCORE_THRESHOLD": 1.5}, "score threshold is 1.5"),
+        ({"DETECTOR": "yolo"}, "Unknown detector 'yolo'"),
+        ({"ATTRIBUTES": ["left"]}, "Unknown attribute 'left'"),
+        ({"DEVICE": "tpu9"}, "device 'tpu9' is not usable"),
+        ({"IMAGE": "absent.jpg"}, "no picture at"),
+        ({"OUTPUT_DIR": "README.md/runs"}, "cannot be written"),
+    ],
+)
+def test_quickstart_refuses_bad_parameters_before_any_work(parameters: dict, sentence: str, tmp_path) -> None:
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        tool.run("00_quickstart", {"OUTPUT_DIR": str(tmp_path)} | parameters, tmp_path / "run.ipynb")
+    assert sentence in caught.value.evalue
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_quickstart_with_nothing_found_ends_with_a_sentence(tmp_path) -> None:
+    executed = tool.run("00_quickstart", {"SCORE_THRESHOLD": 1.0, "OUTPUT_DIR": str(tmp_path)}, tmp_path / "run.ipynb")
+    texts = [
+        output.text for cell in executed.cells for output in cell.get("outputs", []) if output.get("name") == "stdout"
+    ]
+    assert any(text.startswith("0 objects") for text in texts)

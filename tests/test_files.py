@@ -1,0 +1,41 @@
+"""Files are written whole or not at all; folders are checked before the work."""
+
+from pathlib import Path
+
+import pytest
+
+from odam_lib.files import data_root, from_root, output_folder, write_whole
+
+
+def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), write_whole(path) as aside:
+        aside.write_text("half")
+        raise RuntimeError("disk full")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with write_whole(path) as aside:
+        aside.write_text("new")
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PermissionError, match="cannot be written .*choose another one"):
+        output_folder(tmp_path / "file" / "runs")
+    assert output_folder(tmp_path / "deep" / "runs").is_dir()
+
+
+def test_relative_paths_start_at_the_checkout(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert from_root("data/README.md").is_file()
+    assert from_root(tmp_path / "x") == tmp_path / "x"
+    monkeypatch.setenv("ODAM_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="set ODAM_DATA"):
+        data_root()
+
+
+def test_no_path_of_a_machine_is_in_the_repository() -> None:
+    root = Path(data_root()).parent
+    for path in [*root.glob("*.md"), *root.glob("odam_lib/**/*.py"), *root.glob("notebooks/*.ipynb")]:
+        assert "/home/" not in path.read_text() and "/root/" not in path.read_text(), path

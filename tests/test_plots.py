@@ -1,0 +1,72 @@
+"""Pictures: the map never hides the picture, and what is drawn is what was computed."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from odam_lib import explain
+from odam_lib.plots import blend, display_size, save_png, show_detections, show_map, show_maps
+
+
+def test_the_picture_stays_visible_under_the_hottest_map() -> None:
+    checks = torch.zeros(3, 8, 8)
+    checks[:, ::2] = 1
+    blended = blend(checks, torch.ones(8, 8))
+    assert (blended[:, 0] - blended[:, 1]).abs().sum() > 0.1
+    assert blended.min() >= 0 and blended.max() <= 1
+
+
+def test_without_heat_the_picture_is_grey_and_heat_is_monotonous_in_brightness() -> None:
+    image = torch.rand(3, 4, 4)
+    cold = blend(image, torch.zeros(4, 4))
+    torch.testing.assert_close(cold[0], cold[1])
+    ramp = blend(torch.full((3, 1, 11), 0.5), torch.linspace(0, 1, 11)[None], opacity=0.9)
+    luminance = torch.tensor([0.299, 0.587, 0.114]) @ ramp[:, 0]
+    assert luminance[-1] > luminance[0] + 0.2
+
+
+def test_signs_have_different_colours() -> None:
+    blended = blend(torch.full((3, 1, 2), 0.5), torch.tensor([[-1.0, 1.0]]))
+    assert blended[2, 0, 0] > blended[0, 0, 0] and blended[0, 0, 1] > blended[2, 0, 1]
+    with pytest.raises(ValueError, match="opacity is 2"):
+        blend(torch.zeros(3, 1, 1), torch.zeros(1, 1), 2)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((100, 50), (100, 50)), ((1280, 320), (640, 160)), ((1, 9000), (1, 640))])
+def test_long_pictures_are_shown_smaller(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    assert display_size(size) == shown
+
+
+def test_a_drawn_map_is_hot_where_the_map_is(detector, held_out, tmp_path) -> None:
+    image = held_out[0][0]
+    maps = explain(detector, image)
+    for attribute in ("class", "x2", "combined"):
+        panel = show_map(image, maps, 0, attribute).axes[0]
+        assert maps.detections.names()[0] in panel.get_title()
+        drawn = panel.images[0].get_array().astype(float)
+        saturation = drawn.max(axis=2) - drawn.min(axis=2)
+        one = maps[0].combined() if attribute == "combined" else maps[0].select(attribute)
+        heat = one.normalized().to_image()[0, 0].numpy()
+        assert saturation[heat > 0.8].mean() > 3 * saturation[heat < 0.02].mean()
+    picture = Image.open(save_png(show_maps(image, maps), tmp_path / "grid.png"))
+    assert picture.width > 600 and np.asarray(picture.convert("RGB")).std() > 20
+
+
+def test_the_grid_has_a_panel_for_each_object_and_attribute(detector, held_out) -> None:
+    image = held_out[0][0]
+    maps = explain(detector, image, attributes=("class", "y1"))
+    figure = show_maps(image, maps, ("class", "y1"))
+    assert len([panel for panel in figure.axes if panel.images]) >= len(maps) * 3
+    with pytest.raises(ValueError, match="no map of 'x1'"):
+        show_map(image, maps, 0, "x1")
+    with pytest.raises(IndexError, match="does not exist"):
+        show_map(image, maps, 99, "class")
+
+
+def test_nothing_found_is_a_picture_and_a_sentence(detector, held_out) -> None:
+    image = held_out[0][0]
+    maps = explain(detector, image, score_threshold=1.0)
+    for figure in (show_detections(image, maps.detections), show_maps(image, maps), show_map(image, maps)):
+        assert figure.axes[0].get_title() == "No object above the score threshold"
+        assert len(figure.axes[0].images) == 1
