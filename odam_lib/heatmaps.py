@@ -1,7 +1,7 @@
 """Sec. 3.1 of the paper: smoothing, weighting, rectification, combination, and the maps they make."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -290,7 +290,7 @@ class HeatMaps:
         try:
             with safe_open(path, framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["heat_maps"])
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+                tensors = dict(_tensors(opened))
         except FileNotFoundError as error:
             raise FileNotFoundError(f"There are no heat maps at {path}: check the path.") from error
         except Exception as error:
@@ -315,6 +315,12 @@ def _own_scale(maps: Tensor) -> Tensor:
     largest = maps.abs().amax(dim=(-2, -1), keepdim=True)
     by_largest = maps / torch.where(largest == 0, torch.ones_like(largest), largest)
     return torch.where(signed, by_largest, min_max(maps))
+
+
+def _tensors(opened: safe_open) -> Iterator[tuple[str, Tensor]]:
+    names = opened.keys()  # the handle itself cannot be iterated
+    for name in names:
+        yield name, opened.get_tensor(name)
 
 
 def _tuples(value: object) -> object:

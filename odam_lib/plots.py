@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -35,6 +36,7 @@ OBJECT_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e0
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
 OPACITY = 0.8
+SCREEN_DPI = 80
 DISPLAY_SIDE = 640
 """Longer pictures are reduced to this many pixels for display."""
 
@@ -122,7 +124,11 @@ def show_map(
 
 
 def show_maps(
-    image: Tensor, heat_maps: HeatMaps, attributes: Sequence[str] = (*ATTRIBUTES, COMBINED), title: str | None = None
+    image: Tensor,
+    heat_maps: HeatMaps,
+    attributes: Sequence[str] = (*ATTRIBUTES, COMBINED),
+    title: str | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Figure:
     """A grid: a row for each object, a column for each attribute, the picture first.
 
@@ -131,6 +137,7 @@ def show_maps(
         heat_maps: maps of that image.
         attributes: columns, any of the computed attributes and ``combined``.
         title: the figure's message.
+        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
 
     Returns:
         The figure; :func:`show_detections` where there is no detection to show.
@@ -142,13 +149,14 @@ def show_maps(
         return show_detections(image, heat_maps.detections)
     shown = with_combined(heat_maps, attributes).normalized()
     figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.7, bar=True)
+    numbers = range(len(shown)) if numbers is None else numbers
     for row, name in enumerate(shown.detections.names()):
         size = display_size(shown.detections.image_size)
         _picture(axes[row][0], reduced(image, size), shown.detections.image_size)
-        draw_box(axes[row][0], shown.detections.boxes[row], row)
-        axes[row][0].set_ylabel(f"{row} {name} {shown.detections.scores[row]:.2f}")
+        draw_box(axes[row][0], shown.detections.boxes[row], numbers[row])
+        axes[row][0].set_ylabel(f"{numbers[row]} {name} {shown.detections.scores[row]:.2f}", fontsize=9)
         for column, attribute in enumerate(attributes, start=1):
-            _map_panel(axes[row][column], image, shown, row, attribute, colour=row, opacity=OPACITY)
+            _map_panel(axes[row][column], image, shown, row, attribute, colour=numbers[row], opacity=OPACITY)
     for column, attribute in enumerate(attributes, start=1):
         axes[0][column].set_title(TITLES[attribute], fontsize=9)
     axes[0][0].set_title("detection", fontsize=9)
@@ -178,9 +186,7 @@ def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str |
             "y1": ((x1, x2), (y1, y1)),
             "y2": ((x1, x2), (y2, y2)),
         }
-        panel.plot(
-            *ends[edge], color=tint, lw=3.5, path_effects=[withStroke(linewidth=5, foreground="black", alpha=0.6)]
-        )
+        panel.plot(*ends[edge], color=tint, lw=2.6, solid_capstyle="butt")
     if label:
         panel.text(
             max(x1, 0), max(y1, 0), label, fontsize=8, va="bottom" if y1 > 14 else "top", color="black", clip_on=True,
@@ -189,10 +195,11 @@ def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str |
 
 
 def to_png(figure: Figure, dpi: int = 90) -> bytes:
-    """The figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
+    """The figure as the bytes of a PNG file of 256 colours, a third of the size of one of all colours."""
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=dpi)
+    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
+    return small.getvalue()
 
 
 def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
@@ -245,6 +252,7 @@ def _panels(
     aspect = min(max(shape[-2] / shape[-1], 0.4), 2.5)
     figure = Figure(
         figsize=(width * columns + (0.6 if bar else 0), width * aspect * rows + (0.5 if rows * columns > 1 else 0.35)),
+        dpi=SCREEN_DPI,
         layout="constrained",
     )
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()

@@ -282,7 +282,8 @@ def main() -> None:
     card = {
         "command": "python -m odam_lib.training "
         + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in asdict(settings).items()),
-        "data": f"{settings.number} generated scenes ({settings.setting}, {settings.size} px), AP on {arguments['held_out']} held-out ones",
+        "data": f"{settings.number} generated scenes ({settings.setting}, {settings.size} px)",
+        "measured_on": f"{arguments['held_out']} held-out scenes, pycocotools",
         "seed": settings.seed,
         "hours": round(torch.load(folder / CHECKPOINT, weights_only=True)["seconds"] / 3600, 2),
         "hardware": f"{torch.get_num_threads()} threads, {next(detector.model.parameters()).device.type}",

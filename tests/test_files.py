@@ -21,7 +21,7 @@ def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PermissionError, match="cannot be written .*choose another one"):
+    with pytest.raises(PermissionError, match=r"cannot be written .*choose another one"):
         output_folder(tmp_path / "file" / "runs")
     assert output_folder(tmp_path / "deep" / "runs").is_dir()
 

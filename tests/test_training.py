@@ -90,7 +90,7 @@ def test_another_run_in_the_folder_is_refused_by_name(tmp_path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_images(tmp_path) -> None:
-    with pytest.raises(FloatingPointError, match="images were .*103"):
+    with pytest.raises(FloatingPointError, match=r"images were .*103"):
         train(SMALL, Dots(spoiled=3), tmp_path, "cpu", progress=False)
 
 

@@ -26,7 +26,8 @@ ZONES: dict[str, dict[str, tuple[float, float]]] = {
 }
 # How deep a thing is, in metres, seen from the side: what stands closer would stand inside it.
 THICKNESS = {
-    "person": 0.25, "dog": 0.25, "bicycle": 0.35, "motorcycle": 0.45, "car": 1.0, "bench": 0.5, "bed": 0.9, "surfboard": 0.08,
+    "person": 0.25, "dog": 0.25, "bicycle": 0.35, "motorcycle": 0.45, "car": 1.0,
+    "bench": 0.5, "bed": 0.9, "surfboard": 0.08,
 }  # fmt: skip
 # How often a newcomer in a crowd joins somebody; set so that boxes overlap as often as in CrowdHuman.
 COMPANY = 0.335

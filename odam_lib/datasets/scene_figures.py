@@ -98,7 +98,8 @@ class Person:
             )
         outline = [
             (-half + tilt, 0.81), (-0.35 * half + tilt, 0.838), (0.35 * half + tilt, 0.838), (half + tilt, 0.81),
-            (waist + tilt * 0.5, 0.62), (hip, 0.5), (hip * 0.85, hem), (-hip * 0.85, hem), (-hip, 0.5), (-waist + tilt * 0.5, 0.62),
+            (waist + tilt * 0.5, 0.62), (hip, 0.5), (hip * 0.85, hem),
+            (-hip * 0.85, hem), (-hip, 0.5), (-waist + tilt * 0.5, 0.62),
         ]  # fmt: skip
         s.blob("torso", np.array(outline) * h, tone(self.shirt, 0.88), 4)
         lit = [(x * 0.74 + s.light * half * 0.16, 0.645 + (y - 0.645) * 0.9) for x, y in outline]

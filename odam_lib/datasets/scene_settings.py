@@ -15,7 +15,8 @@ SKIES: tuple[tuple[Colour, Colour], ...] = (
     ((188, 206, 216), (238, 236, 224)), ((154, 186, 222), (246, 214, 206)),
 )  # fmt: skip
 FACADES: tuple[Colour, ...] = (
-    (226, 190, 160), (206, 150, 128), (228, 212, 178), (178, 192, 178), (164, 182, 198), (214, 176, 176), (196, 168, 142),
+    (226, 190, 160), (206, 150, 128), (228, 212, 178), (178, 192, 178), (164, 182, 198),
+    (214, 176, 176), (196, 168, 142),
 )  # fmt: skip
 WALLS: tuple[Colour, ...] = (
     (214, 222, 206), (232, 216, 196), (198, 214, 220), (228, 204, 196), (220, 212, 224), (236, 226, 200),
@@ -211,7 +212,7 @@ def _parasol(stage: Stage, rng: np.random.Generator, y: float) -> None:
 
 
 def _room(stage: Stage, rng: np.random.Generator) -> None:
-    scene, floor = stage.scene, stage.scene.floor
+    floor = stage.scene.floor
     wall = pick(rng, WALLS)
     stage.gradient(0, floor + 0.01, tone(wall, 0.97), tone(wall, 1.05))
     style = int(rng.integers(3))

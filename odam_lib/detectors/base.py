@@ -30,7 +30,7 @@ class Trace(ABC):
         layer: name of the explained layer.
         features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, each requiring a gradient.
         grids: where the cells of each level lie on the detector's input.
-        input_size: (height, width) of the image as the network saw it, after its resize and before its padding.
+        input_size: (height, width) of the image as the network saw it: resized, not yet padded.
         candidates: every prediction before thresholds and suppression, boxes unclipped, in image pixels.
         nms: the suppression that this detector was published with.
     """
@@ -47,8 +47,8 @@ class Trace(ABC):
         """The scalars to explain, differentiable with respect to :attr:`features`.
 
         Args:
-            attribute: ``class`` (final score of the detection's label), ``logit``, or ``x1``, ``y1``, ``x2``, ``y2``: the
-                distance from the prediction's reference point to that edge in image pixels, before any clipping,
+            attribute: ``class`` (final score of the detection's label), ``logit``, or ``x1``, ``y1``, ``x2``, ``y2``:
+                the distance from the prediction's reference point to that edge in image pixels, before any clipping,
                 so that a larger value is a larger box.
             detections: N rows of this trace.
 
@@ -95,7 +95,7 @@ class Detector(ABC):
         model: the network; its parameters are frozen, its mode is evaluation.
         categories: class names, index 0 is the background.
         layers: names of the layers at which it can be explained, the default first.
-        towers: modules that may be trained in half precision; what follows them, the last layers and the losses, may not.
+        towers: modules that may be trained in half precision; what follows them, last layers and losses, may not.
     """
 
     name: str

@@ -19,7 +19,7 @@ from odam_lib.heatmaps import EDGES, Grid
 
 @dataclass(frozen=True)
 class Layer:
-    """A place at which a detector can be explained: the module that computes it and the stride of each of its levels."""
+    """A place at which a detector can be explained: the module that computes it and the stride of each level."""
 
     module: nn.Module
     strides: tuple[int, ...]

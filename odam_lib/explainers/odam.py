@@ -1,4 +1,4 @@
-"""ODAM (Sec. 3.1): the gradient of one prediction's attribute, locally smoothed, weighs the activations element-wise."""
+"""ODAM (Sec. 3.1): the smoothed gradient of one prediction's attribute weighs the activations element-wise."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +14,7 @@ from odam_lib.heatmaps import RECTIFIERS, HeatMaps, adaptive_sigma, smooth, weig
 SIGMA_SHARE = 0.1
 """``adaptive`` smoothing: sigma is this share of the predicted object's short side on the feature map.
 
-The paper adapts the kernel to the predicted object and gives no rule. The share was chosen among 0.05 to 0.5 on held-out
-scenes; see the comparison in the notebook 00_quickstart.
+The paper adapts the kernel to the predicted object and gives no rule.
 """
 
 CHUNK_VALUES = 2**25
@@ -27,8 +26,8 @@ class ODAM:
     """Heat maps H = ReLU(sum_k Phi(dY/dA_k) * A_k), Eq. (2), with the exact gradient.
 
     Attributes:
-        smoothing: Phi. ``"adaptive"``: a Gaussian whose sigma is ``SIGMA_SHARE`` of the object's short side; a number: a
-            Gaussian of that sigma in feature cells; ``None``: no smoothing, which makes the class map HiResCAM's.
+        smoothing: Phi. ``"adaptive"``: a Gaussian whose sigma is ``SIGMA_SHARE`` of the object's short side; a
+            number: a Gaussian of that sigma in feature cells; ``None``: no smoothing, which equals HiResCAM.
             Zero padding, the kernel is not renormalised at the border.
         gradient: ``"positive"``: what raises the target (for an edge: what expands the box); ``"negative"``: what
             lowers it (Fig. 16).
@@ -97,8 +96,8 @@ class ODAM:
             gradients = exact(trace.targets(attribute, detections), features)
         except UnconnectedTargetError as error:
             raise UnconnectedTargetError(
-                f"The attribute {attribute!r} of these detections does not depend on layer {trace.layer!r}, level {level}: "
-                "explain it at another layer."
+                f"The attribute {attribute!r} of these detections does not depend on layer {trace.layer!r}, "
+                f"level {level}: explain it at another layer."
             ) from error
         signed = gradients if self.gradient == "positive" else -gradients
         sigma = self._sigma(trace, detections, level)

@@ -142,7 +142,7 @@ def test_arguments_that_do_not_fit_are_refused(untrained, image) -> None:
         explain(untrained, image, found, attributes=())
     with pytest.raises(ValueError, match="no layer 'neck'"):
         explain(untrained, image, found, layer="neck")
-    with pytest.raises(ValueError, match="score threshold is 1.5"):
+    with pytest.raises(ValueError, match=r"score threshold is 1\.5"):
         explain(untrained, image, score_threshold=1.5)
 
 
