@@ -13,7 +13,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -194,12 +193,11 @@ def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str |
         )  # fmt: skip
 
 
-def to_png(figure: Figure, dpi: int = 90) -> bytes:
-    """The figure as the bytes of a PNG file of 256 colours, a third of the size of one of all colours."""
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=dpi)
-    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
-    return small.getvalue()
+def to_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
 
 
 def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:

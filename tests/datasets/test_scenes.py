@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torchvision.ops import box_iou
 from odam_lib import data_root
 from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scene_render import shadow_mask
-from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes, make_scene, render
+from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scene, Scenes, make_scene, render
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -32,7 +33,7 @@ def test_removing_an_object_changes_nothing_but_the_object_and_its_shadow(seed: 
     chosen = whole.instances[seed % len(whole.instances)]
     without = render(scene.without(chosen.index))
     changed = (whole.image != without.image).any(axis=2)
-    allowed = grown(chosen.mask) | shadow_mask(scene, chosen.index)
+    allowed = grown(silhouette(scene, chosen.index)) | shadow_mask(scene, chosen.index)
     assert changed[chosen.mask].mean() > 0.5
     assert not (changed & ~allowed).any()
     assert chosen.index not in [one.index for one in without.instances]
@@ -47,9 +48,17 @@ def test_removing_a_part_changes_nothing_but_the_part(seed: int) -> None:
     without = render(scene.without(chosen.index, part))
     changed = (whole.image != without.image).any(axis=2)
     assert changed.any()
-    assert not (changed & ~grown(chosen.parts[part])).any()
+    assert not (changed & ~grown(silhouette(scene, chosen.index, part))).any()
     rest = next(one for one in without.instances if one.index == chosen.index)
     assert part not in rest.parts
+
+
+def silhouette(scene: Scene, index: int, part: str | None = None) -> np.ndarray:
+    """Where an object or one of its parts would be seen with nothing in front of it."""
+    item = scene.get(index)
+    others = frozenset(name for name in item.figure.parts if part not in (None, name))
+    alone = render(replace(scene, objects=(replace(item, removed=others),)))
+    return alone.instances[0].mask
 
 
 def grown(mask: np.ndarray) -> np.ndarray:
@@ -95,7 +104,7 @@ def test_what_is_nearer_is_drawn_larger_and_in_front() -> None:
 
 
 def test_classes_are_balanced_and_repeat_within_pictures() -> None:
-    scenes = [Counter(one.name for one in make_scene(seed).objects) for seed in range(600)]
+    scenes = [Counter(one.name for one in make_scene(seed).objects) for seed in range(300)]
     total = sum(scenes, Counter())
     shares = {name: total[name] / total.total() for name in CATEGORIES[1:]}
     assert min(shares.values()) >= 0.06 and shares["person"] <= 0.35
@@ -104,7 +113,7 @@ def test_classes_are_balanced_and_repeat_within_pictures() -> None:
 
 def test_crowds_overlap_as_crowdhumans() -> None:
     counts, pairs = [], []
-    for seed in range(200):
+    for seed in range(120):
         boxes = torch.tensor([one.box(256) for one in make_scene(seed, "crowd").objects])
         counts.append(len(boxes))
         pairs.append(int((box_iou(boxes, boxes).triu(1) > 0.5).sum()))

@@ -64,7 +64,7 @@ def test_without_smoothing_it_equals_hirescam(untrained, image) -> None:
             index, label, level = (int(getattr(chosen, name)[row]) for name in ("index", "labels", "level"))
             for column, attribute in enumerate(ATTRIBUTES):
                 output = label if attribute == "class" else classes + EDGES.index(attribute)
-                features = trace.features[level].detach().clone()
+                features = trace.features[level].detach().clone().requires_grad_()
                 theirs = cam(features, [lambda out, at=(index, output): out[at]])[0]
                 ours = min_max(maps.maps[row][column])
                 if ours.any():
