@@ -59,7 +59,8 @@ def stored(notebook: NotebookNode) -> NotebookNode:
 
 def to_html(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook as one web page that needs no network for its pictures."""
-    page, _ = HTMLExporter().from_notebook_node(without_widgets(notebook))
+    where = {"metadata": {"path": str(ROOT / "notebooks")}}
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
     path.write_text(page)
 
 
