@@ -23,6 +23,18 @@ def test_detections_are_torchvisions(detector, size: tuple[int, int]) -> None:
     assert ours.labels.tolist() == theirs["labels"].tolist()
 
 
+def test_suppression_is_a_function_handed_in(detector, held_out) -> None:
+    def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+        assert len(boxes) == len(scores) == len(labels)
+        return scores.argsort(descending=True, stable=True)
+
+    image = held_out[0][0]
+    every, best = detector.detect(image, 0.3, nms=keep_all), detector.detect(image, 0.3)
+    assert len(every) > 2 * len(best)
+    assert set(best.scores.tolist()) <= set(every.scores.tolist())
+    assert (every.scores > 0.3).all() and every.scores.tolist() == sorted(every.scores.tolist(), reverse=True)
+
+
 def test_targets_are_the_numbers_of_the_detection(untrained) -> None:
     image = torch.rand(3, 120, 300)
     trace = untrained.trace(image)

@@ -37,7 +37,7 @@ def test_without_smoothing_it_is_gradient_times_activation(untrained, image, lay
             target = trace.targets(attribute, chosen[row])[0]
             (gradient,) = torch.autograd.grad(target, features, retain_graph=True)
             expected = (gradient * features).sum(dim=1)[0].relu()
-            torch.testing.assert_close(maps.maps[row][column], expected, rtol=1e-4, atol=1e-6 * float(expected.max()))
+            torch.testing.assert_close(maps.maps[row][column], expected, rtol=1e-4, atol=1e-6 * expected.max().item())
 
 
 class OneLevel(nn.Module):
