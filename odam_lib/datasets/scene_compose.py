@@ -47,6 +47,7 @@ class Layout:
         self.columns = max(1, round(self.wide * ROWS))
         self.items: list[SceneObject] = []
         self.masks: list[np.ndarray] = []
+        self.areas: list[int] = []
 
     def silhouette(self, item: SceneObject) -> np.ndarray:
         """Coarse mask with a margin of MARGIN cells around the image, so that area outside it counts too."""
@@ -58,11 +59,12 @@ class Layout:
 
     def fits(self, item: SceneObject, mask: np.ndarray) -> bool:
         """Whether every object, the new one included, stays visible enough."""
-        order = sorted([*zip(self.items, self.masks, strict=True), (item, mask)], key=lambda pair: -pair[0].y)
+        known = zip(self.items, self.masks, self.areas, strict=True)
+        order = sorted([*known, (item, mask, np.count_nonzero(mask))], key=lambda entry: -entry[0].y)
         covered = np.ones(mask.shape, bool)
         covered[MARGIN : MARGIN + ROWS, MARGIN : MARGIN + self.columns] = False
-        for _, shape in order:
-            if (shape & ~covered).sum() < self.seen * max(int(shape.sum()), 1):
+        for _, shape, area in order:
+            if np.count_nonzero(shape & ~covered) < self.seen * max(area, 1):
                 return False
             covered |= shape
         return True
@@ -73,6 +75,7 @@ class Layout:
             return False
         self.items.append(item)
         self.masks.append(mask)
+        self.areas.append(np.count_nonzero(mask))
         return True
 
     def finished(self) -> Scene:

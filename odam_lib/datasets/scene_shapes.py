@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,8 +77,10 @@ def pick(rng: np.random.Generator, options: tuple) -> Any:
 
 def arc(centre: Point, rx: float, ry: float, start: float, stop: float, count: int) -> np.ndarray:
     """Points [count, 2] on an ellipse between two angles in degrees (counter-clockwise from +x)."""
-    angle = np.radians(np.linspace(start, stop, count))
-    return np.stack([centre[0] + rx * np.cos(angle), centre[1] + ry * np.sin(angle)], axis=1)
+    angle = np.radians(start + np.arange(count) * ((stop - start) / (count - 1)))
+    points = np.empty((count, 2))
+    points[:, 0], points[:, 1] = centre[0] + rx * np.cos(angle), centre[1] + ry * np.sin(angle)
+    return points
 
 
 def turned(points: np.ndarray, degrees: float, about: Point = (0.0, 0.0)) -> np.ndarray:
@@ -96,17 +100,24 @@ def spline(points: list[Point] | np.ndarray, samples: int = 6) -> np.ndarray:
     """Closed Catmull-Rom curve through control points [N, 2] -> [N * samples, 2]."""
     p = np.asarray(points, float)
     t = np.linspace(0, 1, samples, endpoint=False)[None, :, None]
-    p0, p1, p2, p3 = (np.roll(p, shift, axis=0)[:, None] for shift in (1, 0, -1, -2))
+    closed, count = np.concatenate([p[-1:], p, p[:2]])[:, None], len(p)
+    p0, p1, p2, p3 = (closed[first : first + count] for first in range(4))
     curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     return (curve / 2).reshape(-1, 2)
 
 
+@lru_cache
+def _half_circle(count: int) -> np.ndarray:
+    """The right half of the unit circle, [count, 2]."""
+    return arc((0.0, 0.0), 1.0, 1.0, -90.0, 90.0, count)
+
+
 def capsule_points(a: Point, b: Point, ra: float, rb: float, count: int = 7) -> np.ndarray:
     """A limb: two round ends of radius ra and rb joined by straight sides."""
-    heading = float(np.degrees(np.arctan2(b[1] - a[1], b[0] - a[0])))
-    end = arc(b, rb, rb, heading - 90, heading + 90, count)
-    start = arc(a, ra, ra, heading + 90, heading + 270, count)
-    return np.concatenate([end, start])
+    heading = math.atan2(b[1] - a[1], b[0] - a[0])
+    cosine, sine = math.cos(heading), math.sin(heading)
+    end = _half_circle(count) @ np.array([[cosine, sine], [-sine, cosine]])
+    return np.concatenate([end * rb + b, a - end * ra])
 
 
 class Sketch:
