@@ -186,8 +186,8 @@ def test_class_maps_are_instance_specific(detector, held_out) -> None:
     """A class map has more energy in its own object's visible mask than in another object's.
 
     Measured on 250 held-out scenes (584 maps of objects that are not alone in their class): 92.1 % against any other
-    object, whatever its class and however it overlaps, 96.6 % against those of the same class. The bounds leave room for
-    the smaller sample of this test.
+    object, whatever its class and however it overlaps, 96.6 % against those of the same class. The bounds leave room
+    for the smaller sample of this test.
     """
     against_any, against_class = [], []
     for image, target in held_out:
