@@ -115,7 +115,8 @@ def show_map(
         return show_detections(image, heat_maps.detections)
     one = with_combined(heat_maps[row], [attribute]).normalized()
     figure, axes = _panels(1, 1, image.shape, width=5.2, bar=True)
-    _map_panel(axes[0][0], image, one, 0, attribute, colour=row, opacity=opacity)
+    small = reduced(image.cpu(), display_size(one.detections.image_size))
+    _map_panel(axes[0][0], small, one, colour=row, opacity=opacity)
     name, score = one.detections.names()[0], one.detections.scores[0]
     axes[0][0].set_title(f"{row} {name} {score:.2f}: {TITLES[attribute]}")
     _colour_bar(figure, axes[0], one)
@@ -149,13 +150,13 @@ def show_maps(
     shown = with_combined(heat_maps, attributes).normalized()
     figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.7, bar=True)
     numbers = range(len(shown)) if numbers is None else numbers
+    small = reduced(image.cpu(), display_size(shown.detections.image_size))
     for row, name in enumerate(shown.detections.names()):
-        size = display_size(shown.detections.image_size)
-        _picture(axes[row][0], reduced(image, size), shown.detections.image_size)
+        _picture(axes[row][0], small, shown.detections.image_size)
         draw_box(axes[row][0], shown.detections.boxes[row], numbers[row])
         axes[row][0].set_ylabel(f"{numbers[row]} {name} {shown.detections.scores[row]:.2f}", fontsize=9)
         for column, attribute in enumerate(attributes, start=1):
-            _map_panel(axes[row][column], image, shown, row, attribute, colour=numbers[row], opacity=OPACITY)
+            _map_panel(axes[row][column], small, shown[row].select(attribute), colour=numbers[row], opacity=OPACITY)
     for column, attribute in enumerate(attributes, start=1):
         axes[0][column].set_title(TITLES[attribute], fontsize=9)
     axes[0][0].set_title("detection", fontsize=9)
@@ -224,15 +225,12 @@ def training_curves(log: Path, path: Path) -> Path:
     return save_png(figure, path)
 
 
-def _map_panel(
-    panel: Axes, image: Tensor, shown: HeatMaps, row: int, attribute: str, colour: int, opacity: float
-) -> None:
-    size = display_size(shown.detections.image_size)
-    heat = shown[row].select(attribute).to_image(size)[0, 0].cpu()
-    _picture(panel, blend(reduced(image.cpu(), size), heat, opacity), shown.detections.image_size)
-    draw_box(panel, shown.detections.boxes[row], colour, edge=attribute)
-    reason = shown[row].select(attribute).reasons[0][0]
-    if reason:
+def _map_panel(panel: Axes, small: Tensor, one: HeatMaps, colour: int, opacity: float) -> None:
+    """Draw one normalised map over the picture, which is already at its display size."""
+    heat = one.to_image((small.shape[-2], small.shape[-1]))[0, 0].cpu()
+    _picture(panel, blend(small, heat, opacity), one.detections.image_size)
+    draw_box(panel, one.detections.boxes[0], colour, edge=one.attributes[0])
+    if one.reasons[0][0]:
         panel.text(0.5, 0.5, "zero", transform=panel.transAxes, ha="center", color="white", fontsize=9)
 
 
