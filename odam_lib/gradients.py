@@ -1,7 +1,31 @@
 """Per-prediction gradients: how each target changes with each feature (Sec. 3.1, the partial derivatives)."""
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d
+
+BUDGET = 2**28
+"""Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Gradients that are zero outside a window of the feature map.
+
+    Attributes:
+        gradients: ``Tensor[N, A, K, a, b]``, of A targets of each of N predictions.
+        top, left: ``Tensor[N]``, int64, the cell of the map at which the window starts; negative beyond the border,
+            where gradients are zero too.
+    """
+
+    gradients: Tensor
+    top: Tensor
+    left: Tensor
 
 
 def exact(targets: Tensor, features: Tensor) -> Tensor:
@@ -28,6 +52,140 @@ def exact(targets: Tensor, features: Tensor) -> Tensor:
     if gradients is None:
         raise UnconnectedTargetError("The targets do not depend on these features.")
     return gradients.squeeze(1)
+
+
+@dataclass(eq=False)
+class Tower:
+    """A stack of 3x3 convolutions, each followed by a ReLU or by GroupNorm and a ReLU, as it worked on one picture.
+
+    Around that picture it is linear, once GroupNorm's statistics are held fixed: each convolution is followed by a
+    multiplication of every cell with a slope. Without GroupNorm nothing is approximated.
+
+    Attributes:
+        kernels: ``Tensor[K, K, 3, 3]`` of each convolution, in order.
+        outputs: for each convolution, for each level in order, what its ReLU returned, ``Tensor[1, K, h, w]``.
+        normed: for each convolution its GroupNorm and, for each level, what went into that; empty without one.
+    """
+
+    kernels: list[Tensor]
+    outputs: list[list[Tensor]]
+    normed: list[tuple[nn.GroupNorm, list[Tensor]]] = field(default_factory=list)
+
+    def slopes(self, level: int) -> list[Tensor]:
+        """The derivative of what follows each convolution, ``Tensor[K, h, w]`` each."""
+        open_gates = [(outputs[level][0] > 0).to(outputs[level].dtype) for outputs in self.outputs]
+        if not self.normed:
+            return open_gates
+        scales = [_scale(norm, inputs[level][0]) for norm, inputs in self.normed]
+        return [gate * scale[:, None, None] for gate, scale in zip(open_gates, scales)]
+
+
+def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
+    """weight / std of each channel, with the statistics of these values: GroupNorm as a fixed affine map."""
+    groups = values.detach().reshape(norm.num_groups, -1)
+    std = (groups.var(dim=1, correction=0) + norm.eps).sqrt()
+    return norm.weight / std.repeat_interleave(len(values) // norm.num_groups)
+
+
+@contextmanager
+def recorded(stack: nn.Module) -> Iterator[Tower]:
+    """Record a stack of convolutions while a picture passes through it, level after level.
+
+    Yields:
+        The tower; its lists are filled by the forward pass.
+
+    Raises:
+        ValueError: the stack holds something else than 3x3 convolutions of stride 1, GroupNorm and ReLU.
+    """
+    leaves = [module for module in stack.modules() if not list(module.children())]
+    convolutions = [module for module in leaves if isinstance(module, nn.Conv2d)]
+    norms = [module for module in leaves if isinstance(module, nn.GroupNorm)]
+    gates = [module for module in leaves if isinstance(module, nn.ReLU)]
+    plain = all(module.kernel_size == (3, 3) and module.stride == (1, 1) for module in convolutions)
+    if len(convolutions) + len(norms) + len(gates) != len(leaves) or len(gates) != len(convolutions) or not plain:
+        raise ValueError(f"{type(stack).__name__} is no stack of 3x3 convolutions, GroupNorm and ReLU.")
+    tower = Tower([module.weight.detach() for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
+    handles = [
+        gate.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.detach()))
+        for gate, kept in zip(gates, tower.outputs)
+    ] + [
+        norm.register_forward_pre_hook(lambda _, inputs, kept=kept: kept.append(inputs[0].detach()))
+        for norm, kept in tower.normed
+    ]
+    try:
+        yield tower
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def window(last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], top: Tensor, left: Tensor) -> Tensor:
+    """Gradients of N outputs of a tower's last 3x3 convolution, all back through the tower in one batch.
+
+    The receptive field of one output grows by one cell a convolution; beyond it the gradient is zero, so the tower is
+    walked back on that window alone. Cells beyond the border do not exist: they pass no gradient on.
+
+    Args:
+        last: ``Tensor[N, A, K, 3, 3]``, gradients with respect to the tower's output around N cells.
+        kernels: ``Tensor[K, K, 3, 3]`` of each of the tower's L convolutions.
+        slopes: ``Tensor[K, h, w]``, the derivative of what follows each.
+        top, left: ``Tensor[N]``, row and column of the first cell of the 3x3 windows; -1 where they stick out.
+
+    Returns:
+        ``Tensor[N, A, K, 3 + 2 L, 3 + 2 L]``, gradients with respect to the tower's input; its windows start L cells
+        further up and left.
+    """
+    gradients = last
+    for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
+        around = cut(slope[None], top.new_zeros(len(top)), top - step, left - step, gradients.shape[-2:])
+        gradients = (gradients * around[:, None]).flatten(0, 1)
+        gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
+    steps = len(kernels)
+    inside = torch.ones_like(slopes[0][None, :1])
+    return gradients * cut(inside, top.new_zeros(len(top)), top - steps, left - steps, gradients.shape[-2:])[:, None]
+
+
+def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
+    """Windows of feature maps, zero beyond the border.
+
+    Args:
+        sheets: ``Tensor[M, K, h, w]``.
+        which: ``Tensor[N]``, the map of each window.
+        top, left: ``Tensor[N]``, its first cell; may lie outside.
+        size: (height, width) of the windows.
+
+    Returns:
+        ``Tensor[N, K, height, width]``.
+    """
+    rows = top[:, None] + torch.arange(size[0], device=top.device)
+    columns = left[:, None] + torch.arange(size[1], device=left.device)
+    height, width = sheets.shape[-2:]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    windows = sheets.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return (windows * inside[..., None]).permute(0, 3, 1, 2)
+
+
+def chunk_size(bytes_each: int, device: torch.device) -> int:
+    """How many maps to make at a time, so that memory does not grow with their number.
+
+    Args:
+        bytes_each: what one map's gradients take.
+        device: where they are made.
+
+    Returns:
+        As many as fit ``BUDGET``, or a quarter of the free memory where that is less; at least one.
+    """
+    return max(1, min(BUDGET, _free(device) // 4) // max(1, bytes_each))
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not told by this system
+        return 4 * BUDGET
 
 
 class UnconnectedTargetError(ValueError):

@@ -13,10 +13,14 @@ from torch.nn.functional import grid_sample
 
 from odam_lib.detections import Detections
 from odam_lib.files import write_whole
+from odam_lib.gradients import Windows, cut
 
 EDGES = ("x1", "y1", "x2", "y2")
 ATTRIBUTES = ("class", *EDGES)
 COMBINED = "combined"
+
+REACH = 5
+"""Smoothing is followed to this many sigmas beyond a window: what lies further is under 1e-5 of the kernel's peak."""
 
 RECTIFIERS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -25,7 +29,7 @@ RECTIFIERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def gaussian_matrix(length: int, sigma: Tensor) -> Tensor:
+def gaussian_matrix(length: int, sigma: Tensor, margin: int = 0) -> Tensor:
     """One-dimensional Gaussian smoothing as a matrix, one for each sigma.
 
     Zero padding: the kernel sums to one on an endless line and is not renormalised at the border.
@@ -33,31 +37,33 @@ def gaussian_matrix(length: int, sigma: Tensor) -> Tensor:
     Args:
         length: number of cells.
         sigma: ``Tensor[N]`` of non-negative standard deviations in cells; 0 leaves the values as they are.
+        margin: cells before and after them that smoothing may reach.
 
     Returns:
-        ``Tensor[N, length, length]``.
+        ``Tensor[N, margin + length + margin, length]``.
     """
     width = sigma.clamp(min=1e-3)[:, None, None]
     reach = int(torch.ceil(6 * sigma.max()).item()) + 1 if len(sigma) else 1
     endless = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
-    cells = torch.arange(length, dtype=sigma.dtype, device=sigma.device)
+    cells = torch.arange(-margin, length + margin, dtype=sigma.dtype, device=sigma.device)
     total = torch.exp(-0.5 * (endless / width) ** 2).sum(dim=-1, keepdim=True)
-    return torch.exp(-0.5 * ((cells[:, None] - cells) / width) ** 2) / total
+    return torch.exp(-0.5 * ((cells[:, None] - cells[margin : margin + length]) / width) ** 2) / total
 
 
-def smooth(gradients: Tensor, sigma: Tensor) -> Tensor:
+def smooth(gradients: Tensor, sigma: Tensor, margin: int = 0) -> Tensor:
     """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
 
     Args:
         gradients: ``Tensor[N, K, h, w]``.
         sigma: ``Tensor[N]`` in feature cells.
+        margin: cells around them that smoothing may reach, where the gradients are a window of a larger map.
 
     Returns:
-        ``Tensor[N, K, h, w]``.
+        ``Tensor[N, K, margin + h + margin, margin + w + margin]``.
     """
-    rows = gaussian_matrix(gradients.shape[-2], sigma)[:, None]
-    columns = gaussian_matrix(gradients.shape[-1], sigma)[:, None]
-    return rows @ gradients @ columns
+    rows = gaussian_matrix(gradients.shape[-2], sigma, margin)
+    columns = gaussian_matrix(gradients.shape[-1], sigma, margin)
+    return rows[:, None] @ gradients @ columns[:, None].mT
 
 
 def adaptive_sigma(boxes: Tensor, cell: Tensor, share: float) -> Tensor:
@@ -79,13 +85,57 @@ def weighted_sum(weights: Tensor, features: Tensor) -> Tensor:
     """The sum over channels of weight times activation, Eq. (2) before its rectifier.
 
     Args:
-        weights: ``Tensor[N, K, h, w]``, smoothed gradients.
-        features: ``Tensor[1, K, h, w]``, the activations.
+        weights: ``Tensor[..., K, h, w]``, smoothed gradients.
+        features: ``Tensor[..., K, h, w]``, the activations, broadcast against the weights.
 
     Returns:
-        ``Tensor[N, h, w]``.
+        ``Tensor[..., h, w]``.
     """
-    return torch.einsum("nkhw,khw->nhw", weights, features[0])
+    return (weights * features).sum(dim=-3)
+
+
+def windowed_sum(windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
+    """Smoothing and the weighted sum of Eq. (2) for gradients that are zero outside a window.
+
+    What smoothing carries more than ``REACH`` sigma beyond the window is left out.
+
+    Args:
+        windows: of A targets of each of N predictions.
+        features: ``Tensor[M, K, h, w]``, the activations of M levels or regions of interest.
+        which: ``Tensor[N]``, int64, the activations of each prediction.
+        sigma: ``Tensor[N]`` in feature cells; ``None`` for no smoothing.
+
+    Returns:
+        ``Tensor[N, A, h, w]``, before the rectifier.
+    """
+    weights, (height, width), margin = windows.gradients, features.shape[-2:], 0
+    if sigma is not None:
+        if weights.shape[-2:] != (height, width):  # else there is nothing outside the window
+            margin = min(int(torch.ceil(REACH * sigma.max()).item()), max(height, width))
+        weights = smooth(weights.flatten(1, 2), sigma, margin).unflatten(1, weights.shape[1:3])
+    top, left = windows.top - margin, windows.left - margin
+    patches = weighted_sum(weights, cut(features, which, top, left, weights.shape[-2:])[:, None])
+    return paste(patches, top, left, (height, width))
+
+
+def paste(patches: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+    """Windows back in their places on maps of zeros.
+
+    Args:
+        patches: ``Tensor[N, A, a, b]``.
+        top, left: ``Tensor[N]``, where each begins; may lie outside.
+        size: (height, width) of the maps.
+
+    Returns:
+        ``Tensor[N, A, height, width]``.
+    """
+    height, width = patches.shape[-2:]
+    maps = patches.new_zeros((*patches.shape[:2], size[0] + 2 * height, size[1] + 2 * width))
+    rows = (top.clamp(-height, size[0]) + height)[:, None] + torch.arange(height, device=top.device)
+    columns = (left.clamp(-width, size[1]) + width)[:, None] + torch.arange(width, device=left.device)
+    number = torch.arange(len(patches), device=top.device)[:, None, None]
+    maps.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]] = patches.permute(0, 2, 3, 1)
+    return maps[:, :, height : height + size[0], width : width + size[1]]
 
 
 def min_max(maps: Tensor) -> Tensor:
@@ -126,17 +176,29 @@ class Grid:
         x, y: centre of cell (0, 0). A convolution of odd kernel, stride 2 and symmetric padding centres its first cell
             on the first pixel, so that a network of such layers has its cell (0, 0) at 0.5, not at half a stride.
         dx, dy: distance between neighbouring cells.
+        bounded: whether the map ends half a cell beyond its outermost cells, as a region of interest does; else the
+            outermost values go on.
     """
 
     x: float
     y: float
     dx: float
     dy: float
+    bounded: bool = False
 
     @classmethod
     def of_stride(cls, stride: float) -> "Grid":
         """The grid of a network whose layers keep the first cell on the first pixel."""
         return cls(0.5, 0.5, stride, stride)
+
+    @classmethod
+    def of_region(cls, box: Sequence[float], size: tuple[int, int]) -> "Grid":
+        """The grid of (height, width) cells that a region of interest (x1, y1, x2, y2) was pooled to.
+
+        RoIAlign reads x at x / stride cells, and cell j lies at the pixel centre j * stride + 0.5.
+        """
+        dx, dy = max(box[2] - box[0], 1e-3) / size[1], max(box[3] - box[1], 1e-3) / size[0]
+        return cls(box[0] + dx / 2 + 0.5, box[1] + dy / 2 + 0.5, dx, dy, bounded=True)
 
 
 def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -149,17 +211,24 @@ def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tup
         size: (height, width) wanted; the whole image is spread over them.
 
     Returns:
-        ``Tensor[A, height, width]``, bilinear between cell centres, constant beyond the outermost.
+        ``Tensor[A, height, width]``, bilinear between cell centres, constant beyond the outermost; zero more than half
+        a cell beyond them if the grid is bounded.
     """
 
-    def centres(pixels: int, extent: int, first: float, step: float, cells: int) -> Tensor:
+    def cells(pixels: int, extent: int, first: float, step: float) -> Tensor:
         at_input = (torch.arange(pixels, dtype=maps.dtype, device=maps.device) + 0.5) * (extent / pixels)
-        return (at_input - first) / step * (2 / max(cells - 1, 1)) - 1
+        return (at_input - first) / step
 
-    rows = centres(size[0], input_size[0], grid.y, grid.dy, maps.shape[-2])
-    columns = centres(size[1], input_size[1], grid.x, grid.dx, maps.shape[-1])
-    points = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
-    return grid_sample(maps[None], points[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+    height, width = maps.shape[-2:]
+    rows = cells(size[0], input_size[0], grid.y, grid.dy)
+    columns = cells(size[1], input_size[1], grid.x, grid.dx)
+    at = (columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1)
+    points = torch.stack(torch.meshgrid(*at, indexing="xy"), dim=-1)
+    spread = grid_sample(maps[None], points[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
+    if not grid.bounded:
+        return spread
+    inside = (rows >= -0.5) & (rows <= height - 0.5)
+    return spread * (inside[:, None] & (columns >= -0.5) & (columns <= width - 0.5))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector, resolve_device
-from odam_lib.detectors.zoo import build_detector, save_weights
+from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
 from odam_lib.files import output_folder, write_whole
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.plots import training_curves
@@ -36,30 +36,36 @@ class Settings:
 
     Attributes:
         detector: name in the zoo.
+        start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
         setting: setting of the scenes; ``mixed`` for street, beach and room.
         number: training scenes.
         size: side of a scene in pixels.
         epochs: passes over them.
         batch_size: scenes a step.
         learning_rate: peak of the one-cycle schedule of AdamW.
+        backbone_rate: factor on the learning rate of the backbone, where it starts from trained weights.
+        clip: largest norm of the gradient; a larger one is scaled down to it.
         weight_decay: of AdamW.
         precision: ``float32``, or ``bfloat16`` for the detector's towers (losses stay in float32).
         seed: of the initial weights, the order and the flips.
     """
 
     detector: str = "fcos-scenes"
+    start: str = ""
     setting: str = "mixed"
     number: int = 6000
     size: int = 256
     epochs: int = 10
     batch_size: int = 16
     learning_rate: float = 2e-3
+    backbone_rate: float = 1.0
+    clip: float = 10.0
     weight_decay: float = 0.05
     precision: str = "bfloat16"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("number", "epochs", "batch_size", "learning_rate"):
+        for name in ("number", "epochs", "batch_size", "learning_rate", "backbone_rate", "clip"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
         if self.number < self.batch_size:
@@ -108,8 +114,10 @@ def train(
         raise ValueError(f"The data set has {len(dataset)} items, the settings say {settings.number}.")
     torch.manual_seed(settings.seed)
     detector = build_detector(settings.detector)
+    if settings.start:
+        _take_over(detector, load_detector(settings.start, "cpu"))
     model = detector.model.to(resolve_device(device)).train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=settings.learning_rate)
+    optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
     run = _Run(folder, settings)
     done = run.resume(model, optimizer)
     handles = [_HalfPrecision(tower) for tower in detector.towers] if settings.precision == "bfloat16" else []
@@ -154,10 +162,10 @@ def _step(
         values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
         raise FloatingPointError(f"The loss is not finite at step {step} ({values}); the images were {ids}.")
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step)
+        group["lr"] = learning_rate(settings, step) * group["factor"]
     optimizer.zero_grad()
     total.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+    nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
     optimizer.step()
     return {name: value.item() for name, value in losses.items()}
 
@@ -239,11 +247,33 @@ class _Run:
             self.rows.append({"step": step, "epoch": step / self.settings.steps_per_epoch, "lr": rate, **losses})
 
 
-def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Parameter groups: decay for kernels, none for biases and norms."""
-    kernels = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _take_over(detector: Detector, start: Detector) -> None:
+    """Copy the parameters of another detector that have the same name and shape."""
+    ours, theirs = detector.model.state_dict(), start.model.state_dict()
+    shared = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
+    if not shared:
+        raise ValueError(
+            f"{start.name} shares no parameter with {detector.name}: start from another one, or from none."
+        )
+    detector.model.load_state_dict(shared, strict=False)
+
+
+def _groups(model: nn.Module, settings: Settings) -> list[dict[str, object]]:
+    """Parameter groups: decay for kernels, none for biases and norms; the backbone at its own rate."""
+    named = list(model.named_parameters())
+    return [
+        {
+            "params": [
+                parameter
+                for name, parameter in named
+                if (parameter.dim() > 1) == kernels and name.startswith("backbone.") == backbone
+            ],
+            "weight_decay": settings.weight_decay if kernels else 0.0,
+            "factor": settings.backbone_rate if backbone else 1.0,
+        }
+        for kernels in (True, False)
+        for backbone in (True, False)
+    ]
 
 
 class _HalfPrecision:

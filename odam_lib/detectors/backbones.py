@@ -1,12 +1,18 @@
-"""Small feature extractors, trained from scratch on scenes."""
+"""Feature extractors with a pyramid: a small ResNet, and the pyramid vision transformer."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 WIDTHS = (48, 64, 96, 128)
 STRIDES = (8, 16, 32)
+
+PVT_B0_WIDTHS = (32, 64, 160, 256)
+"""Channels of the four stages of PVT v2 B0 (Wang et al., 2022)."""
+PVT_SMALL_WIDTHS = (24, 48, 96, 128)
 
 
 class ResidualBlock(nn.Module):
@@ -59,6 +65,43 @@ class SmallResNetFPN(nn.Module):
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """Pyramid levels, finest first: ``Tensor[B, 3, H, W]`` to ``Tensor[B, out_channels, H / s, W / s]`` each."""
         features, outputs = self.stem(images), OrderedDict()
+        for name, stage in self.stages.items():
+            features = outputs[name] = stage(features)
+        return self.fpn(outputs)
+
+
+class PVTFPN(nn.Module):
+    """The pyramid vision transformer v2 (timm's ``pvt_v2_b0``) and a feature pyramid of its last three stages.
+
+    Every stage opens with an overlapping patch embedding of odd kernel, so that cells lie where a ResNet's do.
+
+    Args:
+        widths: channels of the four stages; the B0 model's, or narrower ones.
+        out_channels: channels of every pyramid level.
+        extra: torchvision's block of levels coarser than the last stage, or none.
+
+    Attributes:
+        stages: the last three stages by name, ``stage2`` to ``stage4``, of strides 8, 16 and 32.
+    """
+
+    def __init__(self, widths: Sequence[int], out_channels: int, extra: ExtraFPNBlock | None = None) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError as error:
+            raise ImportError("The PVT backbone needs timm: pip install 'odam_lib[pvt]'.") from error
+        heads = tuple(max(1, width // 32) for width in widths)
+        self.body = timm.create_model(
+            "pvt_v2_b0", pretrained=False, num_classes=0, embed_dims=tuple(widths), num_heads=heads
+        )
+        self.stages = {f"stage{number + 1}": self.body.stages[number] for number in (1, 2, 3)}
+        self.fpn = FeaturePyramidNetwork(list(widths[1:]), out_channels, extra)
+        self.out_channels = out_channels
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Pyramid levels, finest first: ``Tensor[B, 3, H, W]`` to ``Tensor[B, out_channels, H / s, W / s]`` each."""
+        features = self.body.stages[0](self.body.patch_embed(images))
+        outputs = OrderedDict()
         for name, stage in self.stages.items():
             features = outputs[name] = stage(features)
         return self.fpn(outputs)

@@ -4,15 +4,16 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from odam_lib.detections import Detections
+from odam_lib.gradients import Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid
 from odam_lib.images import check_image
 
@@ -20,6 +21,14 @@ TARGETS = (*ATTRIBUTES, "logit")
 
 NMS = Callable[[Tensor, Tensor, Tensor], Tensor]
 """boxes [N, 4], scores [N], labels [N] -> indices of the rows to keep, best score first."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place at which a detector can be explained: the module that computes it and the stride of each level."""
+
+    module: nn.Module
+    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +73,35 @@ class Trace(ABC):
         """
         return detections.level if len(self.features) > 1 else torch.zeros_like(detections.level)
 
+    windows_are_exact: ClassVar[bool] = False
+    """Whether :meth:`windows` gives the gradient itself, not an approximation of it."""
+    regional: ClassVar[bool] = False
+    """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
+        """The gradients of every attribute on each detection's receptive field, all in one batch.
+
+        Args:
+            attributes: A names, see :meth:`targets`.
+            detections: N >= 1 rows of this trace whose features have one size: of one level, or regions of interest.
+
+        Returns:
+            The gradients, or ``None`` at a layer whose influence has no small receptive field.
+        """
+        return None
+
+    def boxes(self, detections: Detections) -> Tensor:
+        """The box of each detection's label, ``Tensor[N, 4]``; most detectors have one box for all classes."""
+        return detections.boxes
+
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        found = self.candidates.above(score_threshold).clipped()
+        found = self.candidates.above(score_threshold)
+        found = replace(found, boxes=self.boxes(found)).clipped()
         return found[(nms or self.nms)(found.boxes, found.scores, found.labels)]
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:

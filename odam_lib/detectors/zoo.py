@@ -9,11 +9,24 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models import WeightsEnum
-from torchvision.models.detection import FCOS_ResNet50_FPN_Weights
+from torchvision.models.detection import (
+    FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
+    FasterRCNN_MobileNet_V3_Large_FPN_Weights,
+    FasterRCNN_ResNet50_FPN_Weights,
+    FCOS_ResNet50_FPN_Weights,
+    RetinaNet_ResNet50_FPN_Weights,
+)
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.base import Detector, resolve_device
-from odam_lib.detectors.fcos import full_fcos, small_fcos
+from odam_lib.detectors.faster_rcnn import (
+    full_faster_rcnn,
+    mobile_320_faster_rcnn,
+    mobile_faster_rcnn,
+    small_faster_rcnn,
+)
+from odam_lib.detectors.fcos import full_fcos, small_fcos, small_fcos_pvt
+from odam_lib.detectors.retinanet import full_retinanet, small_retinanet, small_retinanet_pvt
 from odam_lib.files import data_root, write_whole
 
 
@@ -35,7 +48,19 @@ class Published:
 
 ZOO: dict[str, Bundled | Published] = {
     "fcos-scenes": Bundled(small_fcos, CATEGORIES),
+    "retinanet-scenes": Bundled(small_retinanet, CATEGORIES),
+    "faster-rcnn-scenes": Bundled(small_faster_rcnn, CATEGORIES),
+    "fcos-pvt-scenes": Bundled(small_fcos_pvt, CATEGORIES),
+    "retinanet-pvt-scenes": Bundled(small_retinanet_pvt, CATEGORIES),
     "fcos_resnet50_fpn": Published(full_fcos, FCOS_ResNet50_FPN_Weights.COCO_V1),
+    "retinanet_resnet50_fpn": Published(full_retinanet, RetinaNet_ResNet50_FPN_Weights.COCO_V1),
+    "fasterrcnn_resnet50_fpn": Published(full_faster_rcnn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
+    "fasterrcnn_mobilenet_v3_large_fpn": Published(
+        mobile_faster_rcnn, FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1
+    ),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Published(
+        mobile_320_faster_rcnn, FasterRCNN_MobileNet_V3_Large_320_FPN_Weights.COCO_V1
+    ),
 }
 
 

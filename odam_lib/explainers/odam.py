@@ -1,6 +1,6 @@
 """ODAM (Sec. 3.1): the smoothed gradient of one prediction's attribute weighs the activations element-wise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.gradients import UnconnectedTargetError, exact
-from odam_lib.heatmaps import RECTIFIERS, HeatMaps, adaptive_sigma, smooth, weighted_sum
+from odam_lib.gradients import UnconnectedTargetError, Windows, chunk_size, exact
+from odam_lib.heatmaps import RECTIFIERS, HeatMaps, adaptive_sigma, windowed_sum
 
 SIGMA_SHARE = 0.1
 """``adaptive`` smoothing: sigma is this share of the predicted object's short side on the feature map.
@@ -20,13 +20,13 @@ mask, and the maps of the right and the left edge lie 20, 20, 19, 12 and 7 % of 
 both, and no single cell stands out.
 """
 
-CHUNK_VALUES = 2**25
-"""Gradients of at most this many numbers are held at a time, however many detections are explained."""
+COPIES = 4
+"""Making a map takes about this many times the memory of its gradients."""
 
 
 @dataclass(frozen=True)
 class ODAM:
-    """Heat maps H = ReLU(sum_k Phi(dY/dA_k) * A_k), Eq. (2), with the exact gradient.
+    """Heat maps H = ReLU(sum_k Phi(dY/dA_k) * A_k), Eq. (2).
 
     Attributes:
         smoothing: Phi. ``"adaptive"``: a Gaussian whose sigma is ``SIGMA_SHARE`` of the object's short side; a
@@ -35,11 +35,17 @@ class ODAM:
         gradient: ``"positive"``: what raises the target (for an edge: what expands the box); ``"negative"``: what
             lowers it (Fig. 16).
         rectify: ``"relu"``, ``"none"`` (signed) or ``"abs"`` (Fig. 16).
+        derivative: ``"exact"``: the gradient; ``"window"``: the gradient on the receptive field of the detector's head
+            alone, GroupNorm's statistics held fixed. The two are the same, and equally fast, where no GroupNorm lies
+            between layer and prediction.
+        chunk: maps made at a time; ``None``: as many as memory allows. It changes no map.
     """
 
     smoothing: str | float | None = "adaptive"
     gradient: str = "positive"
     rectify: str = "relu"
+    derivative: str = "exact"
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         fixed = (
@@ -53,6 +59,10 @@ class ODAM:
             raise ValueError(f"gradient is {self.gradient!r}: give 'positive' or 'negative'.")
         if self.rectify not in RECTIFIERS:
             raise ValueError(f"rectify is {self.rectify!r}: give one of {', '.join(RECTIFIERS)}.")
+        if self.derivative not in ("exact", "window"):
+            raise ValueError(f"derivative is {self.derivative!r}: give 'exact' or 'window'.")
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"chunk is {self.chunk}: give a number of maps of at least 1, or None.")
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         """Explain every attribute of every detection.
@@ -67,63 +77,88 @@ class ODAM:
             UnconnectedTargetError: an attribute does not depend on the layer.
         """
         trace.check(detections, attributes)
-        levels = trace.feature_level(detections)
+        levels, sigma = trace.feature_level(detections), self._sigma(trace, detections)
         maps: dict[int, Tensor] = {}
-        gradient_found: dict[int, Tensor] = {}
-        for level in levels.unique().tolist():
-            features = trace.features[level]
-            rows = torch.nonzero(levels == level).flatten()
-            for chunk in rows.split(max(1, CHUNK_VALUES // features.numel())):
-                made = [self._maps(trace, detections[chunk], attribute, level) for attribute in attributes]
-                chunk_maps = torch.stack([part for part, _ in made], dim=1)
-                chunk_found = torch.stack([found for _, found in made], dim=1)
-                maps |= dict(zip(chunk.tolist(), chunk_maps))
-                gradient_found |= dict(zip(chunk.tolist(), chunk_found))
+        reasons: dict[int, tuple[str, ...]] = {}
+        for rows in self._batches(trace, levels, sigma, len(attributes)):
+            windows = self._windows(trace, detections[rows], attributes)
+            which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
+            signed = windowed_sum(windows, features, which, None if sigma is None else sigma[rows])
+            made = RECTIFIERS[self.rectify](signed if self.gradient == "positive" else -signed)
+            maps |= dict(zip(rows.tolist(), made))
+            reasons |= dict(zip(rows.tolist(), self._reasons(made, windows.gradients)))
         order = range(len(detections))
         return HeatMaps(
             maps=tuple(maps[row] for row in order),
-            reasons=tuple(self._reasons(maps[row], gradient_found[row]) for row in order),
+            reasons=tuple(reasons[row] for row in order),
             attributes=tuple(attributes),
             detections=detections,
             grids=tuple(trace.grids[level] for level in levels.tolist()),
             input_size=trace.input_size,
             layer=trace.layer,
             method="ODAM",
-            settings=asdict(self),
+            settings={name: value for name, value in asdict(self).items() if name != "chunk"},
         )
 
-    def _maps(self, trace: Trace, detections: Detections, attribute: str, level: int) -> tuple[Tensor, Tensor]:
-        """The maps ``[n, h, w]`` of detections of one level, and whether their gradients are non-zero ``[n]``."""
-        features = trace.features[level]
+    def _batches(self, trace: Trace, levels: Tensor, sigma: Tensor | None, attributes: int) -> Iterator[Tensor]:
+        """Rows whose maps are made together: of one level or all regions of interest, as many as memory allows."""
+        groups = [levels == level for level in levels.unique()] if not trace.regional else [levels >= 0]
+        for group in groups:
+            rows = torch.nonzero(group).flatten()
+            if not len(rows):
+                continue
+            if sigma is not None:  # so that few wide kernels do not widen the windows of all
+                rows = rows[sigma[rows].argsort()]
+            features = trace.features[int(levels[rows[0]])]
+            chunk = self.chunk or chunk_size(COPIES * features.element_size() * features.numel(), features.device)
+            yield from rows.split(max(1, chunk // attributes))
+
+    def _windows(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> Windows:
+        if trace.windows_are_exact or self.derivative == "window":
+            windows = trace.windows(attributes, detections)
+            if windows is None:
+                raise ValueError(
+                    f"Layer {trace.layer!r} has no derivative on a window: use ODAM(derivative='exact') there, or the "
+                    "detector's default layer."
+                )
+            return windows
+        gradients = [self._exact(trace, detections, attribute) for attribute in attributes]
+        start = torch.zeros_like(detections.index)
+        return Windows(torch.stack(gradients, dim=1), start, start)
+
+    def _exact(self, trace: Trace, detections: Detections, attribute: str) -> Tensor:
+        level = int(trace.feature_level(detections)[0])
         try:
-            gradients = exact(trace.targets(attribute, detections), features)
+            return exact(trace.targets(attribute, detections), trace.features[level])
         except UnconnectedTargetError as error:
             raise UnconnectedTargetError(
                 f"The attribute {attribute!r} of these detections does not depend on layer {trace.layer!r}, "
                 f"level {level}: explain it at another layer."
             ) from error
-        signed = gradients if self.gradient == "positive" else -gradients
-        sigma = self._sigma(trace, detections, level)
-        weights = signed if sigma is None else smooth(signed, sigma)
-        maps = RECTIFIERS[self.rectify](weighted_sum(weights, features.detach()))
-        return maps, gradients.flatten(1).any(dim=1)
 
-    def _sigma(self, trace: Trace, detections: Detections, level: int) -> Tensor | None:
+    def _sigma(self, trace: Trace, detections: Detections) -> Tensor | None:
+        """The smoothing of each detection, in cells of its own features."""
         if self.smoothing is None:
             return None
         if self.smoothing != "adaptive":
             return detections.boxes.new_full((len(detections),), float(self.smoothing))
-        grid, (height, width) = trace.grids[level], detections.image_size
-        to_image = (width / trace.input_size[1], height / trace.input_size[0])
-        cell = detections.boxes.new_tensor([grid.dx * to_image[0], grid.dy * to_image[1]])
-        return adaptive_sigma(detections.boxes, cell, SIGMA_SHARE)
+        height, width = detections.image_size
+        to_image = detections.boxes.new_tensor([width / trace.input_size[1], height / trace.input_size[0]])
+        grids = [trace.grids[level] for level in trace.feature_level(detections).tolist()]
+        cells = detections.boxes.new_tensor([(grid.dx, grid.dy) for grid in grids]).reshape(-1, 2)
+        return adaptive_sigma(detections.boxes, cells * to_image, SIGMA_SHARE)
 
-    def _reasons(self, maps: Tensor, gradient_found: Tensor) -> tuple[str, ...]:
-        def reason(one: Tensor, found: bool) -> str:
-            if one.any():
-                return ""
-            if not found:
-                return "the gradient is zero: the target does not change with this layer"
-            return f"{self.rectify} removed everything: no {self.gradient} influence at this layer"
+    def _reasons(self, maps: Tensor, gradients: Tensor) -> list[tuple[str, ...]]:
+        """Why each map ``[N, A, h, w]`` is zero everywhere; empty where it is not."""
+        zero = ~maps.flatten(2).any(dim=2)
+        flat = gradients.flatten(2).abs().amax(dim=2) == 0 if zero.any() else zero
+        sentences = ("", f"{self.rectify} removed everything: no {self.gradient} influence at this layer", UNMOVED)
+        return [tuple(sentences[kind] for kind in row) for row in (zero.int() + (zero & flat).int()).tolist()]
 
-        return tuple(reason(one, found) for one, found in zip(maps, gradient_found.tolist()))
+
+UNMOVED = "the gradient is zero: the target does not change with this layer"
+
+
+def _sheets(trace: Trace, levels: Tensor) -> Tensor:
+    """The activations ``[M, K, h, w]`` of the levels that occur, in their order."""
+    return torch.cat([trace.features[level].detach() for level in levels.unique().tolist()])

@@ -10,8 +10,7 @@ from torchvision.ops import box_iou
 
 from odam_lib import ATTRIBUTES, ODAM, explain
 from odam_lib.detectors.base import TARGETS
-from odam_lib.detectors.fcos import score
-from odam_lib.explainers import odam
+from odam_lib.detectors.fcos import FCOSTrace
 from odam_lib.gradients import UnconnectedTargetError
 from odam_lib.heatmaps import EDGES, min_max
 from odam_lib.metrics.localization import energy_inside
@@ -49,7 +48,7 @@ class OneLevel(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         out = self.model.head([self.explained(features)])
-        final = score(out["cls_logits"][0], out["bbox_ctrness"][0])
+        final = FCOSTrace.score(out["cls_logits"][0], out["bbox_ctrness"][0][:, None])
         return torch.cat([final, out["bbox_regression"][0]], dim=1)[None]
 
 
@@ -93,17 +92,16 @@ def test_saturated_scores_still_have_a_map(untrained, image) -> None:
     trace = untrained.trace(image)
     chosen = some(trace, 501)
     certain = replace(trace, logits=trace.logits + 40, centerness=trace.centerness + 40)
-    assert (score(certain.logits, certain.centerness[:, None]) > 0.9999).all()
+    assert (FCOSTrace.score(certain.logits, certain.centerness[:, None]) > 0.9999).all()
     maps = ODAM()(certain, chosen, ("class",))
     assert not maps.zero().any()
     assert all(torch.isfinite(one).all() and one.max() == 1 for one in maps.normalized().maps)
 
 
-def test_the_number_of_detections_held_at_a_time_does_not_matter(untrained, image, monkeypatch) -> None:
+def test_the_number_of_maps_made_at_a_time_does_not_matter(untrained, image) -> None:
     trace = untrained.trace(image)
     at_once = ODAM()(trace, some(trace), ("class", "y1"))
-    monkeypatch.setattr(odam, "CHUNK_VALUES", 1)
-    for ours, theirs in zip(ODAM()(trace, some(trace), ("class", "y1")).maps, at_once.maps):
+    for ours, theirs in zip(ODAM(chunk=1)(trace, some(trace), ("class", "y1")).maps, at_once.maps):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
 
 
@@ -117,7 +115,7 @@ def test_order_and_company_of_detections_do_not_matter(untrained, image) -> None
 
 def test_zero_maps_say_why(untrained, image) -> None:
     trace = untrained.trace(image)
-    dead = trace.candidates[trace.distances[:, 0] == 0][:1]  # an edge distance cut off by FCOS's own ReLU
+    dead = trace.candidates[trace.regression[:, 0] == 0][:1]  # an edge distance cut off by FCOS's own ReLU
     assert len(dead) == 1
     maps = ODAM()(trace, dead, ("class", "x1"))
     assert maps.reasons[0][0] == "" and "gradient is zero" in maps.reasons[0][1]

@@ -1,0 +1,218 @@
+"""What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, RetinaNet
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, iou_nms, leaves
+from odam_lib.detectors.boxes import around
+from odam_lib.gradients import Tower, Windows, recorded, window
+from odam_lib.heatmaps import EDGES, Grid
+
+LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
+"""Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A tower of the head and the 3x3 convolutions that read it.
+
+    Attributes:
+        tower: as it worked on the picture.
+        readers: the columns that each convolution predicts, and its kernels ``Tensor[A * O, K, 3, 3]``: for each of A
+            anchors of a cell its O outputs.
+    """
+
+    tower: Tower
+    readers: tuple[tuple[slice, Tensor], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTrace(Trace):
+    """A forward pass of a one-stage detector, all predictions listed level after level.
+
+    Attributes:
+        logits: ``Tensor[L, C]``, class logits.
+        regression: ``Tensor[L, 4]``, the head's numbers for the box.
+        centerness: ``Tensor[L, 1]``, centerness logits; ``Tensor[L, 0]`` for a head without.
+        references: ``Tensor[L, 4]``, anchors (x1, y1, x2, y2) in pixels of the image.
+        first: ``Tensor[levels]``, index of each level's first prediction.
+        anchors_a_cell: how many predictions share a cell.
+        shapes: (h, w) of each level.
+        branches: the head at this picture; none where the layer does not feed the head directly.
+    """
+
+    logits: Tensor
+    regression: Tensor
+    centerness: Tensor
+    references: Tensor
+    first: Tensor
+    anchors_a_cell: int
+    shapes: tuple[tuple[int, int], ...]
+    branches: tuple[Branch, ...]
+
+    @staticmethod
+    @abstractmethod
+    def score(logit: Tensor, centerness: Tensor) -> Tensor:
+        """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
+
+    @staticmethod
+    @abstractmethod
+    def distances(regression: Tensor, references: Tensor) -> Tensor:
+        """Distances ``[N, 4]`` in pixels from the anchors' centres to the left, top, right and bottom edge."""
+
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        self.check(detections, [attribute])
+        return self._values(attribute, self._outputs(detections), detections)
+
+    @property
+    def windows_are_exact(self) -> bool:
+        return bool(self.branches) and not any(branch.tower.normed for branch in self.branches)
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
+        if not self.branches:
+            return None
+        level = int(detections.level[0])
+        cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
+        width = self.shapes[level][1]
+        top, left = cell.div(width, rounding_mode="floor") - 1, cell % width - 1
+        sensitivity = self._sensitivity(attributes, detections)
+        depth = len(self.branches[0].tower.kernels)
+        size = 3 + 2 * depth
+        channels = self.features[level].shape[1]
+        total = sensitivity.new_zeros((len(detections), len(attributes), channels, size, size))
+        for branch in self.branches:
+            last, touched = self._last(branch, sensitivity, detections)
+            if touched.any():
+                total[:, touched] += window(
+                    last[:, touched], branch.tower.kernels, branch.tower.slopes(level), top, left
+                )
+        return Windows(total, top - depth, left - depth)
+
+    def _outputs(self, detections: Detections) -> Tensor:
+        """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""
+        row = self.first[detections.level] + detections.index
+        logit = self.logits[row, detections.labels, None]
+        return torch.cat([logit, self.regression[row], self.centerness[row]], dim=1)
+
+    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        if attribute in EDGES:
+            references = self.references[self.first[detections.level] + detections.index]
+            return self.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
+        logit = outputs[:, 0]
+        return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
+
+    def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
+        """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
+        outputs = self._outputs(detections).detach().requires_grad_()
+        with torch.enable_grad():
+            sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
+
+    def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
+        """Gradients ``[N, A, K, 3, 3]`` with respect to a branch's tower, and which attributes have any ``[A]``."""
+        anchor = detections.index % self.anchors_a_cell
+        total, touched = 0, torch.zeros(sensitivity.shape[1], dtype=torch.bool, device=sensitivity.device)
+        for columns, kernels in branch.readers:
+            a_cell = kernels.unflatten(0, (self.anchors_a_cell, -1))
+            read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
+            total = total + torch.einsum("nao,nokij->nakij", sensitivity[..., columns], read)
+            touched |= (sensitivity[..., columns] != 0).any(dim=2).any(dim=0)
+        return total, touched
+
+
+class DenseDetector(Detector):
+    """A torchvision one-stage detector that can be explained.
+
+    Args:
+        name: the name it was loaded by.
+        model: the network.
+        categories: class names, index 0 is the background.
+        layers: where it can be explained, the default first: the one that feeds the head.
+    """
+
+    trace_type: type[DenseTrace]
+
+    def __init__(
+        self, name: str, model: FCOS | RetinaNet, categories: tuple[str, ...], layers: Mapping[str, Layer]
+    ) -> None:
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.categories = categories
+        self.layers = tuple(layers)
+        self.towers = (model.backbone, model.head.classification_head.conv, model.head.regression_head.conv)
+        self._layers = dict(layers)
+
+    def trace(self, image: Tensor, layer: str | None = None) -> DenseTrace:
+        layer = self.check_trace(image, layer)
+        model, image_size = self.model, (image.shape[-2], image.shape[-1])
+        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+        images, _ = model.transform([image.to(self.device, torch.float32)])
+        with ExitStack() as stack:
+            features = stack.enter_context(leaves(self._layers[layer].module))
+            towers = [stack.enter_context(recorded(tower)) for tower in self.towers[1:]]
+            pyramid = list(model.backbone(images.tensors).values())
+            outputs = model.head(pyramid)
+        input_size = images.image_sizes[0]
+        anchors = model.anchor_generator(images, pyramid)[0]
+        to_image = anchors.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
+        logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
+        centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
+        shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
+        a_cell = len(anchors) // sum(height * width for height, width in shapes)
+        counts = [height * width * a_cell for height, width in shapes]
+        references = anchors * to_image
+        return self.trace_type(
+            layer=layer,
+            features=tuple(features),
+            grids=tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides),
+            input_size=input_size,
+            candidates=self._candidates(image, references, regression, logits, centerness, counts),
+            nms=iou_nms(model.nms_thresh),
+            logits=logits,
+            regression=regression,
+            centerness=centerness,
+            references=references,
+            first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
+            anchors_a_cell=a_cell,
+            shapes=shapes,
+            branches=self._branches(*towers) if layer == self.layers[0] else (),
+        )
+
+    def _branches(self, classes: Tower, boxes: Tower) -> tuple[Branch, ...]:
+        by_classes, by_boxes = self.model.head.classification_head, self.model.head.regression_head
+        readers = [(REGRESSION, by_boxes.bbox_reg.weight)]
+        if hasattr(by_boxes, "bbox_ctrness"):
+            readers.append((CENTERNESS, by_boxes.bbox_ctrness.weight))
+        return Branch(classes, ((LOGIT, by_classes.cls_logits.weight),)), Branch(boxes, tuple(readers))
+
+    @torch.no_grad()
+    def _candidates(
+        self, image: Tensor, references: Tensor, regression: Tensor, logits: Tensor, centerness: Tensor,
+        counts: list[int],
+    ) -> Detections:  # fmt: skip
+        class_probs = self.trace_type.score(logits, centerness[:, None])
+        scores, labels = class_probs.max(dim=1)
+        return Detections(
+            boxes=around(references, self.trace_type.distances(regression, references)),
+            scores=scores,
+            labels=labels,
+            class_probs=class_probs,
+            level=torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
+            index=torch.cat([torch.arange(count) for count in counts]).to(self.device),
+            image_size=(image.shape[-2], image.shape[-1]),
+            categories=self.categories,
+            source=self.source(image),
+        )
+
+
+def pyramid_layers(backbone: nn.Module, stages: Mapping[str, nn.Module], strides: Sequence[int]) -> dict[str, Layer]:
+    """The pyramid, which is the default, and the stages below it; the first stages have the first strides."""
+    below = {name: Layer(module, (stride,)) for (name, module), stride in zip(stages.items(), strides)}
+    return {"fpn": Layer(backbone, tuple(strides))} | below

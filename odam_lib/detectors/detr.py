@@ -1,0 +1,407 @@
+"""DETR (Carion et al., 2020) as transformers implements it, behind the contract."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+from torchvision.models import resnet50
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import FrozenBatchNorm2d, box_convert
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
+from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, leaves
+from odam_lib.heatmaps import EDGES, Grid
+
+PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
+"""DETR ResNet-50 as its authors publish it (42.0 AP on COCO val2017); its sha256 begins with what ends the name."""
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+ENCODER = "encoder"
+"""The layer after the encoder's self-attention, at which cells already know of each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Where DETR looked, one entry a layer, first layer first; every row sums to one.
+
+    Attributes:
+        encoder: ``Tensor[heads, T, T]``, how much each of T = h w cells took from each other one.
+        cross: ``Tensor[heads, Q, T]``, how much each of Q queries took from each cell.
+        queries: ``Tensor[heads, Q, Q]``, how much each query took from each other one.
+        size: (h, w); the T cells are its rows from the top, each from the left. Cells of padding have no weight.
+        grid: where the cells lie on the detector's input.
+    """
+
+    encoder: tuple[Tensor, ...]
+    cross: tuple[Tensor, ...]
+    queries: tuple[Tensor, ...]
+    size: tuple[int, int]
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
+class DetrTrace(Trace):
+    """A forward pass of DETR.
+
+    Attributes:
+        logits: ``Tensor[Q, C + 1]``, class logits of all queries; the last column is "no object".
+        corners: ``Tensor[Q, 4]``, (x1, y1, x2, y2) in image pixels.
+        attention: the weights of all attention layers of this pass.
+    """
+
+    logits: Tensor
+    corners: Tensor
+    attention: Attention
+
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        """See :meth:`Trace.targets`; the reference point of an edge is the centre of the predicted box, held fixed."""
+        self.check(detections, [attribute])
+        if attribute in EDGES:
+            edge, boxes = EDGES.index(attribute), self.corners[detections.index]
+            centre = (boxes[:, edge % 2] + boxes[:, edge % 2 + 2]).detach() / 2
+            return boxes[:, edge] - centre if edge >= 2 else centre - boxes[:, edge]
+        logits = self.logits[detections.index]
+        return (
+            probability(logits, detections.labels)
+            if attribute == "class"
+            else logits.gather(1, detections.labels[:, None])[:, 0]
+        )
+
+
+def probability(logits: Tensor, labels: Tensor) -> Tensor:
+    """The softmax probability of one class a row.
+
+    As the sigmoid of the margin over all other classes, by way of its logarithm: the derivative p (1 - p) of a softmax
+    that rounded to 1 would be exactly 0.
+
+    Args:
+        logits: ``Tensor[N, C]``.
+        labels: ``Tensor[N]``, int64.
+    """
+    own = nn.functional.one_hot(labels, logits.shape[1]).bool()
+    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
+    return logsigmoid(logits.gather(1, labels[:, None])[:, 0] - others).exp()
+
+
+class DilatedResNet(nn.Module):
+    """The small ResNet without its pyramid and with a dilated last stage: stride 16 (DETR-DC5).
+
+    Its parameters are named and shaped as those of :class:`SmallResNetFPN`, and with the same weights its output at
+    every second cell is that network's last stage. It is meant to be trained from such weights: as in DETR the
+    statistics of the norms and the first layers (here the stem and the first stage) are kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        whole = SmallResNetFPN()
+        self.stem, self.stages = whole.stem, whole.stages
+        first, second = self.stages["stage3"]
+        for convolution in (first.body[0], first.shortcut[0]):
+            convolution.stride = (1, 1)
+        for convolution in (first.body[3], second.body[0], second.body[3]):
+            convolution.dilation = convolution.padding = (2, 2)
+        _freeze_norms(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``Tensor[B, 3, H, W]`` to ``Tensor[B, 128, H / 16, W / 16]``."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.training):  # the first layers are not trained
+            features = self.stages["stage1"](self.stem(images))
+        return self.stages["stage3"](self.stages["stage2"](features))
+
+
+class FrozenStatistics(nn.BatchNorm2d):
+    """A batch norm that is never in training mode: it goes on with the statistics it was loaded with."""
+
+    def train(self, mode: bool = True) -> "FrozenStatistics":
+        return super().train(False)
+
+
+class DetrModel(nn.Module):
+    """transformers' DETR, called like a torchvision detector.
+
+    Logits have a column for every category and a last one for "no object", as the published COCO weights do; no target
+    is ever of category 0, the background.
+
+    Args:
+        backbone: images to one feature map.
+        channels: of that map.
+        categories: how many, with the background.
+        sizes: lengths in pixels: shorter side after the resize, unless the longer one were over the second.
+        settings: of transformers' ``DetrConfig``.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, channels: int, categories: int, sizes: tuple[int, int], **settings: Any
+    ) -> None:
+        super().__init__()
+        self.transform = GeneralizedRCNNTransform(*sizes, *IMAGENET)
+        self.backbone = backbone
+        self.detr = _transformers_detr(backbone, channels, num_labels=categories, **settings)
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The parts of DETR's loss, weighted, so that their sum is minimised.
+
+        Args:
+            images: ``Tensor[3, H, W]`` in [0, 1] each.
+            targets: for each image ``boxes`` ``Tensor[N, 4]`` (x1, y1, x2, y2) in its pixels and ``labels``
+                ``Tensor[N]``, int64, from 1; N may be 0.
+
+        Returns:
+            ``class``, ``box`` (L1) and ``giou`` of the last decoder layer, and ``auxiliary``, all those of the others.
+        """
+        batch, placed = self.transform(images, targets)
+        labels = [
+            {
+                "class_labels": target["labels"],
+                "boxes": box_convert(target["boxes"], "xyxy", "cxcywh") / target["boxes"].new_tensor(size[::-1] * 2),
+            }
+            for target, size in zip(placed, batch.image_sizes)
+        ]
+        losses = self.run(batch, labels=labels).loss_dict
+        last = {"class": losses.pop("loss_ce"), "box": losses.pop("loss_bbox"), "giou": losses.pop("loss_giou")}
+        return last | ({"auxiliary": torch.stack(list(losses.values())).sum()} if losses else {})
+
+    def run(self, batch: ImageList, **arguments: Any) -> Any:
+        """transformers' ``DetrObjectDetectionOutput`` of images that :attr:`transform` resized and padded."""
+        mask = batch.tensors.new_zeros((len(batch.image_sizes), *batch.tensors.shape[-2:]), dtype=torch.int64)
+        for row, (height, width) in zip(mask, batch.image_sizes):
+            row[:height, :width] = 1
+        return self.detr(pixel_values=batch.tensors, pixel_mask=mask, **arguments)
+
+
+class _Backbone(nn.Module):
+    """Any feature extractor in the place of transformers' own, which owns none of its parameters."""
+
+    def __init__(self, extract: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.extract = extract
+
+    def forward(self, images: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        features = self.extract(images)
+        # Nearest, as transformers does: a cell counts where the pixel that it is centred on is not padding.
+        return [(features, nn.functional.interpolate(mask[None].float(), features.shape[-2:]).bool()[0])]
+
+
+def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> Any:
+    """``DetrForObjectDetection`` around a backbone of ours: all that is done to transformers' insides is done here."""
+    from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
+
+    # transformers can only build its own backbones: a stub of one block gives the projection its width and is replaced.
+    stub = ResNetConfig(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
+    detr = DetrForObjectDetection(DetrConfig(backbone_config=stub, attn_implementation="eager", **settings))
+    detr.model.backbone = _Backbone(backbone.__call__)
+    detr.loss_function = _loss
+    # transformers draws kernels of deviation 0.02; these are the initial weights that DETR was designed with.
+    for part in (detr.model.encoder, detr.model.decoder):
+        for parameter in part.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+    for layer in (detr.model.input_projection, detr.class_labels_classifier, *detr.bbox_predictor.layers):
+        layer.reset_parameters()
+    detr.model.query_position_embeddings.reset_parameters()
+    return detr
+
+
+def _loss(
+    logits: Tensor,
+    labels: list[dict[str, Tensor]],
+    device: torch.device,
+    boxes: Tensor,
+    config: Any,
+    layers_logits: Tensor | None,
+    layers_boxes: Tensor | None,
+    **_: Any,
+) -> tuple[Tensor, dict[str, Tensor], None]:
+    """transformers' ``ForObjectDetectionLoss`` with weighted parts, and for batches without any object too."""
+    from transformers.loss.loss_for_object_detection import HungarianMatcher, ImageLoss
+
+    matcher: Callable = HungarianMatcher(config.class_cost, config.bbox_cost, config.giou_cost)
+    if not any(len(target["boxes"]) for target in labels):
+        nothing = torch.zeros(0, dtype=torch.int64)
+
+        def matcher(outputs: Any, targets: list) -> list[tuple[Tensor, Tensor]]:
+            return [(nothing, nothing)] * len(targets)
+
+    criterion = ImageLoss(matcher, config.num_labels, config.eos_coefficient, ["labels", "boxes"]).to(device)
+    outputs: dict[str, Any] = {"logits": logits, "pred_boxes": boxes}
+    if layers_logits is not None and layers_boxes is not None:
+        outputs["auxiliary_outputs"] = [
+            {"logits": some, "pred_boxes": where} for some, where in zip(layers_logits[:-1], layers_boxes[:-1])
+        ]
+    weights = {"ce": 1, "bbox": config.bbox_loss_coefficient, "giou": config.giou_loss_coefficient}
+    losses = {name: value * weights[name.split("_")[1]] for name, value in criterion(outputs, labels).items()}
+    return torch.stack(list(losses.values())).sum(), losses, None
+
+
+class DetrDetector(Detector):
+    """A DETR that can be explained.
+
+    Args:
+        name: the name it was loaded by.
+        model: the network.
+        categories: class names, index 0 is the background.
+        layers: where in the backbone it can be explained, the default first; the encoder's output comes after these.
+    """
+
+    def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.categories = categories
+        self.layers = (*layers, ENCODER)
+        self.towers = (model.backbone, *model.detr.model.encoder.layers, *model.detr.model.decoder.layers)
+        self._layers = dict(layers)
+        self._stride = next(iter(layers.values())).strides[0]
+
+    def trace(self, image: Tensor, layer: str | None = None) -> DetrTrace:
+        layer = self.check_trace(image, layer)
+        model, image_size = self.model, (image.shape[-2], image.shape[-1])
+        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+        batch, _ = model.transform([image.to(self.device, torch.float32)])
+        size = (batch.tensors.shape[-2] // self._stride, batch.tensors.shape[-1] // self._stride)
+        with self._leaves(layer, size) as features:
+            outputs = model.run(batch, output_attentions=True)
+        logits = outputs.logits[0]
+        boxes = box_convert(outputs.pred_boxes[0], "cxcywh", "xyxy") * logits.new_tensor(image_size[::-1] * 2)
+        grid = Grid.of_stride(self._stride)
+        weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
+        return DetrTrace(
+            layer=layer,
+            features=tuple(features),
+            grids=(grid if layer == ENCODER else Grid.of_stride(self._layers[layer].strides[0]),),
+            input_size=batch.image_sizes[0],
+            candidates=self._candidates(image, boxes.detach(), logits.detach()),
+            nms=keep_all,
+            logits=logits,
+            corners=boxes,
+            attention=Attention(*(tuple(one.detach()[0] for one in kind) for kind in weights), size, grid),
+        )
+
+    def _leaves(self, layer: str, size: tuple[int, int]) -> Any:
+        if layer == ENCODER:
+            return _token_leaves(self.model.detr.model.encoder.layers[-1], size)
+        return leaves(self._layers[layer].module)
+
+    def _candidates(self, image: Tensor, boxes: Tensor, logits: Tensor) -> Detections:
+        class_probs = logits.softmax(dim=1)[:, :-1].clone()
+        class_probs[:, 0] = 0  # the background is no detection
+        scores, labels = class_probs.max(dim=1)
+        return Detections(
+            boxes=boxes,
+            scores=scores,
+            labels=labels,
+            class_probs=class_probs,
+            level=torch.zeros_like(labels),
+            index=torch.arange(len(labels), device=labels.device),
+            image_size=(image.shape[-2], image.shape[-1]),
+            categories=self.categories,
+            source=self.source(image),
+        )
+
+
+@contextmanager
+def _token_leaves(module: nn.Module, size: tuple[int, int]) -> Iterator[list[Tensor]]:
+    """:func:`leaves` of a module whose output ``[1, T, K]`` is a grid: the leaf is ``Tensor[1, K, h, w]``."""
+    captured: list[Tensor] = []
+
+    def cut(_: nn.Module, __: Any, tokens: Tensor) -> Tensor:
+        captured.append(tokens.detach().transpose(1, 2).unflatten(2, size).requires_grad_())
+        return captured[0].flatten(2).transpose(1, 2)
+
+    handle = module.register_forward_hook(cut)
+    try:
+        yield captured
+    finally:
+        handle.remove()
+
+
+def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """No suppression: DETR is trained to say each object once."""
+    return scores.argsort(descending=True, stable=True)
+
+
+def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
+    """An untrained DETR of about 2 M parameters for pictures of about 256 pixels: 25 queries, 16 x 16 cells."""
+    backbone = DilatedResNet()
+    model = DetrModel(
+        backbone,
+        WIDTHS[-1],
+        len(categories),
+        (256, 512),
+        num_queries=25,
+        d_model=128,
+        encoder_layers=2,
+        decoder_layers=3,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=256,
+        decoder_ffn_dim=256,
+        dropout=0.0,
+        auxiliary_loss=True,
+    )
+    strides = {"stage3": 16, "stage2": 16, "stage1": 8}
+    layers = {stage: Layer(backbone.stages[stage], (stride,)) for stage, stride in strides.items()}
+    return DetrDetector(name, model, categories, layers)
+
+
+def full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
+    """DETR ResNet-50 without weights: 100 queries, stride 32, as published for COCO's 91 category numbers.
+
+    Without losses at the inner decoder layers: where they are on, transformers 5 hands the normalised output of a layer
+    on to the next, and the published weights were not trained for that.
+    """
+    whole = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+    kept = OrderedDict((key, module) for key, module in whole.named_children() if key not in ("avgpool", "fc"))
+    backbone = nn.Sequential(kept)
+    model = DetrModel(backbone, 2048, len(categories), (800, 1333))
+    layers = {f"layer{n}": Layer(kept[f"layer{n}"], (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
+    return DetrDetector(name, model, categories, layers)
+
+
+def from_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state of :func:`full_detr`'s model from what is at :data:`PUBLISHED`, read with ``torch.load``."""
+    state: dict[str, Tensor] = {}
+    for key, value in checkpoint["model"].items():
+        renamed = _renamed(key)
+        if ".in_proj_" not in renamed:
+            state[renamed] = value
+            continue
+        for part, rows in zip("qkv", value.chunk(3)):
+            state[renamed.replace("in_proj_", f"{part}_proj.")] = rows
+    return state
+
+
+def _renamed(key: str) -> str:
+    names = SimpleNamespace(encoder=("self_attn", "final"), decoder=("self_attn", "encoder_attn", "final"))
+    for theirs, ours in (
+        ("backbone.0.body.", "backbone."),
+        ("input_proj.", "detr.model.input_projection."),
+        ("query_embed.", "detr.model.query_position_embeddings."),
+        ("class_embed.", "detr.class_labels_classifier."),
+        ("bbox_embed.", "detr.bbox_predictor."),
+        ("transformer.decoder.norm.", "detr.model.decoder.layernorm."),
+        ("transformer.", "detr.model."),
+        (".multihead_attn.", ".encoder_attn."),
+        (".out_proj.", ".o_proj."),
+        (".linear1.", ".mlp.fc1."),
+        (".linear2.", ".mlp.fc2."),
+    ):
+        key = key.replace(theirs, ours)
+    for number, norm in enumerate(names.decoder if ".decoder.layers." in key else names.encoder, start=1):
+        key = key.replace(f".norm{number}.", f".{norm}_layer_norm.")
+    return key
+
+
+def _freeze_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, FrozenStatistics(child.num_features))
+        else:
+            _freeze_norms(child)

@@ -1,0 +1,277 @@
+"""Faster R-CNN (Ren et al., 2015) as torchvision implements it, behind the contract: explained at each proposal's
+own pooled features, or on the pyramid level they were pooled from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import log2
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import (
+    FasterRCNN,
+    fasterrcnn_mobilenet_v3_large_320_fpn,
+    fasterrcnn_mobilenet_v3_large_fpn,
+    fasterrcnn_resnet50_fpn,
+)
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops.poolers import LevelMapper
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN
+from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, iou_nms, leaves
+from odam_lib.detectors.boxes import around, box_distances, softmax_score
+from odam_lib.detectors.retinanet import ASPECT_RATIOS
+from odam_lib.gradients import Windows
+from odam_lib.heatmaps import EDGES, Grid
+
+ROI, FPN = "roi", "fpn"
+SMALL_ANCHORS = ((40,), (84,), (160,))
+"""Sides of the proposals' anchors of each level, for pictures of about 256 pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class FasterRCNNTrace(Trace):
+    """A forward pass of Faster R-CNN, one row a proposal.
+
+    Attributes:
+        box_head: from pooled features ``[N, K, h, w]`` to class logits ``[N, C]`` and ``[N, C * 4]`` numbers for boxes.
+        pooled: ``Tensor[P, K, h, w]``, the features of all proposals.
+        logits: ``Tensor[P, C]``, class logits.
+        regression: ``Tensor[P, C, 4]``, the head's numbers for the box of each class, in units of the proposal.
+        proposals: ``Tensor[P, 4]``, (x1, y1, x2, y2) in pixels of the image.
+        at_input: the same in pixels of the detector's input.
+        unit: the factors that the head's numbers are divided by.
+    """
+
+    box_head: nn.Module
+    pooled: Tensor
+    logits: Tensor
+    regression: Tensor
+    proposals: Tensor
+    at_input: Tensor
+    unit: Tensor
+    sampling_ratio: int
+
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        self.check(detections, [attribute])
+        logits, regression = self.logits[detections.index], self.regression[detections.index]
+        return self._values(attribute, logits, regression, detections)
+
+    def boxes(self, detections: Detections) -> Tensor:
+        regression = self.regression.detach()[detections.index]
+        proposals = self.proposals[detections.index]
+        distances = label_distances(regression, proposals, detections.labels, self.unit)
+        return around(proposals, distances)
+
+    @property
+    def regional(self) -> bool:
+        return self.layer == ROI
+
+    def feature_level(self, detections: Detections) -> Tensor:
+        return detections.index if self.regional else super().feature_level(detections)
+
+    @property
+    def windows_are_exact(self) -> bool:
+        return self.layer in (ROI, FPN)
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
+        if not self.windows_are_exact:
+            return None
+        gradients = self._pooled_gradients(attributes, detections)
+        start = torch.zeros_like(detections.index)
+        return Windows(gradients, start, start) if self.layer == ROI else self._unpooled(gradients, detections)
+
+    def _values(self, attribute: str, logits: Tensor, regression: Tensor, detections: Detections) -> Tensor:
+        if attribute in EDGES:
+            proposals = self.proposals[detections.index]
+            return label_distances(regression, proposals, detections.labels, self.unit)[:, EDGES.index(attribute)]
+        if attribute == "class":
+            return softmax_score(logits, detections.labels)
+        return logits.gather(1, detections.labels[:, None])[:, 0]
+
+    def _pooled_gradients(self, attributes: Sequence[str], detections: Detections) -> Tensor:
+        """Gradients ``[N, A, K, h, w]`` with respect to pooled features: proposals do not see each other."""
+        pooled = self.pooled.detach()[detections.index].requires_grad_()
+        with torch.enable_grad():
+            logits, regression = self.box_head(pooled)
+            regression = regression.unflatten(1, (-1, 4))
+            sums = [self._values(attribute, logits, regression, detections).sum() for attribute in attributes]
+        return torch.stack([torch.autograd.grad(total, pooled, retain_graph=True)[0] for total in sums], dim=1)
+
+    def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
+        """Back through RoIAlign, each proposal in a window of its level that holds it."""
+        level = int(detections.level[0])
+        features, grid = self.features[level], self.grids[level]
+        cells = self.at_input[detections.index] / grid.dx
+        limits = (features.shape[-2], features.shape[-1])
+        extent = (cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2  # one cell for interpolation
+        width, height = (min(int(side), limit) for side, limit in zip(extent, reversed(limits)))
+        left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
+        top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
+        shifted = cells - torch.stack([left, top, left, top], dim=1)
+        count, attributes = gradients.shape[:2]
+        numbers = torch.arange(count * attributes, device=cells.device)[:, None]
+        windows = features.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
+        with torch.enable_grad():
+            regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
+            pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.sampling_ratio)
+        (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
+        return Windows(unpooled.unflatten(0, (count, attributes)), top, left)
+
+
+def label_distances(regression: Tensor, proposals: Tensor, labels: Tensor, unit: Tensor) -> Tensor:
+    """Distances ``[N, 4]`` from the proposals' centres to the edges of the box that each has for its label."""
+    row = torch.arange(len(labels), device=labels.device)
+    return box_distances(regression[row, labels] / unit, proposals)
+
+
+class FasterRCNNDetector(Detector):
+    """A torchvision Faster R-CNN that can be explained.
+
+    Args:
+        name: the name it was loaded by.
+        model: the network.
+        categories: class names, index 0 is the background.
+        strides: of the pyramid levels that proposals are pooled from.
+        layers: layers below the pooled features, the pyramid first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: FasterRCNN,
+        categories: tuple[str, ...],
+        strides: Sequence[int],
+        layers: Mapping[str, Layer],
+    ) -> None:
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.categories = categories
+        self.layers = (ROI, *layers)
+        self.towers = (model.backbone, model.rpn.head.conv, model.roi_heads.box_head)
+        self._layers, self._strides = dict(layers), tuple(strides)
+        fix_pooling(model.roi_heads.box_roi_pool, self._strides)
+
+    def trace(self, image: Tensor, layer: str | None = None) -> FasterRCNNTrace:
+        layer = self.check_trace(image, layer)
+        model, image_size = self.model, (image.shape[-2], image.shape[-1])
+        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+        images, _ = model.transform([image.to(self.device, torch.float32)])
+        with ExitStack() as stack:
+            below = stack.enter_context(leaves(self._layers[layer].module)) if layer != ROI else []
+            pyramid = model.backbone(images.tensors)
+        at_input = self._proposals(images, pyramid)
+        pooled = model.roi_heads.box_roi_pool(pyramid, [at_input], images.image_sizes)
+        features = tuple(below)
+        if layer == ROI:
+            features = tuple(one[None].detach().requires_grad_() for one in pooled)
+            pooled = torch.cat(features)
+        head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
+        logits, regression = head(pooled)
+        input_size = images.image_sizes[0]
+        to_image = at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
+        regression, proposals = regression.unflatten(1, (-1, 4)), at_input * to_image
+        unit = at_input.new_tensor(model.roi_heads.box_coder.weights)
+        return FasterRCNNTrace(
+            layer=layer,
+            features=features,
+            grids=self._grids(layer, at_input, (pooled.shape[-2], pooled.shape[-1])),
+            input_size=input_size,
+            candidates=self._candidates(image, logits, regression, proposals, unit, at_input),
+            nms=iou_nms(model.roi_heads.nms_thresh),
+            box_head=head,
+            pooled=pooled,
+            logits=logits,
+            regression=regression,
+            proposals=proposals,
+            at_input=at_input,
+            unit=unit,
+            sampling_ratio=model.roi_heads.box_roi_pool.sampling_ratio,
+        )
+
+    @torch.no_grad()
+    def _proposals(self, images: object, pyramid: Mapping[str, Tensor]) -> Tensor:
+        """``Tensor[P, 4]`` in pixels of the input: where the network looks a second time; no gradient passes here."""
+        return self.model.rpn(images, pyramid)[0][0]
+
+    def _grids(self, layer: str, at_input: Tensor, size: tuple[int, int]) -> tuple[Grid, ...]:
+        if layer != ROI:
+            return tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides)
+        return tuple(Grid.of_region(box, size) for box in at_input.tolist())
+
+    @torch.no_grad()
+    def _candidates(
+        self, image: Tensor, logits: Tensor, regression: Tensor, proposals: Tensor, unit: Tensor, at_input: Tensor
+    ) -> Detections:
+        class_probs = logits.softmax(dim=1)
+        class_probs[:, 0] = 0  # the background is never found
+        scores, labels = class_probs.max(dim=1)
+        return Detections(
+            boxes=around(proposals, label_distances(regression, proposals, labels, unit)),
+            scores=scores,
+            labels=labels,
+            class_probs=class_probs,
+            level=self.model.roi_heads.box_roi_pool.map_levels([at_input]),
+            index=torch.arange(len(at_input), device=self.device),
+            image_size=(image.shape[-2], image.shape[-1]),
+            categories=self.categories,
+            source=self.source(image),
+        )
+
+
+def fix_pooling(pool: MultiScaleRoIAlign, strides: Sequence[int]) -> None:
+    """Give RoIAlign its strides: torchvision guesses them from the first picture it sees, and keeps the guess."""
+    pool.scales = [1 / stride for stride in strides]
+    pool.map_levels = LevelMapper(
+        int(log2(strides[0])), int(log2(strides[-1])), pool.canonical_scale, pool.canonical_level
+    )
+
+
+def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
+    """An untrained Faster R-CNN of about 1.6 M parameters for pictures of about 256 pixels: strides 8, 16 and 32."""
+    backbone = SmallResNetFPN()
+    names = list(backbone.stages)
+    model = FasterRCNN(
+        backbone,
+        min_size=256,
+        max_size=512,
+        rpn_anchor_generator=AnchorGenerator(SMALL_ANCHORS, (ASPECT_RATIOS,) * len(SMALL_ANCHORS)),
+        rpn_pre_nms_top_n_train=600,
+        rpn_post_nms_top_n_train=300,
+        rpn_pre_nms_top_n_test=400,
+        rpn_post_nms_top_n_test=200,
+        rpn_batch_size_per_image=128,
+        box_batch_size_per_image=96,
+        box_roi_pool=MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2, canonical_scale=112),
+        box_head=TwoMLPHead(backbone.out_channels * 7**2, 128),
+        box_predictor=FastRCNNPredictor(128, len(categories)),
+    )
+    stages = {stage: Layer(module, (stride,)) for (stage, module), stride in zip(backbone.stages.items(), STRIDES)}
+    return FasterRCNNDetector(name, model, categories, STRIDES, {FPN: Layer(backbone, STRIDES)} | stages)
+
+
+def full_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
+    """torchvision's Faster R-CNN ResNet-50 FPN without weights: pooled from strides 4 to 32."""
+    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
+    strides = (4, 8, 16, 32)
+    stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
+    return FasterRCNNDetector(name, model, categories, strides, {FPN: Layer(model.backbone, (*strides, 64))} | stages)
+
+
+def mobile_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
+    """torchvision's Faster R-CNN on MobileNetV3-Large without weights: quick on a CPU."""
+    return _mobile(name, categories, fasterrcnn_mobilenet_v3_large_fpn)
+
+
+def mobile_320_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
+    """The same for pictures of 320 pixels: quicker still."""
+    return _mobile(name, categories, fasterrcnn_mobilenet_v3_large_320_fpn)
+
+
+def _mobile(name: str, categories: tuple[str, ...], build: Callable[..., FasterRCNN]) -> FasterRCNNDetector:
+    model = build(weights=None, weights_backbone=None, num_classes=len(categories))
+    layers = {FPN: Layer(model.backbone, (32, 32, 64)), "layer13": Layer(model.backbone.body["13"], (32,))}
+    return FasterRCNNDetector(name, model, categories, (32, 32), layers)
