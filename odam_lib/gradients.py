@@ -70,14 +70,15 @@ class Tower:
     kernels: list[Tensor]
     outputs: list[list[Tensor]]
     normed: list[tuple[nn.GroupNorm, list[Tensor]]] = field(default_factory=list)
+    _slopes: dict[int, list[Tensor]] = field(default_factory=dict)
 
     def slopes(self, level: int) -> list[Tensor]:
-        """The derivative of what follows each convolution, ``Tensor[K, h, w]`` each."""
-        open_gates = [(outputs[level][0] > 0).to(outputs[level].dtype) for outputs in self.outputs]
-        if not self.normed:
-            return open_gates
-        scales = [_scale(norm, inputs[level][0]) for norm, inputs in self.normed]
-        return [gate * scale[:, None, None] for gate, scale in zip(open_gates, scales)]
+        """The derivative of what follows each convolution, ``Tensor[K, h, w]`` each, made once."""
+        if level not in self._slopes:
+            gates = [(outputs[level][0] > 0).to(outputs[level].dtype) for outputs in self.outputs]
+            scales = [_scale(norm, inputs[level][0])[:, None, None] for norm, inputs in self.normed]
+            self._slopes[level] = [gate * scale for gate, scale in zip(gates, scales)] if scales else gates
+        return self._slopes[level]
 
 
 def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:

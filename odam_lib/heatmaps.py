@@ -54,16 +54,19 @@ def smooth(gradients: Tensor, sigma: Tensor, margin: int = 0) -> Tensor:
     """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
 
     Args:
-        gradients: ``Tensor[N, K, h, w]``.
+        gradients: ``Tensor[N, ..., K, h, w]``.
         sigma: ``Tensor[N]`` in feature cells.
         margin: cells around them that smoothing may reach, where the gradients are a window of a larger map.
 
     Returns:
-        ``Tensor[N, K, margin + h + margin, margin + w + margin]``.
+        ``Tensor[N, ..., K, margin + h + margin, margin + w + margin]``.
     """
-    rows = gaussian_matrix(gradients.shape[-2], sigma, margin)
-    columns = gaussian_matrix(gradients.shape[-1], sigma, margin)
-    return rows[:, None] @ gradients @ columns[:, None].mT
+    alone = (len(sigma),) + (1,) * (gradients.dim() - 4)
+    rows = gaussian_matrix(gradients.shape[-2], sigma, margin).unflatten(0, alone)
+    columns = gaussian_matrix(gradients.shape[-1], sigma, margin).unflatten(0, (*alone, 1))
+    values = gradients.movedim(-3, -1)  # channels last, so that both products are of large matrices
+    down = (rows @ values.flatten(-2)).unflatten(-1, values.shape[-2:])
+    return (columns @ down).movedim(-1, -3)
 
 
 def adaptive_sigma(boxes: Tensor, cell: Tensor, share: float) -> Tensor:
@@ -112,7 +115,7 @@ def windowed_sum(windows: Windows, features: Tensor, which: Tensor, sigma: Tenso
     if sigma is not None:
         if weights.shape[-2:] != (height, width):  # else there is nothing outside the window
             margin = min(int(torch.ceil(REACH * sigma.max()).item()), max(height, width))
-        weights = smooth(weights.flatten(1, 2), sigma, margin).unflatten(1, weights.shape[1:3])
+        weights = smooth(weights, sigma, margin)
     top, left = windows.top - margin, windows.left - margin
     patches = weighted_sum(weights, cut(features, which, top, left, weights.shape[-2:])[:, None])
     return paste(patches, top, left, (height, width))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -162,6 +162,88 @@ def show_maps(
     axes[0][0].set_title("detection", fontsize=9)
     figure.suptitle(title or "Each object has its own map, and so has each edge of its box", fontsize=11)
     _colour_bar(figure, [panel for panels in axes for panel in panels], shown)
+    return figure
+
+
+def show_methods(
+    image: Tensor,
+    methods: Mapping[str, HeatMaps],
+    attribute: str,
+    title: str | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Figure:
+    """One attribute by several methods or settings: a row for each object, a column for each method.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        methods: maps of the same detections by the heading of their column; signed ones get the diverging colours.
+        attribute: one that all of them computed.
+        title: the figure's message.
+        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+
+    Returns:
+        The figure; :func:`show_detections` where there is no detection to show.
+
+    Raises:
+        ValueError: no method, methods of different detections, or an attribute that was not computed.
+    """
+    if not methods:
+        raise ValueError("There is no method to show: give at least one.")
+    first = next(iter(methods.values()))
+    if any(one.detections.source != first.detections.source or len(one) != len(first) for one in methods.values()):
+        raise ValueError("The methods explain different detections: compare them on the same ones.")
+    if len(first) == 0:
+        return show_detections(image, first.detections)
+    shown = {name: with_combined(one, [attribute]).normalized() for name, one in methods.items()}
+    figure, axes = _panels(len(first), len(shown) + 1, image.shape, width=2.0, bar=True)
+    numbers = range(len(first)) if numbers is None else numbers
+    small = reduced(image.cpu(), display_size(first.detections.image_size))
+    for row, name in enumerate(first.detections.names()):
+        _picture(axes[row][0], small, first.detections.image_size)
+        draw_box(axes[row][0], first.detections.boxes[row], numbers[row], edge=attribute)
+        axes[row][0].set_ylabel(f"{numbers[row]} {name} {first.detections.scores[row]:.2f}", fontsize=9)
+        for column, one in enumerate(shown.values(), start=1):
+            _map_panel(axes[row][column], small, one[row], colour=numbers[row], opacity=OPACITY)
+    for column, heading in enumerate(("detection", *shown)):
+        axes[0][column].set_title(heading, fontsize=9)
+    figure.suptitle(title or f"The {TITLES[attribute]} of the same detections, by method", fontsize=11)
+    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
+    for kind in (False, True):
+        if kind in signed.values():
+            example = next(one for name, one in shown.items() if signed[name] is kind)
+            _colour_bar(figure, [panel for panels in axes for panel in panels], example)
+    return figure
+
+
+def show_average_maps(
+    frames: Mapping[str, Tensor], attributes: Sequence[str], margin: float = 0.5, title: str | None = None
+) -> Figure:
+    """Average maps in the frame of their box: a row for each kind of map, a column for each attribute.
+
+    Args:
+        frames: ``Tensor[A, cells, cells]`` by the name of their row, see
+            :func:`odam_lib.metrics.localization.box_frame`; each map is scaled by its own maximum.
+        attributes: the A attributes.
+        margin: how much around the box the frame shows on each side, as a share of the box's side.
+        title: the figure's message.
+    """
+    figure, axes = _panels(len(frames), len(attributes), torch.Size((1, 1)), width=1.9, bar=True)
+    for panels, (name, maps) in zip(axes, frames.items()):
+        panels[0].set_ylabel(name, fontsize=9)
+        for panel, heat, attribute in zip(panels, maps.cpu(), attributes):
+            extent = (-margin, 1 + margin, 1 + margin, -margin)
+            panel.imshow(heat / heat.max().clamp(min=1e-30), cmap=SEQUENTIAL, vmin=0, vmax=1, extent=extent)
+            panel.set(xticks=[], yticks=[])
+            draw_box(panel, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1, edge=attribute)
+    for panel, attribute in zip(axes[0], attributes):
+        panel.set_title(TITLES[attribute], fontsize=9)
+    figure.suptitle(title or "Where the maps lie in their boxes, on average", fontsize=11)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), SEQUENTIAL), ax=[p for panels in axes for p in panels], pad=0.01, aspect=30
+    )
+    bar.set_label("average influence / its maximum", fontsize=8)
+    bar.set_ticks([0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
     return figure
 
 

@@ -5,8 +5,17 @@ import pytest
 import torch
 from PIL import Image
 
-from odam_lib import explain
-from odam_lib.plots import blend, display_size, save_png, show_detections, show_map, show_maps
+from odam_lib import ODAM, explain
+from odam_lib.plots import (
+    blend,
+    display_size,
+    save_png,
+    show_average_maps,
+    show_detections,
+    show_map,
+    show_maps,
+    show_methods,
+)
 
 
 def test_the_picture_stays_visible_under_the_hottest_map() -> None:
@@ -62,6 +71,34 @@ def test_the_grid_has_a_panel_for_each_object_and_attribute(detector, held_out) 
         show_map(image, maps, 0, "x1")
     with pytest.raises(IndexError, match="does not exist"):
         show_map(image, maps, 99, "class")
+
+
+def test_methods_stand_side_by_side_with_a_colour_bar_for_each_kind(detector, held_out) -> None:
+    image = held_out[0][0]
+    found = detector.detect(image)
+    methods = {
+        name: explain(detector, image, found, ("x2",), ODAM(rectify=rectify))
+        for name, rectify in (("expands", "relu"), ("signed", "none"))
+    }
+    figure = show_methods(image, methods, "x2")
+    pictures = [panel for panel in figure.axes if panel.get_title() or panel.get_ylabel() or panel.images]
+    assert len([panel for panel in pictures if panel.images]) >= len(found) * 3
+    bars = [panel for panel in figure.axes if "influence" in panel.get_ylabel()]
+    assert sorted(bar.get_ylim() for bar in bars) == [(-1, 1), (0, 1)]
+    with pytest.raises(ValueError, match="different detections"):
+        show_methods(image, methods | {"other": methods["signed"][0]}, "x2")
+    with pytest.raises(ValueError, match="no method"):
+        show_methods(image, {}, "x2")
+    empty = explain(detector, image, found[:0])
+    assert show_methods(image, {"any": empty}, "x2").axes[0].get_title() == "No object above the score threshold"
+
+
+def test_average_maps_are_drawn_in_their_box() -> None:
+    ramp = torch.linspace(0, 1, 20).expand(2, 20, 20)
+    figure = show_average_maps({"expands": ramp, "zero": 0 * ramp}, ("x1", "y1"), margin=0.5)
+    drawn = [panel.images[0] for panel in figure.axes if panel.images and panel.patches]
+    assert len(drawn) == 4 and drawn[0].get_extent() == [-0.5, 1.5, 1.5, -0.5]
+    assert drawn[0].get_array().max() == 1 and drawn[3].get_array().max() == 0
 
 
 def test_nothing_found_is_a_picture_and_a_sentence(detector, held_out) -> None:

@@ -73,22 +73,25 @@ class Trace(ABC):
         """
         return detections.level if len(self.features) > 1 else torch.zeros_like(detections.level)
 
+    has_windows: ClassVar[bool] = False
+    """Whether the layer's influence on a prediction has a small receptive field, so that :meth:`windows` works."""
     windows_are_exact: ClassVar[bool] = False
     """Whether :meth:`windows` gives the gradient itself, not an approximation of it."""
     regional: ClassVar[bool] = False
     """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
 
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """The gradients of every attribute on each detection's receptive field, all in one batch.
 
         Args:
             attributes: A names, see :meth:`targets`.
             detections: N >= 1 rows of this trace whose features have one size: of one level, or regions of interest.
-
-        Returns:
-            The gradients, or ``None`` at a layer whose influence has no small receptive field.
         """
-        return None
+        raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
+
+    def window_size(self, detections: Detections) -> tuple[int, int]:
+        """(height, width) in cells of the windows that :meth:`windows` would return."""
+        raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
 
     def boxes(self, detections: Detections) -> Tensor:
         """The box of each detection's label, ``Tensor[N, 4]``; most detectors have one box for all classes."""

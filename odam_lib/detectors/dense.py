@@ -72,21 +72,26 @@ class DenseTrace(Trace):
         return self._values(attribute, self._outputs(detections), detections)
 
     @property
-    def windows_are_exact(self) -> bool:
-        return bool(self.branches) and not any(branch.tower.normed for branch in self.branches)
+    def has_windows(self) -> bool:
+        return bool(self.branches)
 
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
-        if not self.branches:
-            return None
+    @property
+    def windows_are_exact(self) -> bool:
+        return self.has_windows and not any(branch.tower.normed for branch in self.branches)
+
+    def window_size(self, detections: Detections) -> tuple[int, int]:
+        side = 3 + 2 * len(self.branches[0].tower.kernels)
+        return side, side
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         level = int(detections.level[0])
         cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
         width = self.shapes[level][1]
         top, left = cell.div(width, rounding_mode="floor") - 1, cell % width - 1
         sensitivity = self._sensitivity(attributes, detections)
-        depth = len(self.branches[0].tower.kernels)
-        size = 3 + 2 * depth
-        channels = self.features[level].shape[1]
-        total = sensitivity.new_zeros((len(detections), len(attributes), channels, size, size))
+        depth, channels = len(self.branches[0].tower.kernels), self.features[level].shape[1]
+        shape = (len(detections), len(attributes), *self.window_size(detections), channels)
+        total = sensitivity.new_zeros(shape).movedim(-1, -3)
         for branch in self.branches:
             last, touched = self._last(branch, sensitivity, detections)
             if touched.any():
@@ -122,7 +127,7 @@ class DenseTrace(Trace):
         for columns, kernels in branch.readers:
             a_cell = kernels.unflatten(0, (self.anchors_a_cell, -1))
             read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
-            total = total + torch.einsum("nao,nokij->nakij", sensitivity[..., columns], read)
+            total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
             touched |= (sensitivity[..., columns] != 0).any(dim=2).any(dim=0)
         return total, touched
 

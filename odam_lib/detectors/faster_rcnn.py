@@ -74,12 +74,22 @@ class FasterRCNNTrace(Trace):
         return detections.index if self.regional else super().feature_level(detections)
 
     @property
-    def windows_are_exact(self) -> bool:
+    def has_windows(self) -> bool:
         return self.layer in (ROI, FPN)
 
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows | None:
-        if not self.windows_are_exact:
-            return None
+    @property
+    def windows_are_exact(self) -> bool:
+        return self.has_windows
+
+    def window_size(self, detections: Detections) -> tuple[int, int]:
+        if self.regional:
+            return self.pooled.shape[-2], self.pooled.shape[-1]
+        level = int(detections.level[0])
+        cells = self.at_input[detections.index] / self.grids[level].dx
+        width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
+        return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         gradients = self._pooled_gradients(attributes, detections)
         start = torch.zeros_like(detections.index)
         return Windows(gradients, start, start) if self.layer == ROI else self._unpooled(gradients, detections)
@@ -104,11 +114,9 @@ class FasterRCNNTrace(Trace):
     def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
         """Back through RoIAlign, each proposal in a window of its level that holds it."""
         level = int(detections.level[0])
-        features, grid = self.features[level], self.grids[level]
-        cells = self.at_input[detections.index] / grid.dx
+        features, (height, width) = self.features[level], self.window_size(detections)
+        cells = self.at_input[detections.index] / self.grids[level].dx
         limits = (features.shape[-2], features.shape[-1])
-        extent = (cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2  # one cell for interpolation
-        width, height = (min(int(side), limit) for side, limit in zip(extent, reversed(limits)))
         left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
         top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
         shifted = cells - torch.stack([left, top, left, top], dim=1)
@@ -168,7 +176,7 @@ class FasterRCNNDetector(Detector):
         features = tuple(below)
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
-            pooled = torch.cat(features)
+            pooled = torch.cat(features) if features else pooled
         head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
         logits, regression = head(pooled)
         input_size = images.image_sizes[0]

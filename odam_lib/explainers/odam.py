@@ -1,5 +1,6 @@
 """ODAM (Sec. 3.1): the smoothed gradient of one prediction's attribute weighs the activations element-wise."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.gradients import UnconnectedTargetError, Windows, chunk_size, exact
-from odam_lib.heatmaps import RECTIFIERS, HeatMaps, adaptive_sigma, windowed_sum
+from odam_lib.heatmaps import REACH, RECTIFIERS, HeatMaps, adaptive_sigma, windowed_sum
 
 SIGMA_SHARE = 0.1
 """``adaptive`` smoothing: sigma is this share of the predicted object's short side on the feature map.
@@ -73,14 +74,20 @@ class ODAM:
             attributes: A names, see :meth:`Trace.targets`.
 
         Raises:
-            ValueError: detections of another image or detector, or an unknown attribute.
+            ValueError: detections of another image or detector, an unknown attribute, or ``derivative="window"`` at a
+                layer that has none.
             UnconnectedTargetError: an attribute does not depend on the layer.
         """
         trace.check(detections, attributes)
+        if self.derivative == "window" and not trace.has_windows:
+            raise ValueError(
+                f"Layer {trace.layer!r} has no derivative on a window: use ODAM(derivative='exact') there, or the "
+                "detector's default layer."
+            )
         levels, sigma = trace.feature_level(detections), self._sigma(trace, detections)
         maps: dict[int, Tensor] = {}
         reasons: dict[int, tuple[str, ...]] = {}
-        for rows in self._batches(trace, levels, sigma, len(attributes)):
+        for rows in self._batches(trace, detections, sigma, len(attributes)):
             windows = self._windows(trace, detections[rows], attributes)
             which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
             signed = windowed_sum(windows, features, which, None if sigma is None else sigma[rows])
@@ -100,8 +107,9 @@ class ODAM:
             settings={name: value for name, value in asdict(self).items() if name != "chunk"},
         )
 
-    def _batches(self, trace: Trace, levels: Tensor, sigma: Tensor | None, attributes: int) -> Iterator[Tensor]:
+    def _batches(self, trace: Trace, detections: Detections, sigma: Tensor | None, attributes: int) -> Iterator[Tensor]:
         """Rows whose maps are made together: of one level or all regions of interest, as many as memory allows."""
+        levels = trace.feature_level(detections)
         groups = [levels == level for level in levels.unique()] if not trace.regional else [levels >= 0]
         for group in groups:
             rows = torch.nonzero(group).flatten()
@@ -109,19 +117,23 @@ class ODAM:
                 continue
             if sigma is not None:  # so that few wide kernels do not widen the windows of all
                 rows = rows[sigma[rows].argsort()]
-            features = trace.features[int(levels[rows[0]])]
-            chunk = self.chunk or chunk_size(COPIES * features.element_size() * features.numel(), features.device)
+            chunk = self.chunk or self._chunk(
+                trace, detections[rows], int(levels[rows[0]]), None if sigma is None else sigma[rows]
+            )
             yield from rows.split(max(1, chunk // attributes))
+
+    def _chunk(self, trace: Trace, detections: Detections, level: int, sigma: Tensor | None) -> int:
+        """How many maps fit the memory, given their level or region and their smoothing."""
+        features = trace.features[level]
+        cells = features[0, 0].numel()
+        if trace.windows_are_exact or self.derivative == "window":
+            reach = 0 if sigma is None else 2 * REACH * sigma.max().item()
+            cells = min(cells, math.prod(side + reach for side in trace.window_size(detections)))
+        return chunk_size(int(COPIES * features.element_size() * features.shape[1] * cells), features.device)
 
     def _windows(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> Windows:
         if trace.windows_are_exact or self.derivative == "window":
-            windows = trace.windows(attributes, detections)
-            if windows is None:
-                raise ValueError(
-                    f"Layer {trace.layer!r} has no derivative on a window: use ODAM(derivative='exact') there, or the "
-                    "detector's default layer."
-                )
-            return windows
+            return trace.windows(attributes, detections)
         gradients = [self._exact(trace, detections, attribute) for attribute in attributes]
         start = torch.zeros_like(detections.index)
         return Windows(torch.stack(gradients, dim=1), start, start)

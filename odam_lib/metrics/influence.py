@@ -1,11 +1,18 @@
-"""What happens to a detection when a part of the picture is hidden: finite differences for any detector."""
+"""What happens to a detection when pixels are hidden or feature cells are emptied: finite differences for any detector."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
+from odam_lib.heatmaps import EDGES
 
 SAME_OBJECT = 0.5
 """Least IoU of a box with a detection for being called the same object."""
@@ -70,31 +77,103 @@ def counterpart(trace: Trace, detection: Detections) -> Tensor | None:
     Returns:
         ``Tensor[4]``, or ``None`` if no candidate overlaps enough.
     """
-    candidates = trace.candidates
+    label = detection.labels[0]
+    candidates = replace(trace.candidates, labels=torch.full_like(trace.candidates.labels, int(label)))
+    candidates = replace(candidates, boxes=trace.boxes(candidates))
     overlap = box_iou(detection.boxes, candidates.clipped().boxes)[0]
-    if not (overlap >= SAME_OBJECT).any():
+    same = overlap >= SAME_OBJECT
+    if not same.any():
         return None
-    worth = overlap * candidates.class_probs[:, detection.labels[0]] * (overlap >= SAME_OBJECT)
-    return candidates.boxes[worth.argmax()]
+    return candidates.boxes[(overlap * candidates.class_probs[:, label] * same).argmax()]
 
 
-def edge_moves(detector: Detector, image: Tensor, detection: Detections, region: Tensor) -> Tensor:
-    """How far each edge of a detection moves when a region of the picture is hidden.
+def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions: Tensor) -> Tensor:
+    """How far each edge of a detection moves when a region of the picture is hidden, one pass of the network each.
 
     Args:
         detector: what found it.
         image: ``Tensor[3, H, W]`` in [0, 1].
         detection: one row, found in that image.
-        region: bool ``Tensor[H, W]``.
+        regions: bool ``Tensor[R, H, W]``.
 
     Returns:
-        ``Tensor[4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height; negative is inwards,
-        NaN if the object is lost.
+        ``Tensor[R, 4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height; negative is
+        inwards, NaN where the object is lost.
     """
     with torch.no_grad():
-        boxes = [counterpart(detector.trace(picture), detection) for picture in (image, hidden(image, region))]
-    if boxes[0] is None or boxes[1] is None:
-        return detection.boxes.new_full((4,), float("nan"))
-    before, after = boxes
-    outwards = (after - before) * after.new_tensor([-1, -1, 1, 1])
-    return outwards / (before[2:] - before[:2]).repeat(2)
+        before, *after = (
+            counterpart(detector.trace(picture), detection)
+            for picture in (image, *(hidden(image, region) for region in regions))
+        )
+    lost = detection.boxes.new_full((4,), float("nan"))
+    start = lost if before is None else before
+    ends = torch.stack([lost if box is None else box for box in after])
+    return (ends - start) * start.new_tensor([-1, -1, 1, 1]) / (start[2:] - start[:2]).repeat(2)
+
+
+def cell_moves(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
+    """How far each edge of a detection moves when cells of its own features are set to zero, one pass each.
+
+    Args:
+        detector: what found it.
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        trace: a pass on that image.
+        detection: one row of that trace.
+        cells: bool ``Tensor[R, h, w]`` of the features that explain the detection.
+
+    Returns:
+        ``Tensor[R, 4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height.
+    """
+    level = int(trace.feature_level(detection)[0])
+
+    def distances(run: Trace) -> Tensor:
+        return torch.cat([run.targets(edge, detection) for edge in EDGES]).detach()
+
+    after = []
+    for region in cells:
+        features = [one.detach() for one in trace.features]
+        features[level] = features[level] * ~region
+        with edited(trace, features), torch.no_grad():
+            after.append(distances(detector.trace(image, trace.layer)))
+    sides = (detection.boxes[0, 2:] - detection.boxes[0, :2]).repeat(2)
+    return (torch.stack(after) - distances(trace)) / sides
+
+
+@contextmanager
+def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
+    """While active, the network that made a trace goes on with other features, whatever module computes them.
+
+    Args:
+        trace: a pass; passes on the same image at the same layer are edited.
+        features: what stands in for :attr:`Trace.features`, of the same shapes.
+
+    Raises:
+        RuntimeError: no pass computed the trace's features while this was active.
+    """
+    pairs = list(zip((one.detach() for one in trace.features), features))
+    if trace.regional:  # regions of interest are computed together
+        pairs = [(torch.cat([old for old, _ in pairs]), torch.cat([new for _, new in pairs]))]
+    swapped = False
+
+    def swap(tensor: Any) -> Any:
+        nonlocal swapped
+        for old, new in pairs:
+            if isinstance(tensor, Tensor) and tensor.shape == old.shape and torch.allclose(tensor, old, rtol=1e-4):
+                swapped = True
+                return new
+        return tensor
+
+    def hook(_: nn.Module, __: Any, output: Any) -> Any:
+        if isinstance(output, dict):
+            return type(output)((name, swap(one)) for name, one in output.items())
+        return swap(output)
+
+    handle = register_module_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if not swapped:
+        raise RuntimeError(
+            f"No pass computed the features of layer {trace.layer!r}: is it the same image and detector?"
+        )

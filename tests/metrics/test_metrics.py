@@ -1,5 +1,7 @@
 """Metrics against values worked out by hand."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from odam_lib.detections import Detections
 from odam_lib.metrics.detection import coco_ap
-from odam_lib.metrics.localization import box_regions, energy_inside
+from odam_lib.metrics.influence import counterpart, edge_moves, hidden, moved_into, strongest
+from odam_lib.metrics.localization import box_frame, box_regions, centre_in_box, edge_energy, energy_inside
 
 NAMES = ("__background__", "cat", "dog")
 
@@ -84,3 +87,101 @@ def test_regions_hold_the_pixels_whose_centre_is_in_the_box() -> None:
     regions = box_regions(torch.tensor([[0.6, 1.0, 3.0, 2.0], [2.0, 2.0, 2.0, 2.0]]), (3, 4))
     assert regions[0].int().tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     assert not regions[1].any()
+
+
+def test_edge_energy_by_hand() -> None:
+    """A box of 4 x 4 pixels, bands of one pixel to both sides: what is in a corner counts for two edges."""
+    box = torch.tensor([2.0, 2.0, 6.0, 6.0])
+    heat = torch.zeros(8, 8)
+    heat[4, 1], heat[4, 4], heat[2, 5], heat[0, 4] = 1, 2, 3, 4  # left of x1; inside; corner of y1 and x2; far above
+    expected = torch.tensor([0.1, 0.3, 0.3, 0.0])
+    torch.testing.assert_close(edge_energy(heat, box), expected)
+    both = torch.stack([heat, heat.flip(1)])
+    shares = edge_energy(both[None], box.expand(1, 2, 4))
+    torch.testing.assert_close(shares[0, 1], torch.tensor([0.3, 0.3, 0.1, 0.0]))
+    torch.testing.assert_close(edge_energy(both[None], box[None, None]), shares)
+    assert edge_energy(torch.zeros(8, 8), box).tolist() == [0, 0, 0, 0]
+    assert edge_energy(torch.zeros(0, 5, 8, 8), torch.zeros(0, 1, 4)).shape == (0, 5, 4)
+    with pytest.raises(ValueError, match=r"band is 0\.6"):
+        edge_energy(heat, box, 0.6)
+    with pytest.raises(ValueError, match="negative values"):
+        edge_energy(-heat, box)
+
+
+@given(st.integers(0, 999), st.floats(0.05, 0.5))
+@settings(deadline=None, max_examples=30)
+def test_edge_energy_follows_a_mirrored_map(seed: int, band: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    heat = torch.rand(10, 12, generator=generator)
+    box = torch.tensor([2.3, 1.6, 7.1, 8.2])
+    mirrored = torch.tensor([12 - 7.1, 1.6, 12 - 2.3, 8.2])
+    torch.testing.assert_close(edge_energy(heat, box, band), edge_energy(heat.flip(1), mirrored, band)[[2, 1, 0, 3]])
+    torch.testing.assert_close(edge_energy(heat, box, band), edge_energy(heat * 1e-20, box, band))
+
+
+def test_centre_in_box_by_hand() -> None:
+    box = torch.tensor([2.0, 2.0, 6.0, 6.0])
+    heat = torch.zeros(2, 8, 8)
+    heat[0, 3, 2], heat[0, 3, 5], heat[0, 0, 0] = 1, 3, 9  # what is outside the box does not count
+    torch.testing.assert_close(centre_in_box(heat[0], box), torch.tensor([0.375, -0.25]))
+    torch.testing.assert_close(centre_in_box(heat, box[None]), torch.tensor([[0.375, -0.25], [torch.nan] * 2]),
+                               equal_nan=True)  # fmt: skip
+    assert centre_in_box(torch.zeros(0, 5, 8, 8), torch.zeros(0, 1, 4)).shape == (0, 5, 2)
+    with pytest.raises(ValueError, match="negative values"):
+        centre_in_box(-heat, box)
+
+
+def test_box_frame_puts_the_box_in_the_middle() -> None:
+    """With half a side around it the box is the middle half of the frame, wherever and however large it is."""
+    boxes = torch.tensor([[2.0, 4.0, 10.0, 8.0], [8.0, 6.0, 12.0, 14.0]])
+    heat = box_regions(boxes, (20, 20)).float()[:, None]
+    frames = box_frame(heat, boxes, cells=16)
+    assert frames.shape == (2, 1, 16, 16)
+    inside = torch.zeros(16, 16, dtype=torch.bool)
+    inside[4:12, 4:12] = True
+    for frame in frames[:, 0]:
+        assert (frame[5:11, 5:11] > 0.99).all() and frame[~inside].mean() < 0.1
+    assert box_frame(heat[:0], boxes[:0]).shape == (0, 1, 48, 48)
+
+
+def test_strongest_pixels_and_the_same_shape_elsewhere() -> None:
+    heat = torch.arange(12.0).reshape(3, 4)
+    region = strongest(heat, 3)
+    assert torch.nonzero(region).tolist() == [[2, 1], [2, 2], [2, 3]]
+    assert strongest(heat, 99).all()
+    at = moved_into(region, torch.tensor([2.4, 1.4, 2.6, 1.6]), torch.Generator().manual_seed(0))
+    assert torch.nonzero(at).tolist() == [[1, 1], [1, 2], [1, 3]]
+    image = torch.rand(3, 3, 4)
+    covered = hidden(image, region)
+    assert (covered[:, ~region] == image[:, ~region]).all()
+    torch.testing.assert_close(covered[:, region], image.mean(dim=(1, 2))[:, None].expand(3, 3))
+
+
+def test_the_counterpart_is_the_same_object_of_the_same_class() -> None:
+    candidates = found([CAT, [14, 10, 50, 50], DOG, [12, 10, 50, 50]], [0.0] * 4, [1] * 4)
+    probabilities = torch.tensor([[0, 0.1, 0.9], [0, 0.8, 0.1], [0, 0.9, 0.9], [0, 0.3, 0.0]])
+    trace = Planted(replace(candidates, class_probs=probabilities))
+    assert counterpart(trace, found([CAT], [0.9], [1])).tolist() == [14, 10, 50, 50]
+    assert counterpart(trace, found([CAT], [0.9], [2])).tolist() == CAT
+    assert counterpart(trace, found([ELSEWHERE], [0.9], [1])) is None
+
+
+def test_edges_move_with_the_picture(detector, held_out) -> None:
+    """Nothing hidden moves nothing; a hidden half of the object moves its edge inwards; hidden wholly, it is lost."""
+    image = held_out[0][0]
+    detection = detector.detect(image)[0]
+    size, (x1, y1, x2, y2) = detection.image_size, detection.boxes[0].tolist()
+    half = box_regions(torch.tensor([[(x1 + x2) / 2, y1 - 5, x2 + 5, y2 + 5]]), size)[0]
+    moves = edge_moves(detector, image, detection, torch.stack([torch.zeros_like(half), half]))
+    assert moves[0].abs().max() == 0
+    assert moves[1, 2] < -0.1 or moves[1].isnan().all()
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """What :func:`counterpart` needs of a trace."""
+
+    candidates: Detections
+
+    def boxes(self, detections: Detections) -> torch.Tensor:
+        return detections.boxes

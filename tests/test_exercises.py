@@ -1,0 +1,93 @@
+"""The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from odam_lib import ODAM, explain
+from odam_lib.exercises import (
+    check_both_directions,
+    check_combined,
+    check_farthest_edge,
+    check_shrinking,
+    check_side,
+    side_of_energy,
+)
+from odam_lib.heatmaps import combine, min_max
+
+
+@pytest.fixture(scope="module")
+def explained(detector, held_out):
+    image = held_out[0][0]
+    return image, explain(detector, image)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "side"),
+    [((5, 5), "centre"), ((5, 1), "left"), ((5, 9), "right"), ((1, 5), "top"), ((9, 5), "bottom"), ((6, 1), "left")],
+)
+def test_side_by_hand(pixel: tuple[int, int], side: str) -> None:
+    heat = torch.zeros(20, 20)
+    heat[pixel], heat[19, 19] = 1, 5  # what lies outside the box does not count
+    assert side_of_energy(heat, torch.tensor([0.0, 0.0, 11.0, 11.0])) == side
+
+
+def test_side_is_right_wrong_or_open(explained) -> None:
+    _, maps = explained
+    heat = maps.to_image()[0, 3]
+    found = side_of_energy(heat, maps.detections.boxes[0])
+    assert check_side(found, maps, "x2").startswith("right")
+    assert check_side("top" if found != "top" else "left", maps, "x2").startswith("not quite")
+    assert check_side(None, maps, "x2").startswith("open") and "no answer" in check_side("up", maps, "x2")
+    assert check_side("left", maps[:0], "x2").startswith("open")
+
+
+def test_farthest_edge() -> None:
+    towards = {"x1": 0.2, "y1": 0.1, "x2": 0.2, "y2": 0.3}
+    assert check_farthest_edge("y1", towards).startswith("right: maps of the top edge")
+    assert "you said the left edge" in check_farthest_edge("x1", towards)
+    assert check_farthest_edge(None, towards).startswith("open")
+    assert "nothing was measured" in check_farthest_edge("y1", towards | {"y1": float("nan")})
+
+
+def test_shrinking_and_both_directions(detector, explained) -> None:
+    image, maps = explained
+    assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
+    assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
+    for method in (ODAM(rectify="abs"), ODAM(rectify="abs", gradient="negative", smoothing=None)):
+        assert check_both_directions(method, detector, image, maps).startswith("right")
+    assert "what shrinks the box is missing" in check_both_directions(ODAM(), detector, image, maps)
+    assert "what expands" in check_both_directions(ODAM(gradient="negative"), detector, image, maps)
+    assert "signed" in check_both_directions(ODAM(rectify="none"), detector, image, maps)
+    assert check_both_directions(None, detector, image, maps).startswith("open")
+
+
+def careless(maps: Tensor) -> Tensor:
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return ((maps - low) / (high - low)).amax(dim=0)
+
+
+def test_combined(explained) -> None:
+    _, maps = explained
+    assert check_combined(combine, maps).startswith("right")
+    assert check_combined(lambda maps: min_max(maps).amax(dim=0), maps).startswith("right")
+    assert "divides by zero" in check_combined(careless, maps)
+    assert "largest unit" in check_combined(lambda maps: maps.amax(dim=0), maps)
+    assert "scaled together" in check_combined(lambda maps: (maps / maps.max()).amax(dim=0), maps)
+    assert "maximum over the maps" in check_combined(lambda maps: min_max(maps).mean(dim=0), maps)
+    assert "return a tensor of shape" in check_combined(lambda maps: maps, maps)
+    for open_answer in (check_combined(None, maps), check_combined(combine, maps[:0])):
+        assert open_answer.startswith("open")
+
+
+def test_maps_without_a_centre_are_told(explained) -> None:
+    _, maps = explained
+    first = maps[0].select("x2")
+    zero = replace(first, maps=(0 * first.maps[0],), reasons=(("nothing moves it",),))
+    assert "zero (nothing moves it)" in check_side("left", zero, "x2")
+    outside = torch.zeros_like(first.maps[0])
+    outside[:, -1, -1] = 1
+    corner = replace(first.detections, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
+    assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
