@@ -14,11 +14,11 @@ help:
 
 $(VENV)/.notebooks: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[notebooks]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.notebooks
-	$(BIN)/pip install --quiet --editable '.[notebooks,dev]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,dev]'
 	touch $@
 
 demo: $(VENV)/.notebooks

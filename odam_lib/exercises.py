@@ -1,5 +1,6 @@
 """Checks for the notebooks' exercises: each returns a sentence that says whether an answer is right, and why."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -9,11 +10,12 @@ from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES, HeatMaps, combine
-from odam_lib.metrics.localization import box_regions, centre_in_box
+from odam_lib.metrics.localization import box_regions, centre_in_box, energy_inside
 from odam_lib.plots import TITLES
+from odam_lib.timing import Cost, break_even
 
 SIDES = ("left", "right", "top", "bottom", "centre")
-CENTRAL = 0.15
+CENTRAL = 0.1
 """A centre of mass within this share of the box's half side is in the centre."""
 
 
@@ -126,3 +128,83 @@ def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatM
     if torch.allclose(made, combine(raw), atol=1e-4):
         return "right: the same as HeatMaps.combined(), which also takes the maximum after scaling each map to [0, 1]."
     return "not quite: take each map's minimum away, divide by its new maximum, then take the maximum over the maps."
+
+
+def check_least(answer: str | None, values: Mapping[str, float], what: str) -> str:
+    """Check a prediction of which of several things has the least of something.
+
+    Args:
+        answer: one of the names.
+        values: by name; NaN where nothing was measured.
+        what: name of the number, for the sentence.
+    """
+    if not values or any(value != value for value in values.values()):
+        return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
+    if answer not in values:
+        return f"open: where is the {what} least? Answer with one of {', '.join(values)}."
+    found = min(values, key=values.__getitem__)
+    verdict = "right" if answer == found else f"not quite, you said {answer}"
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+    return f"{verdict}: the {what} is least at {found} ({listed})."
+
+
+def check_more(value: float | None, reference: float, what: str) -> str:
+    """Check that a number the learner measured is larger than a reference."""
+    if reference != reference or (value is not None and value != value):
+        return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
+    if value is None:
+        return f"open: measure the {what} of your own choice; {reference:.2f} is to be beaten."
+    if value <= reference:
+        return f"not quite: {value:.2f} is not more than {reference:.2f}."
+    return f"right: {what} {value:.2f}, more than {reference:.2f}."
+
+
+def check_fake(
+    function: Callable[[Tensor, Tensor], Tensor] | None, image: Tensor, box: Tensor, mask: Tensor, reference: float
+) -> str:
+    """Check a map that is made without any detector and has more energy in an object's mask than a detector's map.
+
+    Args:
+        function: (image ``[3, H, W]``, box ``[4]``) -> map ``[H, W]``.
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the object.
+        mask: bool ``Tensor[H, W]``, its visible pixels.
+        reference: the share of energy that the detector's map of it has there.
+    """
+    if function is None:
+        return "open: write a function (image, box) -> map [H, W] that asks no detector."
+    made = function(image.clone(), box.clone())
+    if not isinstance(made, Tensor) or made.shape != image.shape[1:]:
+        return f"not quite: return a tensor of shape {tuple(image.shape[1:])}, one map."
+    made = made.float()
+    if not torch.isfinite(made).all() or (made < 0).any() or not made.any():
+        return "not quite: the map has to be finite, nowhere negative, and not zero everywhere."
+    share = float(energy_inside(made, mask))
+    if share <= reference:
+        return f"not quite: {share:.2f} of its energy lies in the object, of the detector's map {reference:.2f}."
+    return (
+        f"right: {share:.2f} of its energy lies in the object, of the detector's map {reference:.2f}. And it knows "
+        "nothing of any detector: after every step of the cascade it is the same, correlation 1."
+    )
+
+
+def check_factor(answer: float | None, factor: float) -> str:
+    """Check a guess of how many times faster something is; within a factor of three it is right."""
+    if math.isnan(factor):
+        return "open: nothing was measured."
+    if answer is None or answer <= 0:
+        return "open: how many times faster? Answer with a positive number, as 1, 10, 100 or 1000."
+    verdict = "right" if 1 / 3 < answer / factor < 3 else f"not quite, you said {answer:g}"
+    return f"{verdict}: it is {factor:.0f} times faster here."
+
+
+def check_break_even(answer: float | None, growth: Mapping[int, Cost], seconds: float) -> str:
+    """Check how many explained predictions cost so many seconds; within 30 % of what was measured it is right."""
+    found = break_even(growth, seconds)
+    if math.isnan(found):
+        return "open: nothing was measured; give more than one of NUMBERS."
+    if answer is None:
+        return "open: how many explained predictions cost as much as one forward pass?"
+    if abs(answer / found - 1) <= 0.3:
+        return f"right: {found:.0f} of them cost what the forward pass costs."
+    return f"not quite: {answer:g} are too {'many' if answer > found else 'few'}."

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
@@ -20,6 +21,7 @@ from odam_lib.detections import Detections
 from odam_lib.files import write_whole
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps
 from odam_lib.images import to_uint8
+from odam_lib.timing import Cost
 
 TITLES = {
     "class": "class",
@@ -32,6 +34,9 @@ TITLES = {
 }
 OBJECT_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 """Okabe and Ito's colours, distinguishable for the colour-blind; object i has colour i modulo 7 in every figure."""
+
+METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])
+"""Of methods: the same colours from blue on, since on white the light ones are hard to see."""
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
 OPACITY = 0.8
@@ -232,7 +237,7 @@ def show_average_maps(
         panels[0].set_ylabel(name, fontsize=9)
         for panel, heat, attribute in zip(panels, maps.cpu(), attributes):
             extent = (-margin, 1 + margin, 1 + margin, -margin)
-            panel.imshow(heat / heat.max().clamp(min=1e-30), cmap=SEQUENTIAL, vmin=0, vmax=1, extent=extent)
+            panel.imshow((heat / heat.max().clamp(min=1e-30)).numpy(), cmap=SEQUENTIAL, vmin=0, vmax=1, extent=extent)
             panel.set(xticks=[], yticks=[])
             draw_box(panel, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1, edge=attribute)
     for panel, attribute in zip(axes[0], attributes):
@@ -244,6 +249,102 @@ def show_average_maps(
     bar.set_label("average influence / its maximum", fontsize=8)
     bar.set_ticks([0, 0.5, 1])
     bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def show_detectors(
+    image: Tensor, detectors: Mapping[str, HeatMaps], attributes: Sequence[str], title: str | None = None
+) -> Figure:
+    """One object through several detectors: a row for each detector, a column for each attribute.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detectors: maps of that image by the detector's name; of each the first detection is shown, if there is one.
+        attributes: columns, any of the attributes that all computed and ``combined``.
+        title: the figure's message.
+
+    Raises:
+        ValueError: no detector, or an attribute that was not computed.
+    """
+    if not detectors:
+        raise ValueError("There is no detector to show: give at least one.")
+    shown = {name: with_combined(maps, attributes).normalized() for name, maps in detectors.items()}
+    figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.55, bar=True)
+    size = (image.shape[-2], image.shape[-1])
+    small = reduced(image.cpu(), display_size(size))
+    for panels, (name, maps) in zip(axes, shown.items()):
+        score = f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"
+        panels[0].set_ylabel(f"{name}\n{score}", fontsize=8)
+        for panel in panels:
+            _picture(panel, small, size)
+        if len(maps):
+            draw_box(panels[0], maps.detections.boxes[0], 0)
+        for panel, attribute in zip(panels[1:], attributes if len(maps) else ()):
+            _map_panel(panel, small, maps[0].select(attribute), colour=0, opacity=OPACITY)
+    for panel, heading in zip(axes[0], ("detection", *(TITLES[attribute] for attribute in attributes))):
+        panel.set_title(heading, fontsize=9)
+    figure.suptitle(title or "One object, seen by several detectors", fontsize=11)
+    _colour_bar(figure, [panel for panels in axes for panel in panels], next(iter(shown.values())))
+    return figure
+
+
+def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> Figure:
+    """Numbers between pairs of things as a square of shades with the numbers in it; NaN stays empty.
+
+    Args:
+        values: ``Tensor[N, N]`` in [-1, 1]; shades are of what lies above 0.
+        names: of the N things.
+        title: the figure's message.
+        label: what the numbers are.
+    """
+    figure = Figure(figsize=(2.6 + 0.62 * len(names), 1.6 + 0.58 * len(names)), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    drawn = panel.imshow(values.cpu().numpy(), cmap=SEQUENTIAL, vmin=0, vmax=1)
+    for row, line in enumerate(values.tolist()):
+        for column, value in enumerate(line):
+            tint = "black" if value > 0.6 else "white"
+            panel.text(column, row, "" if value != value else f"{value:.2f}", ha="center", va="center", color=tint)
+    places = range(len(names))
+    panel.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+    panel.set_yticks(places, names, fontsize=8)
+    panel.set_title(title, fontsize=11)
+    bar = figure.colorbar(drawn, ax=panel, fraction=0.046, pad=0.02)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def show_steps(
+    steps: Sequence[str],
+    lines: Mapping[str, Sequence[float]],
+    title: str,
+    label: str,
+    band: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Figure:
+    """How numbers change step by step: a line for each.
+
+    Args:
+        steps: names of the steps.
+        lines: a number for each step, by the name of the line.
+        title: the figure's message.
+        label: what the numbers are, for the vertical axis.
+        band: lower and upper limit at each step of a band around the first line.
+    """
+    figure = Figure(figsize=(6.4, 3.4), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    tints = [OBJECT_COLOURS[number] for number in (4, 5, 2, 6)]
+    for number, (name, values) in enumerate(lines.items()):
+        marker, style = ("o", "-") if number == 0 else ("", "--" if number == 1 else ":")
+        panel.plot(
+            range(len(steps)), values, color=tints[number % len(tints)], marker=marker, linestyle=style, label=name
+        )
+    if band is not None:
+        panel.fill_between(range(len(steps)), *band, color=tints[0], alpha=0.15, lw=0)
+    panel.axhline(0, color="grey", lw=0.6)
+    panel.set_xticks(range(len(steps)), steps, rotation=25, ha="right", rotation_mode="anchor", fontsize=8)
+    panel.set_ylabel(label, fontsize=9)
+    panel.set_title(title, fontsize=11)
+    panel.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -288,6 +389,85 @@ def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
     with write_whole(path) as aside:
         aside.write_bytes(to_png(figure, dpi))
     return path
+
+
+def show_growth(
+    costs: Mapping[str, Mapping[int, Cost]],
+    shown: Callable[[Cost], float],
+    unit: str,
+    title: str,
+    mark: tuple[float, str] | None = None,
+    across: str = "explained predictions N",
+) -> Figure:
+    """Cost against number on logarithmic axes, a line for each name; what was extrapolated is dashed.
+
+    Args:
+        costs: by name and number; a name keeps its place's colour, so give all figures the same order.
+        shown: what of a cost to draw; what is not positive is left out.
+        unit: of what is drawn.
+        title: the figure's message.
+        mark: a value to draw a horizontal line at, and its label.
+        across: what the numbers are.
+    """
+    figure = Figure(figsize=(6.4, 4.0), dpi=SCREEN_DPI, layout="constrained")
+    panel, dashed = figure.subplots(), False
+    for place, (name, growth) in enumerate(costs.items()):
+        tint = _method_colour(place)
+        points = [(number, shown(cost), cost.measured) for number, cost in sorted(growth.items()) if shown(cost) > 0]
+        solid = [point for point in points if point[2]]
+        beyond = solid[-1:] + [point for point in points if not point[2]]
+        panel.plot([at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=name)
+        if len(beyond) > 1:
+            dashed = True
+            panel.plot([at for at, *_ in beyond], [value for _, value, _ in beyond], "--", color=tint, lw=1.2)
+    if mark is not None:
+        panel.axhline(mark[0], color="0.4", lw=1, ls=":")
+        panel.text(0.01, mark[0], mark[1], transform=panel.get_yaxis_transform(), fontsize=8, color="0.3", va="bottom")
+    panel.set(xscale="log", yscale="log", xlabel=across, ylabel=unit, title=title)
+    panel.title.set_fontsize(11)
+    panel.grid(alpha=0.25)
+    for spine in ("top", "right"):
+        panel.spines[spine].set_visible(False)
+    if dashed:
+        panel.plot([], [], "--", color="0.4", lw=1.2, label="extrapolated")
+    panel.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def show_cost_ratios(
+    costs: Mapping[str, Mapping[str, Mapping[int, Cost]]], at: Mapping[str, tuple[int, float]], title: str
+) -> Figure:
+    """Costs in units of each row's own forward pass on a logarithmic axis; hollow where they are extrapolated.
+
+    Args:
+        costs: by row, method and number.
+        at: for each row the number that is shown, and the seconds of its forward pass.
+        title: the figure's message.
+    """
+    figure = Figure(figsize=(6.8, 0.8 + 0.55 * len(costs)), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    methods = list(dict.fromkeys(name for row in costs.values() for name in row))
+    for place, name in enumerate(methods):
+        for height, (row, of_row) in enumerate(costs.items()):
+            number, unit = at[row]
+            if name in of_row and number in of_row[name]:
+                cost, tint = of_row[name][number], _method_colour(place)
+                face = tint if cost.measured else "white"
+                panel.plot(cost.seconds / unit, height, "o", color=tint, mfc=face, ms=9)
+    panel.axvline(1, color="0.4", lw=1, ls=":")
+    panel.set(xscale="log", xlabel="time, in forward passes of the same detector", title=title)
+    panel.set_yticks(range(len(costs)), list(costs))
+    panel.set_ylim(len(costs) - 0.5, -0.5)
+    panel.title.set_fontsize(11)
+    panel.grid(axis="x", alpha=0.25)
+    handles = [Line2D([], [], ls="", marker="o", color=_method_colour(place)) for place in range(len(methods))]
+    handles.append(Line2D([], [], ls="", marker="o", color="0.4", mfc="white"))
+    figure.legend(handles, [*methods, "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    return figure
+
+
+def _method_colour(place: int) -> str:
+    return METHOD_COLOURS[place % len(METHOD_COLOURS)]
 
 
 def training_curves(log: Path, path: Path) -> Path:

@@ -283,9 +283,9 @@ class _HalfPrecision:
         self.module, self.forward = module, module.forward
         module.forward = self._forward  # type: ignore[method-assign]
 
-    def _forward(self, *inputs: Tensor) -> Tensor | dict[str, Tensor]:
+    def _forward(self, *inputs: Tensor, **options: object) -> Tensor | dict[str, Tensor]:
         with torch.autocast(inputs[0].device.type, dtype=torch.bfloat16):
-            output = self.forward(*inputs)
+            output = self.forward(*inputs, **options)
         return output.float() if isinstance(output, Tensor) else {name: value.float() for name, value in output.items()}
 
     def remove(self) -> None:

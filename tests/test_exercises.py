@@ -10,12 +10,16 @@ from odam_lib import ODAM, explain
 from odam_lib.exercises import (
     check_both_directions,
     check_combined,
+    check_fake,
     check_farthest_edge,
+    check_least,
+    check_more,
     check_shrinking,
     check_side,
     side_of_energy,
 )
 from odam_lib.heatmaps import combine, min_max
+from odam_lib.metrics.localization import box_regions
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +95,36 @@ def test_maps_without_a_centre_are_told(explained) -> None:
     outside[:, -1, -1] = 1
     corner = replace(first.detections, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
     assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
+
+
+def test_the_least_is_right_wrong_or_open() -> None:
+    values = {"fpn": 0.1, "stage1": 0.3}
+    assert check_least(None, values, "spread").startswith("open: where is the spread least?")
+    assert check_least("roi", values, "spread").startswith("open")
+    assert check_least("fpn", values, "spread").startswith("right: the spread is least at fpn (fpn 0.10, stage1 0.30)")
+    assert check_least("stage1", values, "spread").startswith("not quite, you said stage1")
+    assert "nothing was measured" in check_least("fpn", {"fpn": float("nan")}, "spread")
+    assert "nothing was measured" in check_least("fpn", {}, "spread")
+
+
+def test_more_is_right_wrong_or_open() -> None:
+    assert check_more(None, 0.4, "energy").startswith("open: measure the energy")
+    assert check_more(0.4, 0.4, "energy").startswith("not quite")
+    assert check_more(0.5, 0.4, "energy").startswith("right")
+    assert "nothing was measured" in check_more(0.5, float("nan"), "energy")
+
+
+def test_a_fake_is_judged_by_its_energy() -> None:
+    image, box = torch.rand(3, 8, 10), torch.tensor([2.0, 2.0, 6.0, 6.0])
+    mask = torch.zeros(8, 10, dtype=torch.bool)
+    mask[2:6, 2:4] = True
+
+    def filled(image: Tensor, box: Tensor) -> Tensor:
+        return box_regions(box[None], (image.shape[1], image.shape[2]))[0].float()
+
+    assert check_fake(None, image, box, mask, 0.4).startswith("open")
+    assert check_fake(filled, image, box, mask, 0.4).startswith("right: 0.50 of its energy")
+    assert check_fake(filled, image, box, mask, 0.6).startswith("not quite: 0.50")
+    assert "shape (8, 10)" in check_fake(lambda *_: torch.ones(3), image, box, mask, 0.4)
+    for bad in (-1.0, 0.0, float("nan")):
+        assert "finite" in check_fake(lambda *_, bad=bad: torch.full((8, 10), bad), image, box, mask, 0.4)

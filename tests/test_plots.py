@@ -12,9 +12,12 @@ from odam_lib.plots import (
     save_png,
     show_average_maps,
     show_detections,
+    show_detectors,
     show_map,
     show_maps,
     show_methods,
+    show_steps,
+    show_table,
 )
 
 
@@ -107,3 +110,30 @@ def test_nothing_found_is_a_picture_and_a_sentence(detector, held_out) -> None:
     for figure in (show_detections(image, maps.detections), show_maps(image, maps), show_map(image, maps)):
         assert figure.axes[0].get_title() == "No object above the score threshold"
         assert len(figure.axes[0].images) == 1
+
+
+def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> None:
+    image = held_out[0][0]
+    maps = explain(detector, image)
+    figure = show_detectors(image, {"one": maps, "other": maps[:0]}, ("class", "combined"), "Two")
+    pictures = [panel for panel in figure.axes if panel.images and "influence" not in panel.get_ylabel()]
+    assert len(pictures) >= 6
+    labels = [panel.get_ylabel() for panel in figure.axes if "\n" in panel.get_ylabel()]
+    assert labels == [f"one\n{maps.detections.scores[0]:.2f}", "other\nnot found"]
+    assert [len(panel.patches) for panel in pictures[:6]] == [1, 1, 1, 0, 0, 0]
+    with pytest.raises(ValueError, match="no detector"):
+        show_detectors(image, {}, ("class",))
+
+
+def test_a_table_shows_its_numbers_and_leaves_out_what_is_undefined() -> None:
+    figure = show_table(torch.tensor([[1.0, 0.25], [0.25, torch.nan]]), ["a", "b"], "Alike", "cosine")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", ""]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["a", "b"]
+
+
+def test_steps_are_drawn_as_given() -> None:
+    band = ([0.8, 0.1], [1.0, 0.3])
+    figure = show_steps(["trained", "head"], {"map": [1.0, 0.2], "edges": [1.0, 1.0]}, "Falls", "correlation", band)
+    panel = figure.axes[0]
+    assert list(panel.lines[0].get_ydata()) == [1.0, 0.2] and len(panel.collections) == 1
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["map", "edges"]

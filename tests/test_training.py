@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.zoo import build_detector, load_detector
 from odam_lib.training import CHECKPOINT, LOG, Settings, learning_rate, train
 
 SMALL = Settings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
@@ -100,6 +102,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_images(tmp_path) -> None:
         ({"epochs": 0}, "epochs is 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1"),
         ({"number": 3}, "do not fill a batch"),
+        ({"clip": 0.0}, "clip is 0"),
+        ({"backbone_rate": -1.0}, "backbone_rate is -1"),
         ({"precision": "float16"}, "precision is 'float16'"),
     ],
 )
@@ -111,6 +115,29 @@ def test_bad_settings_are_refused(settings: dict, sentence: str) -> None:
 def test_a_data_set_of_another_length_is_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="has 8 items, the settings say 16"):
         train(Settings(number=16), Dots(), tmp_path, "cpu")
+
+
+def test_a_start_from_another_detector_takes_over_what_fits(tmp_path) -> None:
+    """With a rate of almost nothing the shared parameters are still those of the start after training."""
+    settings = replace(SMALL, detector="retinanet-scenes", start="fcos-scenes", epochs=1, learning_rate=1e-12)
+    ours = train(settings, Dots(), tmp_path, "cpu", progress=False).model.state_dict()
+    theirs = load_detector("fcos-scenes", "cpu").model.state_dict()
+    kernels = [name for name in theirs if name.startswith("backbone.") and theirs[name].dim() == 4]
+    assert len(kernels) > 20
+    for name in kernels:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-6)
+
+
+def test_the_backbone_learns_at_its_own_rate(tmp_path) -> None:
+    settings = replace(SMALL, epochs=1, backbone_rate=1e-9)
+    trained = dict(train(settings, Dots(), tmp_path, "cpu", progress=False).model.named_parameters())
+    torch.manual_seed(settings.seed)
+    moved = {
+        name: float((trained[name] - start).abs().max())
+        for name, start in build_detector(settings.detector).model.named_parameters()
+    }
+    assert max(value for name, value in moved.items() if name.startswith("backbone.")) < 1e-9
+    assert min(value for name, value in moved.items() if name.endswith("conv.0.weight")) > 1e-6
 
 
 def test_the_schedule_rises_to_its_peak_and_falls_to_nothing() -> None:

@@ -4,12 +4,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 from torchvision.models import resnet50
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -18,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
 from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, leaves
+from odam_lib.detectors.boxes import softmax_score
 from odam_lib.heatmaps import EDGES, Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
@@ -69,26 +68,9 @@ class DetrTrace(Trace):
             centre = (boxes[:, edge % 2] + boxes[:, edge % 2 + 2]).detach() / 2
             return boxes[:, edge] - centre if edge >= 2 else centre - boxes[:, edge]
         logits = self.logits[detections.index]
-        return (
-            probability(logits, detections.labels)
-            if attribute == "class"
-            else logits.gather(1, detections.labels[:, None])[:, 0]
-        )
-
-
-def probability(logits: Tensor, labels: Tensor) -> Tensor:
-    """The softmax probability of one class a row.
-
-    As the sigmoid of the margin over all other classes, by way of its logarithm: the derivative p (1 - p) of a softmax
-    that rounded to 1 would be exactly 0.
-
-    Args:
-        logits: ``Tensor[N, C]``.
-        labels: ``Tensor[N]``, int64.
-    """
-    own = nn.functional.one_hot(labels, logits.shape[1]).bool()
-    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
-    return logsigmoid(logits.gather(1, labels[:, None])[:, 0] - others).exp()
+        if attribute == "class":
+            return softmax_score(logits, detections.labels)
+        return logits.gather(1, detections.labels[:, None])[:, 0]
 
 
 class DilatedResNet(nn.Module):
@@ -192,8 +174,10 @@ class _Backbone(nn.Module):
 
 def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> Any:
     """``DetrForObjectDetection`` around a backbone of ours: all that is done to transformers' insides is done here."""
-    from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
-
+    try:
+        from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
+    except ImportError as error:
+        raise ImportError("DETR needs transformers: pip install 'odam_lib[detr]'.") from error
     # transformers can only build its own backbones: a stub of one block gives the projection its width and is replaced.
     stub = ResNetConfig(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
     detr = DetrForObjectDetection(DetrConfig(backbone_config=stub, attn_implementation="eager", **settings))
@@ -379,7 +363,6 @@ def from_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _renamed(key: str) -> str:
-    names = SimpleNamespace(encoder=("self_attn", "final"), decoder=("self_attn", "encoder_attn", "final"))
     for theirs, ours in (
         ("backbone.0.body.", "backbone."),
         ("input_proj.", "detr.model.input_projection."),
@@ -394,7 +377,8 @@ def _renamed(key: str) -> str:
         (".linear2.", ".mlp.fc2."),
     ):
         key = key.replace(theirs, ours)
-    for number, norm in enumerate(names.decoder if ".decoder.layers." in key else names.encoder, start=1):
+    norms = ("self_attn", "encoder_attn", "final") if ".decoder.layers." in key else ("self_attn", "final")
+    for number, norm in enumerate(norms, start=1):
         key = key.replace(f".norm{number}.", f".{norm}_layer_norm.")
     return key
 

@@ -20,7 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN
+from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, without_epsilon
 from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, iou_nms, leaves
 from odam_lib.detectors.boxes import around, box_distances, softmax_score
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
@@ -264,6 +264,7 @@ def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetec
 def full_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
     """torchvision's Faster R-CNN ResNet-50 FPN without weights: pooled from strides 4 to 32."""
     model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
+    without_epsilon(model)
     strides = (4, 8, 16, 32)
     stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
     return FasterRCNNDetector(name, model, categories, strides, {FPN: Layer(model.backbone, (*strides, 64))} | stages)

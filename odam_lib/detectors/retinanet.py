@@ -7,7 +7,14 @@ from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN
+from odam_lib.detectors.backbones import (
+    PVT_B0_WIDTHS,
+    PVT_SMALL_WIDTHS,
+    PVTFPN,
+    STRIDES,
+    SmallResNetFPN,
+    without_epsilon,
+)
 from odam_lib.detectors.base import Layer
 from odam_lib.detectors.boxes import box_distances
 from odam_lib.detectors.dense import DenseDetector, DenseTrace, pyramid_layers
@@ -51,6 +58,7 @@ def small_retinanet_pvt(name: str, categories: tuple[str, ...]) -> RetinaNetDete
 def full_retinanet(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
     """torchvision's RetinaNet ResNet-50 FPN without weights: strides 8 to 128."""
     model = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
+    without_epsilon(model)
     stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
     return RetinaNetDetector(name, model, categories, {"fpn": Layer(model.backbone, FULL_STRIDES)} | stages)
 

@@ -1,10 +1,14 @@
-"""Detectors by name: bundled ones work without a network, published ones are fetched and checked by hash."""
+"""Detectors by name: bundled ones work without a network, published ones are fetched and checked by hash.
+
+``python -m odam_lib.detectors.zoo`` lists them.
+"""
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,49 +22,89 @@ from torchvision.models.detection import (
 )
 
 from odam_lib.datasets.scenes import CATEGORIES
+from odam_lib.detectors import detr
 from odam_lib.detectors.base import Detector, resolve_device
+from odam_lib.detectors.detr import full_detr, small_detr
 from odam_lib.detectors.faster_rcnn import (
     full_faster_rcnn,
     mobile_320_faster_rcnn,
     mobile_faster_rcnn,
     small_faster_rcnn,
 )
-from odam_lib.detectors.fcos import full_fcos, small_fcos, small_fcos_pvt
-from odam_lib.detectors.retinanet import full_retinanet, small_retinanet, small_retinanet_pvt
+from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
+from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.files import data_root, write_whole
+
+Build = Callable[[str, tuple[str, ...]], Detector]
+COCO_CATEGORIES = tuple(FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"])
 
 
 @dataclass(frozen=True)
 class Bundled:
     """A detector trained on scenes, with its weights under ``data/weights``."""
 
-    build: Callable[[str, tuple[str, ...]], Detector]
-    categories: tuple[str, ...]
+    build: Build
+    categories: tuple[str, ...] = CATEGORIES
 
 
 @dataclass(frozen=True)
 class Published:
-    """A detector whose weights torchvision publishes."""
+    """A detector trained on COCO whose weights others publish.
 
-    build: Callable[[str, tuple[str, ...]], Detector]
-    weights: WeightsEnum
+    Attributes:
+        build: makes it without weights.
+        url: of the weights; its name ends with the beginning of their sha256.
+        convert: from what the file holds to the state of our model.
+        source: who publishes them.
+        parameters: how many.
+        ap: average precision on COCO val2017 as they state it.
+        categories: class names.
+    """
+
+    build: Build
+    url: str
+    source: str
+    parameters: int
+    ap: float
+    convert: Callable[[Any], dict[str, torch.Tensor]] = dict
+    categories: tuple[str, ...] = COCO_CATEGORIES
 
 
-ZOO: dict[str, Bundled | Published] = {
-    "fcos-scenes": Bundled(small_fcos, CATEGORIES),
-    "retinanet-scenes": Bundled(small_retinanet, CATEGORIES),
-    "faster-rcnn-scenes": Bundled(small_faster_rcnn, CATEGORIES),
-    "fcos-pvt-scenes": Bundled(small_fcos_pvt, CATEGORIES),
-    "retinanet-pvt-scenes": Bundled(small_retinanet_pvt, CATEGORIES),
-    "fcos_resnet50_fpn": Published(full_fcos, FCOS_ResNet50_FPN_Weights.COCO_V1),
-    "retinanet_resnet50_fpn": Published(full_retinanet, RetinaNet_ResNet50_FPN_Weights.COCO_V1),
-    "fasterrcnn_resnet50_fpn": Published(full_faster_rcnn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
-    "fasterrcnn_mobilenet_v3_large_fpn": Published(
+@dataclass(frozen=True)
+class Untrained:
+    """An architecture for which nobody publishes a detector's weights: for measuring costs, or to train."""
+
+    build: Build
+    categories: tuple[str, ...] = COCO_CATEGORIES
+
+
+def _torchvision(build: Build, weights: WeightsEnum) -> Published:
+    meta = weights.meta
+    ap = meta["_metrics"]["COCO-val2017"]["box_map"]
+    return Published(build, weights.url, "torchvision COCO_V1", meta["num_params"], ap)
+
+
+ZOO: dict[str, Bundled | Published | Untrained] = {
+    "fcos-scenes": Bundled(small_fcos),
+    "retinanet-scenes": Bundled(small_retinanet),
+    "faster-rcnn-scenes": Bundled(small_faster_rcnn),
+    "detr-scenes": Bundled(small_detr),
+    "fcos-pvt-scenes": Bundled(small_fcos_pvt),
+    "retinanet-pvt-scenes": Bundled(small_retinanet_pvt),
+    "fcos_resnet50_fpn": _torchvision(full_fcos, FCOS_ResNet50_FPN_Weights.COCO_V1),
+    "retinanet_resnet50_fpn": _torchvision(full_retinanet, RetinaNet_ResNet50_FPN_Weights.COCO_V1),
+    "fasterrcnn_resnet50_fpn": _torchvision(full_faster_rcnn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
+    "fasterrcnn_mobilenet_v3_large_fpn": _torchvision(
         mobile_faster_rcnn, FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1
     ),
-    "fasterrcnn_mobilenet_v3_large_320_fpn": Published(
+    "fasterrcnn_mobilenet_v3_large_320_fpn": _torchvision(
         mobile_320_faster_rcnn, FasterRCNN_MobileNet_V3_Large_320_FPN_Weights.COCO_V1
     ),
+    "detr_resnet50": Published(
+        full_detr, detr.PUBLISHED, "facebookresearch/detr", 41_524_768, 42.0, detr.from_published
+    ),
+    "fcos_pvt_v2_b0_fpn": Untrained(full_fcos_pvt),
+    "retinanet_pvt_v2_b0_fpn": Untrained(full_retinanet_pvt),
 }
 
 
@@ -72,26 +116,29 @@ def build_detector(name: str) -> Detector:
     """
     if name not in ZOO:
         raise ValueError(f"Unknown detector {name!r}: choose among {', '.join(ZOO)}.")
-    entry = ZOO[name]
-    categories = entry.categories if isinstance(entry, Bundled) else tuple(entry.weights.meta["categories"])
-    return entry.build(name, categories)
+    return ZOO[name].build(name, ZOO[name].categories)
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:
     """A trained detector, ready to detect and to be explained.
 
     Args:
-        name: a key of ``ZOO``. ``fcos-scenes`` is bundled; ``fcos_resnet50_fpn`` is torchvision's COCO_V1.
+        name: a key of ``ZOO``; those ending in ``-scenes`` are bundled, the others published.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:
-        ValueError: unknown name or device, or weights whose hash is not the expected one.
+        ValueError: unknown name or device, weights whose hash is not the expected one, or a name without weights.
         FileNotFoundError: weights that are neither here nor to be had; says which file to put where.
     """
     place = resolve_device(device)
     detector = build_detector(name)
     entry = ZOO[name]
-    state = _bundled_state(name) if isinstance(entry, Bundled) else _published_state(entry.weights)
+    if isinstance(entry, Untrained):
+        raise ValueError(
+            f"Nobody publishes weights of a detector {name}: take one of the other names, or build_detector({name!r}) "
+            "and train it."
+        )
+    state = _bundled_state(name) if isinstance(entry, Bundled) else entry.convert(_published_state(entry.url))
     detector.model.load_state_dict(state)
     detector.model.to(place)
     return detector
@@ -131,23 +178,23 @@ def _bundled_state(name: str) -> dict[str, torch.Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
 
 
-def _published_state(weights: WeightsEnum) -> dict[str, torch.Tensor]:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+def _published_state(url: str) -> Any:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     expected = path.stem.rsplit("-", 1)[-1]
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=expected, progress=False)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=expected, progress=False)
         except (OSError, RuntimeError) as error:
             raise FileNotFoundError(
-                f"The weights could not be fetched ({error}): get {weights.url} and put it at {path}; "
+                f"The weights could not be fetched ({error}): get {url} and put it at {path}; "
                 f"its sha256 begins with {expected}."
             ) from error
     found = _sha256(path)
     if not found.startswith(expected):
         raise ValueError(
             f"The weights {path} are damaged (sha256 {found}, expected to begin with {expected}): "
-            f"delete the file and get {weights.url} again."
+            f"delete the file and get {url} again."
         )
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -155,3 +202,23 @@ def _published_state(weights: WeightsEnum) -> dict[str, torch.Tensor]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def table() -> str:
+    """All names with the source of their weights, number of parameters and average precision, as text."""
+    rows = [("name", "weights", "parameters", "AP50", "AP", "measured on")]
+    for name, entry in ZOO.items():
+        if isinstance(entry, Bundled):
+            card = json.loads((data_root() / "weights" / f"{name}.json").read_text())
+            scores = (f"{100 * card['AP50']:.1f}", f"{100 * card['AP']:.1f}", card["measured_on"].split(",")[0])
+            rows.append((name, "bundled", f"{card['parameters'] / 1e6:.1f} M", *scores))
+        elif isinstance(entry, Published):
+            rows.append((name, entry.source, f"{entry.parameters / 1e6:.1f} M", "", f"{entry.ap:.1f}", "COCO val2017"))
+        else:
+            rows.append((name, "none", "", "", "", ""))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+if __name__ == "__main__":
+    print(table())

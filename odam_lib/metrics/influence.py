@@ -1,4 +1,4 @@
-"""What happens to a detection when pixels are hidden or feature cells are emptied: finite differences for any detector."""
+"""How a detection changes when pixels are hidden or feature cells are set to zero: finite differences."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,6 @@ from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
-from odam_lib.heatmaps import EDGES
 
 SAME_OBJECT = 0.5
 """Least IoU of a box with a detection for being called the same object."""
@@ -114,6 +113,19 @@ def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions
 def cell_moves(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
     """How far each edge of a detection moves when cells of its own features are set to zero, one pass each.
 
+    Arguments as for :func:`cell_effects`.
+
+    Returns:
+        ``Tensor[R, 4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height.
+    """
+    return cell_effects(detector, image, trace, detection, cells)[:, 1:]
+
+
+def cell_effects(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
+    """What becomes of a detection's score and edges when cells of its own features are set to zero, one pass each.
+
+    Edges are compared as coordinates, not as distances: DETR's reference point, the centre of the box, moves too.
+
     Args:
         detector: what found it.
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -122,21 +134,28 @@ def cell_moves(detector: Detector, image: Tensor, trace: Trace, detection: Detec
         cells: bool ``Tensor[R, h, w]`` of the features that explain the detection.
 
     Returns:
-        ``Tensor[R, 4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height.
+        ``Tensor[R, 5]``: change of the score as a share of it, negative where it falls, and outward movement of x1, y1,
+        x2, y2 as a share of the box's width or height.
     """
     level = int(trace.feature_level(detection)[0])
-
-    def distances(run: Trace) -> Tensor:
-        return torch.cat([run.targets(edge, detection) for edge in EDGES]).detach()
-
-    after = []
+    before, after = _numbers(trace, detection), []
     for region in cells:
         features = [one.detach() for one in trace.features]
         features[level] = features[level] * ~region
         with edited(trace, features), torch.no_grad():
-            after.append(distances(detector.trace(image, trace.layer)))
+            after.append(_numbers(detector.trace(image, trace.layer), detection))
     sides = (detection.boxes[0, 2:] - detection.boxes[0, :2]).repeat(2)
-    return (torch.stack(after) - distances(trace)) / sides
+    units = torch.cat([before[:1], sides * sides.new_tensor([-1, -1, 1, 1])])
+    return (torch.stack(after) - before) / units
+
+
+def _numbers(trace: Trace, detection: Detections) -> Tensor:
+    """Score and box, not clipped, that a pass has for the prediction that a detection was in another pass."""
+    rows = torch.nonzero(trace.candidates.index == detection.index).flatten()
+    if len(rows) > 1:  # the index counts within a level
+        rows = rows[trace.candidates.level[rows] == detection.level]
+    same = replace(trace.candidates[rows], labels=detection.labels)
+    return torch.cat([trace.targets("class", detection), trace.boxes(same)[0]]).detach()
 
 
 @contextmanager
@@ -153,6 +172,7 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     pairs = list(zip((one.detach() for one in trace.features), features))
     if trace.regional:  # regions of interest are computed together
         pairs = [(torch.cat([old for old, _ in pairs]), torch.cat([new for _, new in pairs]))]
+    pairs += [(_tokens(old), _tokens(new)) for old, new in pairs]
     swapped = False
 
     def swap(tensor: Any) -> Any:
@@ -174,6 +194,9 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     finally:
         handle.remove()
     if not swapped:
-        raise RuntimeError(
-            f"No pass computed the features of layer {trace.layer!r}: is it the same image and detector?"
-        )
+        raise RuntimeError(f"No pass computed these features of layer {trace.layer!r}: give the image that was traced.")
+
+
+def _tokens(features: Tensor) -> Tensor:
+    """``Tensor[N, K, h, w]`` as a transformer's layers pass it on, ``[N, h w, K]``."""
+    return features.flatten(2).transpose(1, 2)

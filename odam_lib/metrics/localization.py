@@ -116,3 +116,27 @@ def box_frame(maps: Tensor, boxes: Tensor, cells: int = 48, margin: float = 0.5)
     rows = torch.arange(len(boxes), device=boxes.device)[:, None]
     grown = torch.cat([rows, boxes[:, :2] - around, boxes[:, 2:] + around], dim=1)
     return roi_align(maps, grown, output_size=cells, sampling_ratio=2, aligned=True)
+
+
+def area_holding(maps: Tensor, share: float = 0.8) -> Tensor:
+    """How far a map spreads: the smallest part of the picture that holds a share of the map's energy.
+
+    Args:
+        maps: ``Tensor[..., H, W]``, non-negative.
+        share: of the energy, in (0, 1].
+
+    Returns:
+        ``Tensor[...]`` in [0, 1], as a share of the picture's pixels; NaN for a map of zeros or of NaN.
+
+    Raises:
+        ValueError: a map with negative values, or a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"The share is {share}: give one in (0, 1].")
+    if (maps < 0).any():
+        raise ValueError("A map has negative values: rectify it (relu or abs) before asking for shares of its energy.")
+    ordered = maps.flatten(-2).double().sort(dim=-1, descending=True).values
+    held = ordered.cumsum(dim=-1)
+    total = held[..., -1:]
+    needed = 1 + (held < share * total * (1 - 1e-9)).sum(dim=-1)
+    return torch.where(total[..., 0] > 0, needed / ordered.shape[-1], torch.nan)

@@ -7,9 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from odam_lib import ODAM
 from odam_lib.detections import Detections
+from odam_lib.detectors.zoo import build_detector
 from odam_lib.metrics.detection import coco_ap
-from odam_lib.metrics.influence import counterpart, edge_moves, hidden, moved_into, strongest
+from odam_lib.metrics.influence import (
+    cell_moves,
+    counterpart,
+    edge_moves,
+    edited,
+    hidden,
+    moved_into,
+    strongest,
+)
 from odam_lib.metrics.localization import box_frame, box_regions, centre_in_box, edge_energy, energy_inside
 
 NAMES = ("__background__", "cat", "dog")
@@ -166,15 +176,58 @@ def test_the_counterpart_is_the_same_object_of_the_same_class() -> None:
     assert counterpart(trace, found([ELSEWHERE], [0.9], [1])) is None
 
 
-def test_edges_move_with_the_picture(detector, held_out) -> None:
-    """Nothing hidden moves nothing; a hidden half of the object moves its edge inwards; hidden wholly, it is lost."""
+def test_edge_moves_by_hand() -> None:
+    """The box follows the brightest column; a picture without one has lost its object."""
+    image = torch.zeros(3, 20, 40)
+    image[:, :, 30], image[:, :, 25] = 1.0, 0.9
+
+    class Follows:
+        def trace(self, picture: torch.Tensor) -> Planted:
+            brightest = int(picture[0, 0].argmax())
+            box = [10.0, 4.0, float(brightest), 14.0] if picture.max() > 0.5 else [0.0, 0.0, 1.0, 1.0]
+            return Planted(replace(found([box], [0.9], [1]), class_probs=torch.tensor([[0, 0.9, 0]])))
+
+    regions = torch.zeros(3, 20, 40, dtype=torch.bool)
+    regions[1, :, 30] = True
+    regions[2, :, 25:31] = True
+    moves = edge_moves(Follows(), image, found([[10, 4, 30, 14]], [0.9], [1]), regions)
+    torch.testing.assert_close(moves[:2], torch.tensor([[0.0] * 4, [0, 0, -0.25, 0]]))
+    assert moves[2].isnan().all()
+
+
+def test_cells_are_set_to_zero_wherever_they_are_computed(detector, held_out) -> None:
+    """The same as running the head on the edited level, which knows where this detector's features are."""
     image = held_out[0][0]
-    detection = detector.detect(image)[0]
-    size, (x1, y1, x2, y2) = detection.image_size, detection.boxes[0].tolist()
-    half = box_regions(torch.tensor([[(x1 + x2) / 2, y1 - 5, x2 + 5, y2 + 5]]), size)[0]
-    moves = edge_moves(detector, image, detection, torch.stack([torch.zeros_like(half), half]))
-    assert moves[0].abs().max() == 0
-    assert moves[1, 2] < -0.1 or moves[1].isnan().all()
+    trace = detector.trace(image)
+    one = trace.detections(0.5)[0]
+    level, index = int(one.level[0]), int(one.index[0])
+    shape = trace.features[level].shape[-2:]
+    cells = torch.zeros(2, *shape, dtype=torch.bool)
+    cells[1].flatten()[max(0, index - 2) : index + 3] = True
+    moves = cell_moves(detector, image, trace, one, cells)
+    assert moves[0].abs().max() < 1e-5
+    values = [features.detach() for features in (trace.features[level], trace.features[level] * ~cells[1])]
+    before, after = (detector.model.head.regression_head([level])[0][0, index] for level in values)
+    ratio = (after - before) / before
+    distances = torch.cat([trace.targets(edge, one) for edge in ("x1", "y1", "x2", "y2")]).detach()
+    sides = (one.boxes[0, 2:] - one.boxes[0, :2]).repeat(2)
+    torch.testing.assert_close(moves[1], ratio * distances / sides, rtol=1e-3, atol=1e-4)
+    with pytest.raises(RuntimeError, match="give the image that was traced"):
+        with edited(trace, trace.features):
+            detector.trace(1 - image)
+
+
+@pytest.mark.parametrize("name", ["retinanet-scenes", "faster-rcnn-scenes"])
+def test_cells_of_pyramids_and_of_regions_of_interest(name: str) -> None:
+    """What raises a distance is zeroed and the distance falls, also where every region has its own features."""
+    torch.manual_seed(1)
+    detector = build_detector(name)
+    image = torch.rand(3, 96, 128)
+    trace = detector.trace(image)
+    one = trace.candidates[trace.candidates.scores.argmax().reshape(1)]
+    heat = ODAM(smoothing=None)(trace, one, ("x2",)).maps[0]
+    moves = cell_moves(detector, image, trace, one, torch.stack([strongest(heat[0], max(1, heat.numel() // 10))]))
+    assert moves.shape == (1, 4) and moves[0, 2] < 0
 
 
 @dataclass(frozen=True, eq=False)

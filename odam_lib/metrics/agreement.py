@@ -1,0 +1,103 @@
+"""How alike two maps are, and maps that ask no detector, to compare that with."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from odam_lib.gradients import Windows
+
+
+def cosine(first: Tensor, second: Tensor) -> Tensor:
+    """The cosine of two maps: 1 for maps that differ by a factor, 0 for maps that share no place.
+
+    Args:
+        first, second: ``Tensor[..., H, W]``, broadcast against each other.
+
+    Returns:
+        ``Tensor[...]`` in [-1, 1]; NaN where a map is zero everywhere, which has no direction.
+    """
+    first, second = _unit(first), _unit(second)
+    return (first * second).sum(dim=(-2, -1)).clamp(-1, 1)
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Spearman's rank correlation of two maps: do they rank the places alike, whatever their scale?
+
+    Equal values share the mean of their ranks.
+
+    Args:
+        first, second: ``Tensor[..., H, W]``, broadcast against each other.
+
+    Returns:
+        ``Tensor[...]`` in [-1, 1]; NaN where a map is constant, which ranks nothing, or has a NaN.
+    """
+    first, second = (_ranks(maps.flatten(-2)) for maps in (first, second))
+    return (first * second).sum(dim=-1).clamp(-1, 1)
+
+
+def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
+    """The share of gradients' energy, their sum of squares, outside windows of the feature map.
+
+    Args:
+        gradients: ``Tensor[N, K, h, w]`` on the whole map.
+        windows: where N windows lie; what they hold is not looked at.
+
+    Returns:
+        ``Tensor[N]`` in [0, 1]; 0 for gradients of zeros.
+    """
+    height, width = windows.gradients.shape[-2:]
+    rows = torch.arange(gradients.shape[-2], device=gradients.device) - windows.top[:, None]
+    columns = torch.arange(gradients.shape[-1], device=gradients.device) - windows.left[:, None]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    largest = gradients.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(gradients.dtype).tiny)
+    energy = (gradients / largest).square().sum(dim=1)
+    return (energy * ~inside).sum(dim=(1, 2)) / energy.sum(dim=(1, 2)).clamp(min=torch.finfo(gradients.dtype).tiny)
+
+
+def edge_strength(image: Tensor) -> Tensor:
+    """A map that knows the picture alone: how steeply its brightness changes, by Sobel's two filters.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+
+    Returns:
+        ``Tensor[H, W]``, non-negative.
+    """
+    grey = image.mean(dim=0)[None, None]
+    across = image.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    steep = conv2d(pad(grey, (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])
+    return steep[0].norm(dim=0)
+
+
+def box_blob(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map that knows the box alone: a Gaussian at its centre, of a standard deviation of a quarter of each side.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
+        size: (height, width) of the image.
+
+    Returns:
+        ``Tensor[N, height, width]``, at most 1.
+    """
+    centres, deviations = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).clamp(min=1) / 4
+    along = [
+        torch.exp(-0.5 * ((torch.arange(length, device=boxes.device) + 0.5 - at[:, None]) / wide[:, None]) ** 2)
+        for length, at, wide in zip(size, centres.flip(1).T, deviations.flip(1).T)
+    ]
+    return along[0][:, :, None] * along[1][:, None, :]
+
+
+def _unit(maps: Tensor) -> Tensor:
+    scaled = maps / maps.abs().amax(dim=(-2, -1), keepdim=True)  # so that squares do not underflow
+    return scaled / scaled.square().sum(dim=(-2, -1), keepdim=True).sqrt()
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks along the last dimension, the mean rank among equals, less their mean and of norm 1; double precision."""
+    values = values.contiguous()
+    ordered = values.sort(dim=-1).values
+    below = torch.searchsorted(ordered, values)
+    up_to = torch.searchsorted(ordered, values, right=True)
+    centred = (below + up_to - values.shape[-1]).double()  # twice the mean rank less twice its mean
+    centred = torch.where(values.isnan().any(dim=-1, keepdim=True), torch.nan, centred)
+    return centred / centred.norm(dim=-1, keepdim=True)

@@ -1,0 +1,31 @@
+"""Which detection is of which true object."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from odam_lib.detections import Detections
+
+
+def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: float = 0.5) -> Tensor:
+    """Match detections with true objects of the same class one to one, best IoU first (Sec. 4.2).
+
+    Args:
+        detections: N of one image.
+        boxes: ``Tensor[M, 4]``, (x1, y1, x2, y2) in pixels.
+        labels: ``Tensor[M]``, int64.
+        least_iou: of a match, in (0, 1].
+
+    Returns:
+        ``Tensor[M]``, int64: the row of the detection of each true object; -1 where there is none.
+    """
+    overlap = box_iou(boxes.to(detections.boxes), detections.boxes)
+    overlap = overlap * (labels.to(detections.labels)[:, None] == detections.labels)
+    rows = torch.full((len(boxes),), -1, dtype=torch.int64, device=overlap.device)
+    for place in overlap.flatten().argsort(descending=True, stable=True).tolist():
+        true, found = divmod(place, len(detections))
+        if overlap[true, found] < least_iou:
+            break
+        if rows[true] < 0 and not (rows == found).any():
+            rows[true] = found
+    return rows
