@@ -87,7 +87,7 @@ def check_farthest_edge(answer: str | None, towards: Mapping[str, float]) -> str
         return f"open: which edge's maps stay nearest to the middle? Answer with one of {', '.join(EDGES)}."
     found = min(towards, key=towards.__getitem__)
     verdict = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
-    values = ", ".join(f"{edge} {value:.1f}" for edge, value in towards.items())
+    values = ", ".join(f"{edge} {value:.2f}" for edge, value in towards.items())
     return f"{verdict}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
 
 
@@ -208,3 +208,43 @@ def check_break_even(answer: float | None, growth: Mapping[int, Cost], seconds: 
     if abs(answer / found - 1) <= 0.3:
         return f"right: {found:.0f} of them cost what the forward pass costs."
     return f"not quite: {answer:g} are too {'many' if answer > found else 'few'}."
+
+
+def check_most(answer: str | None, values: Mapping[str, float], what: str) -> str:
+    """Check a prediction of which of several things has the most of something; see :func:`check_least`."""
+    if not values or any(value != value for value in values.values()):
+        return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
+    if answer not in values:
+        return f"open: where is the {what} largest? Answer with one of {', '.join(map(repr, values))}."
+    found = max(values, key=values.__getitem__)
+    verdict = "right" if answer == found else f"not quite, you said {answer}"
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+    return f"{verdict}: the {what} is largest with {found} ({listed})."
+
+
+def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor) -> str:
+    """Check a choice of one attention head for each edge: it is to point at its edge more often than one map can.
+
+    Args:
+        answer: (decoder layer, head), counted from 0, for each of ``x1``, ``y1``, ``x2``, ``y2``.
+        energies: ``Tensor[N, L, heads, 4]``, each head's energy near each edge of each detection.
+    """
+    if not energies.numel():
+        return "open: there is no attention to choose from; take a DETR and a score threshold that it reaches."
+    layers, heads = energies.shape[1:3]
+    if answer is None:
+        return f"open: for each edge give (layer, head), layers 0 to {layers - 1} and heads 0 to {heads - 1}."
+    if set(answer) != set(EDGES):
+        return f"not quite: give a head for each of {', '.join(EDGES)}."
+    if any(layer not in range(layers) or head not in range(heads) for layer, head in answer.values()):
+        return f"not quite: there are layers 0 to {layers - 1} with heads 0 to {heads - 1}."
+    shares = {}
+    for number, edge in enumerate(EDGES):
+        layer, head = answer[edge]
+        chosen = energies[:, layer, head]
+        shares[edge] = float((chosen[:, number] > chosen[:, (number + 2) % 4]).float().mean())
+    mean, listed = sum(shares.values()) / 4, ", ".join(f"{edge} {share:.2f}" for edge, share in shares.items())
+    verdict = "right" if mean > 0.5 else "not quite"
+    return (
+        f"{verdict}: these heads point at their own edge in {mean:.2f} of the cases ({listed}); one map reaches 0.50."
+    )

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections
 from odam_lib.files import write_whole
-from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps
+from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps, min_max
 from odam_lib.images import to_uint8
 from odam_lib.timing import Cost
 
@@ -269,7 +269,7 @@ def show_detectors(
     if not detectors:
         raise ValueError("There is no detector to show: give at least one.")
     shown = {name: with_combined(maps, attributes).normalized() for name, maps in detectors.items()}
-    figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.55, bar=True)
+    figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.45, bar=True)
     size = (image.shape[-2], image.shape[-1])
     small = reduced(image.cpu(), display_size(size))
     for panels, (name, maps) in zip(axes, shown.items()):
@@ -285,6 +285,79 @@ def show_detectors(
         panel.set_title(heading, fontsize=9)
     figure.suptitle(title or "One object, seen by several detectors", fontsize=11)
     _colour_bar(figure, [panel for panels in axes for panel in panels], next(iter(shown.values())))
+    return figure
+
+
+def show_columns(
+    image: Tensor,
+    detections: Detections,
+    columns: Mapping[str, Tensor],
+    title: str,
+    numbers: Sequence[int] | None = None,
+) -> Figure:
+    """Maps of any origin side by side: a row for each object, a column for each kind of map, the picture first.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detections: N rows of that image.
+        columns: ``Tensor[N, H, W]`` aligned with the picture, non-negative, by the heading of their column; a column
+            named as an edge in ``TITLES`` has that edge drawn thick. Each map is scaled by itself.
+        title: the figure's message.
+        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+    """
+    if not len(detections):
+        return show_detections(image, detections)
+    figure, axes = _panels(len(detections), len(columns) + 1, image.shape, width=1.35)
+    numbers = range(len(detections)) if numbers is None else numbers
+    size = display_size(detections.image_size)
+    small, edges = reduced(image.cpu(), size), {TITLES[edge]: edge for edge in EDGES}
+    for row, name in enumerate(detections.names()):
+        pictures = [
+            small,
+            *(blend(small, min_max(reduced(maps[row : row + 1].cpu(), size)[0])) for maps in columns.values()),
+        ]
+        for panel, picture, heading in zip(axes[row], pictures, ("detection", *columns)):
+            _picture(panel, picture, detections.image_size)
+            draw_box(panel, detections.boxes[row], numbers[row], edge=edges.get(heading))
+            if row == 0:
+                panel.set_title(heading, fontsize=9)
+        axes[row][0].set_ylabel(f"{numbers[row]} {name} {detections.scores[row]:.2f}", fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def show_shares(
+    counts: Mapping[str, tuple[int, int]],
+    intervals: Mapping[str, tuple[float, float]],
+    title: str,
+    label: str,
+    mark: tuple[float, str],
+) -> Figure:
+    """Shares with their intervals, a row for each.
+
+    Args:
+        counts: (successes, number) by name; those of nothing are left out.
+        intervals: (low, high) in [0, 1] by name.
+        title: the figure's message.
+        label: what the shares are.
+        mark: a share to draw a vertical line at, and its label.
+    """
+    shown = {name: of / number for name, (of, number) in counts.items() if number}
+    figure = Figure(figsize=(6.8, 1.5 + 0.4 * len(shown)), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    for place, (name, share) in enumerate(shown.items()):
+        tint = _method_colour(place)
+        panel.plot(intervals[name], (place, place), color=tint, lw=3, solid_capstyle="butt")
+        panel.plot(share, place, "o", color=tint, ms=8)
+    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=mark[1])
+    panel.set(xlim=(0, 1), xlabel=label)
+    panel.set_yticks(range(len(shown)), list(shown))
+    panel.set_ylim(len(shown) - 0.4, -0.6)
+    panel.set_title(title, fontsize=11)
+    panel.grid(axis="x", alpha=0.25)
+    panel.legend(frameon=False, fontsize=8, loc="best")
+    for spine in ("top", "right"):
+        panel.spines[spine].set_visible(False)
     return figure
 
 
@@ -330,7 +403,7 @@ def show_steps(
         label: what the numbers are, for the vertical axis.
         band: lower and upper limit at each step of a band around the first line.
     """
-    figure = Figure(figsize=(6.4, 3.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(6.4, 3.8), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
     tints = [OBJECT_COLOURS[number] for number in (4, 5, 2, 6)]
     for number, (name, values) in enumerate(lines.items()):
@@ -344,7 +417,7 @@ def show_steps(
     panel.set_xticks(range(len(steps)), steps, rotation=25, ha="right", rotation_mode="anchor", fontsize=8)
     panel.set_ylabel(label, fontsize=9)
     panel.set_title(title, fontsize=11)
-    panel.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -522,7 +595,7 @@ def _colour_bar(figure: Figure, panels: list[Axes], shown: HeatMaps) -> None:
     bar = figure.colorbar(
         ScalarMappable(scale, DIVERGING if signed else SEQUENTIAL), ax=panels, fraction=0.04, pad=0.01, aspect=30
     )
-    bar.set_label("influence, each map / its own maximum", fontsize=8)
+    bar.set_label("influence,\neach map / its own maximum", fontsize=8)
     bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
     bar.ax.tick_params(labelsize=8)
 

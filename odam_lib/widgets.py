@@ -58,7 +58,7 @@ def render_map(
     """
     size = display_size(heat_maps.detections.image_size, side)
     heat = with_combined(heat_maps, [attribute]).normalized().to_image(size)[0, 0].cpu()
-    return _png(blend(reduced(image.cpu(), size), heat, opacity))
+    return encode_png(blend(reduced(image.cpu(), size), heat, opacity))
 
 
 def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, selected: int) -> Figure:
@@ -156,7 +156,7 @@ class InstancePicker(anywidget.AnyWidget):
             smoothing=smoothing,
             opacity=opacity,
             _about=_describe(self.detections),
-            _picture=_png(reduced(self._image, display_size(self.detections.image_size))),
+            _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
         )
         self._follow()
 
@@ -243,7 +243,8 @@ def _label(detections: Detections, row: int) -> str:
     return f"{row} {detections.names()[row]} {detections.scores[row]:.2f}"
 
 
-def _png(image: Tensor) -> bytes:
+def encode_png(image: Tensor) -> bytes:
+    """A picture ``[3, H, W]`` in [0, 1] as the bytes of a PNG, quickly made."""
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(buffer, "PNG", compress_level=1)  # 4 times as fast, a seventh larger
     return buffer.getvalue()

@@ -136,4 +136,4 @@ def test_steps_are_drawn_as_given() -> None:
     figure = show_steps(["trained", "head"], {"map": [1.0, 0.2], "edges": [1.0, 1.0]}, "Falls", "correlation", band)
     panel = figure.axes[0]
     assert list(panel.lines[0].get_ydata()) == [1.0, 0.2] and len(panel.collections) == 1
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["map", "edges"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["map", "edges"]

@@ -178,10 +178,14 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     def swap(tensor: Any) -> Any:
         nonlocal swapped
         for old, new in pairs:
-            if isinstance(tensor, Tensor) and tensor.shape == old.shape and torch.allclose(tensor, old, rtol=1e-4):
+            if isinstance(tensor, Tensor) and tensor.shape == old.shape and alike(tensor, old):
                 swapped = True
                 return new
         return tensor
+
+    def alike(one: Tensor, other: Tensor) -> bool:
+        """Most tensors differ in their first row, which is quick to see."""
+        return torch.allclose(one[..., :1, :], other[..., :1, :], rtol=1e-4) and torch.allclose(one, other, rtol=1e-4)
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
         if isinstance(output, dict):

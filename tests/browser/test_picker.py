@@ -3,22 +3,15 @@
 import json
 import os
 import re
-import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -26,15 +19,6 @@ PLANTED = Path(__file__).parents[1] / "planted.py"
 HEIGHT, WIDTH = 96, 128
 ONLY = {0: (80, 12), 1: (30, 36), 2: (55, 60), 3: (110, 70)}
 """A point of the picture at which a first click selects each object."""
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 CELLS = {
     "show": (
         "from planted import PlantedDetector, PlantedTrace, planted_image\n"
@@ -114,89 +98,13 @@ class Notebook:
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def _chromium(runner: Playwright) -> str:
-    """The path of a Chromium: the system's, else Playwright's own; without one the tests are skipped, but not in CI."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), runner.chromium.executable_path)
-    if not Path(found).is_file():
-        missing = f"There is no Chromium ({', '.join(names)}): install one or run `playwright install chromium`."
-        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
-    return found
-
-
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as runner:
-        opened = runner.chromium.launch(executable_path=_chromium(runner), args=CHROMIUM_ARGUMENTS)
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-
-@pytest.fixture(scope="module")
-def jupyter(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A JupyterLab of its own, ended whatever happens; the address of a notebook that holds the cells above."""
+def jupyter(lab: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a notebook that holds the cells above."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(PLANTED, folder)
-    cells = [
-        {"id": name, "cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
-        for name, source in CELLS.items()
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "picker.ipynb").write_text(json.dumps(notebook))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex(16)
-    places = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    quiet = folder / "home" / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    quiet.parent.mkdir(parents=True)
-    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    with (folder / "jupyter.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-                *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
-                *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
-            ],
-            env=os.environ
-            | {name: str(folder / "home" / place) for name, place in places.items()}
-            | {"JUPYTER_TOKEN": token},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_until_up(server, f"http://127.0.0.1:{port}/api/status?token={token}", folder / "jupyter.log")
-        yield f"http://127.0.0.1:{port}/lab/tree/picker.ipynb?token={token}"
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait(10)
-
-
-def _wait_until_up(server: subprocess.Popen, address: str, log: Path, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from error
-            time.sleep(0.1)
+    with lab(folder, "picker", CELLS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.metrics.detection import coco_ap
 from odam_lib.metrics.influence import (
+    cell_effects,
     cell_moves,
     counterpart,
     edge_moves,
@@ -228,6 +229,34 @@ def test_cells_of_pyramids_and_of_regions_of_interest(name: str) -> None:
     heat = ODAM(smoothing=None)(trace, one, ("x2",)).maps[0]
     moves = cell_moves(detector, image, trace, one, torch.stack([strongest(heat[0], max(1, heat.numel() // 10))]))
     assert moves.shape == (1, 4) and moves[0, 2] < 0
+
+
+@pytest.mark.parametrize("layer", ["stage3", "encoder"])
+def test_cells_of_detr_move_the_edges_of_the_box_not_its_half_width(layer: str) -> None:
+    """Also where cells are tokens; DETR's reference point is the centre, so distances move alike at opposite edges."""
+    pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    detector = build_detector("detr-scenes")
+    image = torch.rand(3, 96, 128)
+    trace = detector.trace(image, layer)
+    one = trace.candidates[3]
+    cells = torch.zeros(2, *trace.features[0].shape[-2:], dtype=torch.bool)
+    cells[1, :2] = True
+    effects = cell_effects(detector, image, trace, one, cells)
+    assert effects.shape == (2, 5) and effects[0].abs().max() < 1e-5
+
+    blocks = {
+        "stage3": detector.model.backbone.stages["stage3"],
+        "encoder": detector.model.detr.model.encoder.layers[-1],
+    }
+    keep = ~cells[1] if layer == "stage3" else ~cells[1].flatten()[:, None]
+    handle = blocks[layer].register_forward_hook(lambda _, __, output: output * keep)
+    after = detector.trace(image).candidates[3]
+    handle.remove()
+    sides = (one.boxes[0, 2:] - one.boxes[0, :2]).repeat(2)
+    expected = (after.boxes - one.boxes)[0] * torch.tensor([-1, -1, 1, 1]) / sides
+    torch.testing.assert_close(effects[1, 1:], expected, rtol=1e-3, atol=1e-5)
+    assert (effects[1, 1] - effects[1, 3]).abs() > 1e-5
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,14 @@ import papermill
 import pytest
 
 from odam_lib import data_root
+from odam_lib.detectors.zoo import ZOO, Bundled
 
 ROOT = data_root().parent
 spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 NAMES = list(tool.listed())
+BUNDLED = [name for name, entry in ZOO.items() if isinstance(entry, Bundled)]
 
 
 def read(name: str) -> nbformat.NotebookNode:
@@ -66,9 +68,10 @@ def test_stored_outputs_are_complete_and_clean(name: str) -> None:
     assert not any(tool.WIDGET_VIEW in output.get("data", {}) for output in outputs)
 
 
+@pytest.mark.parametrize("detector", BUNDLED)
 @pytest.mark.parametrize("name", NAMES)
-def test_runs_from_a_clean_kernel_with_small_parameters(name: str, tmp_path) -> None:
-    parameters = tool.listed()[name]["test"] | {"OUTPUT_DIR": str(tmp_path / "out")}
+def test_runs_from_a_clean_kernel_with_every_bundled_detector(name: str, detector: str, tmp_path) -> None:
+    parameters = tool.listed()[name]["test"] | {"OUTPUT_DIR": str(tmp_path / "out"), "DETECTOR": detector}
     executed = tool.run(name, parameters, tmp_path / f"{name}.ipynb")
     assert not any(output.output_type == "error" for cell in executed.cells for output in cell.get("outputs", []))
     assert len(list((tmp_path / "out").glob("*.png"))) >= 3

@@ -1,0 +1,151 @@
+"""Where DETR looked, read from its attention weights: the mean over a layer's heads, aligned with the picture."""
+
+import torch
+from torch import Tensor
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Trace
+from odam_lib.detectors.detr import Attention
+from odam_lib.heatmaps import sample_grid
+
+
+class NoAttentionError(ValueError):
+    """The detector has no attention weights to read."""
+
+
+def has_attention(trace: Trace) -> bool:
+    """Whether a pass has attention weights to read."""
+    return isinstance(getattr(trace, "attention", None), Attention)
+
+
+def attention_of(trace: Trace) -> Attention:
+    """The attention weights of a pass.
+
+    Raises:
+        NoAttentionError: the detector has none.
+    """
+    if not has_attention(trace):
+        raise NoAttentionError(f"{trace.candidates.source} has no attention to read: choose a DETR, as detr-scenes.")
+    return trace.attention  # type: ignore[attr-defined]
+
+
+def cells_in_picture(trace: Trace) -> tuple[int, int]:
+    """(rows, columns) of attention cells that are centred on the picture, not on its padding."""
+    attention = attention_of(trace)
+    grid, (height, width) = attention.grid, trace.input_size
+    inside = (int((height - grid.y) // grid.dy) + 1, int((width - grid.x) // grid.dx) + 1)
+    return min(inside[0], attention.size[0]), min(inside[1], attention.size[1])
+
+
+def cell_at(trace: Trace, x: float, y: float) -> tuple[int, int]:
+    """(row, column) of the attention cell nearest to a point of the picture.
+
+    Args:
+        trace: a pass of a DETR.
+        x, y: in pixels of the image.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        ValueError: the point lies outside the picture.
+    """
+    grid, (height, width) = attention_of(trace).grid, trace.candidates.image_size
+    if not (0 <= x <= width and 0 <= y <= height):
+        raise ValueError(f"The point ({x:g}, {y:g}) lies outside the picture of {width} x {height} pixels.")
+    rows, columns = cells_in_picture(trace)
+    row = round((y * trace.input_size[0] / height - grid.y) / grid.dy)
+    column = round((x * trace.input_size[1] / width - grid.x) / grid.dx)
+    return min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
+
+
+def centre_of_cell(trace: Trace, row: int, column: int) -> tuple[float, float]:
+    """(x, y) in pixels of the image of the centre of an attention cell."""
+    grid, (height, width) = attention_of(trace).grid, trace.candidates.image_size
+    x, y = grid.x + column * grid.dx, grid.y + row * grid.dy
+    return x * width / trace.input_size[1], y * height / trace.input_size[0]
+
+
+def encoder_attention(trace: Trace, x: float, y: float, layer: int = -1, size: tuple[int, int] | None = None) -> Tensor:
+    """Where the encoder looked from a place of the picture: its self-attention there, the mean over the heads.
+
+    Args:
+        trace: a pass of a DETR.
+        x, y: the place in pixels of the image; the cell nearest to it is taken.
+        layer: of the encoder; the last one by default.
+        size: (height, width) to spread the image over; default the image's own.
+
+    Returns:
+        ``Tensor[H, W]``, aligned with the image.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        ValueError: the place lies outside the picture.
+    """
+    attention, (row, column) = attention_of(trace), cell_at(trace, x, y)
+    cells = attention.encoder[layer].mean(dim=0)[row * attention.size[1] + column]
+    return _to_image(trace, cells[None], size)[0]
+
+
+def attention_cells(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
+    """The decoder's cross-attention of each detection's query, as weights of cells.
+
+    Args:
+        trace: a pass of a DETR.
+        detections: N rows of that pass.
+        layer: of the decoder; the last one by default.
+        head: one head; ``None`` for the mean over all.
+
+    Returns:
+        ``Tensor[N, h, w]``; each sums to one.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        ValueError: detections of another image or detector.
+    """
+    attention = attention_of(trace)
+    trace.check(detections, ("class",))
+    weights = attention.cross[layer]
+    chosen = weights.mean(dim=0) if head is None else weights[head]
+    return chosen[detections.index].unflatten(1, attention.size)
+
+
+def cross_attention(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
+    """:func:`attention_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
+    return _to_image(trace, attention_cells(trace, detections, layer, head).flatten(1), None)
+
+
+def query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Tensor:
+    """The decoder's self-attention between the queries of the detections, the mean over the heads.
+
+    Args:
+        trace: a pass of a DETR.
+        detections: N rows of that pass.
+        layer: of the decoder; the last one by default.
+
+    Returns:
+        ``Tensor[N, N]``: how much row i took from row j. Rows sum to less than one: the rest went to queries that
+        found nothing.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        ValueError: detections of another image or detector.
+    """
+    attention = attention_of(trace)
+    trace.check(detections, ("class",))
+    return attention.queries[layer].mean(dim=0)[detections.index][:, detections.index]
+
+
+def centre_attention(trace: Trace, detections: Detections) -> Tensor:
+    """:func:`encoder_attention` at the centre of each detection's box: ``Tensor[N, H, W]``."""
+    attention_of(trace)
+    trace.check(detections, ("class",))
+    centres = ((detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2).tolist()
+    maps = [encoder_attention(trace, x, y) for x, y in centres]
+    return torch.stack(maps) if maps else detections.boxes.new_zeros((0, *detections.image_size))
+
+
+def _to_image(trace: Trace, cells: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """``Tensor[A, T]`` at the pixels of the image."""
+    attention, size = attention_of(trace), size or trace.candidates.image_size
+    if not len(cells):
+        return cells.new_zeros((0, *size))
+    return sample_grid(cells.unflatten(1, attention.size), attention.grid, trace.input_size, size)
