@@ -11,6 +11,8 @@ from torch.nn.functional import conv_transpose2d
 
 BUDGET = 2**28
 """Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
+CACHE_BUDGET = 2**24
+"""The same for gradients of a whole network on a CPU, whose layers' gradients should stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,17 +169,18 @@ def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence
     return (windows * inside[..., None]).permute(0, 3, 1, 2)
 
 
-def chunk_size(bytes_each: int, device: torch.device) -> int:
+def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> int:
     """How many maps to make at a time, so that memory does not grow with their number.
 
     Args:
         bytes_each: what one map's gradients take.
         device: where they are made.
+        budget: bytes to fit where memory is plentiful.
 
     Returns:
-        As many as fit ``BUDGET``, or a quarter of the free memory where that is less; at least one.
+        As many as fit the budget, or a quarter of the free memory where that is less; at least one.
     """
-    return max(1, min(BUDGET, _free(device) // 4) // max(1, bytes_each))
+    return max(1, min(budget, _free(device) // 4) // max(1, bytes_each))
 
 
 def _free(device: torch.device) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.gradients import UnconnectedTargetError, Windows, chunk_size, exact
+from odam_lib.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, Windows, chunk_size, exact
 from odam_lib.heatmaps import REACH, RECTIFIERS, HeatMaps, adaptive_sigma, windowed_sum
 
 SIGMA_SHARE = 0.1
@@ -125,11 +125,11 @@ class ODAM:
     def _chunk(self, trace: Trace, detections: Detections, level: int, sigma: Tensor | None) -> int:
         """How many maps fit the memory, given their level or region and their smoothing."""
         features = trace.features[level]
-        cells = features[0, 0].numel()
+        cells, budget = features[0, 0].numel(), CACHE_BUDGET if features.device.type == "cpu" else BUDGET
         if trace.windows_are_exact or self.derivative == "window":
             reach = 0 if sigma is None else 2 * REACH * sigma.max().item()
-            cells = min(cells, math.prod(side + reach for side in trace.window_size(detections)))
-        return chunk_size(int(COPIES * features.element_size() * features.shape[1] * cells), features.device)
+            cells, budget = min(cells, math.prod(side + reach for side in trace.window_size(detections))), BUDGET
+        return chunk_size(int(COPIES * features.element_size() * features.shape[1] * cells), features.device, budget)
 
     def _windows(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> Windows:
         if trace.windows_are_exact or self.derivative == "window":
