@@ -118,7 +118,7 @@ def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> No
     figure = show_detectors(image, {"one": maps, "other": maps[:0]}, ("class", "combined"), "Two")
     pictures = [panel for panel in figure.axes if panel.images and "influence" not in panel.get_ylabel()]
     assert len(pictures) >= 6
-    labels = [panel.get_ylabel() for panel in figure.axes if "\n" in panel.get_ylabel()]
+    labels = [panel.get_ylabel() for panel in pictures if panel.get_ylabel()]
     assert labels == [f"one\n{maps.detections.scores[0]:.2f}", "other\nnot found"]
     assert [len(panel.patches) for panel in pictures[:6]] == [1, 1, 1, 0, 0, 0]
     with pytest.raises(ValueError, match="no detector"):
