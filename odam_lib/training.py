@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from odam_lib.charts import training_curves
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector, resolve_device
 from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
 from odam_lib.files import output_folder, write_whole
 from odam_lib.metrics.detection import detector_ap
-from odam_lib.plots import training_curves
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 WARM_UP = 0.1

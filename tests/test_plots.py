@@ -3,21 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from odam_lib import ODAM, explain
 from odam_lib.plots import (
+    OBJECT_COLOURS,
+    TITLES,
     blend,
     display_size,
     save_png,
     show_average_maps,
+    show_columns,
     show_detections,
     show_detectors,
     show_map,
     show_maps,
     show_methods,
-    show_steps,
-    show_table,
 )
 
 
@@ -125,15 +127,30 @@ def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> No
         show_detectors(image, {}, ("class",))
 
 
-def test_a_table_shows_its_numbers_and_leaves_out_what_is_undefined() -> None:
-    figure = show_table(torch.tensor([[1.0, 0.25], [0.25, torch.nan]]), ["a", "b"], "Alike", "cosine")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", ""]
-    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["a", "b"]
+def test_columns_show_each_map_where_it_lies_with_its_heading_and_the_objects_numbers(detector, held_out) -> None:
+    image = held_out[0][0]
+    found = detector.detect(image)[:2]
+    left, right = torch.zeros(2, len(found), *image.shape[-2:])
+    half = image.shape[-1] // 2
+    left[..., :half], right[..., half:] = 1, 7
+    columns = {"somewhere": left, TITLES["x2"]: right}
+    figure = show_columns(image, found, columns, "Halves", numbers=[3, 5])
+    panels = [panel for panel in figure.axes if panel.images]
+    assert len(panels) == len(found) * 3 and figure.get_suptitle() == "Halves"
+    assert [panel.get_title() for panel in panels[:3]] == ["detection", *columns]
+    labels = [panel.get_ylabel() for panel in panels[::3]]
+    assert labels == [f"{n} {name} {score:.2f}" for n, name, score in zip((3, 5), found.names(), found.scores)]
+    for first in (0, 3):
+        for place, hot in ((1, np.s_[:, : half - 2]), (2, np.s_[:, half + 2 :])):
+            drawn = panels[first + place].images[0].get_array().astype(float)
+            coloured = drawn.max(axis=2) - drawn.min(axis=2)
+            assert coloured[hot].mean() > 5 * (coloured.sum() - coloured[hot].sum()) / (coloured.size / 2)
+    assert [len(panel.lines) for panel in panels[:3]] == [0, 0, 1]
+    assert list(panels[2].lines[0].get_xdata()) == pytest.approx([float(found.boxes[0, 2])] * 2)
+    assert to_hex(panels[0].patches[0].get_edgecolor()) == OBJECT_COLOURS[3]
 
 
-def test_steps_are_drawn_as_given() -> None:
-    band = ([0.8, 0.1], [1.0, 0.3])
-    figure = show_steps(["trained", "head"], {"map": [1.0, 0.2], "edges": [1.0, 1.0]}, "Falls", "correlation", band)
-    panel = figure.axes[0]
-    assert list(panel.lines[0].get_ydata()) == [1.0, 0.2] and len(panel.collections) == 1
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["map", "edges"]
+def test_columns_without_an_object_are_a_picture_and_a_sentence(detector, held_out) -> None:
+    image = held_out[0][0]
+    figure = show_columns(image, detector.detect(image)[:0], {"any": torch.zeros(0, *image.shape[-2:])}, "Title")
+    assert figure.axes[0].get_title() == "No object above the score threshold"

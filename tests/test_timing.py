@@ -8,7 +8,6 @@ import torch
 
 from odam_lib import timing
 from odam_lib.exercises import check_break_even, check_factor
-from odam_lib.plots import show_cost_ratios, show_growth, to_png
 from odam_lib.timing import Cost, as_table, break_even, exponent, measure, measure_growth
 
 MEGABYTES = 10**6
@@ -103,17 +102,6 @@ def test_table_marks_what_was_not_measured() -> None:
         ["window", "0.012", "-"],
     ]
     assert as_table(costs, lambda cost: cost.extra_bytes, "memory").splitlines()[1].split() == ["loop", "1.0", "-"]
-
-
-def test_figures_say_what_was_extrapolated() -> None:
-    costs = {"loop": linear(1, 4) | {10: Cost(0.1, math.nan, measured=False)}, "window": linear(1, 10)}
-    figure = show_growth(costs, lambda cost: cost.seconds / 0.02, "forward passes", "Title", mark=(1.0, "one pass"))
-    labels = [line.get_label() for line in figure.axes[0].lines]
-    assert {"loop", "window", "extrapolated"} <= set(labels)
-    plain = show_growth({"window": linear(1, 10)}, lambda cost: cost.extra_bytes, "bytes", "Title")
-    assert [line.get_label() for line in plain.axes[0].lines] == ["window"] and to_png(plain).startswith(b"\x89PNG")
-    ratios = show_cost_ratios({"fcos, N = 5": costs}, {"fcos, N = 5": (10, 0.02)}, "Title")
-    assert to_png(ratios).startswith(b"\x89PNG")
 
 
 def test_factor_is_right_wrong_or_open() -> None:
