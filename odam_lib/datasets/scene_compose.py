@@ -29,6 +29,8 @@ THICKNESS = {
     "person": 0.25, "dog": 0.25, "bicycle": 0.35, "motorcycle": 0.45, "car": 1.0,
     "bench": 0.5, "bed": 0.9, "surfboard": 0.08,
 }  # fmt: skip
+THIN = 0.2
+"""The same for a distractor."""
 # How often a newcomer in a crowd joins somebody; set so that boxes overlap as often as in CrowdHuman.
 COMPANY = 0.335
 ATTEMPTS = 8
@@ -95,7 +97,7 @@ def make_scene(seed: int, setting: str | None = None, size: int | tuple[int, int
         raise ValueError(f"seed must be 0 or more, not {seed}")
     rng = np.random.default_rng([seed, 0])
     chosen = setting or str(rng.choice(SETTINGS[:3]))
-    empty = _empty(rng, seed, chosen, height, width)
+    empty = empty_scene(rng, seed, chosen, height, width)
     return _crowd(empty) if chosen == "crowd" else _mixed(empty)
 
 
@@ -109,7 +111,8 @@ def check_request(setting: str | None, size: int | tuple[int, int]) -> tuple[int
     return int(height), int(width)
 
 
-def _empty(rng: np.random.Generator, seed: int, setting: str, height: int, width: int) -> Scene:
+def empty_scene(rng: np.random.Generator, seed: int, setting: str, height: int, width: int) -> Scene:
+    """The place and the camera, without objects."""
     # A portrait picture is narrow in metres unless the camera stands higher, so that things become smaller.
     rise = max(1.0, (height / width) ** 0.7)
     if setting == "crowd":
@@ -124,7 +127,7 @@ def _empty(rng: np.random.Generator, seed: int, setting: str, height: int, width
     return Scene(seed, setting, height, width, horizon, floor, camera * rise, light, ())
 
 
-def _wishes(rng: np.random.Generator, setting: str, wide: float) -> list[str]:
+def draw_wishes(rng: np.random.Generator, setting: str, wide: float) -> list[str]:
     """Which classes to place: a theme that repeats in most scenes, and company for it."""
     names, shares = list(MIXES[setting]), np.array(list(MIXES[setting].values()))
     count = int(rng.choice([2, 3, 4, 5, 6, 7], p=[0.08, 0.18, 0.26, 0.24, 0.14, 0.1]))
@@ -141,15 +144,16 @@ def _mixed(empty: Scene, attempt: int = 0) -> Scene:
     """A few objects; composed anew while there is room for one only."""
     rng = np.random.default_rng([empty.seed, 1, attempt])
     layout = Layout(empty)
-    for wish in _wishes(rng, empty.setting, layout.wide):
+    for wish in draw_wishes(rng, empty.setting, layout.wide):
         for _ in range(14):
-            if _plausible(layout, item := _candidate(rng, layout, wish)) and layout.add(item):
+            if plausible(layout, item := candidate(rng, layout, wish)) and layout.add(item):
                 break
     enough = len(layout.items) >= 2 or attempt + 1 == ATTEMPTS
     return layout.finished() if enough else _mixed(empty, attempt + 1)
 
 
-def _candidate(rng: np.random.Generator, layout: Layout, name: str) -> SceneObject:
+def candidate(rng: np.random.Generator, layout: Layout, name: str) -> SceneObject:
+    """An object of a class somewhere in its zone, often beside another one; it may not fit."""
     scene = layout.scene
     zones = ZONES[scene.setting]
     low, high = zones.get(name, zones["any"])
@@ -176,7 +180,7 @@ def _candidate(rng: np.random.Generator, layout: Layout, name: str) -> SceneObje
     return SceneObject(0, name, seed, x, y, scale, facing, scene.light, stance)
 
 
-def _plausible(layout: Layout, item: SceneObject) -> bool:
+def plausible(layout: Layout, item: SceneObject) -> bool:
     """Neither tiny nor filling the picture, and mostly inside it."""
     x1, y1, x2, y2 = item.box(1)
     tall, wide = y2 - y1, x2 - x1
@@ -193,7 +197,7 @@ def _collides(layout: Layout, item: SceneObject) -> bool:
         left, _, right, _ = other.box(1)
         overlap = min(x2, right) - max(x1, left)
         apart = abs(_distance(layout.scene, item) - _distance(layout.scene, other))
-        room = (THICKNESS[item.name] + THICKNESS[other.name]) / 2
+        room = (THICKNESS.get(item.name, THIN) + THICKNESS.get(other.name, THIN)) / 2
         if overlap > 0.22 * min(x2 - x1, right - left) and apart < room:
             return True
     return False

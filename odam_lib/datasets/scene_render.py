@@ -21,8 +21,10 @@ def render(scene: Scene) -> Rendered:
     ids, keys = _paint(scene, canvas, factor)
     pixels = np.asarray(Image.fromarray(_ink(np.asarray(canvas), ids)).reduce(factor), np.float32)
     small = ids[factor // 2 :: factor, factor // 2 :: factor]
-    instances, shade = _read(scene, small, keys)
-    return Rendered(_camera(scene, pixels * shade[..., None]), instances)
+    visible, shade = _read(scene, small, keys)
+    instances = tuple(one for one in visible if one.lures is None)
+    distractors = tuple(one for one in visible if one.lures is not None)
+    return Rendered(_camera(scene, pixels * shade[..., None]), instances, distractors)
 
 
 def shadow_mask(scene: Scene, index: int) -> np.ndarray:
@@ -96,7 +98,7 @@ def _silhouettes(scene: Scene, objects: tuple[SceneObject, ...]) -> Image.Image:
 def _read(
     scene: Scene, ids: np.ndarray, keys: list[tuple[SceneObject, str]]
 ) -> tuple[tuple[Instance, ...], np.ndarray]:
-    """Instances from the ids [H, W], and the light that falls on them, float32 [H, W] around 1."""
+    """Instances and distractors from the ids [H, W], and the light that falls on them, float32 [H, W] around 1."""
     shade = np.ones(ids.shape, np.float32)
     instances = []
     for item in scene.objects:
@@ -137,6 +139,7 @@ def _instance(scene: Scene, item: SceneObject, mask: np.ndarray, parts: dict[str
         visible_fraction=min(1.0, float(mask.sum()) / max(_area(scene, item, full), 1.0)),
         depth=scene.camera / max(item.y - scene.horizon, 1e-6),
         box_head=item.box(scene.height, "head") if item.name == "person" else None,
+        lures=item.lures,
     )
 
 

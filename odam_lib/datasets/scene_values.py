@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from odam_lib.datasets import scene_figures, scene_furniture, scene_vehicles
+from odam_lib.datasets import scene_distractors, scene_figures, scene_furniture, scene_vehicles
 from odam_lib.datasets.scene_shapes import Figure, Shape, Sketch
 
 CATEGORIES = ("__background__", "person", "dog", "bicycle", "motorcycle", "car", "bench", "bed", "surfboard")
@@ -24,6 +24,8 @@ PAINTERS = {
     "bed": scene_furniture.bed,
     "surfboard": scene_furniture.surfboard,
 }
+DISTRACTORS = tuple(scene_distractors.DISTRACTOR_PAINTERS)
+"""Kinds of things that belong to no class and look a little like one that does."""
 
 
 @lru_cache(maxsize=512)
@@ -36,6 +38,8 @@ def build_figure(name: str, seed: int, facing: int, light: int, stance: str) -> 
         scene_furniture.surfboard(rng, sketch, facing, stance or "standing")
     elif name == "person":
         scene_figures.person(rng, sketch, facing, crowd=stance == "crowd")
+    elif name in DISTRACTORS:
+        scene_distractors.DISTRACTOR_PAINTERS[name](rng, sketch)
     else:
         PAINTERS[name](rng, sketch, facing)
     return sketch.figure(facing)
@@ -43,7 +47,10 @@ def build_figure(name: str, seed: int, facing: int, light: int, stance: str) -> 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object: `x` and `y` place its ground contact, in image heights; `scale` is image heights per metre."""
+    """One object: `x` and `y` place its ground contact, in image heights; `scale` is image heights per metre.
+
+    A distractor is one too: its `name` is one of DISTRACTORS, and `lures` is the index of the object it stands beside.
+    """
 
     index: int
     name: str
@@ -55,10 +62,12 @@ class SceneObject:
     light: int
     stance: str = ""
     removed: frozenset[str] = frozenset()
+    lures: int | None = None
 
     @property
     def label(self) -> int:
-        return CATEGORIES.index(self.name)
+        """The index into CATEGORIES; 0, the background, for a distractor."""
+        return 0 if self.lures is not None else CATEGORIES.index(self.name)
 
     @property
     def figure(self) -> Figure:
@@ -124,13 +133,18 @@ class Scene:
         changed = replace(chosen, removed=chosen.removed | {part})
         return replace(self, objects=tuple(changed if o.index == index else o for o in self.objects))
 
+    def without_distractors(self) -> Scene:
+        """The same scene without its distractors and their shadows, everything else pixel-identical."""
+        return replace(self, objects=tuple(o for o in self.objects if o.lures is None))
+
 
 @dataclass(frozen=True, eq=False)
 class Instance:
     """One visible object. Boxes are xyxy in pixels; `mask` and `parts` are visible pixels, bool [H, W].
 
     `box_full` (amodal) and `box_head` (persons) are not clipped to the image; the right and lower edge of
-    `box_visible` are exclusive. `depth` is the distance from the camera in metres.
+    `box_visible` are exclusive. `depth` is the distance from the camera in metres. A distractor has label 0,
+    and in `lures` the index of the object that it stands beside.
     """
 
     index: int
@@ -143,11 +157,13 @@ class Instance:
     visible_fraction: float
     depth: float
     box_head: tuple[float, float, float, float] | None = None
+    lures: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A picture, uint8 [H, W, 3], and its visible instances in painting order (far to near)."""
+    """A picture, uint8 [H, W, 3], and its visible instances and distractors in painting order (far to near)."""
 
     image: np.ndarray
     instances: tuple[Instance, ...] = field(default=())
+    distractors: tuple[Instance, ...] = field(default=())

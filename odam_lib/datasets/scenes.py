@@ -13,14 +13,26 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.scene_compose import check_request, make_scene
+from odam_lib.datasets.scene_planting import make_distracted
 from odam_lib.datasets.scene_render import render
-from odam_lib.datasets.scene_values import CATEGORIES, SETTINGS, Instance, Rendered, Scene
+from odam_lib.datasets.scene_values import CATEGORIES, DISTRACTORS, SETTINGS, Instance, Rendered, Scene
 from odam_lib.files import output_folder
 
-__all__ = ["CATEGORIES", "SETTINGS", "Instance", "Rendered", "Scene", "Scenes", "make_scene", "render"]
+__all__ = [
+    "CATEGORIES",
+    "DISTRACTORS",
+    "SETTINGS",
+    "Instance",
+    "Rendered",
+    "Scene",
+    "Scenes",
+    "make_distracted",
+    "make_scene",
+    "render",
+]
 
-SPLITS = {"train": 0, "val": 10**9, "demo": 2 * 10**9}
-"""First scene seed of each split; ``val`` is held out from every training."""
+SPLITS = {"train": 0, "val": 10**9, "demo": 2 * 10**9, "distractors": 3 * 10**9}
+"""First scene seed of each split; ``val`` and ``distractors`` are held out from every training."""
 SCENES_A_SEED = 10**6
 
 
@@ -32,10 +44,16 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
     ``image_id``, the scene's seed. Boxes enclose what is visible, as COCO's do; in a crowd they enclose the whole
     person, as CrowdHuman's do, even beyond the image.
 
+    In each scene of the split ``distractors`` stands one thing that belongs to no class and invites a mistake about the
+    object beside it. Targets there also hold ``distractor_masks`` bool ``[D, H, W]`` of its visible pixels,
+    ``distractor_kinds`` int64 ``[D]``, indices into ``DISTRACTORS``, and ``distractor_victims`` int64 ``[D]``, the row
+    of that object, -1 if nothing of it is seen; D is 1, and 0 without the distractor.
+
     Args:
-        split: ``train``, ``val`` (held out) or ``demo``: disjoint seeds.
+        split: ``train``, ``val`` (held out), ``demo`` or ``distractors``: disjoint seeds.
         number: how many scenes.
-        setting: ``street``, ``beach``, ``room``, ``crowd``, or ``None`` for a mixture of the first three.
+        setting: ``street``, ``beach``, ``room``, ``crowd``, or ``None`` for a mixture of the first three; a crowd has
+            no distractors.
         size: side, or (height, width), in pixels.
         seed: another seed gives other scenes of the same split.
 
@@ -58,6 +76,9 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         if not 0 <= seed < SPLITS["val"] // SCENES_A_SEED:
             raise ValueError(f"The seed is {seed}: choose 0 to {SPLITS['val'] // SCENES_A_SEED - 1}.")
         self.size = check_request(setting, size)
+        self.distracted = split == "distractors"
+        if self.distracted and setting == "crowd":
+            raise ValueError("There are no distractors in a crowd: choose another setting or split.")
         self.number, self.setting = number, setting
         self.first = SPLITS[split] + seed * SCENES_A_SEED
 
@@ -72,10 +93,21 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         """
         if not 0 <= item < self.number:
             raise IndexError(f"Scene {item} does not exist: there are {self.number}, counted from 0.")
-        return make_scene(self.first + item, self.setting, self.size)
+        make = make_distracted if self.distracted else make_scene
+        return make(self.first + item, self.setting, self.size)
 
     def __getitem__(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
-        scene = self.scene(item)
+        return self._item(self.scene(item))
+
+    def without_distractors(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
+        """Item number ``item`` rendered without its distractor: every pixel but those of it and its shadow is the same.
+
+        Raises:
+            IndexError: there is no such scene.
+        """
+        return self._item(self.scene(item).without_distractors())
+
+    def _item(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor | int]]:
         rendered = render(scene)
         instances = rendered.instances
         boxes = [one.box_full if self.setting == "crowd" else one.box_visible for one in instances]
@@ -86,7 +118,20 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
             "masks": torch.stack(masks) if masks else torch.zeros((0, *self.size), dtype=torch.bool),
             "image_id": scene.seed,
         }
+        if self.distracted:
+            target |= _distractors(rendered, self.size)
         return torch.from_numpy(rendered.image).permute(2, 0, 1).float() / 255, target
+
+
+def _distractors(rendered: Rendered, size: tuple[int, int]) -> dict[str, Tensor]:
+    rows = {one.index: row for row, one in enumerate(rendered.instances)}
+    planted = rendered.distractors
+    masks = [torch.from_numpy(one.mask) for one in planted]
+    return {
+        "distractor_masks": torch.stack(masks) if masks else torch.zeros((0, *size), dtype=torch.bool),
+        "distractor_kinds": torch.tensor([DISTRACTORS.index(one.name) for one in planted], dtype=torch.int64),
+        "distractor_victims": torch.tensor([rows.get(one.lures, -1) for one in planted], dtype=torch.int64),
+    }
 
 
 def main() -> None:
