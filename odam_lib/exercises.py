@@ -138,14 +138,8 @@ def check_least(answer: str | None, values: Mapping[str, float], what: str) -> s
         values: by name; NaN where nothing was measured.
         what: name of the number, for the sentence.
     """
-    if not values or any(value != value for value in values.values()):
-        return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
-    if answer not in values:
-        return f"open: where is the {what} least? Answer with one of {', '.join(values)}."
-    found = min(values, key=values.__getitem__)
-    verdict = "right" if answer == found else f"not quite, you said {answer}"
-    listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
-    return f"{verdict}: the {what} is least at {found} ({listed})."
+    question = f"where is the {what} least? Answer with one of {', '.join(values)}."
+    return _check_winner(answer, values, min, question, f"the {what} is least at")
 
 
 def check_more(value: float | None, reference: float, what: str) -> str:
@@ -212,14 +206,22 @@ def check_break_even(answer: float | None, growth: Mapping[int, Cost], seconds: 
 
 def check_most(answer: str | None, values: Mapping[str, float], what: str) -> str:
     """Check a prediction of which of several things has the most of something; see :func:`check_least`."""
+    question = f"where is the {what} largest? Answer with one of {', '.join(map(repr, values))}."
+    return _check_winner(answer, values, max, question, f"the {what} is largest with")
+
+
+def _check_winner(
+    answer: str | None, values: Mapping[str, float], winner: Callable[..., str], question: str, claim: str
+) -> str:
+    """Compare an answer with the name that ``winner`` takes; the question is asked where it is no name at all."""
     if not values or any(value != value for value in values.values()):
         return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
     if answer not in values:
-        return f"open: where is the {what} largest? Answer with one of {', '.join(map(repr, values))}."
-    found = max(values, key=values.__getitem__)
+        return f"open: {question}"
+    found = winner(values, key=values.__getitem__)
     verdict = "right" if answer == found else f"not quite, you said {answer}"
     listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
-    return f"{verdict}: the {what} is largest with {found} ({listed})."
+    return f"{verdict}: {claim} {found} ({listed})."
 
 
 def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor) -> str:

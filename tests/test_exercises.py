@@ -12,13 +12,15 @@ from odam_lib.exercises import (
     check_combined,
     check_fake,
     check_farthest_edge,
+    check_heads,
     check_least,
     check_more,
+    check_most,
     check_shrinking,
     check_side,
     side_of_energy,
 )
-from odam_lib.heatmaps import combine, min_max
+from odam_lib.heatmaps import EDGES, combine, min_max
 from odam_lib.metrics.localization import box_regions
 
 
@@ -105,6 +107,45 @@ def test_the_least_is_right_wrong_or_open() -> None:
     assert check_least("stage1", values, "spread").startswith("not quite, you said stage1")
     assert "nothing was measured" in check_least("fpn", {"fpn": float("nan")}, "spread")
     assert "nothing was measured" in check_least("fpn", {}, "spread")
+
+
+def test_the_most_is_right_wrong_or_open() -> None:
+    values = {"ODAM, class map": 0.6, "cross-attention": 0.9}
+    asked = check_most(None, values, "loss")
+    assert asked.startswith("open: where is the loss largest?") and asked.endswith(
+        "'ODAM, class map', 'cross-attention'."
+    )
+    assert check_most("attention", values, "loss").startswith("open")
+    listed = "the loss is largest with cross-attention (ODAM, class map 0.60, cross-attention 0.90)."
+    assert check_most("cross-attention", values, "loss") == f"right: {listed}"
+    assert check_most("ODAM, class map", values, "loss") == f"not quite, you said ODAM, class map: {listed}"
+    for nothing in ({}, {"cross-attention": float("nan")}):
+        assert "nothing was measured" in check_most("cross-attention", nothing, "loss")
+
+
+def test_heads_are_right_wrong_or_open() -> None:
+    energies = torch.zeros(4, 2, 3, 4)
+    energies[:, 1, 2] = torch.tensor([2.0, 2.0, 1.0, 1.0])  # leans to the left and to the top
+    energies[:3, 0, 1] = torch.tensor([1.0, 1.0, 2.0, 2.0])  # to the right and the bottom, in three cases of four
+    leans, other = (1, 2), (0, 1)
+    best = {"x1": leans, "y1": leans, "x2": other, "y2": other}
+    verdict = check_heads(best, energies)
+    assert verdict.startswith("right: these heads point at their own edge in 0.88 of the cases")
+    assert "(x1 1.00, y1 1.00, x2 0.75, y2 0.75)" in verdict
+    swapped = {"x1": other, "y1": other, "x2": leans, "y2": leans}
+    assert check_heads(swapped, energies).startswith("not quite: these heads point at their own edge in 0.00")
+    one_for_all = check_heads(dict.fromkeys(EDGES, leans), energies)
+    assert one_for_all.startswith("not quite") and "in 0.50 of the cases" in one_for_all
+
+
+def test_heads_that_do_not_exist_are_told() -> None:
+    energies = torch.ones(4, 2, 3, 4)
+    assert check_heads(None, energies) == "open: for each edge give (layer, head), layers 0 to 1 and heads 0 to 2."
+    assert "a head for each of x1, y1, x2, y2" in check_heads({"x1": (0, 0)}, energies)
+    for absent in ((2, 0), (0, 3), (-1, 0)):
+        assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, energies)
+    for without in (torch.zeros(0, 0, 0, 4), torch.zeros(0, 2, 3, 4)):
+        assert check_heads(dict.fromkeys(EDGES, (0, 0)), without).startswith("open: there is no attention")
 
 
 def test_more_is_right_wrong_or_open() -> None:
