@@ -4,7 +4,6 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -23,7 +22,7 @@ from odam_lib.explainers.attention import (
 from odam_lib.heatmaps import min_max
 from odam_lib.images import to_uint8
 from odam_lib.plots import DISPLAY_SIDE, blend, display_size, reduced, to_png
-from odam_lib.widgets import encode_png
+from odam_lib.widgets import STATIC, encode_png, front_end
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
@@ -91,8 +90,8 @@ class LocationPicker(anywidget.AnyWidget):
         TraitError: a cell that does not exist, now or when set later.
     """
 
-    _esm = Path(__file__).parent / "static" / "location.js"
-    _css = Path(__file__).parent / "static" / "picker.css"
+    _esm = front_end("location.js")
+    _css = STATIC / "picker.css"
 
     row = Int(0).tag(sync=True)
     column = Int(0).tag(sync=True)

@@ -33,12 +33,22 @@ from odam_lib.plots import (
     with_combined,
 )
 
+STATIC = Path(__file__).parent / "static"
 SHOWN = (*ATTRIBUTES, COMBINED)
 SMOOTHINGS: dict[str, str | float | None] = {"adaptive": "adaptive", "fixed": 1.0, "none": None}
 """What the picker's ``smoothing`` means to :class:`ODAM`; ``fixed`` is a Gaussian of one feature cell."""
 
 THUMBNAIL_SIDE = 160
 NOTHING_FOUND = "There is no object to explain: lower the score threshold or take another picture."
+
+
+def front_end(name: str) -> str:
+    """The JavaScript module of a widget: what the front ends share, then the widget's own file in ``static``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return "\n".join((STATIC / part).read_text(encoding="utf-8") for part in ("common.js", name))
 
 
 def render_map(
@@ -117,8 +127,8 @@ class InstancePicker(anywidget.AnyWidget):
         TraitError: a selected object, attribute, smoothing or opacity that does not exist, now or when set later.
     """
 
-    _esm = Path(__file__).parent / "static" / "picker.js"
-    _css = Path(__file__).parent / "static" / "picker.css"
+    _esm = front_end("picker.js")
+    _css = STATIC / "picker.css"
 
     selected = Int(-1).tag(sync=True)
     attribute = Enum(SHOWN, "class").tag(sync=True)

@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from traitlets import TraitError
 from odam_lib import ODAM, explain
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.plots import OPACITY, blend
-from odam_lib.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, render_map, static_figure
+from odam_lib.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, front_end, render_map, static_figure
 
 
 @pytest.fixture
@@ -198,3 +199,13 @@ def test_what_travels_to_the_browser_is_small() -> None:
     assert sum(map(len, state["_strip"].values())) < 500_000
     assert not any(isinstance(value, Tensor) for value in state.values())
     assert picker.opacity == OPACITY
+
+
+@pytest.mark.parametrize("name", ["picker.js", "location.js"])
+def test_a_front_end_is_one_module_that_declares_each_name_once(name: str) -> None:
+    module = front_end(name)
+    declared = re.findall(r"^(?:export )?(?:function|const|let) (\w+)", module, re.MULTILINE)
+    assert {"make", "frame", "showPng", "render"} <= set(declared) and len(declared) == len(set(declared))
+    assert module.count("export default") == 1 and not re.search(r"^import ", module, re.MULTILINE)
+    with pytest.raises(FileNotFoundError):
+        front_end("absent.js")

@@ -1,4 +1,5 @@
 // The front end of odam_lib.attention_widget.LocationPicker: it tells Python which cell was chosen, shows what Python drew.
+// `make`, `frame` and `showPng` are those of common.js.
 
 const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -6,25 +7,6 @@ const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRig
 export function cellAt({ cells, first, step }, x, y) {
   const nearest = (value, axis, count) => Math.min(Math.max(Math.round((value - first[axis]) / step[axis]), 0), count - 1);
   return [nearest(y, 1, cells[0]), nearest(x, 0, cells[1])];
-}
-
-function make(tag, attributes = {}, children = []) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function frame(name, [height, width], children) {
-  const node = make("div", { class: `odam-frame ${name}` }, children);
-  node.style.aspectRatio = `${width} / ${height}`;
-  node.style.setProperty("--odam-aspect", width / height);
-  return node;
-}
-
-function showPng(image, bytes) {
-  URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
 }
 
 function render({ model, el }) {

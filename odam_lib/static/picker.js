@@ -1,4 +1,5 @@
 // The front end of odam_lib.widgets.InstancePicker: it places boxes, tells Python what was chosen, shows what Python drew.
+// `make`, `frame` and `showPng` are those of common.js.
 
 const SAME_PLACE = 6; // CSS pixels: a click this close to the last one repeats it
 const LABEL_ROOM = 0.08; // share of the picture's height that a label needs above its box
@@ -14,13 +15,6 @@ export function pick(boxes, x, y, repeated, selected) {
     .map(({ row }) => row);
   if (!under.length) return -1;
   return under[repeated ? (under.indexOf(selected) + 1) % under.length : 0];
-}
-
-function make(tag, attributes = {}, children = []) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
 }
 
 function choice(name, options) {
@@ -51,18 +45,6 @@ function detection(object, row, size) {
   for (const [name, value] of [["role", "option"], ["aria-label", object.label], ["data-row", row]])
     node.setAttribute(name, value);
   return node;
-}
-
-function frame(name, [height, width], children) {
-  const node = make("div", { class: `odam-frame ${name}` }, children);
-  node.style.aspectRatio = `${width} / ${height}`;
-  node.style.setProperty("--odam-aspect", width / height);
-  return node;
-}
-
-function showPng(image, bytes) {
-  URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
 }
 
 function render({ model, el }) {
