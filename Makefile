@@ -14,11 +14,11 @@ help:
 
 $(VENV)/.notebooks: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.notebooks
-	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,dev]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,dev]'
 	touch $@
 
 demo: $(VENV)/.notebooks

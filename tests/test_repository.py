@@ -34,7 +34,7 @@ def test_the_readmes_other_python_runs(tmp_path) -> None:
 def test_environment_yml_is_in_step_with_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["notebooks"] + extras["detr"] + extras["pvt"]
+    wanted = project["dependencies"] + extras["notebooks"] + extras["detr"] + extras["pvt"] + extras["data"]
     parts = [re.fullmatch(r"([\w-]+)(.*)", requirement).groups() for requirement in wanted]
     expected = {CONDA_NAMES.get(name, name) + versions for name, versions in parts}
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
