@@ -66,7 +66,9 @@ def counted(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[
     return counts, intervals
 
 
-def edge_survey(detector: Detector, scenes: Sequence, score_threshold: float) -> tuple[dict[str, Tensor], Tensor]:
+def edge_survey(
+    detector: Detector, scenes: Sequence, score_threshold: float
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Energies near each edge of ODAM's maps and, where the detector has it, of its attention.
 
     Args:
@@ -76,16 +78,18 @@ def edge_survey(detector: Detector, scenes: Sequence, score_threshold: float) ->
 
     Returns:
         By kind of map ``Tensor[N, 4, 4]`` as :func:`points_at_own_edge` takes them, over the N detections of all
-        scenes; and ``Tensor[N, L, heads, 4]``, the energies of each head of each decoder layer, with L = 0 without
-        attention.
+        scenes; ``Tensor[N, L, heads, 4]``, the energies of each head of each decoder layer, or ``Tensor[0, 0, 0, 4]``
+        without attention; and int64 ``Tensor[N]``, the number of each detection's scene, from 0.
     """
     kinds: dict[str, list[Tensor]] = {}
     heads: list[Tensor] = []
+    scene_of: list[int] = []
     for scene in range(len(scenes)):
         trace = detector.trace(scenes[scene][0])
         found = trace.detections(score_threshold)
         if not len(found):
             continue
+        scene_of += [scene] * len(found)
         maps = ODAM()(trace, found, ATTRIBUTES).to_image()
         energies = edge_energy(maps, found.boxes[:, None])
         parts = {ODAM_EDGES: energies[:, 1:], ODAM_CLASS: one_for_all(energies[:, 0])}
@@ -95,8 +99,8 @@ def edge_survey(detector: Detector, scenes: Sequence, score_threshold: float) ->
             heads.append(_head_energies(trace, found))
         for kind, values in parts.items():
             kinds.setdefault(kind, []).append(values.cpu())
-    stacked = {kind: torch.cat(values) for kind, values in kinds.items()}
-    return stacked or {ODAM_EDGES: torch.zeros(0, 4, 4)}, torch.cat(heads) if heads else torch.zeros(0, 0, 0, 4)
+    stacked = {kind: torch.cat(values) for kind, values in kinds.items()} or {ODAM_EDGES: torch.zeros(0, 4, 4)}
+    return stacked, torch.cat(heads) if heads else torch.zeros(0, 0, 0, 4), torch.tensor(scene_of, dtype=torch.int64)
 
 
 def _head_energies(trace: Trace, detections: Detections) -> Tensor:
@@ -115,19 +119,23 @@ def _head_energies(trace: Trace, detections: Detections) -> Tensor:
     return torch.stack(layers, dim=1).cpu()
 
 
-def best_heads(energies: Tensor) -> tuple[Tensor, Tensor]:
-    """For each edge the head that points at it most often, chosen on every second detection and tried on the others.
+def best_heads(energies: Tensor, scene_of: Tensor) -> tuple[Tensor, Tensor]:
+    """For each edge the head that points at it most often, chosen on every second scene and tried on the others.
+
+    Whole scenes are held back, because detections of one scene share its picture.
 
     Args:
-        energies: ``Tensor[N, L, heads, 4]`` of :func:`edge_survey`, with L > 0.
+        energies: ``Tensor[N, L, heads, 4]`` of :func:`edge_survey`, with N > 0 and L > 0.
+        scene_of: int64 ``Tensor[N]``, the number of each detection's scene; only scenes that occur are counted.
 
     Returns:
-        ``Tensor[4]``, int64, the number of the head counted through all layers, and bool ``Tensor[N // 2, 4]``, whether
-        it points at its edge on the others.
+        ``Tensor[4]``, int64, the number of the head counted through all layers, and bool ``Tensor[M, 4]``, whether it
+        points at its edge on the M detections of the other scenes; none if there is only one scene.
     """
     right = (energies > energies[..., OPPOSITE]).flatten(1, 2)
-    chosen = right[::2].float().mean(dim=0).argmax(dim=0)
-    return chosen, right[1::2, chosen, range(4)]
+    held_back = scene_of.unique(return_inverse=True)[1] % 2 == 1
+    chosen = right[~held_back].float().mean(dim=0).argmax(dim=0)
+    return chosen, right[held_back][:, chosen, range(4)]
 
 
 def inwards_most(effects: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -30,14 +30,24 @@ def test_wilson_by_hand() -> None:
     assert all(map(math.isnan, attended.wilson(0, 0)))
 
 
-def test_heads_are_chosen_on_one_half_and_tried_on_the_other() -> None:
-    energies = torch.zeros(10, 2, 3, 4)
+def test_heads_are_chosen_on_every_second_scene_and_tried_on_the_others() -> None:
+    scene_of = torch.tensor([2, 2, 2, 5, 6, 7, 7, 7])  # scenes without detections count in neither half
+    first = torch.tensor([True, True, True, False, True, False, False, False])
+    energies = torch.zeros(8, 2, 3, 4)
     for edge, head in enumerate([(1, 2), (0, 1), (0, 0), (1, 0)]):
-        energies[::2, *head, edge] = 1.0
-    energies[1::2, 1, 2, 0] = 1.0
-    chosen, tried = attended.best_heads(energies)
+        energies[first, *head, edge] = 1.0
+    energies[~first, 1, 2, 0] = 1.0
+    chosen, tried = attended.best_heads(energies, scene_of)
     assert chosen.tolist() == [5, 1, 0, 3]
-    assert tried.float().mean(dim=0).tolist() == [1, 0, 0, 0]
+    assert tried.tolist() == [[True, False, False, False]] * 4
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    again, tried_again = attended.best_heads(energies[order], scene_of[order])
+    assert torch.equal(again, chosen) and torch.equal(tried_again, tried)
+
+
+def test_of_one_scene_no_head_can_be_tried() -> None:
+    chosen, tried = attended.best_heads(torch.rand(3, 2, 3, 4), torch.tensor([4, 4, 4]))
+    assert chosen.shape == (4,) and tried.shape == (0, 4)
 
 
 def test_an_edge_gives_way_if_it_moves_inwards_more_than_its_opposite() -> None:
@@ -53,8 +63,10 @@ def test_an_edge_gives_way_if_it_moves_inwards_more_than_its_opposite() -> None:
 
 
 def test_survey_and_effects_of_a_detector_without_attention(detector, held_out) -> None:
-    energies, heads = attended.edge_survey(detector, held_out[:2], 0.5)
-    found = sum(len(detector.detect(image, 0.5)) for image, _ in held_out[:2])
+    energies, heads, scene_of = attended.edge_survey(detector, held_out[:2], 0.5)
+    numbers = [len(detector.detect(image, 0.5)) for image, _ in held_out[:2]]
+    found = sum(numbers)
+    assert scene_of.tolist() == [0] * numbers[0] + [1] * numbers[1]
     assert {name: tuple(one.shape) for name, one in energies.items()} == {
         attended.ODAM_EDGES: (found, 4, 4),
         attended.ODAM_CLASS: (found, 4, 4),
@@ -68,8 +80,8 @@ def test_survey_and_effects_of_a_detector_without_attention(detector, held_out) 
 
 
 def test_nothing_found_is_no_error(detector, held_out) -> None:
-    energies, heads = attended.edge_survey(detector, held_out[:1], 1.0)
-    assert energies[attended.ODAM_EDGES].shape == (0, 4, 4) and heads.numel() == 0
+    energies, heads, scene_of = attended.edge_survey(detector, held_out[:1], 1.0)
+    assert energies[attended.ODAM_EDGES].shape == (0, 4, 4) and heads.numel() == 0 and scene_of.shape == (0,)
     assert attended.effects_of_cells(detector, held_out[0][0], 1.0, 0.05, torch.Generator()) == {}
 
 
