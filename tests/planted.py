@@ -66,6 +66,8 @@ class PlantedDetector(Detector):
             source=self.source(image),
         )
         return PlantedTrace(
+            detector=self,
+            image=image,
             layer=self.check_trace(image, layer),
             features=(torch.ones(1, 1, SIZE[0] // STRIDE, SIZE[1] // STRIDE, requires_grad=True),),
             grids=(Grid(STRIDE / 2, STRIDE / 2, STRIDE, STRIDE),),

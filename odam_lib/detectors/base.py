@@ -1,5 +1,7 @@
 """The contract between a detector and everything that explains it."""
 
+from __future__ import annotations
+
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -32,10 +34,37 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a network says about one picture, before thresholds and suppression.
+
+    Attributes:
+        boxes: ``Tensor[P, 4]``, (x1, y1, x2, y2) in pixels of the image, not clipped; ``Tensor[P, C, 4]`` of a network
+            that has a box for every class.
+        class_probs: ``Tensor[P, C]``, final score of every class.
+    """
+
+    boxes: Tensor
+    class_probs: Tensor
+
+    def of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes ``[N, P, 4]`` and scores ``[N, P]`` of all predictions, read as each of N labels ``[N]``."""
+        boxes = self.boxes[:, labels] if self.boxes.dim() == 3 else self.boxes[:, None].expand(-1, len(labels), 4)
+        return boxes.movedim(1, 0), self.class_probs[:, labels].T
+
+    def best(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes ``[P, 4]``, scores ``[P]`` and labels ``[P]`` of the class that each prediction is most sure of."""
+        scores, labels = self.class_probs.max(dim=1)
+        boxes = self.boxes[torch.arange(len(labels)), labels] if self.boxes.dim() == 3 else self.boxes
+        return boxes, scores, labels
+
+
+@dataclass(frozen=True, eq=False)
 class Trace(ABC):
     """One forward pass that can be explained.
 
     Attributes:
+        detector: what made the pass.
+        image: ``Tensor[3, H, W]``, of what.
         layer: name of the explained layer.
         features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, each requiring a gradient.
         grids: where the cells of each level lie on the detector's input.
@@ -44,6 +73,8 @@ class Trace(ABC):
         nms: the suppression that this detector was published with.
     """
 
+    detector: Detector
+    image: Tensor
     layer: str
     features: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
@@ -96,6 +127,23 @@ class Trace(ABC):
     def boxes(self, detections: Detections) -> Tensor:
         """The box of each detection's label, ``Tensor[N, 4]``; most detectors have one box for all classes."""
         return detections.boxes
+
+    def again(self, images: Tensor) -> list[Predictions]:
+        """The predictions of this pass on other pictures: the same locations, anchors, proposals or queries.
+
+        Args:
+            images: ``Tensor[B, 3, H, W]`` of this image's size.
+
+        Returns:
+            For each picture the predictions in the order of :attr:`candidates`.
+        """
+        return self.detector.predict(images)
+
+    def row_of(self, detections: Detections) -> Tensor:
+        """Where in :attr:`candidates` each of N detections is: ``Tensor[N]``, int64."""
+        candidates = self.candidates
+        same = (candidates.index == detections.index[:, None]) & (candidates.level == detections.level[:, None])
+        return same.int().argmax(dim=1)
 
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
@@ -150,6 +198,22 @@ class Detector(ABC):
             TypeError, ValueError: not an image, or an unknown layer.
         """
 
+    def predict(self, images: Tensor) -> list[Predictions]:
+        """Run the network on several pictures of one size, without keeping what an explanation needs.
+
+        This default takes one picture after another and passes no gradient; the detectors of this library run them in
+        one batch and are differentiable with respect to the pictures.
+
+        Args:
+            images: ``Tensor[B, 3, H, W]``, float in [0, 1].
+
+        Returns:
+            What is predicted on each picture.
+        """
+        with torch.no_grad():
+            found = [self.trace(image).candidates for image in images]
+        return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
+
     @torch.no_grad()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
         """The objects in an image, best first; boxes in pixels of the image.
@@ -175,6 +239,21 @@ class Detector(ABC):
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
         return layer or self.layers[0]
+
+    def candidates(self, image: Tensor, predictions: Predictions, level: Tensor, index: Tensor) -> Detections:
+        """All predictions on an image as detections of their best class, with their provenance ``[P]``."""
+        boxes, scores, labels = predictions.best()
+        return Detections(
+            boxes=boxes.detach(),
+            scores=scores.detach(),
+            labels=labels,
+            class_probs=predictions.class_probs.detach(),
+            level=level,
+            index=index,
+            image_size=(image.shape[-2], image.shape[-1]),
+            categories=self.categories,
+            source=self.source(image),
+        )
 
     def source(self, image: Tensor) -> str:
         """An identity of this detector together with this image's pixels."""

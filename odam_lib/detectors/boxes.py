@@ -14,22 +14,22 @@ def box_distances(deltas: Tensor, references: Tensor) -> Tensor:
     """Decode (dx, dy, dw, dh) to the distances from the reference's centre to the four edges of the box.
 
     Args:
-        deltas: ``Tensor[N, 4]``, shifts in units of the reference's sides and logarithms of the growth.
-        references: ``Tensor[N, 4]``, anchors or proposals (x1, y1, x2, y2) in pixels.
+        deltas: ``Tensor[..., 4]``, shifts in units of the reference's sides and logarithms of the growth.
+        references: ``Tensor[..., 4]``, anchors or proposals (x1, y1, x2, y2) in pixels.
 
     Returns:
-        ``Tensor[N, 4]`` in pixels: left, top, right, bottom; a larger value is a larger box.
+        ``Tensor[..., 4]`` in pixels: left, top, right, bottom; a larger value is a larger box.
     """
-    sides = references[:, 2:] - references[:, :2]
-    shift = deltas[:, :2] * sides
-    half = 0.5 * sides * torch.exp(deltas[:, 2:].clamp(max=LARGEST_GROWTH))
-    return torch.cat([half - shift, half + shift], dim=1)
+    sides = references[..., 2:] - references[..., :2]
+    shift = deltas[..., :2] * sides
+    half = 0.5 * sides * torch.exp(deltas[..., 2:].clamp(max=LARGEST_GROWTH))
+    return torch.cat([half - shift, half + shift], dim=-1)
 
 
 def around(references: Tensor, distances: Tensor) -> Tensor:
-    """Boxes (x1, y1, x2, y2) whose edges lie at these distances from the centres of the references; all ``[N, 4]``."""
-    centres = (references[:, :2] + references[:, 2:]) / 2
-    return torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], dim=1)
+    """Boxes (x1, y1, x2, y2) whose edges lie at these distances from the references' centres; all ``[..., 4]``."""
+    centres = (references[..., :2] + references[..., 2:]) / 2
+    return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
 
 
 def softmax_score(logits: Tensor, labels: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.image_list import ImageList
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, iou_nms, leaves
+from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, iou_nms, leaves
 from odam_lib.detectors.boxes import around
 from odam_lib.gradients import Tower, Windows, recorded, window
 from odam_lib.heatmaps import EDGES, Grid
@@ -154,6 +155,15 @@ class DenseDetector(Detector):
         self.towers = (model.backbone, model.head.classification_head.conv, model.head.regression_head.conv)
         self._layers = dict(layers)
 
+    def predict(self, images: Tensor) -> list[Predictions]:
+        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
+        pyramid = list(self.model.backbone(batch.tensors).values())
+        outputs = self.model.head(pyramid)
+        references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
+        logits = outputs["cls_logits"]
+        centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
+        return [self._read(*each, references) for each in zip(logits, outputs["bbox_regression"], centerness)]
+
     def trace(self, image: Tensor, layer: str | None = None) -> DenseTrace:
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
@@ -165,20 +175,27 @@ class DenseDetector(Detector):
             pyramid = list(model.backbone(images.tensors).values())
             outputs = model.head(pyramid)
         input_size = images.image_sizes[0]
-        anchors = model.anchor_generator(images, pyramid)[0]
-        to_image = anchors.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
+        references = self._references(images, pyramid, image_size)
         logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
         centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
         shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
-        a_cell = len(anchors) // sum(height * width for height, width in shapes)
+        a_cell = len(references) // sum(height * width for height, width in shapes)
         counts = [height * width * a_cell for height, width in shapes]
-        references = anchors * to_image
+        with torch.no_grad():
+            predictions = self._read(logits, regression, centerness, references)
         return self.trace_type(
+            detector=self,
+            image=image,
             layer=layer,
             features=tuple(features),
             grids=tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides),
             input_size=input_size,
-            candidates=self._candidates(image, references, regression, logits, centerness, counts),
+            candidates=self.candidates(
+                image,
+                predictions,
+                torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
+                torch.cat([torch.arange(count) for count in counts]).to(self.device),
+            ),
             nms=iou_nms(model.nms_thresh),
             logits=logits,
             regression=regression,
@@ -197,24 +214,14 @@ class DenseDetector(Detector):
             readers.append((CENTERNESS, by_boxes.bbox_ctrness.weight))
         return Branch(classes, ((LOGIT, by_classes.cls_logits.weight),)), Branch(boxes, tuple(readers))
 
-    @torch.no_grad()
-    def _candidates(
-        self, image: Tensor, references: Tensor, regression: Tensor, logits: Tensor, centerness: Tensor,
-        counts: list[int],
-    ) -> Detections:  # fmt: skip
-        class_probs = self.trace_type.score(logits, centerness[:, None])
-        scores, labels = class_probs.max(dim=1)
-        return Detections(
-            boxes=around(references, self.trace_type.distances(regression, references)),
-            scores=scores,
-            labels=labels,
-            class_probs=class_probs,
-            level=torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
-            index=torch.cat([torch.arange(count) for count in counts]).to(self.device),
-            image_size=(image.shape[-2], image.shape[-1]),
-            categories=self.categories,
-            source=self.source(image),
-        )
+    def _read(self, logits: Tensor, regression: Tensor, centerness: Tensor, references: Tensor) -> Predictions:
+        boxes = around(references, self.trace_type.distances(regression, references))
+        return Predictions(boxes, self.trace_type.score(logits, centerness[:, None]))
+
+    def _references(self, batch: ImageList, pyramid: list[Tensor], image_size: tuple[int, int]) -> Tensor:
+        """The anchors ``[L, 4]`` of one picture of the batch in pixels of the image."""
+        anchors, input_size = self.model.anchor_generator(batch, pyramid)[0], batch.image_sizes[0]
+        return anchors * anchors.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
 
 def pyramid_layers(backbone: nn.Module, stages: Mapping[str, nn.Module], strides: Sequence[int]) -> dict[str, Layer]:

@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, leaves
+from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, leaves
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.heatmaps import EDGES, Grid
 
@@ -252,16 +252,24 @@ class DetrDetector(Detector):
         size = (batch.tensors.shape[-2] // self._stride, batch.tensors.shape[-1] // self._stride)
         with self._leaves(layer, size) as features:
             outputs = model.run(batch, output_attentions=True)
-        logits = outputs.logits[0]
-        boxes = box_convert(outputs.pred_boxes[0], "cxcywh", "xyxy") * logits.new_tensor(image_size[::-1] * 2)
+        logits, boxes = outputs.logits[0], self._corners(outputs.pred_boxes[0], image_size)
+        with torch.no_grad():
+            predictions = self._read(logits, boxes)
         grid = Grid.of_stride(self._stride)
         weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
         return DetrTrace(
+            detector=self,
+            image=image,
             layer=layer,
             features=tuple(features),
             grids=(grid if layer == ENCODER else Grid.of_stride(self._layers[layer].strides[0]),),
             input_size=batch.image_sizes[0],
-            candidates=self._candidates(image, boxes.detach(), logits.detach()),
+            candidates=self.candidates(
+                image,
+                predictions,
+                torch.zeros(len(logits), dtype=torch.int64, device=logits.device),
+                torch.arange(len(logits), device=logits.device),
+            ),
             nms=keep_all,
             logits=logits,
             corners=boxes,
@@ -273,21 +281,21 @@ class DetrDetector(Detector):
             return _token_leaves(self.model.detr.model.encoder.layers[-1], size)
         return leaves(self._layers[layer].module)
 
-    def _candidates(self, image: Tensor, boxes: Tensor, logits: Tensor) -> Detections:
-        class_probs = logits.softmax(dim=1)[:, :-1].clone()
-        class_probs[:, 0] = 0  # the background is no detection
-        scores, labels = class_probs.max(dim=1)
-        return Detections(
-            boxes=boxes,
-            scores=scores,
-            labels=labels,
-            class_probs=class_probs,
-            level=torch.zeros_like(labels),
-            index=torch.arange(len(labels), device=labels.device),
-            image_size=(image.shape[-2], image.shape[-1]),
-            categories=self.categories,
-            source=self.source(image),
-        )
+    def predict(self, images: Tensor) -> list[Predictions]:
+        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
+        outputs, size = self.model.run(batch), (images.shape[-2], images.shape[-1])
+        return [self._read(some, self._corners(boxes, size)) for some, boxes in zip(outputs.logits, outputs.pred_boxes)]
+
+    @staticmethod
+    def _corners(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """Boxes in pixels of the image from DETR's centres and sides, shares of the image."""
+        return box_convert(boxes, "cxcywh", "xyxy") * boxes.new_tensor(image_size[::-1] * 2)
+
+    @staticmethod
+    def _read(logits: Tensor, boxes: Tensor) -> Predictions:
+        found = torch.ones_like(logits[0, :-1])
+        found[0] = 0  # the background is no detection
+        return Predictions(boxes, logits.softmax(dim=1)[:, :-1] * found)
 
 
 @contextmanager

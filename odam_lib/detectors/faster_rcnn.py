@@ -16,12 +16,13 @@ from torchvision.models.detection import (
 )
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, without_epsilon
-from odam_lib.detectors.base import Detector, Layer, Trace, check_elongation, iou_nms, leaves
+from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, iou_nms, leaves
 from odam_lib.detectors.boxes import around, box_distances, softmax_score
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.gradients import Windows
@@ -46,6 +47,7 @@ class FasterRCNNTrace(Trace):
         unit: the factors that the head's numbers are divided by.
     """
 
+    detector: "FasterRCNNDetector"
     box_head: nn.Module
     pooled: Tensor
     logits: Tensor
@@ -65,6 +67,9 @@ class FasterRCNNTrace(Trace):
         proposals = self.proposals[detections.index]
         distances = label_distances(regression, proposals, detections.labels, self.unit)
         return around(proposals, distances)
+
+    def again(self, images: Tensor) -> list[Predictions]:
+        return self.detector.predict_at(images, self.at_input)
 
     @property
     def regional(self) -> bool:
@@ -171,7 +176,7 @@ class FasterRCNNDetector(Detector):
         with ExitStack() as stack:
             below = stack.enter_context(leaves(self._layers[layer].module)) if layer != ROI else []
             pyramid = model.backbone(images.tensors)
-        at_input = self._proposals(images, pyramid)
+        at_input = self._proposals(images, pyramid)[0]
         pooled = model.roi_heads.box_roi_pool(pyramid, [at_input], images.image_sizes)
         features = tuple(below)
         if layer == ROI:
@@ -179,16 +184,24 @@ class FasterRCNNDetector(Detector):
             pooled = torch.cat(features) if features else pooled
         head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
         logits, regression = head(pooled)
+        regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
-        to_image = at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
-        regression, proposals = regression.unflatten(1, (-1, 4)), at_input * to_image
-        unit = at_input.new_tensor(model.roi_heads.box_coder.weights)
+        proposals, unit = self._at_image(at_input, input_size, image_size), self._unit(at_input)
+        with torch.no_grad():
+            predictions = self._read(logits, regression, proposals, unit)
         return FasterRCNNTrace(
+            detector=self,
+            image=image,
             layer=layer,
             features=features,
             grids=self._grids(layer, at_input, (pooled.shape[-2], pooled.shape[-1])),
             input_size=input_size,
-            candidates=self._candidates(image, logits, regression, proposals, unit, at_input),
+            candidates=self.candidates(
+                image,
+                predictions,
+                model.roi_heads.box_roi_pool.map_levels([at_input]),
+                torch.arange(len(at_input), device=self.device),
+            ),
             nms=iou_nms(model.roi_heads.nms_thresh),
             box_head=head,
             pooled=pooled,
@@ -201,33 +214,54 @@ class FasterRCNNDetector(Detector):
         )
 
     @torch.no_grad()
-    def _proposals(self, images: object, pyramid: Mapping[str, Tensor]) -> Tensor:
-        """``Tensor[P, 4]`` in pixels of the input: where the network looks a second time; no gradient passes here."""
-        return self.model.rpn(images, pyramid)[0][0]
+    def _proposals(self, images: ImageList, pyramid: Mapping[str, Tensor]) -> list[Tensor]:
+        """``Tensor[P, 4]`` a picture, in pixels of the input: where the network looks again; no gradient passes."""
+        return self.model.rpn(images, pyramid)[0]
+
+    def predict(self, images: Tensor) -> list[Predictions]:
+        return self.predict_at(images, None)
+
+    def predict_at(self, images: Tensor, at_input: Tensor | None) -> list[Predictions]:
+        """:meth:`predict` with given proposals.
+
+        Args:
+            images: ``Tensor[B, 3, H, W]``.
+            at_input: ``Tensor[P, 4]``, proposals of every picture in pixels of the detector's input; ``None`` for the
+                network's own.
+        """
+        heads = self.model.roi_heads
+        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
+        pyramid = self.model.backbone(batch.tensors)
+        regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
+        logits, regression = heads.box_predictor(
+            heads.box_head(heads.box_roi_pool(pyramid, regions, batch.image_sizes))
+        )
+        counts = [len(one) for one in regions]
+        size, unit = (images.shape[-2], images.shape[-1]), self._unit(logits)
+        return [
+            self._read(some, numbers, self._at_image(one, batch.image_sizes[0], size), unit)
+            for some, numbers, one in zip(logits.split(counts), regression.unflatten(1, (-1, 4)).split(counts), regions)
+        ]
+
+    def _read(self, logits: Tensor, regression: Tensor, proposals: Tensor, unit: Tensor) -> Predictions:
+        class_probs = logits.softmax(dim=1)
+        found = torch.ones_like(class_probs[0])
+        found[0] = 0  # the background is never found
+        each = proposals[:, None].expand(-1, regression.shape[1], 4)
+        return Predictions(around(each, box_distances(regression / unit, each)), class_probs * found)
+
+    def _unit(self, like: Tensor) -> Tensor:
+        return like.new_tensor(self.model.roi_heads.box_coder.weights)
+
+    @staticmethod
+    def _at_image(at_input: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
+        """Proposals in pixels of the image."""
+        return at_input * at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
     def _grids(self, layer: str, at_input: Tensor, size: tuple[int, int]) -> tuple[Grid, ...]:
         if layer != ROI:
             return tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides)
         return tuple(Grid.of_region(box, size) for box in at_input.tolist())
-
-    @torch.no_grad()
-    def _candidates(
-        self, image: Tensor, logits: Tensor, regression: Tensor, proposals: Tensor, unit: Tensor, at_input: Tensor
-    ) -> Detections:
-        class_probs = logits.softmax(dim=1)
-        class_probs[:, 0] = 0  # the background is never found
-        scores, labels = class_probs.max(dim=1)
-        return Detections(
-            boxes=around(proposals, label_distances(regression, proposals, labels, unit)),
-            scores=scores,
-            labels=labels,
-            class_probs=class_probs,
-            level=self.model.roi_heads.box_roi_pool.map_levels([at_input]),
-            index=torch.arange(len(at_input), device=self.device),
-            image_size=(image.shape[-2], image.shape[-1]),
-            categories=self.categories,
-            source=self.source(image),
-        )
 
 
 def fix_pooling(pool: MultiScaleRoIAlign, strides: Sequence[int]) -> None:
