@@ -321,10 +321,21 @@ BACKDROPS: dict[str, Callable[[Stage, np.random.Generator], None]] = {
     "room": _room,
     "crowd": _square,
 }
+FOOT = {"street": 0.0, "beach": 0.105, "room": 0.006, "crowd": 0.021}
+"""How far below the floor's far edge a backdrop still reaches, in image heights: waves, a parasol, skirting, trees."""
+
+
+def ground_row(scene: Scene) -> int:
+    """The first row of pixels in which, from side to side, there is ground and nothing of the backdrop."""
+    return int(np.ceil((scene.floor + FOOT[scene.setting]) * scene.height)) + 1
 
 
 def backdrop(scene: Scene, factor: int) -> np.ndarray:
     """The empty setting, float32 [H, W, 3] in 0..255, drawn `factor` times larger and averaged down."""
     stage = Stage(scene, factor)
     BACKDROPS[scene.setting](stage, np.random.default_rng([scene.seed, 2]))
-    return np.asarray(stage.image.reduce(factor), np.float32)
+    pixels = np.array(stage.image.reduce(factor), np.float32)
+    if scene.bare:
+        row = ground_row(scene)
+        pixels[:row] = np.median(pixels[row], axis=0)
+    return pixels

@@ -111,6 +111,7 @@ class Scene:
     camera: float
     light: int
     objects: tuple[SceneObject, ...]
+    bare: bool = False
 
     def get(self, index: int) -> SceneObject:
         """The object with this stable index; IndexError if it is not in the scene."""
@@ -136,6 +137,10 @@ class Scene:
     def without_distractors(self) -> Scene:
         """The same scene without its distractors and their shadows, everything else pixel-identical."""
         return replace(self, objects=tuple(o for o in self.objects if o.lures is None))
+
+    def without_backdrop(self) -> Scene:
+        """The same scene with the ground's colour instead of its horizon and all behind; objects pixel-identical."""
+        return replace(self, bare=True)
 
 
 @dataclass(frozen=True, eq=False)
