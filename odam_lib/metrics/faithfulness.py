@@ -27,8 +27,7 @@ def ranking(maps: Tensor, seed: int) -> Tensor:
     """
     if maps.dim() != 3:
         raise ValueError(f"The maps have shape {list(maps.shape)}: give [N, H, W].")
-    if maps.isnan().any():
-        raise ValueError("A map has NaN, which cannot be ranked: give maps of numbers.")
+    _check_numbers(maps)
     shuffled = torch.randperm(maps.shape[1] * maps.shape[2], generator=_generator(seed))
     shuffled = shuffled.to(maps.device)
     return shuffled[maps.flatten(1)[:, shuffled].argsort(dim=1, descending=True, stable=True)]
@@ -178,7 +177,10 @@ def _scores(
             "one for each detection and of the image's size."
         )
     if detections.image_size != size:
-        raise ValueError(f"The detections are of an image of {detections.image_size}, this one is of {size}.")
+        raise ValueError(
+            f"The detections are of an image of {detections.image_size}, this one is of {size}: give their own."
+        )
+    _check_numbers(maps)
 
     boxes, labels = detections.boxes, detections.labels
     scores = torch.zeros(len(maps), steps + 1, device=before.device)
@@ -198,6 +200,11 @@ def _scores(
         for row, column, found in zip(rows[numbers].tolist(), columns.tolist(), detector.predict(pictures)):
             scores[row, column + 1] = best_score(found, boxes[row : row + 1], labels[row : row + 1], size)[0]
     return scores
+
+
+def _check_numbers(maps: Tensor) -> None:
+    if maps.isnan().any():
+        raise ValueError("A map has NaN, which cannot be ranked: give maps of numbers.")
 
 
 def _divided(scores: Tensor, untouched: Tensor) -> Tensor:
