@@ -250,3 +250,43 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor) 
     return (
         f"{verdict}: these heads point at their own edge in {mean:.2f} of the cases ({listed}); one map reaches 0.50."
     )
+
+
+def check_culprit(answer: str | None, mends: Mapping[str, bool]) -> str:
+    """Check which thing misled a detector, by what its removal does: it is to blame if the mistake is gone without it.
+
+    Args:
+        answer: one of the names.
+        mends: for each thing in the scene, whether the mistake is gone without it.
+    """
+    if not mends:
+        return "open: there is no mistake to look at; take more scenes or another SEED."
+    if answer not in mends:
+        return f"open: what misled it? Answer with one of {', '.join(map(repr, mends))}."
+    guilty = [name for name, gone in mends.items() if gone]
+    if mends[answer]:
+        others = [name for name in guilty if name != answer]
+        return f"right: without {answer} the mistake is gone" + (
+            f"; so it is without {', '.join(others)}." if others else ", and without no other thing."
+        )
+    if not guilty:
+        return f"not quite: without {answer} the mistake stays, and so it does without any other single thing."
+    return f"not quite: without {answer} the mistake stays; it goes without {', '.join(guilty)}."
+
+
+def check_share(answer: float | None, share: float, interval: tuple[float, float], what: str) -> str:
+    """Check a guess of a share; inside the interval of what was measured, or within 0.1 of it, it is right.
+
+    Args:
+        answer: in [0, 1].
+        share: what was measured.
+        interval: its 95 % interval.
+        what: what it is a share of, for the sentence.
+    """
+    if math.isnan(share):
+        return "open: nothing was measured; take more scenes or a lower SCORE_THRESHOLD."
+    if answer is None or not 0 <= answer <= 1:
+        return f"open: what is the share of {what}? Answer with a number from 0 to 1."
+    near = abs(answer - share) <= 0.1 or interval[0] <= answer <= interval[1]
+    verdict = "right" if near else f"not quite, you said {answer:g}"
+    return f"{verdict}: the share of {what} is {share:.2f}, 95 % interval {interval[0]:.2f} to {interval[1]:.2f}."

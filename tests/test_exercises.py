@@ -10,12 +10,14 @@ from odam_lib import ODAM, explain
 from odam_lib.exercises import (
     check_both_directions,
     check_combined,
+    check_culprit,
     check_fake,
     check_farthest_edge,
     check_heads,
     check_least,
     check_more,
     check_most,
+    check_share,
     check_shrinking,
     check_side,
     side_of_energy,
@@ -169,3 +171,25 @@ def test_a_fake_is_judged_by_its_energy() -> None:
     assert "shape (8, 10)" in check_fake(lambda *_: torch.ones(3), image, box, mask, 0.4)
     for bad in (-1.0, 0.0, float("nan")):
         assert "finite" in check_fake(lambda *_, bad=bad: torch.full((8, 10), bad), image, box, mask, 0.4)
+
+
+def test_a_culprit_is_whatever_mends_the_mistake() -> None:
+    mends = {"0 bed": False, "1 ottoman": True, "2 dog": False}
+    assert (
+        check_culprit("1 ottoman", mends) == "right: without 1 ottoman the mistake is gone, and without no other thing."
+    )
+    assert "so it is without 2 dog" in check_culprit("1 ottoman", mends | {"2 dog": True})
+    assert check_culprit("2 dog", mends) == "not quite: without 2 dog the mistake stays; it goes without 1 ottoman."
+    assert "without any other single thing" in check_culprit("0 bed", {"0 bed": False})
+    for unknown in (None, "3 cat"):
+        assert check_culprit(unknown, mends).startswith("open: what misled it? Answer with one of '0 bed'")
+    assert check_culprit("0 bed", {}).startswith("open: there is no mistake")
+
+
+def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:
+    assert check_share(0.8, 0.87, (0.85, 0.9), "boxes").startswith("right: the share of boxes is 0.87")
+    assert check_share(0.3, 0.5, (0.25, 0.75), "boxes").startswith("right")
+    assert check_share(0.7, 0.87, (0.85, 0.9), "boxes").startswith("not quite, you said 0.7")
+    for absent in (None, 1.5):
+        assert check_share(absent, 0.87, (0.85, 0.9), "boxes").startswith("open: what is the share")
+    assert "nothing was measured" in check_share(0.5, float("nan"), (float("nan"),) * 2, "boxes")

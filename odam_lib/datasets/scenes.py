@@ -97,7 +97,7 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         return make(self.first + item, self.setting, self.size)
 
     def __getitem__(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
-        return self._item(self.scene(item))
+        return self.item_of(self.scene(item))
 
     def without_distractors(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
         """Item number ``item`` rendered without its distractor: every pixel but those of it and its shadow is the same.
@@ -105,9 +105,10 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         Raises:
             IndexError: there is no such scene.
         """
-        return self._item(self.scene(item).without_distractors())
+        return self.item_of(self.scene(item).without_distractors())
 
-    def _item(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor | int]]:
+    def item_of(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor | int]]:
+        """The item of a scene of this data set's size, perhaps one that was changed by :meth:`Scene.without`."""
         rendered = render(scene)
         instances = rendered.instances
         boxes = [one.box_full if self.setting == "crowd" else one.box_visible for one in instances]

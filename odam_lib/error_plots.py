@@ -1,0 +1,169 @@
+"""Pictures of mistakes: what was said, what is true, what misled, and the maps that speak of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import matplotlib
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from odam_lib.heatmaps import min_max
+from odam_lib.images import to_uint8
+from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, blend, draw_box, reduced
+
+SAID, TRUE, MISLEADS = 0, 2, 6
+"""Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of a planted distractor."""
+MEANING = {SAID: "said", TRUE: "true", MISLEADS: "planted distractor"}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One mistake to be shown.
+
+    Attributes:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the wrong detection; ``None``: a missed object.
+        true_box: of the object that it should have been; ``None``: there is none.
+        distractor: bool ``Tensor[H, W]``, or ``None``.
+        caption: of the case.
+        maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
+        edges: by heading the edge that is drawn thick.
+    """
+
+    image: Tensor
+    box: Tensor | None
+    true_box: Tensor | None
+    distractor: Tensor | None
+    caption: str
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    edges: Mapping[str, str] = field(default_factory=dict)
+
+
+def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
+    """Mistakes side by side, without maps.
+
+    Args:
+        cases: what to show; of none the figure says so.
+        title: the figure's message.
+        columns: most pictures in a row.
+    """
+    if not cases:
+        return _nothing(title)
+    wide = min(columns, len(cases))
+    rows = -(-len(cases) // wide)
+    figure = Figure(figsize=(max(2.3 * wide, 4.6), 2.6 * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
+    for panel in panels[len(cases) :]:
+        panel.set_axis_off()
+    for panel, case in zip(panels, cases):
+        _scene(panel, case, case.image)
+        panel.set_title(case.caption, fontsize=8)
+    _finish(figure, cases, title)
+    return figure
+
+
+def show_evidence(cases: Sequence[Case], title: str) -> Figure:
+    """Mistakes with their maps: a row for each, the picture first, a heading over every map.
+
+    Args:
+        cases: what to show, each with as many maps; of none the figure says so.
+        title: the figure's message.
+    """
+    if not cases:
+        return _nothing(title)
+    wide = 1 + max(len(case.maps) for case in cases)
+    figure = Figure(figsize=(2.5 * wide + 0.7, 2.8 * len(cases) + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    axes = figure.subplots(len(cases), wide, squeeze=False)
+    for panels, case in zip(axes, cases):
+        _scene(panels[0], case, case.image)
+        panels[0].set_title(case.caption, fontsize=8)
+        for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
+            _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
+            panel.set_title(heading, fontsize=8)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
+        ax=axes.flatten().tolist(),
+        fraction=0.03,
+        pad=0.01,
+    )
+    bar.set_label("influence, each map / its own maximum", fontsize=8)
+    bar.set_ticks([0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+    _finish(figure, cases, title)
+    return figure
+
+
+def show_means(
+    means: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], title: str, label: str
+) -> Figure:
+    """Numbers in [0, 1] with their intervals, a row for each; those that are NaN are left out.
+
+    Args:
+        means: by name.
+        intervals: (low, high) by name.
+        title: the figure's message.
+        label: what the numbers are.
+    """
+    shown = {name: value for name, value in means.items() if value == value}
+    figure = Figure(figsize=(7.4, 1.4 + 0.36 * max(len(shown), 1)), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    for place, (name, value) in enumerate(shown.items()):
+        panel.plot(intervals[name], (place, place), color=OBJECT_COLOURS[4], lw=3, solid_capstyle="butt")
+        panel.plot(value, place, "o", color=OBJECT_COLOURS[4], ms=7)
+    panel.set(xlim=(0, 1), xlabel=label if shown else "nothing was measured")
+    panel.set_yticks(range(len(shown)), list(shown))
+    panel.set_ylim(len(shown) - 0.4, -0.6)
+    panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
+    panel.grid(axis="x", alpha=0.25)
+    for spine in ("top", "right"):
+        panel.spines[spine].set_visible(False)
+    return figure
+
+
+def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:
+    height, width = case.image.shape[-2:]
+    panel.imshow(to_uint8(reduced(picture.cpu(), (height, width))), extent=(0, width, height, 0))
+    if case.distractor is not None:
+        outline = [withStroke(linewidth=1.8, foreground="white", alpha=0.5)]
+        drawn = panel.contour(
+            case.distractor.cpu().float().numpy(), levels=[0.5], colors=[OBJECT_COLOURS[MISLEADS]], linewidths=0.9,
+            extent=(0, width, 0, height), origin=None,
+        )  # fmt: skip
+        drawn.set_path_effects(outline)
+    if case.true_box is not None:
+        x1, y1, x2, y2 = case.true_box.tolist()
+        panel.add_patch(
+            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=OBJECT_COLOURS[TRUE], lw=1.6, ls="--")
+        )
+    if case.box is not None:
+        draw_box(panel, case.box, SAID, edge=edge)
+    panel.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def _finish(figure: Figure, cases: Sequence[Case], title: str) -> None:
+    """The message above, what the colours mean below."""
+    used = {
+        SAID: any(case.box is not None for case in cases),
+        TRUE: any(case.true_box is not None for case in cases),
+        MISLEADS: any(case.distractor is not None for case in cases),
+    }
+    handles = [
+        Line2D([], [], color=OBJECT_COLOURS[place], lw=2, ls="--" if place == TRUE else "-", label=MEANING[place])
+        for place, present in used.items()
+        if present
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+
+
+def _nothing(title: str) -> Figure:
+    figure = Figure(figsize=(5, 0.8), dpi=SCREEN_DPI)
+    figure.text(0.5, 0.5, f"{title}: there is no example among these pictures", ha="center", va="center", fontsize=9)
+    return figure

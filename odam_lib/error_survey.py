@@ -1,0 +1,290 @@
+"""A detector's mistakes in scenes with a planted distractor: what their maps say, and whether removing it mends them.
+
+``python -m odam_lib.error_survey --help`` writes one row for each mistake, which notebook 04 reads.
+"""
+
+import argparse
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector, Trace
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import output_folder, write_whole
+from odam_lib.heatmaps import ATTRIBUTES, EDGES
+from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
+from odam_lib.metrics.localization import box_regions, energy_inside
+
+SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
+"""The split of :class:`Scenes` by the name of the data set."""
+WRONG_EDGE = ("mislocalised",)
+WRONG_CLASS = ("misclassified", "mislocalised and misclassified")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong detection in a scene with a distractor. Shares are of a map's energy on its visible pixels.
+
+    Attributes:
+        detector: its name.
+        scene, row: number of the scene in its data set, row of the detection among the picture's.
+        verdict: one of ``VERDICTS`` but ``correct``.
+        label, true_label: what it was called, and what the object is that the verdict speaks of; empty for background.
+        score: in [0, 1].
+        kind: of the distractor.
+        wrong_edge, best_edge: of a mislocalised detection; else empty.
+        class_share, wrong_edge_share, best_edge_share: of its maps; the latter two NaN where there is no such edge.
+        true_class_share: of the same prediction's map for the object's true class; NaN unless the class is wrong.
+        clean_share: of the wrong edge's map of the correct detection of the same object once the distractor is gone, on
+            the pixels where it was; NaN where there is none.
+        area_share: the distractor's share of the picture.
+        box_share: the distractor's share of the detection's box.
+        mended: whether the mistake is gone without the distractor, see :func:`odam_lib.metrics.errors.mended`.
+    """
+
+    detector: str
+    scene: int
+    row: int
+    verdict: str
+    label: str
+    true_label: str
+    score: float
+    kind: str
+    wrong_edge: str
+    best_edge: str
+    class_share: float
+    wrong_edge_share: float
+    best_edge_share: float
+    true_class_share: float
+    clean_share: float
+    area_share: float
+    box_share: float
+    mended: bool
+
+    @property
+    def evidence(self) -> float:
+        """The share of the map that speaks of the mistake: the wrong edge's, or the class map's."""
+        return self.wrong_edge_share if self.verdict in WRONG_EDGE else self.class_share
+
+
+def open_pictures(
+    name: str, number: int, seed: int = 0, root: str | Path | None = None
+) -> tuple[Dataset[tuple[Tensor, dict]], list[int], tuple[str, ...]]:
+    """A data set to look for mistakes in.
+
+    Args:
+        name: ``scenes`` (held out from training), ``distractors`` or ``coco``.
+        number: how many pictures.
+        seed: of the scenes, or of the choice among COCO's pictures.
+        root: folder of COCO; default where it is fetched to.
+
+    Returns:
+        The data set, the items to take, and the class names that its labels mean.
+
+    Raises:
+        FileNotFoundError: COCO is not there; says how to get it.
+        ValueError: an unknown name, or a number or seed that is not possible.
+    """
+    if name in SPLIT_OF:
+        return Scenes(SPLIT_OF[name], number, seed=seed), list(range(number)), CATEGORIES
+    if name != "coco":
+        raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join((*SPLIT_OF, 'coco'))}.")
+    from odam_lib.datasets.coco import Coco
+
+    coco = Coco(root or None)
+    if not 1 <= number <= len(coco) or seed < 0:
+        raise ValueError(f"Number {number}, seed {seed}: give 1 to {len(coco)} pictures and a seed of 0 or more.")
+    order = torch.randperm(len(coco), generator=torch.Generator().manual_seed(seed))
+    return coco, order[:number].tolist(), coco.categories
+
+
+def judge(
+    detector: Detector, image: Tensor, target: dict[str, Tensor | int], score_threshold: float
+) -> tuple[Trace, Detections, Errors]:
+    """Detect and classify the mistakes. What lies in a region that the data set ignores is not judged.
+
+    Args:
+        detector: at its default layer.
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        target: with ``boxes`` and ``labels``, perhaps ``ignored`` ``[K, 4]`` and ``ignored_labels`` ``[K]``.
+        score_threshold: least score of a detection.
+    """
+    trace = detector.trace(image.to(detector.device))
+    found = trace.detections(score_threshold)
+    errors = classify_errors(found, target["boxes"], target["labels"])
+    if "ignored" in target and len(target["ignored"]):
+        kept = (errors.verdicts == 0) | ~_ignored(found.to("cpu"), target["ignored"], target["ignored_labels"])
+        rows = torch.nonzero(kept).flatten()
+        found = found[rows.to(found.boxes.device)]
+        errors = replace(
+            errors, verdicts=errors.verdicts[rows], objects=errors.objects[rows], overlaps=errors.overlaps[rows]
+        )
+    return trace, found, errors
+
+
+def _ignored(found: Detections, regions: Tensor, labels: Tensor) -> Tensor:
+    """Whether more than half of each box lies in an ignored region of its class, bool ``Tensor[N]``."""
+    low = torch.maximum(found.boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(found.boxes[:, None, 2:], regions[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)
+    own = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(dim=1)
+    return ((shared > own[:, None] / 2) & (found.labels[:, None] == labels)).any(dim=1)
+
+
+def retitled(detections: Detections, labels: Tensor) -> Detections:
+    """The same predictions spoken of as other classes: ODAM then explains their scores for those.
+
+    Args:
+        detections: N rows.
+        labels: int64 ``Tensor[N]``.
+    """
+    labels = labels.to(detections.labels)
+    scores = detections.class_probs.gather(1, labels[:, None])[:, 0]
+    return replace(detections, labels=labels, scores=scores)
+
+
+def survey_scene(detector: Detector, scenes: Scenes, item: int, score_threshold: float = 0.5) -> list[Mistake]:
+    """All mistakes in one scene of the split ``distractors``, explained, and looked for again without its distractor.
+
+    Raises:
+        ValueError: the scenes have no distractors.
+    """
+    if not scenes.distracted:
+        raise ValueError("These scenes have no distractors: give Scenes('distractors', ...).")
+    image, target = scenes[item]
+    trace, found, errors = judge(detector, image, target, score_threshold)
+    rows = torch.nonzero(errors.verdicts != 0).flatten()
+    if not len(rows):
+        return []
+    clean_image, clean_target = scenes.without_distractors(item)
+    clean = judge(detector, clean_image, clean_target, score_threshold)
+    gone = mended(found, errors, clean[1], clean[2])
+    mask = target["distractor_masks"][0]
+    wrong = found[rows.to(found.boxes.device)]
+    shares = energy_inside(ODAM()(trace, wrong, ATTRIBUTES).to_image().cpu(), mask)
+    area = box_regions(wrong.boxes.cpu(), wrong.image_size)
+    inside = (area & mask).sum(dim=(1, 2)) / area.sum(dim=(1, 2)).clamp(min=1)
+    mistakes = []
+    for place, row in enumerate(rows.tolist()):
+        verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+        true = int(target["labels"][chosen]) if chosen >= 0 else 0
+        of_edges = ("", "", math.nan, math.nan, math.nan)
+        if verdict in WRONG_EDGE:
+            of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
+        true_class = math.nan
+        if verdict in WRONG_CLASS:
+            other = retitled(wrong[place], torch.tensor([true]))
+            true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
+        mistakes.append(
+            Mistake(
+                detector=detector.name,
+                scene=item,
+                row=row,
+                verdict=verdict,
+                label=wrong.names()[place],
+                true_label=found.categories[true] if chosen >= 0 else "",
+                score=float(wrong.scores[place]),
+                kind=DISTRACTORS[int(target["distractor_kinds"][0])],
+                wrong_edge=of_edges[0],
+                best_edge=of_edges[1],
+                class_share=float(shares[place, 0]),
+                wrong_edge_share=of_edges[2],
+                best_edge_share=of_edges[3],
+                true_class_share=true_class,
+                clean_share=of_edges[4],
+                area_share=float(mask.float().mean()),
+                box_share=float(inside[place]),
+                mended=bool(gone[row]),
+            )
+        )
+    return mistakes
+
+
+def _edges(
+    box: Tensor, true_box: Tensor, shares: Tensor, clean: tuple[Trace, Detections, Errors], chosen: int, mask: Tensor
+) -> tuple[str, str, float, float, float]:
+    """Wrong and best edge, their maps' shares, and the wrong edge's in the picture without the distractor."""
+    worst, best = (int(edge) for edge in worst_and_best_edge(box[None], true_box[None]))
+    trace, found, errors = clean
+    same = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten()
+    share = math.nan
+    if len(same):
+        heat = ODAM()(trace, found[same.to(found.boxes.device)], (EDGES[worst],)).to_image().cpu()
+        share = float(energy_inside(heat, mask))
+    return EDGES[worst], EDGES[best], float(shares[1 + worst]), float(shares[1 + best]), share
+
+
+def write_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
+    """Write mistakes as CSV, shares and scores with four digits; the file is written whole or not at all."""
+    with write_whole(path) as aside, aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Mistake)], lineterminator="\n")
+        writer.writeheader()
+        for one in mistakes:
+            row = asdict(one)
+            writer.writerow(
+                {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
+            )
+
+
+def read_mistakes(path: Path) -> list[Mistake]:
+    """What :func:`write_mistakes` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: its columns are others.
+    """
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != [field.name for field in fields(Mistake)]:
+            raise ValueError(f"{path} holds no mistakes: write it with python -m odam_lib.error_survey.")
+        return [Mistake(**{name: _read(name, text) for name, text in row.items()}) for row in reader]
+
+
+def _read(name: str, text: str) -> str | int | float | bool:
+    kind = {field.name: field.type for field in fields(Mistake)}[name]
+    return text == "True" if kind is bool else kind(text)  # type: ignore[operator]
+
+
+def main() -> None:
+    """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
+    from odam_lib.detectors.zoo import load_detector
+
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_lib.error_survey",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("output", type=Path, help="CSV file to write")
+    parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector")
+    parser.add_argument("--number", type=int, default=300, help="how many scenes")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least score")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    arguments = parser.parse_args()
+    try:
+        scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
+        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+        output_folder(arguments.output.parent)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    mistakes = [
+        mistake
+        for detector in detectors
+        for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
+        for mistake in survey_scene(detector, scenes, item, arguments.threshold)
+    ]
+    write_mistakes(mistakes, arguments.output)
+    print(f"wrote {len(mistakes)} mistakes to {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""How sure a number is: bootstrap over groups, since what comes from one picture is not independent."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+REPEATS = 1000
+
+
+def bootstrap(
+    statistic: Callable[[Tensor], float], rows: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % percentile interval of a statistic when whole groups are drawn anew, with replacement.
+
+    Args:
+        statistic: of some rows ``[n, ...]``; a draw for which it is NaN is left out.
+        rows: ``Tensor[N, ...]``.
+        groups: int64 ``Tensor[N]``, the picture of each row.
+        repeats: how many draws.
+        seed: of the draws.
+
+    Returns:
+        (low, high); NaN where there is no row.
+    """
+    if not len(rows):
+        return math.nan, math.nan
+    members = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randint(len(members), (repeats, len(members)), generator=generator).tolist()
+    values = [statistic(rows[torch.cat([members[group] for group in draw])]) for draw in draws]
+    found = torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64)
+    if not len(found):
+        return math.nan, math.nan
+    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def area_under_roc(scores: Tensor, positive: Tensor) -> float:
+    """How often a positive has a larger score than a negative, a tie counting half; NaN if one kind is missing.
+
+    Args:
+        scores: ``Tensor[N]``.
+        positive: bool ``Tensor[N]``.
+    """
+    high, low = scores[positive], scores[~positive]
+    if not len(high) or not len(low):
+        return math.nan
+    ordered = low.sort().values
+    below = torch.searchsorted(ordered, high, right=False)
+    not_above = torch.searchsorted(ordered, high, right=True)
+    return float((below + not_above).double().mean() / (2 * len(low)))

@@ -1,0 +1,102 @@
+"""Figures of mistakes and the browser: each drawn thing stands where it belongs."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from odam_lib.error_plots import Case, show_evidence, show_gallery, show_means
+from odam_lib.error_widget import MistakeBrowser
+
+
+def case(**changes) -> Case:
+    mask = torch.zeros(40, 60, dtype=torch.bool)
+    mask[10:20, 30:50] = True
+    heat = torch.zeros(40, 60)
+    heat[15, 40] = 1
+    facts = {
+        "image": torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0)),
+        "box": torch.tensor([5.0, 6.0, 25.0, 30.0]),
+        "true_box": torch.tensor([5.0, 6.0, 15.0, 30.0]),
+        "distractor": mask,
+        "caption": "mislocalised: bed 0.90",
+        "maps": {"wrong: right edge (x2)": heat, "best: left edge (x1)": heat},
+        "edges": {"wrong: right edge (x2)": "x2", "best: left edge (x1)": "x1"},
+    }
+    return Case(**(facts | changes))
+
+
+def test_the_outline_of_a_distractor_lies_on_its_pixels() -> None:
+    panel = show_gallery([case()], "One mistake").axes[0]
+    points = np.concatenate([path.vertices for path in panel.collections[0].get_paths()])
+    assert points.min(axis=0) == pytest.approx([30, 10], abs=1) and points.max(axis=0) == pytest.approx([50, 20], abs=1)
+    corners = [patch.get_bbox().extents.tolist() for patch in panel.patches]
+    assert corners == [[5, 6, 15, 30], [5, 6, 25, 30]]
+
+
+def test_evidence_has_a_heading_over_each_map_and_one_thick_edge_in_it() -> None:
+    figure = show_evidence([case()], "The wrong edge's map lies on it")
+    titles = [panel.get_title() for panel in figure.axes[:3]]
+    assert titles == ["mislocalised: bed 0.90", "wrong: right edge (x2)", "best: left edge (x1)"]
+    ends = [panel.lines[0].get_xdata()[0] for panel in figure.axes[1:3]]
+    assert ends == [25.0, 5.0] and not figure.axes[0].lines
+
+
+def test_the_legend_explains_only_what_is_drawn() -> None:
+    legend = show_gallery([case(true_box=None, distractor=None)], "Background").legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["said"]
+
+
+@pytest.mark.parametrize("show", [show_gallery, show_evidence])
+def test_of_no_case_the_figure_says_so(show) -> None:
+    assert "no example" in show([], "Duplicates").texts[0].get_text()
+
+
+def test_means_leave_out_what_was_not_measured() -> None:
+    panel = show_means(
+        {"a": 0.5, "b": math.nan}, {"a": (0.4, 0.6), "b": (math.nan, math.nan)}, "Message", "share"
+    ).axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
+    assert list(panel.lines[0].get_xdata()) == [0.4, 0.6]
+
+
+def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:
+    asked = []
+
+    def drawn(number: int) -> Case:
+        asked.append(number)
+        return case(caption=f"number {number}")
+
+    browser = MistakeBrowser(["0 first", "1 second"], drawn)
+    first = browser.children[1].value
+    browser.chooser.index = 1
+    second = browser.children[1].value
+    browser.chooser.index = 0
+    assert first == browser.children[1].value != second and asked == [0, 1]
+    still = browser._repr_mimebundle_()["image/png"]
+    assert isinstance(still, str) and Image.open(io.BytesIO(first)).width > 300
+
+
+def test_an_error_is_shown_and_raised() -> None:
+    def fails(number: int) -> Case:
+        if number:
+            raise RuntimeError("no such picture")
+        return case()
+
+    browser = MistakeBrowser(["0", "1"], fails)
+    with pytest.raises(RuntimeError):
+        browser.chooser.index = 1
+    assert "no such picture" in browser.error
+    browser.chooser.index = 0
+    assert browser.error == ""
+
+
+def test_no_mistake_is_a_sentence_and_bad_choices_are_refused() -> None:
+    assert "0 mistakes" in repr(MistakeBrowser([], lambda number: case()))
+    with pytest.raises(ValueError, match="no mistake 3"):
+        MistakeBrowser(["0"], lambda number: case(), selected=3)
+    with pytest.raises(ValueError, match="same caption"):
+        MistakeBrowser(["0", "0"], lambda number: case())
