@@ -10,7 +10,8 @@ from torchvision.models.detection import FCOS, RetinaNet
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.zoo import build_detector
-from odam_lib.explainers.odam import COPIES, ODAM
+from odam_lib.explainers.gradient_method import COPIES
+from odam_lib.explainers.odam import ODAM
 from odam_lib.gradients import Windows, chunk_size
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.timing import Cost, measure, measure_growth

@@ -51,3 +51,28 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     below = torch.searchsorted(ordered, high, right=False)
     not_above = torch.searchsorted(ordered, high, right=True)
     return float((below + not_above).double().mean() / (2 * len(low)))
+
+
+def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile interval of a mean when whole groups are drawn anew, with replacement.
+
+    Args:
+        values: ``Tensor[N]``.
+        groups: int64 ``Tensor[N]``, the picture of each value.
+        repeats: how many draws.
+        seed: of the draws.
+
+    Returns:
+        (low, high); NaN where there is no value.
+    """
+    if not len(values):
+        return math.nan, math.nan
+    member = groups.unique(return_inverse=True)[1]
+    number = int(member.max()) + 1
+    sums = torch.zeros(number, dtype=torch.float64).index_add(0, member, values.double())
+    counts = torch.bincount(member, minlength=number).double()
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randint(number, (repeats, number), generator=generator)
+    means = sums[draws].sum(dim=1) / counts[draws].sum(dim=1)
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high

@@ -1,0 +1,84 @@
+"""BBAM (Lee et al., 2021): the smallest part of the picture that keeps the detection as it is, found by descent."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Trace
+from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.heatmaps import HeatMaps
+
+
+@dataclass(frozen=True)
+class BBAM:
+    """A mask M that minimises lambda |M| + |p - p'| + |b - b'| for the very same prediction on the masked picture.
+
+    p is the score of the detection's class, b the four edges in units of the box's sides; the proposal, location or
+    query that made the detection is held fixed. What is masked has the picture's mean colour. The mask starts at 1 and
+    is kept in [0, 1].
+
+    Attributes:
+        iterations: steps of Adam.
+        cells: of the mask along each side, enlarged smoothly.
+        sparsity: lambda, for the mean of the mask.
+        rate: learning rate.
+        batch: masks optimised at a time.
+    """
+
+    iterations: int = 100
+    cells: int = 16
+    sparsity: float = 0.5
+    rate: float = 0.05
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "cells", "sparsity", "rate", "batch"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        rows = torch.arange(len(detections)).split(self.batch)
+        maps = [one for some in rows if len(some) for one in self._masks(trace, detections[some])]
+        grids = [over_image(trace, (self.cells, self.cells))] * len(maps)
+        return whole_maps(trace, detections, attributes, maps, grids, "BBAM", asdict(self))
+
+    @torch.enable_grad()
+    def _masks(self, trace: Trace, detections: Detections) -> Tensor:
+        """``Tensor[N, cells, cells]``, all optimised together."""
+        device, rows = detections.boxes.device, trace.row_of(detections)
+        image = trace.image.to(device)
+        grey = image.mean(dim=(1, 2), keepdim=True)
+        with torch.no_grad():
+            score, box = self._numbers(trace, image[None], rows, detections)
+        sides = (box[:, 2:] - box[:, :2]).clamp(min=1).repeat(1, 2)
+        masks = torch.ones(len(rows), 1, self.cells, self.cells, device=device, requires_grad=True)
+        descent = torch.optim.Adam([masks], lr=self.rate)
+        for _ in range(self.iterations):
+            large = interpolate(masks, image.shape[-2:], mode="bilinear", align_corners=False)
+            now, where = self._numbers(trace, image * large + grey * (1 - large), rows, detections)
+            if not now.requires_grad:
+                raise TypeError(
+                    f"{trace.detector.name} passes no gradient to the picture, which BBAM needs: "
+                    "give it a differentiable predict."
+                )
+            kept = (now - score).abs() + ((where - box).abs() / sides).sum(dim=1)
+            loss = (kept + self.sparsity * masks.mean(dim=(1, 2, 3))).sum()
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+            with torch.no_grad():
+                masks.clamp_(0, 1)
+        return masks.detach()[:, 0]
+
+    @staticmethod
+    def _numbers(trace: Trace, pictures: Tensor, rows: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
+        """Scores ``[N]`` and boxes ``[N, 4]`` of the same predictions, each on its own picture, or all on one."""
+        found = trace.again(pictures) * (len(rows) if len(pictures) == 1 else 1)
+        read = [one.of(detections.labels[place, None]) for place, one in enumerate(found[: len(rows)])]
+        boxes = torch.stack([boxes[0, row] for (boxes, _), row in zip(read, rows)])
+        return torch.stack([scores[0, row] for (_, scores), row in zip(read, rows)]), boxes

@@ -1,0 +1,97 @@
+"""Controls: maps that explain nothing, or nothing about one detection. A metric that likes them can be gamed."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Trace
+from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.heatmaps import HeatMaps
+from odam_lib.metrics.agreement import box_blob
+from odam_lib.metrics.localization import box_regions
+
+
+@dataclass(frozen=True)
+class BoxFill:
+    """The detected box painted evenly: it knows the answer and nothing of its reason."""
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        size = detections.image_size
+        maps = box_regions(detections.boxes, size).to(detections.boxes.dtype)
+        return whole_maps(trace, detections, attributes, maps, [over_image(trace, size)] * len(maps), "box fill", {})
+
+
+@dataclass(frozen=True)
+class CentredGaussian:
+    """A Gaussian at the box's centre, of a standard deviation of a quarter of each side."""
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        size = detections.image_size
+        maps = box_blob(detections.boxes, size)
+        grids = [over_image(trace, size)] * len(maps)
+        return whole_maps(trace, detections, attributes, maps, grids, "centred Gaussian", {})
+
+
+@dataclass(frozen=True)
+class RandomMap:
+    """Blobs of noise, uniform in each of ``cells`` x ``cells`` cells over the picture.
+
+    Blobs, since single noisy pixels would damage a picture more than any explanation does.
+
+    Attributes:
+        cells: along each side.
+        seed: of the noise; it differs from detection to detection and does not depend on their order.
+    """
+
+    cells: int = 16
+    seed: int = 0
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
+        maps = [self._noise(f"{detections.source} {name}").to(detections.boxes) for name in names]
+        grids = [over_image(trace, (self.cells, self.cells))] * len(maps)
+        return whole_maps(trace, detections, attributes, maps, grids, "random", asdict(self))
+
+    def _noise(self, name: str) -> Tensor:
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
+        return torch.rand(self.cells, self.cells, generator=generator)
+
+
+@dataclass(frozen=True)
+class EigenCAM:
+    """The first principal component of the activations (Muhammad and Yeasin, 2020), the same for a level's detections.
+
+    A component has no sign of its own: it is taken so that it rises with the activations' magnitude.
+    """
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        levels = trace.feature_level(detections).tolist()
+        made = {level: principal(trace.features[level].detach()[0]) for level in set(levels)}
+        maps, grids = [made[level] for level in levels], [trace.grids[level] for level in levels]
+        return whole_maps(trace, detections, attributes, maps, grids, "Eigen-CAM", {})
+
+
+def principal(features: Tensor) -> Tensor:
+    """The positive part of the cells' first principal component.
+
+    Args:
+        features: ``Tensor[K, h, w]``.
+
+    Returns:
+        ``Tensor[h, w]``.
+    """
+    cells = features.flatten(1).T
+    centred = cells - cells.mean(dim=0)
+    _, vectors = torch.linalg.eigh(centred.T @ centred)
+    scores = centred @ vectors[:, -1]
+    strength = cells.norm(dim=1)
+    sign = torch.sign((scores * (strength - strength.mean())).sum())
+    return (scores * sign).relu().reshape(features.shape[1:])

@@ -1,0 +1,123 @@
+"""D-RISE (Petsiuk et al., 2021): which random parts of the picture are enough to find the object again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+from torchvision.ops import box_iou
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Predictions, Trace
+from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.heatmaps import HeatMaps
+
+SAMPLES_A_CELL = 8
+"""The sum of masks is kept with this many samples along each cell of a mask, which is all that a mask can show."""
+
+
+@dataclass(frozen=True)
+class DRISE:
+    """The mean of random masks, each weighted by how alike the best prediction on the masked picture is.
+
+    Alike = IoU x cosine of the class scores x the prediction's best class score, which stands in for the objectness
+    that most detectors do not have. All predictions count, those of low score too; none at all is a likeness of 0. One
+    set of masks serves all detections. The picture is multiplied by the mask: what is hidden is black.
+
+    Attributes:
+        masks: how many, at most.
+        cells: of a mask along each side, before it is enlarged and shifted.
+        keep: share of cells that stay visible.
+        seed: of the masks; they do not depend on ``batch``.
+        batch: pictures at a time: memory grows with this, not with ``masks``.
+        settled: stop when the last quarter of the masks so far changed no map by more than this share of its own range;
+            ``None``: never stop early.
+    """
+
+    masks: int = 1000
+    cells: int = 16
+    keep: float = 0.5
+    seed: int = 0
+    batch: int = 8
+    settled: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("masks", "cells", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give at least 1.")
+        if not 0 < self.keep < 1:
+            raise ValueError(f"keep is {self.keep}: give a share between 0 and 1.")
+        if self.settled is not None and self.settled <= 0:
+            raise ValueError(f"settled is {self.settled}: give a positive share, or None.")
+
+    @torch.no_grad()
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
+        device, (height, width) = detections.boxes.device, detections.image_size
+        limit = SAMPLES_A_CELL * self.cells
+        size = (min(height, limit), min(width, limit))
+        image, total, used = trace.image.to(device), detections.boxes.new_zeros((len(detections), *size)), 0
+        earlier = total.clone()
+        for masks in self._batches((height, width)) if len(detections) else ():
+            masks = masks.to(device)
+            found = trace.detector.predict(image * masks[:, None])
+            weights = torch.stack([likeness(one, detections) for one in found], dim=1)
+            small = interpolate(masks[:, None], size, mode="area")[:, 0]
+            total += torch.einsum("nb,bhw->nhw", weights, small)
+            used += len(masks)
+            if self.settled is not None and used % (4 * self.batch) == 0:
+                now = total / used
+                spread = (now.amax(dim=(1, 2)) - now.amin(dim=(1, 2))).clamp(min=torch.finfo(now.dtype).tiny)
+                if ((now - earlier).abs().amax(dim=(1, 2)) <= self.settled * spread).all():
+                    break
+                earlier = now
+        grids = [over_image(trace, size)] * len(detections)
+        settings = asdict(self) | {"masks": used}
+        return whole_maps(trace, detections, attributes, total / max(used, 1), grids, "D-RISE", settings)
+
+    def _batches(self, size: tuple[int, int]) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for start in range(0, self.masks, self.batch):
+            number = min(self.batch, self.masks - start)
+            yield torch.stack([random_mask(size, self.cells, self.keep, generator) for _ in range(number)])
+
+
+def random_mask(size: tuple[int, int], cells: int, keep: float, generator: torch.Generator) -> Tensor:
+    """One mask of RISE: random cells, enlarged smoothly, shifted by a random part of a cell.
+
+    Args:
+        size: (height, width) of the picture.
+        cells: along each side.
+        keep: chance of a cell to be 1.
+        generator: on the CPU.
+
+    Returns:
+        ``Tensor[height, width]`` in [0, 1].
+    """
+    cell = [ceil(side / cells) for side in size]
+    grid = (torch.rand(cells + 1, cells + 1, generator=generator) < keep).float()
+    large = [(cells + 1) * side for side in cell]
+    smooth = interpolate(grid[None, None], large, mode="bilinear", align_corners=False)[0, 0]
+    top, left = (int(torch.randint(side, (), generator=generator)) for side in cell)
+    return smooth[top : top + size[0], left : left + size[1]]
+
+
+def likeness(found: Predictions, detections: Detections) -> Tensor:
+    """How alike the best of all predictions is to each detection.
+
+    Args:
+        found: P predictions on another picture of the same size.
+        detections: N rows; boxes clipped to the picture.
+
+    Returns:
+        ``Tensor[N]`` in [0, 1]; 0 if P is 0.
+    """
+    boxes, scores, _ = found.best()
+    if not len(boxes):
+        return detections.boxes.new_zeros(len(detections))
+    height, width = detections.image_size
+    boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    alike = normalize(detections.class_probs) @ normalize(found.class_probs).T
+    return (box_iou(detections.boxes, boxes) * alike * scores).amax(dim=1)

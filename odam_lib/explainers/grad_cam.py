@@ -1,0 +1,59 @@
+"""Grad-CAM (Selvaraju et al., 2017) and Grad-CAM++ (Chattopadhay et al., 2018): one weight for each channel."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from odam_lib.explainers.gradient_method import GradientMethod
+from odam_lib.gradients import Windows
+
+
+@dataclass(frozen=True)
+class GradCAM(GradientMethod):
+    """H = ReLU(sum_k w_k A_k), where w_k is the mean of dY/dA_k over all cells of the prediction's level.
+
+    The place of the prediction is lost in the mean: every object that the same channels respond to lights up.
+    """
+
+    method: ClassVar[str] = "Grad-CAM"
+
+    def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
+        weights = windows.gradients.sum(dim=(-2, -1)) / features[0, 0].numel()
+        return channel_sum(weights, features, which).relu()
+
+
+@dataclass(frozen=True)
+class GradCAMPlusPlus(GradientMethod):
+    """H = ReLU(sum_k w_k A_k), where w_k sums the positive gradients, each weighted by alpha.
+
+    alpha = g^2 / (2 g^2 + sum(A) g^3), the sum over all cells, 0 where the gradient g is 0. Others add a small constant
+    to the denominator, which for targets of small gradients would be all of it: here nothing is added.
+    """
+
+    method: ClassVar[str] = "Grad-CAM++"
+
+    def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
+        gradients = windows.gradients
+        totals = features.sum(dim=(-2, -1))[which][:, None, :, None, None]
+        below = 2 + totals * gradients
+        alpha = torch.where((gradients != 0) & (below != 0), 1 / below, 0)
+        weights = (alpha * gradients.relu()).sum(dim=(-2, -1))
+        return channel_sum(weights, features, which).relu()
+
+
+def channel_sum(weights: Tensor, features: Tensor, which: Tensor) -> Tensor:
+    """The sum over channels of one weight times each activation.
+
+    Args:
+        weights: ``Tensor[N, A, K]``.
+        features: ``Tensor[M, K, h, w]``.
+        which: ``Tensor[N]``, int64, the activations of each prediction.
+
+    Returns:
+        ``Tensor[N, A, h, w]``.
+    """
+    if len(features) == 1:
+        return torch.einsum("nak,khw->nahw", weights, features[0])
+    return torch.einsum("nak,nkhw->nahw", weights, features[which])

@@ -1,0 +1,68 @@
+"""Maps of methods that explain a detection as a whole, not one attribute of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Trace
+from odam_lib.heatmaps import ATTRIBUTES, Grid, HeatMaps
+
+EMPTY = "the method found no place of influence"
+
+
+def over_image(trace: Trace, size: tuple[int, int]) -> Grid:
+    """The grid of (height, width) cells that are spread over the whole picture."""
+    dy, dx = trace.input_size[0] / size[0], trace.input_size[1] / size[1]
+    return Grid(dx / 2, dy / 2, dx, dy)
+
+
+def whole_maps(
+    trace: Trace,
+    detections: Detections,
+    attributes: Sequence[str],
+    maps: Sequence[Tensor],
+    grids: Sequence[Grid],
+    method: str,
+    settings: Mapping[str, str | float | None],
+) -> HeatMaps:
+    """Heat maps with one and the same map for every attribute.
+
+    Args:
+        trace: the pass.
+        detections: N rows of it.
+        attributes: A names.
+        maps: ``Tensor[h, w]`` of each detection.
+        grids: where the cells of each lie.
+        method: its name.
+        settings: what it was made with.
+    """
+    number = len(attributes)
+    return HeatMaps(
+        maps=tuple(one[None].expand(number, -1, -1) for one in maps),
+        reasons=tuple((("" if one.any() else EMPTY),) * number for one in maps),
+        attributes=tuple(attributes),
+        detections=detections,
+        grids=tuple(grids),
+        input_size=trace.input_size,
+        layer=trace.layer,
+        method=method,
+        settings=dict(settings),
+    )
+
+
+@dataclass(frozen=True)
+class Combined:
+    """H_comb of another method (Sec. 4.1) in the place of every attribute: the detection as a whole.
+
+    Attributes:
+        of: the method whose maps of the class and the four edges are combined.
+    """
+
+    of: Callable[[Trace, Detections, Sequence[str]], HeatMaps]
+
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        made = self.of(trace, detections, ATTRIBUTES)
+        maps = [maps[0] for maps in made.combined().maps]
+        return whole_maps(trace, detections, attributes, maps, made.grids, f"{made.method}, combined", made.settings)

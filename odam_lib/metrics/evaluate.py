@@ -1,0 +1,359 @@
+"""Many methods, many metrics, one table: each well-detected object of a data set explained and judged.
+
+``python -m odam_lib.metrics.evaluate --help`` makes the rows that are bundled under ``data/evaluation``.
+"""
+
+import argparse
+import csv
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+from tqdm import tqdm
+
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
+from odam_lib.explainers.drise import DRISE
+from odam_lib.explainers.explain import Explainer
+from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
+from odam_lib.explainers.odam import ODAM
+from odam_lib.explainers.whole import Combined
+from odam_lib.files import output_folder, write_whole
+from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.metrics.intervals import mean_interval
+from odam_lib.metrics.judges import (
+    JUDGES,
+    Discrimination,
+    Faithfulness,
+    Judge,
+    Localization,
+    Picture,
+    PlantedCauses,
+)
+from odam_lib.metrics.matching import match
+
+KEYS = ("image_id", "object", "label", "iou", "score", "method", "seconds")
+"""Columns of a row that are no metric."""
+
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, one row an object and method.
+
+    Attributes:
+        rows: ``KEYS`` and one number for each metric; NaN where a metric is undefined.
+        objects: true objects of the pictures that were looked at.
+        undetected: how many of them had no detection to explain.
+    """
+
+    rows: tuple[Row, ...]
+    objects: int
+    undetected: int
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of their rows."""
+        return list(dict.fromkeys(str(row["method"]) for row in self.rows))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Without the points of curves."""
+        return [name for name in (self.rows[0] if self.rows else ()) if name not in KEYS and "@" not in name]
+
+    def values(self, method: str, metric: str) -> tuple[Tensor, Tensor]:
+        """The defined values ``[n]`` of a metric and the picture ``[n]`` that each is from.
+
+        Raises:
+            ValueError: no such method or metric.
+        """
+        chosen = [row for row in self.rows if row["method"] == method]
+        if not chosen or metric not in chosen[0]:
+            raise ValueError(f"Nothing was measured of method {method!r} by metric {metric!r}.")
+        values = torch.tensor([float(row[metric]) for row in chosen], dtype=torch.float64)
+        groups = torch.tensor([int(row["image_id"]) for row in chosen])
+        return values[~values.isnan()], groups[~values.isnan()]
+
+    def curve(self, method: str, name: str) -> tuple[list[float], list[float]]:
+        """The mean curve of a method: places, and the mean over all objects at each."""
+        points = [metric for metric in self.rows[0] if metric.startswith(f"{name}@")]
+        means = [float(self.values(method, point)[0].mean()) for point in points]
+        return [float(point.split("@")[1]) for point in points], means
+
+    def table(self, metrics: Sequence[str] | None = None) -> list[Row]:
+        """One row a method and metric: ``method, metric, n, mean, low, high, seconds``.
+
+        ``low`` and ``high`` are the 95 % bootstrap interval over pictures; ``seconds`` is the mean time of all maps of
+        one detection.
+        """
+        return [self._line(method, metric) for method in self.methods for metric in metrics or self.metrics]
+
+    def _line(self, method: str, metric: str) -> Row:
+        values, groups = self.values(method, metric)
+        low, high = mean_interval(values, groups)
+        mean = float(values.mean()) if len(values) else math.nan
+        seconds = float(self.values(method, "seconds")[0].mean())
+        line: Row = {"method": method, "metric": metric, "n": len(values), "mean": mean, "low": low, "high": high}
+        return line | {"seconds": seconds}
+
+
+def evaluate(
+    detector: Detector,
+    dataset: Any,
+    methods: Mapping[str, Explainer],
+    judges: Sequence[Judge] = JUDGES,
+    objects: int = 300,
+    least_iou: float = 0.5,
+    score_threshold: float = 0.5,
+    layer: str | None = None,
+    path: Path | None = None,
+) -> Evaluation:
+    """Explain well-detected objects by every method and judge every map.
+
+    Detections are matched with true objects of the same class one to one, best IoU first; the same detections are
+    explained by all methods. Judged is the map of the class, min-max normalised; planted causes judge all attributes.
+
+    Args:
+        detector: what is explained.
+        dataset: items ``(image, target)`` with ``boxes``, ``labels``, ``image_id`` and what the judges need.
+        methods: explainers by the name that they shall have in the table.
+        judges: the metrics.
+        objects: pictures are taken in order until at least this many objects were explained.
+        least_iou: of a detection with its object; the paper keeps more than 0.9.
+        score_threshold: least score of a detection.
+        layer: of the detector; ``None`` for its default.
+        path: a CSV that keeps the rows, with a ``.json`` of the settings beside it. What it holds already is not
+            computed again, so that an interrupted run goes on; it is rewritten whole after each picture.
+
+    Returns:
+        The rows; fewer objects than asked for if the data set ends before.
+
+    Raises:
+        ValueError: no method, a data set that a judge cannot work on, a picture without masks where one is needed, or
+            a ``path`` whose rows were made with other settings.
+    """
+    if not methods or objects < 1:
+        raise ValueError("There is nothing to evaluate: give at least one method and one object.")
+    for judge in judges:
+        judge.check(dataset)
+    settings = {
+        "detector": detector.name,
+        "layer": layer or detector.layers[0],
+        "least_iou": least_iou,
+        "score_threshold": score_threshold,
+        "judges": [repr(judge) for judge in judges],
+    }
+    store = _Store(path, settings, {name: repr(method) for name, method in methods.items()})
+    bar = tqdm(total=objects, desc=detector.name, unit="object")
+    explained = 0
+    for item in range(len(dataset)):
+        if explained >= objects:
+            break
+        image_id, wanted = store.image_at(item), list(methods)
+        if image_id is not None:
+            wanted = [name for name in methods if not store.has(image_id, name)]
+        if wanted:
+            image, target = dataset[item]
+            _check_truth(target, judges)
+            image_id = int(target["image_id"])
+            picture = _picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
+            rows = [row for name in wanted for row in _judge(picture, name, methods[name], judges)]
+            store.add(item, image_id, rows, wanted, len(target["labels"]), len(picture.own))
+        explained += store.explained(item)
+        bar.update(store.explained(item))
+    bar.close()
+    return store.evaluation(list(methods), objects)
+
+
+def _picture(
+    detector: Detector, dataset: Any, item: int, image: Tensor, target: dict[str, Tensor],
+    least_iou: float, score_threshold: float, layer: str | None,
+) -> Picture:  # fmt: skip
+    trace = detector.trace(image, layer)
+    found = trace.detections(score_threshold)
+    rows = match(found, target["boxes"], target["labels"], least_iou)
+    own = torch.nonzero(rows >= 0).flatten()
+    return Picture(dataset, item, trace, target, found[rows[own]], own.cpu())
+
+
+def _judge(picture: Picture, name: str, method: Explainer, judges: Sequence[Judge]) -> list[Row]:
+    if not len(picture.own):
+        return []
+    start = time.perf_counter()
+    heat_maps = method(picture.trace, picture.detections, ATTRIBUTES)
+    seconds = (time.perf_counter() - start) / len(picture.own)
+    maps = heat_maps.select("class").normalized().to_image()[:, 0]
+    numbers: dict[str, Tensor] = {}
+    for judge in judges:
+        numbers |= judge(picture, maps, heat_maps)
+    overlap = _iou(picture)
+    return [
+        {
+            "image_id": int(picture.target["image_id"]),
+            "object": own,
+            "label": int(picture.detections.labels[row]),
+            "iou": round(float(overlap[row]), 4),
+            "score": round(float(picture.detections.scores[row]), 4),
+            "method": name,
+            "seconds": float(f"{seconds:.3g}"),
+        }
+        | {metric: float(f"{float(values[row]):.4g}") for metric, values in numbers.items()}
+        for row, own in enumerate(picture.own.tolist())
+    ]
+
+
+def _iou(picture: Picture) -> Tensor:
+    return box_iou(picture.detections.boxes.cpu(), picture.target["boxes"][picture.own]).diagonal()
+
+
+def _check_truth(target: Mapping[str, Any], judges: Sequence[Judge]) -> None:
+    for judge in judges:
+        for key in judge.needs:
+            if key not in target:
+                raise ValueError(
+                    f"Image {int(target['image_id'])} has no {key}, which {type(judge).__name__} needs: "
+                    "give a data set with them or leave that metric out."
+                )
+
+
+class _Store:
+    """Rows in memory and, if there is a path, on disk."""
+
+    def __init__(self, path: Path | None, settings: dict[str, Any], methods: dict[str, str]) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self.about: dict[str, Any] = {"settings": settings, "methods": methods, "images": {}}
+        if path is None or not path.is_file():
+            return
+        with path.with_suffix(".json").open() as file:
+            kept = json.load(file)
+        _check_same(path, kept["settings"], settings)
+        _check_same(path, {name: kept["methods"][name] for name in methods if name in kept["methods"]}, methods)
+        self.about["methods"] = kept["methods"] | methods
+        self.about["images"] = kept["images"]
+        with path.open(newline="") as file:
+            self.rows = [_typed(row) for row in csv.DictReader(file)]
+
+    def image_at(self, item: int) -> int | None:
+        """The id of a picture that was looked at before."""
+        known = self.about["images"].get(str(item))
+        return None if known is None else known["image_id"]
+
+    def has(self, image_id: int, method: str) -> bool:
+        return any(image["image_id"] == image_id and method in image["methods"] for image in self._images())
+
+    def explained(self, item: int) -> int:
+        return self.about["images"][str(item)]["explained"]
+
+    def add(self, item: int, image_id: int, rows: list[Row], methods: list[str], objects: int, explained: int) -> None:
+        known = self.about["images"].get(str(item), {"methods": []})
+        image = {"image_id": image_id, "objects": objects, "explained": explained}
+        self.about["images"][str(item)] = image | {"methods": known["methods"] + methods}
+        self.rows += rows
+        if self.path is None:
+            return
+        with write_whole(self.path) as aside:
+            with aside.open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(self.rows[0]) if self.rows else KEYS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
+        with write_whole(self.path.with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(self.about, indent=1) + "\n")
+
+    def evaluation(self, methods: list[str], objects: int) -> Evaluation:
+        """The rows of these methods, of the first pictures that hold so many explained objects."""
+        used, explained = [], 0
+        for item in sorted(self.about["images"], key=int):
+            if explained >= objects:
+                break
+            used.append(self.about["images"][item])
+            explained += used[-1]["explained"]
+        ids = {image["image_id"] for image in used}
+        rows = [row for name in methods for row in self.rows if row["method"] == name and row["image_id"] in ids]
+        total = sum(image["objects"] for image in used)
+        return Evaluation(tuple(rows), total, total - explained)
+
+    def _images(self) -> list[dict[str, Any]]:
+        return list(self.about["images"].values())
+
+
+def _typed(row: dict[str, str]) -> Row:
+    whole = ("image_id", "object", "label")
+    return {
+        name: value if name == "method" else int(value) if name in whole else float(value)
+        for name, value in row.items()
+    }
+
+
+def _check_same(path: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    for name, value in kept.items():
+        if asked[name] != value:
+            raise ValueError(
+                f"{path} was made with {name} = {value}, not {asked[name]}: give another path or delete it."
+            )
+
+
+def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
+    """The methods that the notebook compares, and the controls."""
+    return {
+        "ODAM": ODAM(),
+        "ODAM combined": Combined(ODAM()),
+        "Grad-CAM": GradCAM(),
+        "Grad-CAM++": GradCAMPlusPlus(),
+        "D-RISE": DRISE(masks, seed=seed),
+        "box fill": BoxFill(),
+        "centred Gaussian": CentredGaussian(),
+        "random": RandomMap(seed=seed),
+        "Eigen-CAM": EigenCAM(),
+    }
+
+
+def main() -> None:
+    """Evaluate the compared methods on held-out scenes and keep every row."""
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_lib.metrics.evaluate",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("output", type=Path, help="CSV of the rows; an interrupted run goes on")
+    parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
+    parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
+    parser.add_argument(
+        "--methods", nargs="+", default=list(comparison()), choices=list(comparison()), metavar="METHOD"
+    )
+    parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
+    parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
+    parser.add_argument("--steps", type=int, default=8, help="of deletion and insertion")
+    parser.add_argument("--least-iou", type=float, default=0.5, help="of a detection with its object")
+    parser.add_argument("--seed", type=int, default=0, help="of masks, noise and ties")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")
+    arguments = parser.parse_args()
+    judges = (Faithfulness(arguments.steps, arguments.seed), Localization(), Discrimination(), PlantedCauses())
+    methods = {name: comparison(arguments.masks, arguments.seed)[name] for name in arguments.methods}
+    output_folder(arguments.output.parent)
+    found = evaluate(
+        load_detector(arguments.detector, device=arguments.device),
+        Scenes("val", 1000),
+        methods,
+        judges,
+        arguments.objects,
+        arguments.least_iou,
+        layer=arguments.layer,
+        path=arguments.output,
+    )
+    for line in found.table():
+        print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format(**line))
+
+
+if __name__ == "__main__":
+    main()
