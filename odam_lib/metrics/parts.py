@@ -87,7 +87,8 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
         least_pixels: of a part or an object that are seen; what shows less is no cause.
 
     Returns:
-        Each part of those objects, each object and distractor as a whole, and last the horizon.
+        Each part of those objects, each object and distractor as a whole, and last the horizon. Removed objects take
+        their shadow with them; a removed part's shadow stays, and may go on holding an object's lower edge.
 
     Raises:
         ValueError: an object that is not seen in the picture.
@@ -213,8 +214,8 @@ def energy_per_part(maps: Tensor, regions: Tensor) -> Tensor:
     """The share of each map's energy in each region: the sum over its pixels.
 
     To first order this is what removing the region costs, but large parts also have more energy in a map that knows
-    nothing, and more influence: noise, ranked by sums over objects' own parts, agreed to 0.46 with the influence on the
-    score on held-out scenes, more than any explanation. Compare with such a map, or use :func:`brightness_per_part`.
+    nothing, and more influence: on 60 held-out scenes sums over the own parts of 222 objects agreed with the influence
+    on the score to 0.48 for noise and to 0.37 for ODAM. Compare with noise, or use :func:`brightness_per_part`.
 
     Args:
         maps: ``Tensor[A, H, W]``, non-negative, at image size.
@@ -232,9 +233,11 @@ def energy_per_part(maps: Tensor, regions: Tensor) -> Tensor:
 def brightness_per_part(maps: Tensor, regions: Tensor) -> Tensor:
     """How bright each map is in each region: the mean over its pixels, as a multiple of the map's own mean.
 
-    This is how a reader ranks the parts of a picture by a heat map, and what :func:`agreement` should judge: noise and
-    a filled box have no brighter part, and agree with no influence but by chance. The price is that a map which is
-    right to first order need not be ranked perfectly if its parts differ much in size.
+    This is how a reader ranks the parts of a picture by a heat map, and what :func:`agreement` should judge: noise has
+    no brighter part and agrees with no influence but by chance. A filled box has none among the parts within it, though
+    it tells the object from the rest, which is much of what decides the score (0.44 on the scenes above, ODAM 0.39):
+    judge own parts alone too. The price is that a map which is right to first order need not be ranked perfectly if its
+    parts differ much in size.
 
     Args:
         maps: ``Tensor[A, H, W]``, non-negative, at image size.
