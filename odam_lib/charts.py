@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -74,6 +75,99 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
     bar = figure.colorbar(drawn, ax=panel, fraction=0.046, pad=0.02)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def show_intervals(
+    lines: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], title: str, marked: str = "ODAM"
+) -> Figure:
+    """Means with their intervals: a panel for each metric, a row for each method.
+
+    Args:
+        lines: of :meth:`odam_lib.metrics.evaluate.Evaluation.table`.
+        metrics: what stands over the panel of each metric, by its name.
+        title: the figure's message.
+        marked: the methods whose names begin so are coloured.
+    """
+    methods = list(dict.fromkeys(line["method"] for line in lines))
+    rows = -(-len(metrics) // 4)
+    size = (11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
+    figure = Figure(figsize=size, dpi=SCREEN_DPI, layout="constrained")
+    panels = figure.subplots(rows, min(4, len(metrics)), sharey=True, squeeze=False).flatten()
+    for panel, (metric, heading) in zip(panels, metrics.items()):
+        for line in (line for line in lines if line["metric"] == metric):
+            place = methods.index(line["method"])
+            tint = METHOD_COLOURS[0] if line["method"].startswith(marked) else "0.35"
+            panel.plot((line["low"], line["high"]), (place, place), color=tint, lw=3, solid_capstyle="butt")
+            panel.plot(line["mean"], place, "o", color=tint, ms=5)
+        panel.set_title(heading, fontsize=9)
+        panel.set_yticks(range(len(methods)), methods, fontsize=8)
+        panel.set_ylim(len(methods) - 0.5, -0.5)
+        panel.tick_params(labelsize=8)
+        panel.grid(axis="x", alpha=0.25)
+        for spine in ("top", "right"):
+            panel.spines[spine].set_visible(False)
+    for panel in panels[len(metrics) :]:
+        panel.remove()
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def show_mean_curves(
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    labels: Mapping[str, tuple[str, str]],
+    title: str,
+) -> Figure:
+    """Mean curves side by side, a line for each method.
+
+    Args:
+        curves: places and means by the method, by the name of the panel.
+        labels: of the horizontal and the vertical axis, by the name of the panel.
+        title: the figure's message.
+    """
+    figure = Figure(figsize=(3.6 * len(curves), 3.6), dpi=SCREEN_DPI, layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    names = list(dict.fromkeys(name for methods in curves.values() for name in methods))
+    for panel, (heading, methods) in zip(panels, curves.items()):
+        for name, (places, means) in methods.items():
+            place = names.index(name)
+            style = "-" if place < len(METHOD_COLOURS) else "--"
+            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=name)
+        panel.set_title(heading, fontsize=10)
+        panel.set_xlabel(labels[heading][0], fontsize=9)
+        panel.set_ylabel(labels[heading][1], fontsize=9)
+        panel.set_ylim(bottom=0)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.25)
+        for spine in ("top", "right"):
+            panel.spines[spine].set_visible(False)
+    handles, shown = panels[0].get_legend_handles_labels()
+    figure.legend(handles, shown, loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def show_part_bars(values: Mapping[str, Sequence[float]], parts: Sequence[str], title: str) -> Figure:
+    """Numbers of the same parts by several measures: a panel for each measure, a bar for each part.
+
+    Args:
+        values: one number a part, by the measure.
+        parts: their names.
+        title: the figure's message.
+    """
+    size = (2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
+    figure = Figure(figsize=size, dpi=SCREEN_DPI, layout="constrained")
+    panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+    for place, (panel, (heading, numbers)) in enumerate(zip(panels, values.items())):
+        panel.barh(range(len(parts)), numbers, color=_method_colour(place))
+        panel.axvline(0, color="0.3", lw=0.8)
+        panel.set_title(heading, fontsize=9)
+        panel.set_yticks(range(len(parts)), parts, fontsize=8)
+        panel.set_ylim(len(parts) - 0.5, -0.5)
+        panel.tick_params(labelsize=8)
+        for spine in ("top", "right"):
+            panel.spines[spine].set_visible(False)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -7,7 +7,9 @@ import argparse
 import csv
 import json
 import math
+import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,19 @@ class Evaluation:
     objects: int
     undetected: int
 
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        """The rows that :func:`evaluate` kept.
+
+        Raises:
+            FileNotFoundError: there are none.
+            ValueError: the file, or the ``.json`` beside it, was not written by :func:`evaluate`.
+        """
+        about, rows = _read(path)
+        images = about["images"].values()
+        objects = sum(image["objects"] for image in images)
+        return cls(tuple(rows), objects, objects - sum(image["explained"] for image in images))
+
     @property
     def methods(self) -> list[str]:
         """In the order of their rows."""
@@ -85,10 +100,25 @@ class Evaluation:
         return values[~values.isnan()], groups[~values.isnan()]
 
     def curve(self, method: str, name: str) -> tuple[list[float], list[float]]:
-        """The mean curve of a method: places, and the mean over all objects at each."""
-        points = [metric for metric in self.rows[0] if metric.startswith(f"{name}@")]
+        """The mean curve of a method: places, and the mean over all objects at each.
+
+        Raises:
+            ValueError: no such method or curve.
+        """
+        points = [metric for metric in (self.rows[0] if self.rows else ()) if metric.startswith(f"{name}@")]
+        if not points:
+            raise ValueError(f"No curve {name!r} was measured.")
         means = [float(self.values(method, point)[0].mean()) for point in points]
         return [float(point.split("@")[1]) for point in points], means
+
+    def difference(self, other: "Evaluation") -> float:
+        """The largest absolute difference of a metric among the rows that both have; NaN if they share none."""
+        ours = {(row["image_id"], row["object"], row["method"]): row for row in self.rows}
+        pairs = [
+            (ours[key], row) for row in other.rows if (key := (row["image_id"], row["object"], row["method"])) in ours
+        ]
+        found = [abs(float(one[name]) - float(two[name])) for one, two in pairs for name in other.metrics]
+        return max((value for value in found if not math.isnan(value)), default=math.nan)
 
     def table(self, metrics: Sequence[str] | None = None) -> list[Row]:
         """One row a method and metric: ``method, metric, n, mean, low, high, seconds``.
@@ -96,9 +126,10 @@ class Evaluation:
         ``low`` and ``high`` are the 95 % bootstrap interval over pictures; ``seconds`` is the mean time of all maps of
         one detection.
         """
-        return [self._line(method, metric) for method in self.methods for metric in metrics or self.metrics]
+        return [self.line(method, metric) for method in self.methods for metric in metrics or self.metrics]
 
-    def _line(self, method: str, metric: str) -> Row:
+    def line(self, method: str, metric: str) -> Row:
+        """The row of :meth:`table` of one method and metric."""
         values, groups = self.values(method, metric)
         low, high = mean_interval(values, groups)
         mean = float(values.mean()) if len(values) else math.nan
@@ -140,7 +171,8 @@ def evaluate(
 
     Raises:
         ValueError: no method, a data set that a judge cannot work on, a picture without masks where one is needed, or
-            a ``path`` whose rows were made with other settings.
+            a ``path`` whose rows were made with other settings, of other pictures, or cannot be read.
+        PermissionError: the folder of ``path`` cannot be written.
     """
     if not methods or objects < 1:
         raise ValueError("There is nothing to evaluate: give at least one method and one object.")
@@ -154,6 +186,7 @@ def evaluate(
         "judges": [repr(judge) for judge in judges],
     }
     store = _Store(path, settings, {name: repr(method) for name, method in methods.items()})
+    store.check_first(dataset)
     bar = tqdm(total=objects, desc=detector.name, unit="object")
     explained = 0
     for item in range(len(dataset)):
@@ -163,22 +196,26 @@ def evaluate(
         if image_id is not None:
             wanted = [name for name in methods if not store.has(image_id, name)]
         if wanted:
+            if path is not None:
+                output_folder(path.parent)
             image, target = dataset[item]
             _check_truth(target, judges)
             image_id = int(target["image_id"])
-            picture = _picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
+            store.check_image(item, image_id)
+            picture = open_picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
             rows = [row for name in wanted for row in _judge(picture, name, methods[name], judges)]
             store.add(item, image_id, rows, wanted, len(target["labels"]), len(picture.own))
         explained += store.explained(item)
         bar.update(store.explained(item))
     bar.close()
-    return store.evaluation(list(methods), objects)
+    return store.evaluation(list(methods), objects, len(dataset))
 
 
-def _picture(
+def open_picture(
     detector: Detector, dataset: Any, item: int, image: Tensor, target: dict[str, Tensor],
-    least_iou: float, score_threshold: float, layer: str | None,
+    least_iou: float = 0.5, score_threshold: float = 0.5, layer: str | None = None,
 ) -> Picture:  # fmt: skip
+    """A picture of a data set with the detections that are matched with its objects; arguments as :func:`evaluate`."""
     trace = detector.trace(image, layer)
     found = trace.detections(score_threshold)
     rows = match(found, target["boxes"], target["labels"], least_iou)
@@ -235,19 +272,31 @@ class _Store:
         self.about: dict[str, Any] = {"settings": settings, "methods": methods, "images": {}}
         if path is None or not path.is_file():
             return
-        with path.with_suffix(".json").open() as file:
-            kept = json.load(file)
+        kept, self.rows = _read(path)
         _check_same(path, kept["settings"], settings)
         _check_same(path, {name: kept["methods"][name] for name in methods if name in kept["methods"]}, methods)
         self.about["methods"] = kept["methods"] | methods
         self.about["images"] = kept["images"]
-        with path.open(newline="") as file:
-            self.rows = [_typed(row) for row in csv.DictReader(file)]
 
     def image_at(self, item: int) -> int | None:
         """The id of a picture that was looked at before."""
         known = self.about["images"].get(str(item))
         return None if known is None else known["image_id"]
+
+    def check_image(self, item: int, image_id: int) -> None:
+        """Raise ``ValueError`` if rows of another picture are kept for this item: the data set is another one."""
+        known = self.image_at(item)
+        if known not in (None, image_id):
+            raise ValueError(
+                f"{self.path} was made of other pictures, item {item} was image {known}, not {image_id}: "
+                "give another path or delete it."
+            )
+
+    def check_first(self, dataset: Any) -> None:
+        """Refuse another data set than the kept rows are from."""
+        for item, image in list(self.about["images"].items())[:1]:
+            if int(item) >= len(dataset) or int(dataset[int(item)][1]["image_id"]) != image["image_id"]:
+                raise ValueError(f"{self.path} was made on another data set: give another path or delete it.")
 
     def has(self, image_id: int, method: str) -> bool:
         return any(image["image_id"] == image_id and method in image["methods"] for image in self._images())
@@ -270,11 +319,11 @@ class _Store:
         with write_whole(self.path.with_suffix(".json")) as aside:
             aside.write_text(json.dumps(self.about, indent=1) + "\n")
 
-    def evaluation(self, methods: list[str], objects: int) -> Evaluation:
-        """The rows of these methods, of the first pictures that hold so many explained objects."""
+    def evaluation(self, methods: list[str], objects: int, items: int) -> Evaluation:
+        """The rows of these methods, of the first of so many pictures that hold so many explained objects."""
         used, explained = [], 0
         for item in sorted(self.about["images"], key=int):
-            if explained >= objects:
+            if explained >= objects or int(item) >= items:
                 break
             used.append(self.about["images"][item])
             explained += used[-1]["explained"]
@@ -287,6 +336,20 @@ class _Store:
         return list(self.about["images"].values())
 
 
+def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Settings and rows that were kept."""
+    try:
+        about = json.loads(path.with_suffix(".json").read_text())
+        with path.open(newline="") as file:
+            return {name: about[name] for name in ("settings", "methods", "images")}, [
+                _typed(row) for row in csv.DictReader(file)
+            ]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error.filename} is missing: rows and their settings belong together.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} and its .json were not written by evaluate: give another path.") from error
+
+
 def _typed(row: dict[str, str]) -> Row:
     whole = ("image_id", "object", "label")
     return {
@@ -295,12 +358,63 @@ def _typed(row: dict[str, str]) -> Row:
     }
 
 
+def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """What an earlier run left.
+
+    A run that was stopped between writing its two files leaves rows of one picture that the settings do not know yet.
+
+    Raises:
+        ValueError: one of the files is missing, damaged, or from another run than the other.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        kept = json.loads(beside.read_text())
+        due = {
+            (image["image_id"], method): image["explained"]
+            for image in kept["images"].values()
+            for method in image["methods"]
+        }
+        with path.open(newline="") as file:
+            rows = [_typed(row) for row in csv.DictReader(file)]
+        rows = [row for row in rows if (row["image_id"], row["method"]) in due]
+        whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
+        readable = whole and kept["settings"].keys() and kept["methods"].keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        readable = False
+    if not readable:
+        raise ValueError(
+            f"{path} cannot be continued, since it and {beside.name} beside it are not what one run left: "
+            "give another path or delete both."
+        )
+    return kept, rows
+
+
 def _check_same(path: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     for name, value in kept.items():
-        if asked[name] != value:
+        if asked.get(name) != value:
             raise ValueError(
-                f"{path} was made with {name} = {value}, not {asked[name]}: give another path or delete it."
+                f"{path} was made with {name} = {value}, not {asked.get(name)}: give another path or delete it."
             )
+
+
+def begin_with(rows: Path, path: Path) -> None:
+    """Copy rows that were kept elsewhere, if there are any, so that an evaluation goes on from them.
+
+    Args:
+        rows: CSV that :func:`evaluate` made; its ``.json`` lies beside it.
+        path: where the evaluation will keep its own; what is there is replaced.
+    """
+    if rows.is_file():
+        for suffix in (".csv", ".json"):
+            with write_whole(path.with_suffix(suffix)) as aside:
+                shutil.copyfile(rows.with_suffix(suffix), aside)
+
+
+def smoothings() -> dict[str, Explainer]:
+    """What the ablation of ODAM's smoothing compares: none, fixed in feature cells, and shares of the short side."""
+    fixed = {f"fixed {sigma:g}": ODAM(smoothing=sigma) for sigma in (0.5, 1.0, 2.0)}
+    adaptive = {f"adaptive {share:g}": ODAM(share=share) for share in (0.05, 0.1, 0.2, 0.3)}
+    return {"none": ODAM(smoothing=None)} | fixed | adaptive
 
 
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
@@ -333,13 +447,14 @@ def main() -> None:
     )
     parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
     parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
-    parser.add_argument("--steps", type=int, default=8, help="of deletion and insertion")
+    parser.add_argument("--steps", type=int, default=6, help="of deletion and insertion")
     parser.add_argument("--least-iou", type=float, default=0.5, help="of a detection with its object")
     parser.add_argument("--seed", type=int, default=0, help="of masks, noise and ties")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")
     arguments = parser.parse_args()
     judges = (Faithfulness(arguments.steps, arguments.seed), Localization(), Discrimination(), PlantedCauses())
-    methods = {name: comparison(arguments.masks, arguments.seed)[name] for name in arguments.methods}
+    known = comparison(arguments.masks, arguments.seed) | smoothings()
+    methods = {name: known[name] for name in arguments.methods}
     output_folder(arguments.output.parent)
     found = evaluate(
         load_detector(arguments.detector, device=arguments.device),

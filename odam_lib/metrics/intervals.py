@@ -63,12 +63,12 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
         seed: of the draws.
 
     Returns:
-        (low, high); NaN where there is no value.
+        (low, high); NaN for fewer than two groups, which tell nothing of how groups differ.
     """
-    if not len(values):
-        return math.nan, math.nan
     member = groups.unique(return_inverse=True)[1]
-    number = int(member.max()) + 1
+    number = int(member.max()) + 1 if len(member) else 0
+    if number < 2:
+        return math.nan, math.nan
     sums = torch.zeros(number, dtype=torch.float64).index_add(0, member, values.double())
     counts = torch.bincount(member, minlength=number).double()
     generator = torch.Generator().manual_seed(seed)

@@ -22,7 +22,10 @@ from odam_lib.metrics.localization import (
     pointing,
     visual_explanation_accuracy,
 )
-from odam_lib.metrics.parts import Planted, agreement, brightness_per_part, energy_per_part, planted_causes
+from odam_lib.metrics.parts import Planted, agreement, brightness_per_part, planted_causes
+
+OWN = "own: "
+"""With this the names of an object's own parts begin, see :func:`odam_lib.metrics.parts.causes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Faithfulness:
         batch: pictures at a time.
     """
 
-    steps: int = 8
+    steps: int = 6
     seed: int = 0
     batch: int = 8
     needs: ClassVar[tuple[str, ...]] = ()
@@ -161,8 +164,8 @@ class Discrimination:
 class PlantedCauses:
     """Does a map rank the parts of the scene as their true influence does, for every attribute?
 
-    ``causes`` ranks them by how bright the map is in them, ``causes by energy`` by the sum over their pixels, which is
-    larger for large parts whatever the map.
+    Parts are ranked by how bright the map is in them. ``causes`` compares the object's own parts with each other, which
+    no knowledge of where the object is can answer; ``all causes`` compares them with neighbours and the horizon too.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -176,12 +179,18 @@ class PlantedCauses:
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         images = heat_maps.select(*ATTRIBUTES).to_image()
-        pairs = list(zip(images, picture.causes))
-        bright = [agreement(brightness_per_part(maps, cause.regions), cause.influence) for maps, cause in pairs]
-        energy = [agreement(energy_per_part(maps, cause.regions), cause.influence) for maps, cause in pairs]
-        each = torch.stack(bright)
-        numbers = {f"causes {name}": each[:, column] for column, name in enumerate(ATTRIBUTES)}
-        return numbers | {"causes": each.nanmean(dim=1), "causes by energy": torch.stack(energy).nanmean(dim=1)}
+        numbers: dict[str, Tensor] = {}
+        for name, kind in (("causes", OWN), ("all causes", "")):
+            each = torch.stack([_agreement(maps, cause, kind) for maps, cause in zip(images, picture.causes)])
+            numbers |= {f"{name} {attribute}": each[:, column] for column, attribute in enumerate(ATTRIBUTES)}
+            numbers[name] = each.nanmean(dim=1)
+        return numbers
+
+
+def _agreement(maps: Tensor, cause: Planted, kind: str) -> Tensor:
+    """``Tensor[A]``, over the causes whose names begin with ``kind``."""
+    rows = [row for row, name in enumerate(cause.names) if name.startswith(kind)]
+    return agreement(brightness_per_part(maps, cause.regions[rows]), cause.influence[rows])
 
 
 JUDGES: tuple[Judge, ...] = (Faithfulness(), Localization(), Discrimination(), PlantedCauses())
