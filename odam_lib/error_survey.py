@@ -22,7 +22,8 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import output_folder, write_whole
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
-from odam_lib.metrics.localization import box_regions, energy_inside
+from odam_lib.metrics.localization import energy_inside
+from odam_lib.regions import box_regions
 
 SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
 """The split of :class:`Scenes` by the name of the data set."""

@@ -10,8 +10,9 @@ from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES, HeatMaps, combine
-from odam_lib.metrics.localization import box_regions, centre_in_box, energy_inside
+from odam_lib.metrics.localization import centre_in_box, energy_inside
 from odam_lib.plots import TITLES
+from odam_lib.regions import box_regions
 from odam_lib.timing import Cost, break_even
 
 SIDES = ("left", "right", "top", "bottom", "centre")

@@ -23,7 +23,7 @@ from odam_lib.exercises import (
     side_of_energy,
 )
 from odam_lib.heatmaps import EDGES, combine, min_max
-from odam_lib.metrics.localization import box_regions
+from odam_lib.regions import box_regions
 
 
 @pytest.fixture(scope="module")

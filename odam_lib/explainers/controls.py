@@ -11,8 +11,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.explainers.whole import over_image, whole_maps
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.metrics.agreement import box_blob
-from odam_lib.metrics.localization import box_regions
+from odam_lib.regions import box_blob, box_regions
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,10 @@ class RandomMap:
 
     cells: int = 16
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cells < 1:
+            raise ValueError(f"cells is {self.cells}: give at least 1.")
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

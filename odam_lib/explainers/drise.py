@@ -32,8 +32,8 @@ class DRISE:
         keep: share of cells that stay visible.
         seed: of the masks; they do not depend on ``batch``.
         batch: pictures at a time: memory grows with this, not with ``masks``.
-        settled: stop when the last quarter of the masks so far changed no map by more than this share of its own range;
-            ``None``: never stop early.
+        settled: stop when the last quarter, or more, of the masks so far changed no map by more than this share of its
+            own range; ``None``: never stop early.
     """
 
     masks: int = 1000
@@ -59,7 +59,7 @@ class DRISE:
         limit = SAMPLES_A_CELL * self.cells
         size = (min(height, limit), min(width, limit))
         image, total, used = trace.image.to(device), detections.boxes.new_zeros((len(detections), *size)), 0
-        earlier = total.clone()
+        earlier, compared = total.clone(), 0
         for masks in self._batches((height, width)) if len(detections) else ():
             masks = masks.to(device)
             found = trace.detector.predict(image * masks[:, None])
@@ -67,12 +67,12 @@ class DRISE:
             small = interpolate(masks[:, None], size, mode="area")[:, 0]
             total += torch.einsum("nb,bhw->nhw", weights, small)
             used += len(masks)
-            if self.settled is not None and used % (4 * self.batch) == 0:
+            if self.settled is not None and 3 * used >= 4 * compared:  # a quarter of the masks so far is new
                 now = total / used
-                spread = (now.amax(dim=(1, 2)) - now.amin(dim=(1, 2))).clamp(min=torch.finfo(now.dtype).tiny)
-                if ((now - earlier).abs().amax(dim=(1, 2)) <= self.settled * spread).all():
+                moved, spread = (now - earlier).abs().amax(dim=(1, 2)), now.amax(dim=(1, 2)) - now.amin(dim=(1, 2))
+                if compared and (moved <= self.settled * spread).all():
                     break
-                earlier = now
+                earlier, compared = now, used
         grids = [over_image(trace, size)] * len(detections)
         settings = asdict(self) | {"masks": used}
         return whole_maps(trace, detections, attributes, total / max(used, 1), grids, "D-RISE", settings)
@@ -101,7 +101,7 @@ def random_mask(size: tuple[int, int], cells: int, keep: float, generator: torch
     large = [(cells + 1) * side for side in cell]
     smooth = interpolate(grid[None, None], large, mode="bilinear", align_corners=False)[0, 0]
     top, left = (int(torch.randint(side, (), generator=generator)) for side in cell)
-    return smooth[top : top + size[0], left : left + size[1]]
+    return smooth[top : top + size[0], left : left + size[1]].clamp(0, 1)  # rounding goes beyond
 
 
 def likeness(found: Predictions, detections: Detections) -> Tensor:
@@ -120,4 +120,5 @@ def likeness(found: Predictions, detections: Detections) -> Tensor:
     height, width = detections.image_size
     boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
     alike = normalize(detections.class_probs) @ normalize(found.class_probs).T
-    return (box_iou(detections.boxes, boxes) * alike * scores).amax(dim=1)
+    overlap = box_iou(detections.boxes, boxes).nan_to_num(0)  # of two boxes without area
+    return (overlap * alike * scores).amax(dim=1)

@@ -77,8 +77,8 @@ class GradientMethod(ABC):
         trace.check(detections, attributes)
         if self.derivative == "window" and not trace.has_windows:
             raise ValueError(
-                f"Layer {trace.layer!r} has no derivative on a window: use ODAM(derivative='exact') there, or the "
-                "detector's default layer."
+                f"Layer {trace.layer!r} has no derivative on a window: use "
+                f"{type(self).__name__}(derivative='exact') there, or the detector's default layer."
             )
         levels, sigma = trace.feature_level(detections), self.sigma(trace, detections)
         maps: dict[int, Tensor] = {}

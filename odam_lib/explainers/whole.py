@@ -63,6 +63,7 @@ class Combined:
     of: Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        trace.check(detections, attributes)
         made = self.of(trace, detections, ATTRIBUTES)
         maps = [maps[0] for maps in made.combined().maps]
         return whole_maps(trace, detections, attributes, maps, made.grids, f"{made.method}, combined", made.settings)

@@ -69,24 +69,6 @@ def edge_strength(image: Tensor) -> Tensor:
     return steep[0].norm(dim=0)
 
 
-def box_blob(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """A map that knows the box alone: a Gaussian at its centre, of a standard deviation of a quarter of each side.
-
-    Args:
-        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
-        size: (height, width) of the image.
-
-    Returns:
-        ``Tensor[N, height, width]``, at most 1.
-    """
-    centres, deviations = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).clamp(min=1) / 4
-    along = [
-        torch.exp(-0.5 * ((torch.arange(length, device=boxes.device) + 0.5 - at[:, None]) / wide[:, None]) ** 2)
-        for length, at, wide in zip(size, centres.flip(1).T, deviations.flip(1).T)
-    ]
-    return along[0][:, :, None] * along[1][:, None, :]
-
-
 def _unit(maps: Tensor) -> Tensor:
     scaled = maps / maps.abs().amax(dim=(-2, -1), keepdim=True)  # so that squares do not underflow
     return scaled / scaled.square().sum(dim=(-2, -1), keepdim=True).sqrt()

@@ -12,7 +12,8 @@ from odam_lib.explainers.attention import attention_cells, centre_attention, cro
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.influence import cell_effects, strongest
-from odam_lib.metrics.localization import box_regions, edge_energy
+from odam_lib.metrics.localization import edge_energy
+from odam_lib.regions import box_regions
 
 OPPOSITE = (2, 3, 0, 1)
 """For x1, y1, x2, y2 the place of the edge across."""

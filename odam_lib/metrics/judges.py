@@ -16,13 +16,13 @@ from odam_lib.metrics.discrimination import floor, object_discrimination
 from odam_lib.metrics.faithfulness import auc, deletion, insertion
 from odam_lib.metrics.localization import (
     THRESHOLDS,
-    box_regions,
     compactness,
     energy_inside,
     pointing,
     visual_explanation_accuracy,
 )
 from odam_lib.metrics.parts import Planted, agreement, brightness_per_part, planted_causes
+from odam_lib.regions import box_regions
 
 OWN = "own: "
 """With this the names of an object's own parts begin, see :func:`odam_lib.metrics.parts.causes`."""

@@ -5,6 +5,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from odam_lib.heatmaps import min_max
+from odam_lib.regions import box_regions
 
 THRESHOLDS = torch.arange(1, 20) / 20
 """Of the visual explanation accuracy: 0.05, 0.10 ... 0.95."""
@@ -41,22 +42,6 @@ def energy_inside(maps: Tensor, regions: Tensor) -> Tensor:
     total = scaled.sum(dim=(-2, -1))
     inside = (scaled * regions).sum(dim=(-2, -1))
     return inside / torch.where(total == 0, torch.ones_like(total), total)
-
-
-def box_regions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixels whose centre lies in each box.
-
-    Args:
-        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
-        size: (height, width) of the image.
-
-    Returns:
-        bool ``Tensor[N, height, width]``.
-    """
-    rows = torch.arange(size[0], device=boxes.device) + 0.5
-    columns = torch.arange(size[1], device=boxes.device) + 0.5
-    x1, y1, x2, y2 = boxes[:, :, None].unbind(dim=1)
-    return ((rows > y1) & (rows < y2))[:, :, None] & ((columns > x1) & (columns < x2))[:, None, :]
 
 
 def edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tensor:

@@ -21,7 +21,8 @@ from odam_lib.metrics.influence import (
     moved_into,
     strongest,
 )
-from odam_lib.metrics.localization import box_frame, box_regions, centre_in_box, edge_energy, energy_inside
+from odam_lib.metrics.localization import box_frame, centre_in_box, edge_energy, energy_inside
+from odam_lib.regions import box_regions
 
 NAMES = ("__background__", "cat", "dog")
 
