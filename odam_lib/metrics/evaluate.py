@@ -186,7 +186,8 @@ def evaluate(
         "judges": [repr(judge) for judge in judges],
     }
     store = _Store(path, settings, {name: repr(method) for name, method in methods.items()})
-    store.check_first(dataset)
+    if len(dataset):
+        store.check_first(dataset)
     bar = tqdm(total=objects, desc=detector.name, unit="object")
     explained = 0
     for item in range(len(dataset)):
@@ -283,20 +284,19 @@ class _Store:
         known = self.about["images"].get(str(item))
         return None if known is None else known["image_id"]
 
+    def check_first(self, dataset: Any) -> None:
+        """Refuse another data set than the kept rows are from."""
+        for item in list(self.about["images"])[:1]:
+            self.check_image(int(item), int(dataset[int(item)][1]["image_id"]))
+
     def check_image(self, item: int, image_id: int) -> None:
-        """Raise ``ValueError`` if rows of another picture are kept for this item: the data set is another one."""
+        """Raise ``ValueError`` if the rows that are kept of this item are of another picture."""
         known = self.image_at(item)
         if known not in (None, image_id):
             raise ValueError(
-                f"{self.path} was made of other pictures, item {item} was image {known}, not {image_id}: "
+                f"{self.path} was made on another data set, where item {item} was image {known}, not {image_id}: "
                 "give another path or delete it."
             )
-
-    def check_first(self, dataset: Any) -> None:
-        """Refuse another data set than the kept rows are from."""
-        for item, image in list(self.about["images"].items())[:1]:
-            if int(item) >= len(dataset) or int(dataset[int(item)][1]["image_id"]) != image["image_id"]:
-                raise ValueError(f"{self.path} was made on another data set: give another path or delete it.")
 
     def has(self, image_id: int, method: str) -> bool:
         return any(image["image_id"] == image_id and method in image["methods"] for image in self._images())
@@ -336,20 +336,6 @@ class _Store:
         return list(self.about["images"].values())
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
-    """Settings and rows that were kept."""
-    try:
-        about = json.loads(path.with_suffix(".json").read_text())
-        with path.open(newline="") as file:
-            return {name: about[name] for name in ("settings", "methods", "images")}, [
-                _typed(row) for row in csv.DictReader(file)
-            ]
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error.filename} is missing: rows and their settings belong together.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} and its .json were not written by evaluate: give another path.") from error
-
-
 def _typed(row: dict[str, str]) -> Row:
     whole = ("image_id", "object", "label")
     return {
@@ -364,8 +350,11 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
     A run that was stopped between writing its two files leaves rows of one picture that the settings do not know yet.
 
     Raises:
-        ValueError: one of the files is missing, damaged, or from another run than the other.
+        FileNotFoundError: there are no rows.
+        ValueError: their settings are missing, or one of the files is damaged or from another run than the other.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
     beside = path.with_suffix(".json")
     try:
         kept = json.loads(beside.read_text())
@@ -383,7 +372,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
         readable = False
     if not readable:
         raise ValueError(
-            f"{path} cannot be continued, since it and {beside.name} beside it are not what one run left: "
+            f"{path} cannot be used, since it and {beside.name} beside it are not what one run of evaluate left: "
             "give another path or delete both."
         )
     return kept, rows
@@ -443,7 +432,7 @@ def main() -> None:
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(
-        "--methods", nargs="+", default=list(comparison()), choices=list(comparison()), metavar="METHOD"
+        "--methods", nargs="+", default=list(comparison()), choices=[*comparison(), *smoothings()], metavar="METHOD"
     )
     parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
     parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
