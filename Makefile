@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two processes of one thread each: two of many threads would wait for each other.
+SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: demo test lab notebooks outputs help
 
@@ -28,8 +30,9 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	# Not the benchmark: its stored numbers are times; it runs with small parameters among the tests.
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks --ignore-glob '*/90_*'
-	$(BIN)/python -m pytest
+	$(SHARED) --dist loadscope --nbval-lax --nbval-current-env notebooks --ignore-glob '*/90_*'
+	$(SHARED) --dist worksteal -m 'not browser'
+	$(BIN)/python -m pytest -m browser
 
 lab: $(VENV)/.notebooks
 	$(BIN)/jupyter lab notebooks

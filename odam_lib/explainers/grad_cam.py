@@ -29,7 +29,8 @@ class GradCAMPlusPlus(GradientMethod):
     """H = ReLU(sum_k w_k A_k), where w_k sums the positive gradients, each weighted by alpha.
 
     alpha = g^2 / (2 g^2 + sum(A) g^3), the sum over all cells, 0 where the gradient g is 0. Others add a small constant
-    to the denominator, which for targets of small gradients would be all of it: here nothing is added.
+    to the denominator, which for targets of small gradients would be all of it: here nothing is added. The denominator
+    may come near 0 where the activations' sum is negative, as on a pyramid; such maps hang on rounding.
     """
 
     method: ClassVar[str] = "Grad-CAM++"

@@ -286,8 +286,11 @@ class _Store:
 
     def check_first(self, dataset: Any) -> None:
         """Refuse another data set than the kept rows are from."""
-        for item in list(self.about["images"])[:1]:
-            self.check_image(int(item), int(dataset[int(item)][1]["image_id"]))
+        for item, image in list(self.about["images"].items())[:1]:
+            target = dataset[int(item)][1]
+            self.check_image(int(item), int(target["image_id"]))
+            if len(target["labels"]) != image["objects"]:  # scenes of another setting have the same ids
+                raise ValueError(f"{self.path} was made on another data set: give another path or delete it.")
 
     def check_image(self, item: int, image_id: int) -> None:
         """Raise ``ValueError`` if the rows that are kept of this item are of another picture."""

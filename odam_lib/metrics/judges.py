@@ -74,7 +74,7 @@ class Judge(Protocol):
 
         Args:
             picture: with N detections.
-            maps: ``Tensor[N, H, W]`` at image size, each min-max normalised.
+            maps: ``Tensor[N, H, W]`` at image size, each min-max normalised at its own resolution.
             heat_maps: all attributes, raw.
 
         Returns:

@@ -1,6 +1,11 @@
-"""Which of two methods a metric prefers, and how sure that is."""
+"""Which of two methods a metric prefers, and how sure that is.
 
+``python -m odam_lib.metrics.verdicts ROWS.csv`` prints the README's table of rows that ``evaluate`` kept.
+"""
+
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from odam_lib.metrics.evaluate import Evaluation
 
@@ -58,6 +63,27 @@ def as_table(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     return "\n".join(lines)
 
 
+def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
+    """:func:`as_table` as a Markdown table; half the width of each interval stands behind the mean."""
+    lines = ["| | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
+    for method in evaluation.methods:
+        found = [_line(evaluation, metric, method) for metric in metrics]
+        cells = [f"{mean:.2f} ± {(high - low) / 2:.2f}" for mean, low, high in found]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
+    parser = argparse.ArgumentParser(prog="python -m odam_lib.metrics.verdicts", description=main.__doc__)
+    parser.add_argument("rows", type=Path, help="CSV that evaluate made")
+    print(as_markdown(Evaluation.load(parser.parse_args().rows)))
+
+
 def _line(evaluation: Evaluation, metric: str, method: str) -> tuple[float, float, float]:
     line = evaluation.line(method, metric)
     return float(line["mean"]), float(line["low"]), float(line["high"])
+
+
+if __name__ == "__main__":
+    main()

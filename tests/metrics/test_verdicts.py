@@ -1,0 +1,64 @@
+"""Verdicts on hand-made rows, and README's tables against the rows that are bundled."""
+
+import pytest
+
+from odam_lib import data_root
+from odam_lib.metrics.evaluate import Evaluation
+from odam_lib.metrics.verdicts import as_markdown, as_table, better, ranking, scoreboard, won
+
+
+def evaluation(**means: tuple[float, float]) -> Evaluation:
+    """Four pictures of one object each; values of a method lie 0.1 around its mean of deletion and of VEA."""
+    rows = [
+        {"image_id": image, "object": 0, "label": 1, "iou": 0.9, "score": 0.9, "method": name, "seconds": 1.0}
+        | {"deletion": deletion + shift, "VEA": vea + shift}
+        for name, (deletion, vea) in means.items()
+        for image, shift in enumerate((-0.1, 0.1, -0.1, 0.1))
+    ]
+    return Evaluation(tuple(rows), 4, 0)
+
+
+FOUND = evaluation(ours=(0.2, 0.9), theirs=(0.5, 0.5), near=(0.25, 0.85))
+
+
+def test_smaller_deletion_and_larger_vea_are_better() -> None:
+    assert better(FOUND, "deletion", "ours", "theirs") is True
+    assert better(FOUND, "deletion", "theirs", "ours") is False
+    assert better(FOUND, "VEA", "ours", "theirs") is True
+    assert better(FOUND, "VEA", "theirs", "ours") is False
+
+
+def test_overlapping_intervals_are_no_verdict() -> None:
+    assert better(FOUND, "deletion", "ours", "near") is None and better(FOUND, "VEA", "near", "ours") is None
+
+
+def test_one_picture_is_no_verdict() -> None:
+    one = Evaluation(tuple(row for row in FOUND.rows if row["image_id"] == 0), 1, 0)
+    assert better(one, "VEA", "ours", "theirs") is None
+
+
+def test_ranking_scoreboard_and_count() -> None:
+    assert ranking(FOUND, "deletion", ["theirs", "ours", "near"]) == ["ours", "near", "theirs"]
+    assert ranking(FOUND, "VEA", ["theirs", "near", "ours"]) == ["ours", "near", "theirs"]
+    (line,) = scoreboard(FOUND, "ours", ["theirs", "near"], ["VEA"]).splitlines()
+    assert "better than theirs" in line and "not told from near" in line
+    assert won(FOUND, "ours", ["theirs"], ["VEA", "deletion"]) == 2
+    assert won(FOUND, "ours", ["theirs", "near"], ["VEA", "deletion"]) == 0
+
+
+def test_tables_hold_the_means() -> None:
+    assert "0.20 [0.10, 0.30]" in as_table(FOUND, ["deletion"])
+    assert "| ours | 0.20 ± 0.10 | 0.90 ± 0.10 |" in as_markdown(FOUND, ["deletion", "VEA"])
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(ValueError, match="'nobody'"):
+        better(FOUND, "VEA", "nobody", "ours")
+
+
+@pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes"])
+def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
+    found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv")
+    readme = (data_root().parent / "README.md").read_text()
+    assert as_markdown(found) in readme
+    assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
