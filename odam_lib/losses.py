@@ -1,0 +1,103 @@
+"""Sec. 3.2: the consistency and separation of heat maps, Odam-Train's two losses, as functions of tensors."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+EPSILON = 1e-3
+"""Cosines are squeezed linearly into [EPSILON, 1 - EPSILON]: unlike a clamp, that leaves a gradient everywhere."""
+
+Negatives = Callable[[Tensor, Tensor], Tensor]
+"""boxes [N, 4], images [N] -> bool [N, N], which predictions are told apart if they are of different objects."""
+
+
+def overlapping(boxes: Tensor, images: Tensor) -> Tensor:
+    """Predictions of one image whose boxes overlap: those whose maps may leak into each other."""
+    return (box_iou(boxes, boxes) > 0) & same_image(boxes, images)
+
+
+def same_image(boxes: Tensor, images: Tensor) -> Tensor:
+    """All predictions of one image, as in the paper's formula."""
+    return images[:, None] == images
+
+
+def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
+    """The prediction of highest IoU of each object, in the order of the objects' numbers.
+
+    Args:
+        objects: ``Tensor[N]``, int64, the true object of each prediction; numbers differ between images.
+        ious: ``Tensor[N]``, IoU of each prediction with its object.
+
+    Returns:
+        ``Tensor[G]``, int64, one row for each object that occurs.
+    """
+    numbers, member = objects.unique(return_inverse=True)
+    of_object = member == torch.arange(len(numbers), device=objects.device)[:, None]
+    return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
+
+
+def cosines(maps: Tensor, best: Tensor) -> Tensor:
+    """The cosine of some maps with all maps.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of one size.
+        best: ``Tensor[G]``, int64, rows.
+
+    Returns:
+        ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
+    """
+    flat = maps.flatten(1)
+    # Scaled first, and by a constant, so that squares of small values do not underflow.
+    scale = flat.detach().amax(dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    scaled = flat / scale
+    length = scaled.square().sum(dim=1, keepdim=True)
+    unit = scaled / torch.where(length > 0, length, 1).sqrt()
+    return unit[best] @ unit.T
+
+
+def odam_train_loss(
+    maps: Tensor,
+    objects: Tensor,
+    images: Tensor,
+    ious: Tensor,
+    boxes: Tensor,
+    negatives: Negatives = overlapping,
+    epsilon: float = EPSILON,
+) -> Tensor:
+    """(L_con + L_sep) / pairs, Eq. (3): maps of one object agree with its best map, those of others do not.
+
+    The best map of an object is that of its prediction of highest IoU; its pair with itself is left out. Pairs never
+    cross images.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of the positive predictions, of one size.
+        objects: ``Tensor[N]``, int64, the true object of each; numbers differ between images.
+        images: ``Tensor[N]``, int64, the image of each.
+        ious: ``Tensor[N]``, IoU of each prediction with its object.
+        boxes: ``Tensor[N, 4]``, the predicted boxes.
+        negatives: which predictions of other objects are told apart, :func:`overlapping` or :func:`same_image`.
+        epsilon: cosines are squeezed into [epsilon, 1 - epsilon].
+
+    Returns:
+        A scalar; 0, connected to the maps, where there is no pair.
+
+    Raises:
+        ValueError: epsilon outside (0, 0.5), negative maps, or not one of everything for each map.
+    """
+    if not 0 < epsilon < 0.5:
+        raise ValueError(f"epsilon is {epsilon}: give a number above 0 and below 0.5.")
+    if not all(len(each) == len(maps) for each in (objects, images, ious, boxes)):
+        raise ValueError("There must be one object, image, IoU and box for each map.")
+    if (maps < 0).any():
+        raise ValueError("A map has negative values: rectify it before comparing it with others.")
+    if not len(maps):
+        return maps.sum()
+    best = best_of_each(objects, ious)
+    squeezed = epsilon + (1 - 2 * epsilon) * cosines(maps, best)
+    same = objects[best][:, None] == objects
+    itself = best[:, None] == torch.arange(len(maps), device=maps.device)
+    agree, differ = same & ~itself, ~same & negatives(boxes, images)[best]
+    total = -torch.log(squeezed[agree]).sum() - torch.log(1 - squeezed[differ]).sum()
+    return total / (agree.sum() + differ.sum()).clamp(min=1)
