@@ -23,6 +23,7 @@ from tqdm import tqdm
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
@@ -409,6 +410,11 @@ def smoothings() -> dict[str, Explainer]:
     return {"none": ODAM(smoothing=None)} | fixed | adaptive
 
 
+def slow() -> dict[str, Explainer]:
+    """Methods that take seconds for each object: left out unless they are asked for."""
+    return {"BBAM": BBAM()}
+
+
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
     """The methods that the notebook compares, and the controls."""
     return {
@@ -435,7 +441,11 @@ def main() -> None:
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(
-        "--methods", nargs="+", default=list(comparison()), choices=[*comparison(), *smoothings()], metavar="METHOD"
+        "--methods",
+        nargs="+",
+        default=list(comparison()),
+        choices=[*comparison(), *slow(), *smoothings()],
+        metavar="METHOD",
     )
     parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
     parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
@@ -445,7 +455,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")
     arguments = parser.parse_args()
     judges = (Faithfulness(arguments.steps, arguments.seed), Localization(), Discrimination(), PlantedCauses())
-    known = comparison(arguments.masks, arguments.seed) | smoothings()
+    known = comparison(arguments.masks, arguments.seed) | slow() | smoothings()
     methods = {name: known[name] for name in arguments.methods}
     output_folder(arguments.output.parent)
     found = evaluate(

@@ -51,8 +51,8 @@ def mirror() -> Iterator[Mirror]:
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             body = content[start:][: state.breaks_after]
+            state.sent.append((name, wanted, len(body)))  # before the client can have all of it
             self.wfile.write(body)
-            state.sent.append((name, wanted, len(body)))
 
         def log_message(self, *arguments: object) -> None:
             pass
