@@ -309,8 +309,8 @@ def check_cheat(
     maps = function(boxes, size)
     if not isinstance(maps, Tensor) or maps.shape != (len(boxes), *size):
         return f"not quite: return a tensor of shape {[len(boxes), *size]}."
-    if (maps < 0).any():
-        return "not quite: a map with negative values has no share of energy."
+    if not torch.isfinite(maps).all() or (maps < 0).any():
+        return "not quite: a map with negative values or NaN has no share of energy."
     share = float(energy_inside(maps.float(), box_regions(boxes, size)).mean())
     if share <= reference:
         return f"not quite: {share:.2f} of the energy is in the boxes, the explanation has {reference:.2f}."

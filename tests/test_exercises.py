@@ -9,6 +9,7 @@ from torch import Tensor
 from odam_lib import ODAM, explain
 from odam_lib.exercises import (
     check_both_directions,
+    check_cheat,
     check_combined,
     check_culprit,
     check_fake,
@@ -193,3 +194,16 @@ def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:
     for absent in (None, 1.5):
         assert check_share(absent, 0.87, (0.85, 0.9), "boxes").startswith("open: what is the share")
     assert "nothing was measured" in check_share(0.5, float("nan"), (float("nan"),) * 2, "boxes")
+
+
+def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> None:
+    boxes, size = torch.tensor([[1.0, 1, 3, 3]]), (4, 5)
+
+    def painted(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        return box_regions(boxes, size).float()
+
+    assert check_cheat(None, boxes, size, 0.7).startswith("open")
+    assert check_cheat(painted, boxes, size, 0.7).startswith("right: 1.00")
+    assert check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7).startswith("not quite: 0.20")
+    assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
+    assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
