@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +68,7 @@ class Detections:
 
     def clipped(self) -> "Detections":
         """The same with boxes cut at the image's border."""
-        height, width = self.image_size
-        upper = self.boxes.new_tensor([width, height, width, height])
-        return replace(self, boxes=self.boxes.clamp(min=0).minimum(upper))
+        return replace(self, boxes=clip_boxes_to_image(self.boxes, self.image_size))
 
     def names(self) -> list[str]:
         """The class name of each row."""

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
 
@@ -44,8 +44,7 @@ class BBAM:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)
         maps = [one for some in rows if len(some) for one in self._masks(trace, detections[some])]
-        grids = [over_image(trace, (self.cells, self.cells))] * len(maps)
-        return whole_maps(trace, detections, attributes, maps, grids, "BBAM", asdict(self))
+        return picture_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
 
     @torch.enable_grad()
     def _masks(self, trace: Trace, detections: Detections) -> Tensor:

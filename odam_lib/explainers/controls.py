@@ -9,7 +9,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.explainers.whole import picture_maps, whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.regions import box_blob, box_regions
 
@@ -20,9 +20,8 @@ class BoxFill:
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
-        size = detections.image_size
-        maps = box_regions(detections.boxes, size).to(detections.boxes.dtype)
-        return whole_maps(trace, detections, attributes, maps, [over_image(trace, size)] * len(maps), "box fill", {})
+        maps = box_regions(detections.boxes, detections.image_size).to(detections.boxes.dtype)
+        return picture_maps(trace, detections, attributes, maps, "box fill", {})
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,8 @@ class CentredGaussian:
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
-        size = detections.image_size
-        maps = box_blob(detections.boxes, size)
-        grids = [over_image(trace, size)] * len(maps)
-        return whole_maps(trace, detections, attributes, maps, grids, "centred Gaussian", {})
+        maps = box_blob(detections.boxes, detections.image_size)
+        return picture_maps(trace, detections, attributes, maps, "centred Gaussian", {})
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,7 @@ class RandomMap:
         trace.check(detections, attributes)
         names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
         maps = [self._noise(f"{detections.source} {name}").to(detections.boxes) for name in names]
-        grids = [over_image(trace, (self.cells, self.cells))] * len(maps)
-        return whole_maps(trace, detections, attributes, maps, grids, "random", asdict(self))
+        return picture_maps(trace, detections, attributes, maps, "random", asdict(self))
 
     def _noise(self, name: str) -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))

@@ -7,11 +7,11 @@ from math import ceil
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Predictions, Trace
-from odam_lib.explainers.whole import over_image, whole_maps
+from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
 SAMPLES_A_CELL = 8
@@ -73,9 +73,8 @@ class DRISE:
                 if compared and (moved <= self.settled * spread).all():
                     break
                 earlier, compared = now, used
-        grids = [over_image(trace, size)] * len(detections)
         settings = asdict(self) | {"masks": used}
-        return whole_maps(trace, detections, attributes, total / max(used, 1), grids, "D-RISE", settings)
+        return picture_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
 
     def _batches(self, size: tuple[int, int]) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
@@ -117,8 +116,7 @@ def likeness(found: Predictions, detections: Detections) -> Tensor:
     boxes, scores, _ = found.best()
     if not len(boxes):
         return detections.boxes.new_zeros(len(detections))
-    height, width = detections.image_size
-    boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    boxes = clip_boxes_to_image(boxes, detections.image_size)
     alike = normalize(detections.class_probs) @ normalize(found.class_probs).T
     overlap = box_iou(detections.boxes, boxes).nan_to_num(0)  # of two boxes without area
     return (overlap * alike * scores).amax(dim=1)

@@ -52,6 +52,19 @@ def whole_maps(
     )
 
 
+def picture_maps(
+    trace: Trace,
+    detections: Detections,
+    attributes: Sequence[str],
+    maps: Sequence[Tensor],
+    method: str,
+    settings: Mapping[str, str | float | None],
+) -> HeatMaps:
+    """:func:`whole_maps` of maps that are spread over the whole picture, whatever their size."""
+    grids = [over_image(trace, (one.shape[0], one.shape[1])) for one in maps]
+    return whole_maps(trace, detections, attributes, maps, grids, method, settings)
+
+
 @dataclass(frozen=True)
 class Combined:
     """H_comb of another method (Sec. 4.1) in the place of every attribute: the detection as a whole.

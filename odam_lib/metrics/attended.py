@@ -12,6 +12,7 @@ from odam_lib.explainers.attention import attention_cells, centre_attention, cro
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.influence import cell_effects, strongest
+from odam_lib.metrics.intervals import wilson
 from odam_lib.metrics.localization import edge_energy
 from odam_lib.regions import box_regions
 
@@ -39,16 +40,6 @@ def points_at_own_edge(energies: Tensor) -> Tensor:
 def one_for_all(energies: Tensor) -> Tensor:
     """The energies ``[N, 4]`` of one map, where it has to serve all four edges: ``Tensor[N, 4, 4]``."""
     return energies[:, None].expand(-1, 4, -1)
-
-
-def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share, 95 % by default; NaN of nothing."""
-    if not number:
-        return math.nan, math.nan
-    share, spread = successes / number, z * z / number
-    middle = share + spread / 2
-    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
 def counted(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[float, float]]]:

@@ -194,10 +194,7 @@ def evaluate(
     for item in range(len(dataset)):
         if explained >= objects:
             break
-        image_id, wanted = store.image_at(item), list(methods)
-        if image_id is not None:
-            wanted = [name for name in methods if not store.has(image_id, name)]
-        if wanted:
+        if wanted := store.missing(item, list(methods)):
             if path is not None:
                 output_folder(path.parent)
             image, target = dataset[item]
@@ -302,8 +299,10 @@ class _Store:
                 "give another path or delete it."
             )
 
-    def has(self, image_id: int, method: str) -> bool:
-        return any(image["image_id"] == image_id and method in image["methods"] for image in self._images())
+    def missing(self, item: int, methods: list[str]) -> list[str]:
+        """The methods of which this picture has no rows yet."""
+        known = self.about["images"].get(str(item), {"methods": []})
+        return [name for name in methods if name not in known["methods"]]
 
     def explained(self, item: int) -> int:
         return self.about["images"][str(item)]["explained"]
@@ -335,9 +334,6 @@ class _Store:
         rows = [row for name in methods for row in self.rows if row["method"] == name and row["image_id"] in ids]
         total = sum(image["objects"] for image in used)
         return Evaluation(tuple(rows), total, total - explained)
-
-    def _images(self) -> list[dict[str, Any]]:
-        return list(self.about["images"].values())
 
 
 def _typed(row: dict[str, str]) -> Row:

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Predictions
@@ -61,9 +61,7 @@ def best_score(
     found, scores = predictions.of(labels.to(predictions.boxes.device))
     if not scores.numel():
         return scores.new_zeros(len(boxes))
-    height, width = size
-    upper = found.new_tensor([width, height, width, height])
-    found, boxes = (some.clamp(min=0).minimum(upper) for some in (found, boxes.to(found)))
+    found, boxes = (clip_boxes_to_image(some, size) for some in (found, boxes.to(found)))
     overlap = torch.cat([box_iou(box[None], candidates) for box, candidates in zip(boxes, found)])
     return torch.where(overlap >= least_iou, scores, 0).amax(dim=1)
 

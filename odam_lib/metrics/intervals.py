@@ -76,3 +76,13 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
     means = sums[draws].sum(dim=1) / counts[draws].sum(dim=1)
     low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high
+
+
+def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share, 95 % by default; NaN of nothing."""
+    if not number:
+        return math.nan, math.nan
+    share, spread = successes / number, z * z / number
+    middle = share + spread / 2
+    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
+    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)

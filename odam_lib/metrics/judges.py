@@ -21,11 +21,8 @@ from odam_lib.metrics.localization import (
     pointing,
     visual_explanation_accuracy,
 )
-from odam_lib.metrics.parts import Planted, agreement, brightness_per_part, planted_causes
+from odam_lib.metrics.parts import OWN, Planted, agreement, brightness_per_part, planted_causes
 from odam_lib.regions import box_regions
-
-OWN = "own: "
-"""With this the names of an object's own parts begin, see :func:`odam_lib.metrics.parts.causes`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ LEAST_CAUSES = 3
 """Of fewer causes a rank correlation says nothing: two are in the right order half of the time."""
 RESOLUTION = 1e-4
 """Step to which influences are rounded: the last digits depend on how pictures are batched and must not be ranked."""
+OWN = "own: "
+"""With this the names of an object's own parts begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def causes(removed: Sequence[Removal], index: int) -> list[Cause]:
         if one.index is None:
             found.append(Cause(one.name, "horizon", one.region, row))
         elif one.index == index and one.part is not None:
-            found.append(Cause(f"own: {one.name}", "own", one.region, row))
+            found.append(Cause(f"{OWN}{one.name}", "own", one.region, row))
         elif one.index != index and one.part is None:
             found.append(Cause(f"neighbour: {one.name}", "neighbour", one.region, row))
     return found
