@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
 
+from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
-from odam_lib.detectors.zoo import build_detector
+from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
 from odam_lib.explainers.gradient_method import COPIES
 from odam_lib.explainers.odam import ODAM
 from odam_lib.gradients import Windows, chunk_size
 from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.odam_train import OdamTrain, at_most
 from odam_lib.timing import Cost, measure, measure_growth
 
 BOX_CELLS = 6.4
@@ -27,6 +30,9 @@ TARGET_FORWARDS = dict.fromkeys(ONE_STAGE, (100, 1.0)) | {
 """Explained predictions, and the forward passes that their five maps each may take."""
 TARGET_RATIOS = {"loop": 50, "HiResCAM": 300}
 """How many times as fast as these a one-stage detector's maps have to be."""
+TARGET_STEPS = {"fcos": (256, 16, 60, 2.0), "fcos_resnet50_fpn": (640, 2, 100, 1.3)}
+"""For a detector: side of the pictures, how many, positives of each, and how many plain steps an Odam-Train step may
+take."""
 TARGET_BYTES = 1.5e9
 """Extra memory has to stay below."""
 
@@ -242,6 +248,65 @@ def bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int
     }
     costs = {name: sampled(make, rows, [number], sample, image.device) for name, make in slow.items()}
     return Bill(number, unit, {"ODAM": ours} | costs)
+
+
+@dataclass(frozen=True)
+class TrainingSteps:
+    """What a step of training costs, the forward and backward pass of a batch: without and with Odam-Train.
+
+    Attributes:
+        plain, odam: seconds of each repeat, measured in turn.
+        positives: heat maps that Odam-Train compared.
+        pictures: in the batch.
+    """
+
+    plain: tuple[float, ...]
+    odam: tuple[float, ...]
+    positives: int
+    pictures: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long a step with Odam-Train takes, medians compared."""
+        return median(self.odam) / median(self.plain)
+
+
+def training_steps(
+    name: str, side: int, pictures: int, cap: int, repeats: int, seed: int = 0, device: torch.device | str = "cpu"
+) -> TrainingSteps:
+    """Measure training steps of an untrained detector on crowd scenes, all its parameters learning, in float32.
+
+    Args:
+        name: one of ``ARCHITECTURES``.
+        side: of the scenes, and of the detector's input, in pixels.
+        pictures: in a batch.
+        cap: positives a picture that Odam-Train compares; see :class:`OdamTrain`.
+        repeats: steps of each kind.
+        seed: of the weights and the scenes.
+        device: where it works.
+    """
+    torch.manual_seed(seed)
+    detector, device = ARCHITECTURES[name](name, PEOPLE), torch.device(device)
+    detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
+    model, term = detector.model.to(device).train().requires_grad_(True), OdamTrain(cap=cap)
+    items = [Scenes("train", pictures, "crowd", side, seed)[item] for item in range(pictures)]
+    images = [image.to(device) for image, _ in items]
+    targets = [{key: target[key].to(device) for key in ("boxes", "labels")} for _, target in items]
+    compared: list[int] = []
+
+    def plain() -> None:
+        sum(model(images, targets).values()).backward()
+
+    def odam() -> None:
+        with detector.assigned() as found:
+            losses = model(images, targets)
+        compared.append(len(at_most(cap, found[0].images)))
+        (sum(losses.values()) + term(found[0]).mean).backward()
+
+    plain(), odam()
+    turns = [[measure(step, 1, 0, device=device).seconds for step in (plain, odam)] for _ in range(repeats)]
+    without, withal = zip(*turns)
+    return TrainingSteps(without, withal, compared[-1], pictures)
 
 
 def verdicts(bills: Mapping[str, Bill]) -> str:

@@ -59,14 +59,14 @@ def exact(targets: Tensor, features: Tensor) -> Tensor:
 
 @dataclass(eq=False)
 class Tower:
-    """A stack of 3x3 convolutions, each followed by a ReLU or by GroupNorm and a ReLU, as it worked on one picture.
+    """A stack of 3x3 convolutions, each followed by a ReLU or by GroupNorm and a ReLU, as it worked on B pictures.
 
-    Around that picture it is linear, once GroupNorm's statistics are held fixed: each convolution is followed by a
+    Around each picture it is linear, once GroupNorm's statistics are held fixed: each convolution is followed by a
     multiplication of every cell with a slope. Without GroupNorm nothing is approximated.
 
     Attributes:
         kernels: ``Tensor[K, K, 3, 3]`` of each convolution, in order.
-        outputs: for each convolution, for each level in order, what its ReLU returned, ``Tensor[1, K, h, w]``.
+        outputs: for each convolution, for each level in order, what its ReLU returned, ``Tensor[B, K, h, w]``.
         normed: for each convolution its GroupNorm and, for each level, what went into that; empty without one.
     """
 
@@ -76,24 +76,35 @@ class Tower:
     _slopes: dict[int, list[Tensor]] = field(default_factory=dict)
 
     def slopes(self, level: int) -> list[Tensor]:
-        """The derivative of what follows each convolution, ``Tensor[K, h, w]`` each, made once."""
+        """The derivative of what follows each convolution, ``Tensor[B, K, h, w]`` each, made once."""
         if level not in self._slopes:
-            gates = [(outputs[level][0] > 0).to(outputs[level].dtype) for outputs in self.outputs]
-            scales = [_scale(norm, inputs[level][0])[:, None, None] for norm, inputs in self.normed]
+            gates = [(outputs[level] > 0).to(kernel.dtype) for outputs, kernel in zip(self.outputs, self.kernels)]
+            scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
             self._slopes[level] = [gate * scale for gate, scale in zip(gates, scales)] if scales else gates
         return self._slopes[level]
 
+    def taken(self) -> "Tower":
+        """What has been recorded so far, which is forgotten here: the next pass starts anew."""
+        taken = Tower(
+            self.kernels,
+            [list(outputs) for outputs in self.outputs],
+            [(norm, list(inputs)) for norm, inputs in self.normed],
+        )
+        for kept in (*self.outputs, *(inputs for _, inputs in self.normed)):
+            kept.clear()
+        return taken
+
 
 def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
-    """weight / std of each channel, with the statistics of these values: GroupNorm as a fixed affine map."""
-    groups = values.detach().reshape(norm.num_groups, -1)
-    std = (groups.var(dim=1, correction=0) + norm.eps).sqrt()
-    return norm.weight / std.repeat_interleave(len(values) // norm.num_groups)
+    """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""
+    groups = values.to(norm.weight.dtype).reshape(len(values), norm.num_groups, -1)
+    std = (groups.var(dim=2, correction=0) + norm.eps).sqrt()
+    return norm.weight / std.repeat_interleave(values.shape[1] // norm.num_groups, dim=1)
 
 
 @contextmanager
 def recorded(stack: nn.Module) -> Iterator[Tower]:
-    """Record a stack of convolutions while a picture passes through it, level after level.
+    """Record a stack of convolutions while pictures pass through it, level after level.
 
     Yields:
         The tower; its lists are filled by the forward pass.
@@ -108,7 +119,7 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
     plain = all(module.kernel_size == (3, 3) and module.stride == (1, 1) for module in convolutions)
     if len(convolutions) + len(norms) + len(gates) != len(leaves) or len(gates) != len(convolutions) or not plain:
         raise ValueError(f"{type(stack).__name__} is no stack of 3x3 convolutions, GroupNorm and ReLU.")
-    tower = Tower([module.weight.detach() for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
+    tower = Tower([module.weight for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
     handles = [
         gate.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.detach()))
         for gate, kept in zip(gates, tower.outputs)
@@ -123,7 +134,9 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
             handle.remove()
 
 
-def window(last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], top: Tensor, left: Tensor) -> Tensor:
+def window(
+    last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], which: Tensor, top: Tensor, left: Tensor
+) -> Tensor:
     """Gradients of N outputs of a tower's last 3x3 convolution, all back through the tower in one batch.
 
     The receptive field of one output grows by one cell a convolution; beyond it the gradient is zero, so the tower is
@@ -132,7 +145,8 @@ def window(last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], to
     Args:
         last: ``Tensor[N, A, K, 3, 3]``, gradients with respect to the tower's output around N cells.
         kernels: ``Tensor[K, K, 3, 3]`` of each of the tower's L convolutions.
-        slopes: ``Tensor[K, h, w]``, the derivative of what follows each.
+        slopes: ``Tensor[B, K, h, w]``, the derivative of what follows each on B pictures.
+        which: ``Tensor[N]``, int64, the picture of each output.
         top, left: ``Tensor[N]``, row and column of the first cell of the 3x3 windows; -1 where they stick out.
 
     Returns:
@@ -141,12 +155,12 @@ def window(last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], to
     """
     gradients = last
     for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
-        around = cut(slope[None], top.new_zeros(len(top)), top - step, left - step, gradients.shape[-2:])
+        around = cut(slope, which, top - step, left - step, gradients.shape[-2:])
         gradients = (gradients * around[:, None]).flatten(0, 1)
         gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
     steps = len(kernels)
-    inside = torch.ones_like(slopes[0][None, :1])
-    return gradients * cut(inside, top.new_zeros(len(top)), top - steps, left - steps, gradients.shape[-2:])[:, None]
+    inside = torch.ones_like(slopes[0][:1, :1])
+    return gradients * cut(inside, torch.zeros_like(top), top - steps, left - steps, gradients.shape[-2:])[:, None]
 
 
 def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:

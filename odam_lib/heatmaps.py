@@ -235,6 +235,55 @@ def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tup
 
 
 @dataclass(frozen=True, eq=False)
+class Patches:
+    """Maps of N predictions, perhaps of several pictures, that are zero outside a window of their feature map.
+
+    Attributes:
+        values: ``Tensor[N, a, b]``.
+        top, left: ``Tensor[N]``, int64, the cell of the feature map at which the window starts; may lie outside.
+        cells: ``Tensor[N, 2]``, (height, width) of the feature map.
+        origin: ``Tensor[N, 2]``, (y, x) of the centre of its cell (0, 0) in pixels of the detector's input.
+        step: ``Tensor[N, 2]``, distance between neighbouring cells, down and across.
+        bounded: see :class:`Grid`.
+    """
+
+    values: Tensor
+    top: Tensor
+    left: Tensor
+    cells: Tensor
+    origin: Tensor
+    step: Tensor
+    bounded: bool
+
+    def spread(self, input_sizes: Tensor, size: tuple[int, int]) -> Tensor:
+        """The maps on a common raster; the same reading as :func:`sample_grid`, for many maps at once.
+
+        Args:
+            input_sizes: ``Tensor[N, 2]``, (height, width) of each picture as the detector saw it, before its padding.
+            size: (height, width) wanted; the whole picture is spread over them.
+
+        Returns:
+            ``Tensor[N, height, width]``.
+        """
+        rows, columns = (
+            self._readers(axis, pixels, length, input_sizes[:, axis])
+            for axis, (pixels, length) in enumerate(zip(size, self.values.shape[-2:]))
+        )
+        return rows @ self.values @ columns.mT
+
+    def _readers(self, axis: int, pixels: int, length: int, extent: Tensor) -> Tensor:
+        """How much each raster line reads of each line of the window: ``Tensor[N, pixels, length]``."""
+        start = (self.top, self.left)[axis][:, None, None]
+        centres = torch.arange(pixels, dtype=self.values.dtype, device=self.values.device) + 0.5
+        at_input = centres * (extent[:, None] / pixels)
+        at = (at_input - self.origin[:, axis, None]) / self.step[:, axis, None]
+        last = self.cells[:, axis, None] - 1
+        lines = start + torch.arange(length, device=self.values.device)
+        share = (1 - (at.clamp(min=0).minimum(last)[..., None] - lines).abs()).clamp(min=0)
+        return share * ((at >= -0.5) & (at <= last + 0.5))[..., None] if self.bounded else share
+
+
+@dataclass(frozen=True, eq=False)
 class HeatMaps:
     """One map for each of N detections and each of A attributes: raw values at feature resolution.
 

@@ -1,13 +1,17 @@
 """Sec. 3.2: the consistency and separation of heat maps, Odam-Train's two losses, as functions of tensors."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
 EPSILON = 1e-3
-"""Cosines are squeezed linearly into [EPSILON, 1 - EPSILON]: unlike a clamp, that leaves a gradient everywhere."""
+"""How far cosines are kept from 0 and 1, where a logarithm of one of the losses is infinite."""
+
+Bound = Callable[[Tensor], Tensor]
+"""cosines in [0, 1] -> the same in [EPSILON, 1 - EPSILON]."""
 
 Negatives = Callable[[Tensor, Tensor], Tensor]
 """boxes [N, 4], images [N] -> bool [N, N], which predictions are told apart if they are of different objects."""
@@ -21,6 +25,29 @@ def overlapping(boxes: Tensor, images: Tensor) -> Tensor:
 def same_image(boxes: Tensor, images: Tensor) -> Tensor:
     """All predictions of one image, as in the paper's formula."""
     return images[:, None] == images
+
+
+def squeezed(cosines: Tensor) -> Tensor:
+    """Cosines scaled linearly into [EPSILON, 1 - EPSILON], which leaves a gradient everywhere."""
+    return EPSILON + (1 - 2 * EPSILON) * cosines
+
+
+def clamped(cosines: Tensor) -> Tensor:
+    """Cosines cut off at EPSILON and 1 - EPSILON: beyond them nothing pulls maps together or apart any more."""
+    return cosines.clamp(EPSILON, 1 - EPSILON)
+
+
+class OdamLoss(NamedTuple):
+    """The two sums of Eq. (3), scalars, and the number of pairs that they are divided by."""
+
+    consistency: Tensor
+    separation: Tensor
+    pairs: int
+
+    @property
+    def mean(self) -> Tensor:
+        """(L_con + L_sep) / pairs; 0, connected to the maps, where there is no pair."""
+        return (self.consistency + self.separation) / max(1, self.pairs)
 
 
 def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
@@ -38,6 +65,23 @@ def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
     return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
 
 
+def directions(maps: Tensor) -> Tensor:
+    """Non-negative maps as vectors of length 1, whose dot products are the maps' cosines.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of one size, float32 or float64.
+
+    Returns:
+        ``Tensor[N, D]``; zeros of a map of zeros, which has no direction and gets no gradient.
+    """
+    flat = maps.flatten(1)
+    # Scaled first, and by a constant, so that squares of small values do not underflow.
+    scale = flat.detach().amax(dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    scaled = flat / scale
+    length = scaled.square().sum(dim=1, keepdim=True)
+    return scaled / torch.where(length > 0, length, 1).sqrt()
+
+
 def cosines(maps: Tensor, best: Tensor) -> Tensor:
     """The cosine of some maps with all maps.
 
@@ -48,12 +92,7 @@ def cosines(maps: Tensor, best: Tensor) -> Tensor:
     Returns:
         ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
     """
-    flat = maps.flatten(1)
-    # Scaled first, and by a constant, so that squares of small values do not underflow.
-    scale = flat.detach().amax(dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
-    scaled = flat / scale
-    length = scaled.square().sum(dim=1, keepdim=True)
-    unit = scaled / torch.where(length > 0, length, 1).sqrt()
+    unit = directions(maps)
     return unit[best] @ unit.T
 
 
@@ -64,9 +103,9 @@ def odam_train_loss(
     ious: Tensor,
     boxes: Tensor,
     negatives: Negatives = overlapping,
-    epsilon: float = EPSILON,
-) -> Tensor:
-    """(L_con + L_sep) / pairs, Eq. (3): maps of one object agree with its best map, those of others do not.
+    bound: Bound = squeezed,
+) -> OdamLoss:
+    """L_con and L_sep, Eq. (3): maps of one object agree with its best map, those of others do not.
 
     The best map of an object is that of its prediction of highest IoU; its pair with itself is left out. Pairs never
     cross images.
@@ -78,26 +117,21 @@ def odam_train_loss(
         ious: ``Tensor[N]``, IoU of each prediction with its object.
         boxes: ``Tensor[N, 4]``, the predicted boxes.
         negatives: which predictions of other objects are told apart, :func:`overlapping` or :func:`same_image`.
-        epsilon: cosines are squeezed into [epsilon, 1 - epsilon].
-
-    Returns:
-        A scalar; 0, connected to the maps, where there is no pair.
+        bound: keeps the logarithms finite, :func:`squeezed` or :func:`clamped`.
 
     Raises:
-        ValueError: epsilon outside (0, 0.5), negative maps, or not one of everything for each map.
+        ValueError: negative maps, or not one of everything for each map.
     """
-    if not 0 < epsilon < 0.5:
-        raise ValueError(f"epsilon is {epsilon}: give a number above 0 and below 0.5.")
     if not all(len(each) == len(maps) for each in (objects, images, ious, boxes)):
         raise ValueError("There must be one object, image, IoU and box for each map.")
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it before comparing it with others.")
     if not len(maps):
-        return maps.sum()
+        return OdamLoss(maps.sum(), maps.sum(), 0)
     best = best_of_each(objects, ious)
-    squeezed = epsilon + (1 - 2 * epsilon) * cosines(maps, best)
+    bounded = bound(cosines(maps, best))
     same = objects[best][:, None] == objects
     itself = best[:, None] == torch.arange(len(maps), device=maps.device)
     agree, differ = same & ~itself, ~same & negatives(boxes, images)[best]
-    total = -torch.log(squeezed[agree]).sum() - torch.log(1 - squeezed[differ]).sum()
-    return total / (agree.sum() + differ.sum()).clamp(min=1)
+    consistency, separation = -torch.log(bounded[agree]).sum(), -torch.log(1 - bounded[differ]).sum()
+    return OdamLoss(consistency, separation, int(agree.sum() + differ.sum()))

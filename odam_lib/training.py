@@ -1,6 +1,7 @@
 """One training loop for every detector: killed at any moment and started again, it ends with the same weights.
 
-``python -m odam_lib.training --help`` trains from the command line.
+``python -m odam_lib.training --help`` trains from the command line, ``torchrun --standalone --nproc-per-node 2 -m
+odam_lib.training ...`` by several processes.
 """
 
 import argparse
@@ -9,22 +10,27 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from odam_lib.charts import training_curves
 from odam_lib.datasets.cached import Cached, Target
-from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.crowdhuman import CrowdHuman
+from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
 from odam_lib.detectors.base import Detector, resolve_device
-from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
+from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
+from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
 from odam_lib.files import output_folder, write_whole
 from odam_lib.metrics.detection import detector_ap
+from odam_lib.odam_train import OdamTrain
 
+DATASETS = ("mixed", *SETTINGS, "crowdhuman")
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 WARM_UP = 0.1
 LOG_EVERY = 10
@@ -35,43 +41,91 @@ class Settings:
     """Everything that decides the weights.
 
     Attributes:
-        detector: name in the zoo.
+        detector: one of ``ARCHITECTURES``.
+        dataset: a setting of the scenes (``street``, ``beach``, ``room``, ``crowd``, or ``mixed`` for the first three),
+            or ``crowdhuman``.
         start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
-        setting: setting of the scenes; ``mixed`` for street, beach and room.
-        number: training scenes.
+        frozen: names of modules that stay as they start, separated by commas; their batch norms keep their statistics.
+        number: training pictures.
         size: side of a scene in pixels.
         epochs: passes over them.
-        batch_size: scenes a step.
+        batch_size: pictures a step, of all processes together.
+        accumulate: parts that each process takes its share of a step in, one after another; losses are their mean.
         learning_rate: peak of the one-cycle schedule of AdamW.
         backbone_rate: factor on the learning rate of the backbone, where it starts from trained weights.
         clip: largest norm of the gradient; a larger one is scaled down to it.
         weight_decay: of AdamW.
         precision: ``float32``, or ``bfloat16`` for the detector's towers (losses stay in float32).
+        odam_weight: of Odam-Train's loss beside the detector's own; 0 for none.
+        odam_negatives, odam_order, odam_bound, odam_cap, odam_side: see :class:`OdamTrain`.
         seed: of the initial weights, the order and the flips.
+
+    Raises:
+        ValueError: which of them was wrong.
     """
 
-    detector: str = "fcos-scenes"
+    detector: str = "fcos"
+    dataset: str = "mixed"
     start: str = ""
-    setting: str = "mixed"
+    frozen: str = ""
     number: int = 6000
     size: int = 256
     epochs: int = 10
     batch_size: int = 16
+    accumulate: int = 1
     learning_rate: float = 2e-3
     backbone_rate: float = 1.0
     clip: float = 10.0
     weight_decay: float = 0.05
     precision: str = "bfloat16"
+    odam_weight: float = 0.0
+    odam_negatives: str = OdamTrain.negatives
+    odam_order: str = OdamTrain.order
+    odam_bound: str = OdamTrain.bound
+    odam_cap: int = OdamTrain.cap
+    odam_side: int = OdamTrain.side
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("number", "epochs", "batch_size", "learning_rate", "backbone_rate", "clip"):
+        for name, choices in (("detector", tuple(ARCHITECTURES)), ("dataset", DATASETS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose among {', '.join(choices)}.")
+        for name in ("number", "epochs", "batch_size", "accumulate", "learning_rate", "backbone_rate", "clip"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+        if not 0 <= self.odam_weight < math.inf:
+            raise ValueError(f"odam_weight is {self.odam_weight}: give 0 for no Odam-Train, or a positive number.")
         if self.number < self.batch_size:
-            raise ValueError(f"{self.number} scenes do not fill a batch of {self.batch_size}: draw more.")
+            raise ValueError(f"{self.number} pictures do not fill a batch of {self.batch_size}: take more.")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"A batch of {self.batch_size} cannot be taken in {self.accumulate} equal parts.")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is {self.precision!r}: give float32 or bfloat16.")
+        if self.frozen and not self.start:
+            raise ValueError(f"{self.frozen} would stay at random weights: give a start, or freeze nothing.")
+        self.odam  # noqa: B018, refuses what it does not know
+
+    @property
+    def name(self) -> str:
+        """What the trained detector is called."""
+        group = self.dataset if self.dataset in ("crowd", "crowdhuman") else "scenes"
+        return f"{self.detector}-{group}{'-odam' if self.odam_weight else ''}"
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The class names of the data set, index 0 is the background."""
+        return PEOPLE if self.dataset in ("crowd", "crowdhuman") else CATEGORIES
+
+    @property
+    def frozen_modules(self) -> tuple[str, ...]:
+        """The names in ``frozen``."""
+        return tuple(filter(None, self.frozen.split(",")))
+
+    @property
+    def odam(self) -> OdamTrain:
+        """How heat maps are compared, if ``odam_weight`` is not 0."""
+        options = {one.name: getattr(self, f"odam_{one.name}") for one in fields(OdamTrain)}
+        return OdamTrain(**options)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -86,14 +140,16 @@ def train(
     settings: Settings,
     dataset: Dataset[tuple[Tensor, Target]],
     folder: Path,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     checkpoint_every: int = 100,
     progress: bool = True,
 ) -> Detector:
     """Train a detector, or go on where an interrupted run of the same settings stopped.
 
     Every random choice derives from the seed and the number of the step, so that weights, optimiser and step number are
-    the whole state. Leaves ``checkpoint.pt`` and ``log.csv`` in the folder.
+    the whole state. Leaves ``checkpoint.pt`` and ``log.csv`` in the folder. Within :func:`processes`, each process
+    takes its share of every batch; what is drawn at random within a step (Odam-Train's choice among more than
+    ``odam_cap`` positives, Faster R-CNN's samples) is then drawn by each alone.
 
     Args:
         settings: what to train and how.
@@ -107,32 +163,54 @@ def train(
         The trained detector, in evaluation mode.
 
     Raises:
-        ValueError: the folder holds a run of other settings, or the data set has another length.
+        ValueError: the folder holds a run of other settings, or the data set has another length or no box.
+        NotImplementedError: Odam-Train, or several processes, with a detector that keeps no positives.
         FloatingPointError: a loss is not finite; names the images.
     """
-    if len(dataset) != settings.number:  # type: ignore[arg-type]
-        raise ValueError(f"The data set has {len(dataset)} items, the settings say {settings.number}.")
+    _check(settings, dataset)
     torch.manual_seed(settings.seed)
-    detector = build_detector(settings.detector)
+    detector = ARCHITECTURES[settings.detector](settings.name, settings.categories)
     if settings.start:
         _take_over(detector, load_detector(settings.start, "cpu"))
-    model = detector.model.to(resolve_device(device)).train().requires_grad_(True)
+    model = detector.model.to(resolve_device(str(device))).train().requires_grad_(True)
+    for name in settings.frozen_modules:
+        model.get_submodule(name).eval().requires_grad_(False)
+    if world_size() > 1:
+        synchronize_norms(model)
     optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
     run = _Run(folder, settings)
     done = run.resume(model, optimizer)
-    handles = [_HalfPrecision(tower) for tower in detector.towers] if settings.precision == "bfloat16" else []
-    with tqdm(total=settings.steps, initial=done, desc=settings.detector, unit="step", disable=not progress) as bar:
+    with ExitStack() as stack:
+        if settings.precision == "bfloat16":
+            for tower in detector.towers:
+                stack.callback(_HalfPrecision(tower).remove)
+        learner = _Learner(settings, detector, optimizer, stack)
+        bar = stack.enter_context(
+            tqdm(
+                total=settings.steps, initial=done, desc=settings.name, unit="step", disable=not progress or rank() > 0
+            )
+        )
         for step, images, targets in _batches(settings, dataset, done):
-            losses = _step(model, optimizer, settings, step, images, targets)
+            losses = learner.step(step, images, targets)
             run.log(step, learning_rate(settings, step), losses)
             bar.update()
             bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            if (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps:
+            if rank() == 0 and ((step + 1) % checkpoint_every == 0 or step + 1 == settings.steps):
                 run.save(step + 1, model, optimizer)
-    for restore in handles:
-        restore.remove()
     model.eval().requires_grad_(False)
     return detector
+
+
+def _check(settings: Settings, dataset: Dataset[tuple[Tensor, Target]]) -> None:
+    if len(dataset) != settings.number:  # type: ignore[arg-type]
+        raise ValueError(f"The data set has {len(dataset)} items, the settings say {settings.number}.")  # type: ignore[arg-type]
+    if settings.batch_size % (world_size() * settings.accumulate):
+        raise ValueError(
+            f"A batch of {settings.batch_size} cannot be shared by {world_size()} processes in {settings.accumulate} "
+            "equal parts each: choose another batch_size."
+        )
+    if not any(len(dataset[item][1]["boxes"]) for item in range(settings.number)):  # type: ignore[arg-type]
+        raise ValueError("No picture of the data set has a box: there is nothing to learn from it.")
 
 
 def learning_rate(settings: Settings, step: int) -> float:
@@ -144,30 +222,73 @@ def learning_rate(settings: Settings, step: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    settings: Settings,
-    step: int,
-    images: list[Tensor],
-    targets: list[Target],
-) -> dict[str, float]:
-    torch.manual_seed(settings.seed * settings.steps + step)
-    device = next(model.parameters()).device
-    placed = [{name: target[name].to(device) for name in ("boxes", "labels")} for target in targets]
-    losses: dict[str, Tensor] = model([image.to(device) for image in images], placed)
-    total = sum(losses.values())
-    if not torch.isfinite(total):
-        ids = ", ".join(str(target["image_id"]) for target in targets)
-        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise FloatingPointError(f"The loss is not finite at step {step} ({values}); the images were {ids}.")
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step) * group["factor"]
-    optimizer.zero_grad()
-    total.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-    optimizer.step()
-    return {name: value.item() for name, value in losses.items()}
+class _Learner:
+    """Losses, gradients and steps; with several processes those of their common batch."""
+
+    def __init__(
+        self, settings: Settings, detector: Detector, optimizer: torch.optim.Optimizer, stack: ExitStack
+    ) -> None:
+        self.settings, self.optimizer = settings, optimizer
+        self.model: nn.Module = detector.model
+        self.trained = [parameter for parameter in detector.model.parameters() if parameter.requires_grad]
+        self.device = detector.device
+        self.positives = None
+        if settings.odam_weight or world_size() > 1:
+            self.positives = stack.enter_context(detector.assigned())
+        if world_size() > 1:
+            places = [self.device] if self.device.type == "cuda" else None
+            self.model = nn.parallel.DistributedDataParallel(detector.model, device_ids=places)
+
+    def step(self, step: int, images: list[Tensor], targets: list[Target]) -> dict[str, float]:
+        """One step of the optimiser; returns the losses of the common batch."""
+        torch.manual_seed(self.settings.seed * self.settings.steps + step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, step) * group["factor"]
+        self.optimizer.zero_grad()
+        parts, each = self.settings.accumulate, len(images) // self.settings.accumulate
+        sums: dict[str, Tensor] = {}
+        for part in range(parts):
+            chosen = slice(part * each, (part + 1) * each)
+            with nullcontext() if world_size() == 1 or part + 1 == parts else self.model.no_sync():  # type: ignore[operator]
+                losses = self._losses(images[chosen], targets[chosen])
+                total = sum(losses.values())
+                _refuse_infinite(step, total, losses, targets[chosen])
+                (total / parts).backward()
+            sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
+        nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
+        self.optimizer.step()
+        means = summed(torch.stack(list(sums.values()))) / world_size()
+        return dict(zip(sums, means.tolist()))
+
+    def _losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+        """Losses whose mean over the processes is the loss of their common batch."""
+        placed = [{name: target[name].to(self.device) for name in ("boxes", "labels")} for target in targets]
+        losses: dict[str, Tensor] = self.model([image.to(self.device) for image in images], placed)
+        if self.positives is None:
+            return losses
+        positives = self.positives.pop()
+        share = self._share(positives.divisor)
+        losses = {name: value * share for name, value in losses.items()}
+        if self.settings.odam_weight:
+            odam = self.settings.odam(positives)
+            weight = self.settings.odam_weight / max(1, odam.pairs) * self._share(odam.pairs)
+            losses |= {"consistency": odam.consistency * weight, "separation": odam.separation * weight}
+        return losses
+
+    def _share(self, divisor: int) -> float:
+        """The factor on a mean over ``divisor`` things here that makes the mean of all processes the common one."""
+        if world_size() == 1:
+            return 1.0
+        everywhere = summed(torch.tensor([float(divisor)], device=self.device)).item()
+        return divisor * world_size() / max(1.0, everywhere)
+
+
+def _refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets: list[Target]) -> None:
+    if torch.isfinite(total):
+        return
+    ids = ", ".join(str(target["image_id"]) for target in targets)
+    values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+    raise FloatingPointError(f"The loss is not finite at step {step} ({values}); the images were {ids}.")
 
 
 def _batches(
@@ -181,7 +302,7 @@ def _batches(
         batches = order[: settings.steps_per_epoch * settings.batch_size].split(settings.batch_size)
         loader = DataLoader(
             _Flipped(dataset, flips),
-            batch_sampler=[batch.tolist() for batch in batches[max(0, done - first) :]],
+            batch_sampler=[batch.tolist()[rank() :: world_size()] for batch in batches[max(0, done - first) :]],
             collate_fn=lambda items: tuple(map(list, zip(*items))),
         )
         for step, (images, targets) in enumerate(loader, start=max(done, first)):
@@ -266,7 +387,9 @@ def _groups(model: nn.Module, settings: Settings) -> list[dict[str, object]]:
             "params": [
                 parameter
                 for name, parameter in named
-                if (parameter.dim() > 1) == kernels and name.startswith("backbone.") == backbone
+                if parameter.requires_grad
+                and (parameter.dim() > 1) == kernels
+                and name.startswith("backbone.") == backbone
             ],
             "weight_decay": settings.weight_decay if kernels else 0.0,
             "factor": settings.backbone_rate if backbone else 1.0,
@@ -292,37 +415,86 @@ class _HalfPrecision:
         self.module.forward = self.forward  # type: ignore[method-assign]
 
 
+def pictures(settings: Settings, split: str, number: int, root: str | None) -> Dataset[tuple[Tensor, Target]]:
+    """The first pictures of one split of the settings' data set.
+
+    Args:
+        settings: which data set.
+        split: ``train`` or ``val``.
+        number: how many.
+        root: folder of a data set that is not generated.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if settings.dataset != "crowdhuman":
+        setting = None if settings.dataset == "mixed" else settings.dataset
+        return Scenes(split, number, setting, settings.size, settings.seed if split == "train" else 0)
+    found = CrowdHuman(root, split)
+    if len(found) < number:
+        raise ValueError(f"CrowdHuman's {split} split has {len(found)} pictures here, not {number}: ask for fewer.")
+    return Subset(found, range(number))
+
+
 def main() -> None:
-    """Train on scenes, measure AP50 on held-out scenes, and write weights, card, log and curves."""
+    """Train, measure AP on held-out pictures, and write weights, card, log and curves."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     for setting in fields(Settings):
         flag = f"--{setting.name.replace('_', '-')}"
         parser.add_argument(flag, type=setting.type, default=setting.default, help=" ")  # type: ignore[arg-type]
     parser.add_argument("--output", default="runs/training", help="folder of the run; start again to resume")
+    parser.add_argument("--root", help="folder of a data set that is not generated")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    parser.add_argument("--held-out", type=int, default=500, help="held-out scenes that AP50 is measured on")
+    parser.add_argument("--held-out", type=int, default=500, help="held-out pictures that AP is measured on")
     arguments = vars(parser.parse_args())
-    settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
-    folder = output_folder(arguments["output"])
-    setting = None if settings.setting == "mixed" else settings.setting
-    scenes = Scenes("train", settings.number, setting, settings.size, settings.seed)
-    cache = folder / f"scenes-{settings.setting}-{settings.size}-{settings.number}-{settings.seed}.pt"
-    detector = train(settings, Cached(scenes, cache), folder, arguments["device"])
-    scores = detector_ap(detector, Scenes("val", arguments["held_out"], setting, settings.size, seed=0))
+    try:
+        settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
+        folder = output_folder(arguments["output"])
+        training = pictures(settings, "train", settings.number, arguments["root"])
+        held_out = pictures(settings, "val", arguments["held_out"], arguments["root"])
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    with processes(resolve_device(arguments["device"])) as device:
+        if settings.dataset != "crowdhuman":
+            training = _drawn_once(settings, training, folder)
+        detector = train(settings, training, folder, device)
+        if rank() == 0:
+            _finish(settings, detector, held_out, folder)
+
+
+def _drawn_once(settings: Settings, scenes: Dataset[tuple[Tensor, Target]], folder: Path) -> Cached:
+    path = folder / f"scenes-{settings.dataset}-{settings.size}-{settings.number}-{settings.seed}.pt"
+    if rank() == 0:
+        Cached(scenes, path)
+    summed(torch.zeros(1))  # the others wait until it is drawn
+    return Cached(scenes, path)
+
+
+def _finish(settings: Settings, detector: Detector, held_out: Dataset[tuple[Tensor, Target]], folder: Path) -> None:
+    scores = detector_ap(detector, (held_out[item] for item in range(len(held_out))))  # type: ignore[arg-type]
+    changed = {one.name: getattr(settings, one.name) for one in fields(Settings)}
+    if not settings.odam_weight:
+        changed = {name: value for name, value in changed.items() if not name.startswith("odam_")}
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items() if value != ""]
     card = {
-        "command": "python -m odam_lib.training "
-        + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in asdict(settings).items()),
-        "data": f"{settings.number} generated scenes ({settings.setting}, {settings.size} px)",
-        "measured_on": f"{arguments['held_out']} held-out scenes, pycocotools",
+        "command": " ".join(["python -m odam_lib.training", *words]),
+        "data": _description(settings, settings.number),
+        "measured_on": f"{_description(settings, len(held_out))}, held out, pycocotools",  # type: ignore[arg-type]
         "seed": settings.seed,
         "hours": round(torch.load(folder / CHECKPOINT, weights_only=True)["seconds"] / 3600, 2),
-        "hardware": f"{torch.get_num_threads()} threads, {next(detector.model.parameters()).device.type}",
+        "hardware": f"{torch.get_num_threads()} threads, {detector.device.type}",
         "parameters": sum(parameter.numel() for parameter in detector.model.parameters()),
         **{name: round(value, 4) for name, value in scores.items()},
     }
-    path = save_weights(detector, card, folder)
+    path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
     training_curves(folder / LOG, folder / "curves.png")
     print(json.dumps(card, indent=2), f"\nwrote {path}")
+
+
+def _description(settings: Settings, number: int) -> str:
+    if settings.dataset == "crowdhuman":
+        return f"{number} pictures of CrowdHuman"
+    return f"{number} generated scenes ({settings.dataset}, {settings.size} px)"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -16,10 +16,13 @@ from torchvision.ops import batched_nms
 
 from odam_lib.detections import Detections
 from odam_lib.gradients import Windows
-from odam_lib.heatmaps import ATTRIBUTES, Grid
+from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches
 from odam_lib.images import check_image
 
 TARGETS = (*ATTRIBUTES, "logit")
+
+ORDERS = {"first": torch.no_grad, "second": torch.enable_grad}
+"""The gradient mode in which a map's weights dY/dA are made, by how often a loss differentiates the network."""
 
 NMS = Callable[[Tensor, Tensor, Tensor], Tensor]
 """boxes [N, 4], scores [N], labels [N] -> indices of the rows to keep, best score first."""
@@ -169,6 +172,49 @@ class Trace(ABC):
         check_attributes(attributes)
 
 
+@dataclass(frozen=True, eq=False)
+class Positives(ABC):
+    """The predictions on a training batch that the detector itself assigned to true objects.
+
+    Attributes:
+        images: ``Tensor[N]``, int64, the picture of each in the batch.
+        objects: ``Tensor[N]``, int64, the true object of each; numbered over the whole batch.
+        labels: ``Tensor[N]``, int64, the object's class.
+        boxes: ``Tensor[N, 4]``, the predicted boxes in pixels of the detector's input.
+        ious: ``Tensor[N]``, IoU of each with its object.
+        input_sizes: ``Tensor[B, 2]``, (height, width) of each picture of the batch before its padding.
+    """
+
+    images: Tensor
+    objects: Tensor
+    labels: Tensor
+    boxes: Tensor
+    ious: Tensor
+    input_sizes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def divisor(self) -> int:
+        """What this detector's own losses of a batch were divided by; by default the number of pictures."""
+        return len(self.input_sizes)
+
+    @abstractmethod
+    def patches(self, rows: Tensor, order: str) -> Patches:
+        """Heat maps H = ReLU(sum_k dY/dA_k * A_k), Eq. (2) without smoothing, of the class logits Y.
+
+        Args:
+            rows: ``Tensor[R]``, int64, which of the N.
+            order: ``"first"``: differentiable through the activations A alone; ``"second"``: through the weights
+                dY/dA_k too.
+        """
+
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+        """:meth:`patches` on a raster of (height, width) over each picture: ``Tensor[R, height, width]``."""
+        return self.patches(rows, order).spread(self.input_sizes[self.images[rows]], size)
+
+
 class Detector(ABC):
     """A network that finds objects and can say on which features each of its numbers depends.
 
@@ -227,6 +273,16 @@ class Detector(ABC):
             TypeError, ValueError: not an image, or a threshold outside [0, 1].
         """
         return self.trace(image).detections(score_threshold, nms)
+
+    def assigned(self) -> AbstractContextManager[list[Positives]]:
+        """While active, every training forward pass of :attr:`model` appends its positives to the list it yields.
+
+        Raises:
+            NotImplementedError: this detector's training keeps none.
+        """
+        raise NotImplementedError(
+            f"{self.name} cannot be trained by Odam-Train: choose FCOS, RetinaNet or Faster R-CNN."
+        )
 
     @property
     def device(self) -> torch.device:
@@ -309,6 +365,40 @@ def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
         yield captured
     finally:
         handle.remove()
+
+
+@contextmanager
+def observed(owner: nn.Module, method: str, see: Callable[..., None]) -> Iterator[None]:
+    """While active, ``see`` is called with what a method of a module returned, followed by its arguments."""
+    original = getattr(owner, method)
+
+    def call(*arguments: Any) -> Any:
+        returned = original(*arguments)
+        see(returned, *arguments)
+        return returned
+
+    setattr(owner, method, call)
+    try:
+        yield
+    finally:
+        delattr(owner, method)
+
+
+@contextmanager
+def outputs_of(module: nn.Module) -> Iterator[list[Any]]:
+    """While active, what ``module`` returns is appended to the list that this yields."""
+    returned: list[Any] = []
+    handle = module.register_forward_hook(lambda _, __, output: returned.append(output))
+    try:
+        yield returned
+    finally:
+        handle.remove()
+
+
+def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
+    """The number of the first object of each picture, when all objects of a batch are counted on: ``Tensor[B]``."""
+    counts = torch.tensor([len(target["labels"]) for target in targets], device=targets[0]["labels"].device)
+    return counts.cumsum(dim=0) - counts
 
 
 def iou_nms(iou_threshold: float) -> NMS:

@@ -45,3 +45,11 @@ def softmax_score(logits: Tensor, labels: Tensor) -> Tensor:
     own = one_hot(labels, logits.shape[1]).bool()
     others = torch.logsumexp(logits.masked_fill(own, -torch.inf), dim=1)
     return torch.exp(logsigmoid(logits[own] - others))
+
+
+def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """The IoU of each of N boxes ``[N, 4]`` with its own partner ``[N, 4]``: ``Tensor[N]``, 0 for two without area."""
+    common = (torch.minimum(boxes[:, 2:], others[:, 2:]) - torch.maximum(boxes[:, :2], others[:, :2])).clamp(min=0)
+    areas = [(one[:, 2:] - one[:, :2]).clamp(min=0).prod(dim=1) for one in (boxes, others)]
+    shared = common.prod(dim=1)
+    return shared / (areas[0] + areas[1] - shared).clamp(min=torch.finfo(boxes.dtype).tiny)

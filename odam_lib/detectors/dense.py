@@ -1,9 +1,10 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,23 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.image_list import ImageList
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, iou_nms, leaves
-from odam_lib.detectors.boxes import around
-from odam_lib.gradients import Tower, Windows, recorded, window
-from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.detectors.base import (
+    ORDERS,
+    Detector,
+    Layer,
+    Positives,
+    Predictions,
+    Trace,
+    check_elongation,
+    first_objects,
+    iou_nms,
+    leaves,
+    observed,
+    outputs_of,
+)
+from odam_lib.detectors.boxes import around, paired_iou
+from odam_lib.gradients import Tower, Windows, cut, recorded, window
+from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
 """Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
@@ -97,7 +111,7 @@ class DenseTrace(Trace):
             last, touched = self._last(branch, sensitivity, detections)
             if touched.any():
                 total[:, touched] += window(
-                    last[:, touched], branch.tower.kernels, branch.tower.slopes(level), top, left
+                    last[:, touched], branch.tower.kernels, branch.tower.slopes(level), torch.zeros_like(top), top, left
                 )
         return Windows(total, top - depth, left - depth)
 
@@ -133,6 +147,48 @@ class DenseTrace(Trace):
         return total, touched
 
 
+@dataclass(frozen=True, eq=False)
+class DensePositives(Positives):
+    """The anchors or locations of a batch that were assigned to objects.
+
+    Attributes:
+        level: ``Tensor[N]``, int64, the pyramid level of each.
+        index: ``Tensor[N]``, int64, its number among the predictions of its level.
+        anchors_a_cell: how many predictions share a cell.
+        pyramid: the activations, ``Tensor[B, K, h, w]`` for each level.
+        strides: of each level, pixels of the detector's input.
+        tower: the head's tower of the class, as it worked on the batch.
+        kernels: ``Tensor[A, C, K, 3, 3]``, what reads it, for each of A anchors of a cell and each class.
+    """
+
+    level: Tensor
+    index: Tensor
+    anchors_a_cell: int
+    pyramid: tuple[Tensor, ...]
+    strides: tuple[int, ...]
+    tower: Tower
+    kernels: Tensor
+
+    def patches(self, rows: Tensor, order: str) -> Patches:
+        level, index = self.level[rows], self.index[rows]
+        cells = rows.new_tensor([sheet.shape[-2:] for sheet in self.pyramid])[level]
+        steps = self.kernels.new_tensor(self.strides)[level, None].expand(-1, 2)
+        cell, anchor = index.div(self.anchors_a_cell, rounding_mode="floor"), index % self.anchors_a_cell
+        reach = 1 + len(self.tower.kernels)
+        top, left = cell.div(cells[:, 1], rounding_mode="floor") - reach, cell % cells[:, 1] - reach
+        values = steps.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
+        for number in level.unique().tolist():
+            some = torch.nonzero(level == number).flatten()
+            images, corners = self.images[rows[some]], (top[some], left[some])
+            with ORDERS[order]():
+                last = self.kernels[anchor[some], self.labels[rows[some]], None]
+                firsts = [corner + reach - 1 for corner in corners]
+                weights = window(last, self.tower.kernels, self.tower.slopes(number), images, *firsts)[:, 0]
+            features = cut(self.pyramid[number], images, *corners, weights.shape[-2:])
+            values[some] = weighted_sum(weights, features).relu()
+        return Patches(values, top, left, cells, torch.full_like(steps, 0.5), steps, bounded=False)
+
+
 class DenseDetector(Detector):
     """A torchvision one-stage detector that can be explained.
 
@@ -144,6 +200,7 @@ class DenseDetector(Detector):
     """
 
     trace_type: type[DenseTrace]
+    positives_type: type[DensePositives] = DensePositives
 
     def __init__(
         self, name: str, model: FCOS | RetinaNet, categories: tuple[str, ...], layers: Mapping[str, Layer]
@@ -205,6 +262,58 @@ class DenseDetector(Detector):
             anchors_a_cell=a_cell,
             shapes=shapes,
             branches=self._branches(*towers) if layer == self.layers[0] else (),
+        )
+
+    @contextmanager
+    def assigned(self) -> Iterator[list[Positives]]:
+        model, found = self.model, []
+        with ExitStack() as stack:
+            resized = stack.enter_context(outputs_of(model.transform))
+            pyramids = stack.enter_context(outputs_of(model.backbone))
+            tower = stack.enter_context(recorded(model.head.classification_head.conv))
+
+            def see(_: Any, targets: Any, outputs: Any, anchors: Any, matched: Any) -> None:
+                batch, pyramid = resized.pop()[0], tuple(pyramids.pop().values())
+                found.append(self._positives(batch, pyramid, tower.taken(), targets, outputs, anchors, matched))
+
+            stack.enter_context(observed(model.head, "compute_loss", see))
+            yield found
+
+    def _positives(
+        self,
+        batch: ImageList,
+        pyramid: tuple[Tensor, ...],
+        tower: Tower,
+        targets: list[dict[str, Tensor]],
+        outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        matched: list[Tensor],
+    ) -> DensePositives:
+        images, row = torch.nonzero(torch.stack(matched) >= 0, as_tuple=True)
+        objects = torch.stack(matched)[images, row] + first_objects(targets)[images]
+        references = torch.stack(anchors)[images, row]
+        with torch.no_grad():
+            boxes = around(references, self.trace_type.distances(outputs["bbox_regression"][images, row], references))
+        truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
+        kernels = self.model.head.classification_head.cls_logits.weight
+        a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
+        counts = row.new_tensor([sheet.shape[-2:].numel() * a_cell for sheet in pyramid])
+        ends = counts.cumsum(dim=0)
+        level = torch.searchsorted(ends, row, right=True)
+        return self.positives_type(
+            images=images,
+            objects=objects,
+            labels=labels[objects],
+            boxes=boxes,
+            ious=paired_iou(boxes, truth[objects]),
+            input_sizes=row.new_tensor(batch.image_sizes),
+            level=level,
+            index=row - (ends - counts)[level],
+            anchors_a_cell=a_cell,
+            pyramid=pyramid,
+            strides=self._layers[self.layers[0]].strides,
+            tower=tower,
+            kernels=kernels.unflatten(0, (a_cell, -1)),
         )
 
     def _branches(self, classes: Tower, boxes: Tower) -> tuple[Branch, ...]:

@@ -1,10 +1,11 @@
 """Faster R-CNN (Ren et al., 2015) as torchvision implements it, behind the contract: explained at each proposal's
 own pooled features, or on the pyramid level they were pooled from."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import log2
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,24 @@ from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, without_epsilon
-from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, iou_nms, leaves
-from odam_lib.detectors.boxes import around, box_distances, softmax_score
+from odam_lib.detectors.base import (
+    ORDERS,
+    Detector,
+    Layer,
+    Positives,
+    Predictions,
+    Trace,
+    check_elongation,
+    first_objects,
+    iou_nms,
+    leaves,
+    observed,
+    outputs_of,
+)
+from odam_lib.detectors.boxes import around, box_distances, paired_iou, softmax_score
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.gradients import Windows
-from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 ROI, FPN = "roi", "fpn"
 SMALL_ANCHORS = ((40,), (84,), (160,))
@@ -135,6 +149,35 @@ class FasterRCNNTrace(Trace):
         return Windows(unpooled.unflatten(0, (count, attributes)), top, left)
 
 
+@dataclass(frozen=True, eq=False)
+class FasterRCNNPositives(Positives):
+    """The proposals of a batch that were assigned to objects and sampled for the losses.
+
+    Attributes:
+        rows: ``Tensor[N]``, int64, the row of each in the next two.
+        pooled: ``Tensor[R, K, h, w]``, the features of all sampled proposals.
+        logits: ``Tensor[R, C]``, their class logits.
+        proposals: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels of the detector's input.
+    """
+
+    rows: Tensor
+    pooled: Tensor
+    logits: Tensor
+    proposals: Tensor
+
+    def patches(self, rows: Tensor, order: str) -> Patches:
+        chosen, labels, boxes = self.rows[rows], self.labels[rows], self.proposals[rows]
+        total = self.logits[chosen, labels].sum()  # one backward pass for all: proposals do not see each other
+        with ORDERS[order]():
+            second = torch.is_grad_enabled()
+            (weights,) = torch.autograd.grad(total, self.pooled, retain_graph=True, create_graph=second)
+        values = weighted_sum(weights[chosen], self.pooled[chosen]).relu()
+        cells = rows.new_tensor(values.shape[-2:]).expand(len(rows), 2)
+        step = (boxes[:, 2:] - boxes[:, :2]).flip(1) / cells
+        start = torch.zeros_like(rows)
+        return Patches(values, start, start, cells, boxes[:, :2].flip(1) + step / 2 + 0.5, step, bounded=True)
+
+
 def label_distances(regression: Tensor, proposals: Tensor, labels: Tensor, unit: Tensor) -> Tensor:
     """Distances ``[N, 4]`` from the proposals' centres to the edges of the box that each has for its label."""
     row = torch.arange(len(labels), device=labels.device)
@@ -211,6 +254,49 @@ class FasterRCNNDetector(Detector):
             at_input=at_input,
             unit=unit,
             sampling_ratio=model.roi_heads.box_roi_pool.sampling_ratio,
+        )
+
+    @contextmanager
+    def assigned(self) -> Iterator[list[Positives]]:
+        heads, found = self.model.roi_heads, []
+        with ExitStack() as stack:
+            resized = stack.enter_context(outputs_of(self.model.transform))
+            samples: list[Any] = []
+            stack.enter_context(observed(heads, "select_training_samples", lambda *seen: samples.append(seen)))
+            pooled = stack.enter_context(outputs_of(heads.box_roi_pool))
+
+            def see(_: Any, __: Any, outputs: Any) -> None:
+                found.append(self._positives(resized.pop()[0], samples.pop(), pooled.pop(), *outputs))
+
+            handle = heads.box_predictor.register_forward_hook(see)
+            stack.callback(handle.remove)
+            yield found
+
+    def _positives(
+        self, batch: ImageList, sample: Any, pooled: Tensor, logits: Tensor, regression: Tensor
+    ) -> FasterRCNNPositives:
+        (proposals, matched, labels, _), _, targets = sample
+        images = torch.cat([torch.full_like(one, image) for image, one in enumerate(labels)])
+        boxes, label, within = torch.cat(proposals), torch.cat(labels), torch.cat(matched)
+        large = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        rows = torch.nonzero((label > 0) & large).flatten()
+        with torch.no_grad():
+            numbers = regression.unflatten(1, (-1, 4))[rows]
+            distances = label_distances(numbers, boxes[rows], label[rows], self._unit(regression))
+            found = around(boxes[rows], distances)
+        objects = (within + first_objects(targets)[images])[rows]
+        truth = torch.cat([target["boxes"] for target in targets])
+        return FasterRCNNPositives(
+            images=images[rows],
+            objects=objects,
+            labels=label[rows],
+            boxes=found,
+            ious=paired_iou(found, truth[objects]),
+            input_sizes=rows.new_tensor(batch.image_sizes),
+            rows=rows,
+            pooled=pooled,
+            logits=logits,
+            proposals=boxes[rows],
         )
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN
 from odam_lib.detectors.base import Layer
-from odam_lib.detectors.dense import DenseDetector, DenseTrace, pyramid_layers
+from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace, pyramid_layers
 
 FULL_STRIDES = (8, 16, 32, 64, 128)
 
@@ -32,10 +32,19 @@ class FCOSTrace(DenseTrace):
         return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
 
 
+class FCOSPositives(DensePositives):
+    """The locations that were assigned to objects; FCOS divides its losses by their number."""
+
+    @property
+    def divisor(self) -> int:
+        return max(1, len(self))
+
+
 class FCOSDetector(DenseDetector):
     """A torchvision FCOS that can be explained; see :class:`DenseDetector`."""
 
     trace_type = FCOSTrace
+    positives_type = FCOSPositives
 
 
 def small_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:

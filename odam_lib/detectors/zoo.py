@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,13 @@ from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, sma
 from odam_lib.files import data_root, write_whole
 
 Build = Callable[[str, tuple[str, ...]], Detector]
+PEOPLE = ("__background__", "person")
 COCO_CATEGORIES = tuple(FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"])
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """A detector trained on scenes, with its weights under ``data/weights``."""
+    """A detector trained on scenes, or on scenes of crowds, with its weights under ``data/weights``."""
 
     build: Build
     categories: tuple[str, ...] = CATEGORIES
@@ -91,6 +92,10 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "detr-scenes": Bundled(small_detr),
     "fcos-pvt-scenes": Bundled(small_fcos_pvt),
     "retinanet-pvt-scenes": Bundled(small_retinanet_pvt),
+    "fcos-crowd": Bundled(small_fcos, PEOPLE),
+    "fcos-crowd-odam": Bundled(small_fcos, PEOPLE),
+    "faster-rcnn-crowd": Bundled(small_faster_rcnn, PEOPLE),
+    "faster-rcnn-crowd-odam": Bundled(small_faster_rcnn, PEOPLE),
     "fcos_resnet50_fpn": _torchvision(full_fcos, FCOS_ResNet50_FPN_Weights.COCO_V1),
     "retinanet_resnet50_fpn": _torchvision(full_retinanet, RetinaNet_ResNet50_FPN_Weights.COCO_V1),
     "fasterrcnn_resnet50_fpn": _torchvision(full_faster_rcnn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
@@ -106,6 +111,12 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "fcos_pvt_v2_b0_fpn": Untrained(full_fcos_pvt),
     "retinanet_pvt_v2_b0_fpn": Untrained(full_retinanet_pvt),
 }
+
+
+ARCHITECTURES: dict[str, Build] = {
+    name.removesuffix("-scenes"): entry.build for name, entry in ZOO.items() if "-crowd" not in name
+}
+"""What can be trained, by name."""
 
 
 def build_detector(name: str) -> Detector:
@@ -144,18 +155,26 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     return detector
 
 
-def save_weights(detector: Detector, card: dict[str, object], folder: Path) -> Path:
+def save_weights(
+    detector: Detector, card: dict[str, object], folder: Path, start: str = "", frozen: Sequence[str] = ()
+) -> Path:
     """Write a detector's weights in half precision with a card that holds their hash; returns the weights' path.
 
     Args:
         detector: what was trained; its name names the files.
         card: how it was made and what it reached.
         folder: where to.
+        start: the bundled detector that it was trained from.
+        frozen: names of modules that are still those of ``start``; they are left out and read from its file.
     """
     path = folder / f"{detector.name}.safetensors"
     state = {
-        key: value.half() if value.is_floating_point() else value for key, value in detector.model.state_dict().items()
+        key: value.half() if value.is_floating_point() else value
+        for key, value in detector.model.state_dict().items()
+        if not _within(key, frozen)
     }
+    if frozen:
+        card = card | {"shares": {"detector": start, "sha256": _card(start)["sha256"], "modules": list(frozen)}}
     with write_whole(path) as aside:
         save_file({key: value.contiguous().cpu() for key, value in state.items()}, aside)
     with write_whole(path.with_suffix(".json")) as aside:
@@ -163,19 +182,37 @@ def save_weights(detector: Detector, card: dict[str, object], folder: Path) -> P
     return path
 
 
+def _within(key: str, modules: Sequence[str]) -> bool:
+    return any(key.startswith(f"{module}.") for module in modules)
+
+
+def _card(name: str) -> dict[str, Any]:
+    return json.loads((data_root() / "weights" / f"{name}.json").read_text())
+
+
 def _bundled_state(name: str) -> dict[str, torch.Tensor]:
     path = data_root() / "weights" / f"{name}.safetensors"
-    card = path.with_suffix(".json")
-    for needed in (path, card):
+    for needed in (path, path.with_suffix(".json")):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: restore it from the repository (git checkout data/weights).")
-    expected, found = json.loads(card.read_text())["sha256"], _sha256(path)
+    card, found = _card(name), _sha256(path)
+    expected = card["sha256"]
     if found != expected:
         raise ValueError(
             f"The weights {path} are damaged (sha256 {found}, expected {expected}): "
             "restore them from the repository (git checkout data/weights)."
         )
-    return {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    if "shares" not in card:
+        return state
+    shared = card["shares"]
+    if _card(shared["detector"])["sha256"] != shared["sha256"]:
+        raise ValueError(
+            f"The weights {path} go with others of {shared['detector']} than those here: "
+            "restore both from the repository (git checkout data/weights)."
+        )
+    start = _bundled_state(shared["detector"])
+    return {key: value for key, value in start.items() if _within(key, shared["modules"])} | state
 
 
 def _published_state(url: str) -> Any:
@@ -209,7 +246,7 @@ def table() -> str:
     rows = [("name", "weights", "parameters", "AP50", "AP", "measured on")]
     for name, entry in ZOO.items():
         if isinstance(entry, Bundled):
-            card = json.loads((data_root() / "weights" / f"{name}.json").read_text())
+            card = _card(name)
             scores = (f"{100 * card['AP50']:.1f}", f"{100 * card['AP']:.1f}", card["measured_on"].split(",")[0])
             rows.append((name, "bundled", f"{card['parameters'] / 1e6:.1f} M", *scores))
         elif isinstance(entry, Published):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import TARGETS, Detector, Trace
-from odam_lib.detectors.zoo import ZOO, Bundled, build_detector
+from odam_lib.detectors.zoo import ZOO, build_detector
 from odam_lib.gradients import exact
 from odam_lib.heatmaps import EDGES
 
-NAMES = [name for name, entry in ZOO.items() if isinstance(entry, Bundled)]
+NAMES = [name for name in ZOO if name.endswith("-scenes")]
 FAST = [
     ("retinanet-scenes", "fpn"),
     ("retinanet-pvt-scenes", "fpn"),

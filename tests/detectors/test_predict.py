@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 
 from odam_lib.detectors.base import Detector, Predictions
-from odam_lib.detectors.zoo import ZOO, Bundled, load_detector
+from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.heatmaps import EDGES
 
 SIZE = (170, 230)
 
 
-@pytest.fixture(scope="module", params=[name for name, entry in ZOO.items() if isinstance(entry, Bundled)])
+@pytest.fixture(scope="module", params=[name for name in ZOO if name.endswith("-scenes")])
 def each(request) -> Detector:
     return load_detector(request.param, device="cpu")
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from odam_lib import explain
 from odam_lib.detectors.randomize import PROPOSALS, cascade, part_title, parts, untrained_detector
-from odam_lib.detectors.zoo import ZOO, Bundled, build_detector
+from odam_lib.detectors.zoo import ZOO, build_detector
 
-BUNDLED = [name for name, entry in ZOO.items() if isinstance(entry, Bundled)]
+BUNDLED = [name for name in ZOO if name.endswith("-scenes")]
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,0 +1,134 @@
+"""Several processes train as one does on the same global batch; a port in use is named."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from odam_lib import training
+from odam_lib.distributed import SyncedBatchNorm2d, processes, rank, summed, world_size
+
+STEPS = 4
+
+
+class Couples(Dataset):
+    """Eight pictures of two overlapping objects."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, item: int) -> tuple[Tensor, dict]:
+        image = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(item))
+        boxes = torch.tensor([[10.0, 20, 50, 70 + item], [20.0 + item, 20, 60, 70]])[: 1 + (item != 5)]
+        return image, {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64), "image_id": item}
+
+
+def trained(folder: str) -> None:
+    """What every process runs."""
+    settings = training.Settings(
+        dataset="crowd",
+        number=8,
+        epochs=STEPS // 2,
+        batch_size=4,
+        precision="float32",
+        learning_rate=1e-4,
+        odam_weight=0.5,
+        odam_cap=10**4,
+    )
+    with processes(torch.device("cpu")):
+        training.train(settings, Couples(), Path(folder), "cpu", progress=False)
+
+
+def normed(folder: str) -> None:
+    """Two processes with one half of a batch each: what goes out, and what comes back."""
+    with processes(torch.device("cpu")):
+        norm, inputs, weights = norm_and_batch(SyncedBatchNorm2d)
+        mine = inputs[rank() :: world_size()].requires_grad_()
+        ((norm(mine) * weights[rank() :: world_size()]).sum()).backward()
+        kept = {"gradient": mine.grad, "weight": summed(norm.weight.grad), "running": norm.running_var}
+        torch.save(kept, Path(folder) / f"{rank()}.pt")
+
+
+def norm_and_batch(kind: type[nn.BatchNorm2d]) -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    norm = kind(3)
+    nn.init.uniform_(norm.weight, 0.5, 2, generator=generator)
+    return norm, torch.randn(6, 3, 5, 4, generator=generator) * 3 + 1, torch.randn(6, 3, 5, 4, generator=generator)
+
+
+def run_together(function: str, folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", *(options or ("--standalone", "--nproc-per-node", "2"))]
+    return subprocess.run(
+        [*command, __file__, function, str(folder)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    with (folder / "log.csv").open() as opened:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path, monkeypatch) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    ended = run_together("trained", tmp_path / "two")
+    assert ended.returncode == 0, ended.stderr
+    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    trained(str(tmp_path / "one"))
+    ours, theirs = losses(tmp_path / "two"), losses(tmp_path / "one")
+    assert len(ours) == STEPS and {"consistency", "separation"} <= set(ours[0])
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
+    for mine, other in zip(ours, theirs):  # AdamW enlarges what rounding does to small gradients
+        assert mine == pytest.approx(other, rel=1e-2)
+
+
+def test_a_shared_norm_is_the_norm_of_the_whole_batch(tmp_path) -> None:
+    ended = run_together("normed", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    norm, inputs, weights = norm_and_batch(nn.BatchNorm2d)
+    inputs.requires_grad_()
+    (norm(inputs) * weights).sum().backward()
+    for number in range(2):
+        kept = torch.load(tmp_path / f"{number}.pt")
+        torch.testing.assert_close(kept["gradient"], inputs.grad[number::2], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(kept["weight"], norm.weight.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(kept["running"], norm.running_var)
+
+
+def test_a_port_in_use_is_named(tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        ended = subprocess.run(
+            [sys.executable, __file__, "normed", str(tmp_path)],
+            env=os.environ | alone,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert ended.returncode != 0
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: The processes cannot meet at 127.0.0.1:" + port) and "--master-port" in last
+
+
+def test_alone_there_is_nothing_to_share() -> None:
+    assert (rank(), world_size()) == (0, 1)
+    assert summed(torch.tensor([2.0])).tolist() == [2.0]
+
+
+if __name__ == "__main__":
+    training.LOG_EVERY = 1
+    {"trained": trained, "normed": normed}[sys.argv[1]](sys.argv[2])
