@@ -113,6 +113,39 @@ def show_intervals(
     return figure
 
 
+def show_pairs(panels: Mapping[str, tuple[Tensor, Tensor, Tensor]], title: str) -> Figure:
+    """Pairs of predictions: the overlap of the two boxes against the agreement of the two maps.
+
+    Args:
+        panels: IoU ``[P]``, correlation ``[P]`` and whether both are of the same object, bool ``[P]``, by the name of
+            their panel.
+        title: the figure's message.
+    """
+    figure = Figure(figsize=(4.1 * len(panels), 4.0), dpi=SCREEN_DPI, layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    kinds = (("same person", METHOD_COLOURS[0], True), ("different people", METHOD_COLOURS[1], False))
+    for panel, (name, (ious, correlations, same)) in zip(axes, panels.items()):
+        for label, tint, kind in kinds:
+            chosen = same == kind
+            panel.scatter(ious[chosen], correlations[chosen], s=4, alpha=0.25, lw=0, color=tint)
+            panel.plot(*_binned(ious[chosen], correlations[chosen]), color=tint, lw=2.5, marker="o", ms=5, label=label)
+        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="IoU of the two boxes", title=name)
+        panel.grid(alpha=0.25)
+        for spine in ("top", "right"):
+            panel.spines[spine].set_visible(False)
+    axes[0].set_ylabel("cosine of the two maps")
+    axes[0].legend(frameon=True, fontsize=8, loc="lower right")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _binned(places: Tensor, values: Tensor, bins: int = 10) -> tuple[list[float], list[float]]:
+    """Centres and means of the bins of [0, 1] that hold at least ten values."""
+    member = (places * bins).long().clamp(0, bins - 1)
+    known = [at for at in range(bins) if int((member == at).sum()) >= 10]
+    return [(at + 0.5) / bins for at in known], [float(values[member == at].mean()) for at in known]
+
+
 def show_mean_curves(
     curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
     labels: Mapping[str, tuple[str, str]],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 import torch
@@ -10,7 +11,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import ORDERS, Detector, Trace
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
 from odam_lib.explainers.gradient_method import COPIES
 from odam_lib.explainers.odam import ODAM
@@ -250,25 +251,26 @@ def bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int
     return Bill(number, unit, {"ODAM": ours} | costs)
 
 
+PLAIN = "plain"
+
+
 @dataclass(frozen=True)
 class TrainingSteps:
     """What a step of training costs, the forward and backward pass of a batch: without and with Odam-Train.
 
     Attributes:
-        plain, odam: seconds of each repeat, measured in turn.
+        seconds: of each repeat, measured in turn, by the kind of step: ``plain``, or the order of Odam-Train.
         positives: heat maps that Odam-Train compared.
         pictures: in the batch.
     """
 
-    plain: tuple[float, ...]
-    odam: tuple[float, ...]
+    seconds: Mapping[str, tuple[float, ...]]
     positives: int
     pictures: int
 
-    @property
-    def ratio(self) -> float:
-        """How many times as long a step with Odam-Train takes, medians compared."""
-        return median(self.odam) / median(self.plain)
+    def ratio(self, kind: str) -> float:
+        """How many times as long a step takes as a plain one, medians compared."""
+        return median(self.seconds[kind]) / median(self.seconds[PLAIN])
 
 
 def training_steps(
@@ -288,7 +290,7 @@ def training_steps(
     torch.manual_seed(seed)
     detector, device = ARCHITECTURES[name](name, PEOPLE), torch.device(device)
     detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
-    model, term = detector.model.to(device).train().requires_grad_(True), OdamTrain(cap=cap)
+    model = detector.model.to(device).train().requires_grad_(True)
     items = [Scenes("train", pictures, "crowd", side, seed)[item] for item in range(pictures)]
     images = [image.to(device) for image, _ in items]
     targets = [{key: target[key].to(device) for key in ("boxes", "labels")} for _, target in items]
@@ -297,16 +299,32 @@ def training_steps(
     def plain() -> None:
         sum(model(images, targets).values()).backward()
 
-    def odam() -> None:
+    def odam(order: str) -> None:
         with detector.assigned() as found:
             losses = model(images, targets)
         compared.append(len(at_most(cap, found[0].images)))
-        (sum(losses.values()) + term(found[0]).mean).backward()
+        (sum(losses.values()) + OdamTrain(order=order, cap=cap)(found[0]).mean).backward()
 
-    plain(), odam()
-    turns = [[measure(step, 1, 0, device=device).seconds for step in (plain, odam)] for _ in range(repeats)]
-    without, withal = zip(*turns)
-    return TrainingSteps(without, withal, compared[-1], pictures)
+    steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}
+    for step in steps.values():
+        step()
+    seconds: dict[str, list[float]] = {kind: [] for kind in steps}
+    for _ in range(repeats):
+        for kind, step in steps.items():
+            seconds[kind].append(measure(step, 1, 0, device=device).seconds)
+    return TrainingSteps({kind: tuple(each) for kind, each in seconds.items()}, compared[-1], pictures)
+
+
+def step_verdicts(steps: Mapping[str, TrainingSteps]) -> str:
+    """The cost of Odam-Train's steps against the targets, which are of the first order."""
+    lines = []
+    for name, one in steps.items():
+        limit = TARGET_STEPS[name][-1]
+        verdict = "met   " if one.ratio("first") <= limit else "MISSED"
+        lines.append(f"{name}: {one.positives} maps of {one.pictures} pictures")
+        lines.append(f"  {verdict}  {one.ratio('first'):.2f} plain steps in first order, target at most {limit}")
+        lines.append(f"          {one.ratio('second'):.2f} in second order")
+    return "\n".join(lines)
 
 
 def verdicts(bills: Mapping[str, Bill]) -> str:

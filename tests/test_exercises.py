@@ -18,6 +18,7 @@ from odam_lib.exercises import (
     check_least,
     check_more,
     check_most,
+    check_odam_loss,
     check_share,
     check_shrinking,
     check_side,
@@ -207,3 +208,19 @@ def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> Non
     assert check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7).startswith("not quite: 0.20")
     assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
     assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
+
+
+def test_the_loss_of_one_best_map() -> None:
+    def loss(maps: Tensor, objects: Tensor, best: int, itself: bool = False, unit: bool = True) -> Tensor:
+        flat = maps.flatten(1)
+        flat = flat / flat.norm(dim=1, keepdim=True) if unit else flat / 40
+        cosines = flat @ flat[best]
+        agree = (objects == objects[best]) & (itself | (torch.arange(len(maps)) != best))
+        return torch.cat([-cosines[agree].log(), -(1 - cosines[objects != objects[best]]).log()]).mean()
+
+    assert check_odam_loss(loss).startswith("right")
+    assert "no pair; four pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
+    assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
+    assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
+    assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+    assert check_odam_loss(None).startswith("open")

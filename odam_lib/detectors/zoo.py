@@ -156,13 +156,13 @@ def load_detector(name: str, device: str = "auto") -> Detector:
 
 
 def save_weights(
-    detector: Detector, card: dict[str, object], folder: Path, start: str = "", frozen: Sequence[str] = ()
+    detector: Detector, about: dict[str, object], folder: Path, start: str = "", frozen: Sequence[str] = ()
 ) -> Path:
     """Write a detector's weights in half precision with a card that holds their hash; returns the weights' path.
 
     Args:
         detector: what was trained; its name names the files.
-        card: how it was made and what it reached.
+        about: how it was made and what it reached.
         folder: where to.
         start: the bundled detector that it was trained from.
         frozen: names of modules that are still those of ``start``; they are left out and read from its file.
@@ -174,11 +174,11 @@ def save_weights(
         if not _within(key, frozen)
     }
     if frozen:
-        card = card | {"shares": {"detector": start, "sha256": _card(start)["sha256"], "modules": list(frozen)}}
+        about = about | {"shares": {"detector": start, "sha256": card(start)["sha256"], "modules": list(frozen)}}
     with write_whole(path) as aside:
         save_file({key: value.contiguous().cpu() for key, value in state.items()}, aside)
     with write_whole(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"name": detector.name, "sha256": _sha256(path), **card}, indent=2) + "\n")
+        aside.write_text(json.dumps({"name": detector.name, "sha256": _sha256(path), **about}, indent=2) + "\n")
     return path
 
 
@@ -186,7 +186,8 @@ def _within(key: str, modules: Sequence[str]) -> bool:
     return any(key.startswith(f"{module}.") for module in modules)
 
 
-def _card(name: str) -> dict[str, Any]:
+def card(name: str) -> dict[str, Any]:
+    """How a bundled detector was made and what it reached."""
     return json.loads((data_root() / "weights" / f"{name}.json").read_text())
 
 
@@ -195,18 +196,18 @@ def _bundled_state(name: str) -> dict[str, torch.Tensor]:
     for needed in (path, path.with_suffix(".json")):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: restore it from the repository (git checkout data/weights).")
-    card, found = _card(name), _sha256(path)
-    expected = card["sha256"]
+    about, found = card(name), _sha256(path)
+    expected = about["sha256"]
     if found != expected:
         raise ValueError(
             f"The weights {path} are damaged (sha256 {found}, expected {expected}): "
             "restore them from the repository (git checkout data/weights)."
         )
     state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
-    if "shares" not in card:
+    if "shares" not in about:
         return state
-    shared = card["shares"]
-    if _card(shared["detector"])["sha256"] != shared["sha256"]:
+    shared = about["shares"]
+    if card(shared["detector"])["sha256"] != shared["sha256"]:
         raise ValueError(
             f"The weights {path} go with others of {shared['detector']} than those here: "
             "restore both from the repository (git checkout data/weights)."
@@ -246,9 +247,9 @@ def table() -> str:
     rows = [("name", "weights", "parameters", "AP50", "AP", "measured on")]
     for name, entry in ZOO.items():
         if isinstance(entry, Bundled):
-            card = _card(name)
-            scores = (f"{100 * card['AP50']:.1f}", f"{100 * card['AP']:.1f}", card["measured_on"].split(",")[0])
-            rows.append((name, "bundled", f"{card['parameters'] / 1e6:.1f} M", *scores))
+            about = card(name)
+            scores = (f"{100 * about['AP50']:.1f}", f"{100 * about['AP']:.1f}", about["measured_on"].split(",")[0])
+            rows.append((name, "bundled", f"{about['parameters'] / 1e6:.1f} M", *scores))
         elif isinstance(entry, Published):
             rows.append((name, entry.source, f"{entry.parameters / 1e6:.1f} M", "", f"{entry.ap:.1f}", "COCO val2017"))
         else:

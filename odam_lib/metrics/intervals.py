@@ -78,6 +78,34 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
     return low, high
 
 
+def relative_change(
+    before: Tensor, after: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0
+) -> tuple[float, float, float]:
+    """mean(after) / mean(before) - 1, and its 95 % percentile interval when whole groups are drawn anew.
+
+    Args:
+        before, after: ``Tensor[N]``, two numbers of each of the same things.
+        groups: int64 ``Tensor[N]``, the picture of each.
+        repeats: how many draws.
+        seed: of the draws.
+
+    Returns:
+        (change, low, high); NaN of nothing, the interval NaN for fewer than two groups.
+    """
+    if not len(before):
+        return math.nan, math.nan, math.nan
+    member = groups.unique(return_inverse=True)[1]
+    number = int(member.max()) + 1
+    sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([before, after], 1).double())
+    change = float(sums[:, 1].sum() / sums[:, 0].sum() - 1)
+    if number < 2:
+        return change, math.nan, math.nan
+    draws = torch.randint(number, (repeats, number), generator=torch.Generator().manual_seed(seed))
+    drawn = sums[draws].sum(dim=1)
+    low, high = (drawn[:, 1] / drawn[:, 0] - 1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return change, low, high
+
+
 def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's interval of a share, 95 % by default; NaN of nothing."""
     if not number:
