@@ -55,10 +55,12 @@ class Source:
     Attributes:
         archives: what to fetch.
         holds: paths that must exist after unpacking, relative to the data set's folder.
+        by_hand: what the user must get, and where, if it cannot be fetched; there are no archives then.
     """
 
     archives: tuple[Archive, ...]
     holds: tuple[str, ...]
+    by_hand: str = ""
 
 
 _COCO = "http://images.cocodataset.org"
@@ -107,6 +109,13 @@ SOURCES: dict[str, Source] = {
         ),
         _VOC_HOLDS,
     ),
+    "crowdhuman": Source(
+        (),
+        ("Images",),
+        by_hand="annotation_train.odgt, annotation_val.odgt, CrowdHuman_train01.zip, CrowdHuman_train02.zip, "
+        "CrowdHuman_train03.zip and CrowdHuman_val.zip from www.crowdhuman.org/download.html (for non-commercial "
+        "research and education only)",
+    ),
 }
 
 
@@ -128,10 +137,7 @@ def dataset_root(name: str, root: str | Path | None = None) -> Path:
     source = SOURCES[name]
     place = Path(root).expanduser() if root is not None else datasets_folder() / name
     if root is None and not place.is_dir():
-        raise FileNotFoundError(
-            f"{name} is not at {place}: fetch it by `python -m odam_lib.datasets.download {name}`, or get "
-            f"{' and '.join(archive.url for archive in source.archives)} and unpack into that folder."
-        )
+        raise FileNotFoundError(f"{name} is not at {place}: {_how_to_get(name)} and unpack into that folder.")
     for needed in source.holds:
         if not (place / needed).exists():
             raise FileNotFoundError(
@@ -139,6 +145,14 @@ def dataset_root(name: str, root: str | Path | None = None) -> Path:
                 f"into, which holds {', '.join(source.holds)}."
             )
     return place
+
+
+def _how_to_get(name: str) -> str:
+    source = SOURCES[name]
+    if source.by_hand:
+        return f"get {source.by_hand}"
+    urls = " and ".join(archive.url for archive in source.archives)
+    return f"fetch it by `python -m odam_lib.datasets.download {name}`, or get {urls}"
 
 
 def fetch(name: str, folder: str | Path | None = None, base_url: str | None = None) -> Path:
@@ -154,7 +168,8 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
         :class:`~odam_lib.datasets.voc.Voc`.
 
     Raises:
-        ValueError: unknown name, an archive whose hash is not the expected one, or one with a harmful member.
+        ValueError: unknown name, a data set to be got by hand that is not there, an archive whose hash is not the
+            expected one, or one with a harmful member.
         FileExistsError: the data set's folder exists and lacks a part.
         ConnectionError: an archive could not be fetched; says how to go on or where to put it.
         OSError: the disk is full, or ``folder`` cannot be written.
@@ -165,6 +180,8 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
     source = SOURCES[name]
     parent = Path(folder).expanduser() if folder is not None else datasets_folder()
     root = parent / name
+    if source.by_hand and _missing(root, source):
+        raise ValueError(f"{name} cannot be fetched: {_how_to_get(name)} and unpack into {root}.")
     if root.exists():
         if missing := _missing(root, source):
             raise FileExistsError(f"{root} exists but lacks {missing}: delete it or choose another folder.")
