@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def load_detector(name: str, device: str = "auto") -> Detector:
             f"Nobody publishes weights of a detector {name}: take one of the other names, or build_detector({name!r}) "
             "and train it."
         )
-    state = _bundled_state(name) if isinstance(entry, Bundled) else entry.convert(_published_state(entry.url))
+    state = bundled_state(name) if isinstance(entry, Bundled) else entry.convert(_published_state(entry.url))
     detector.model.load_state_dict(state)
     detector.model.to(place)
     return detector
@@ -167,18 +167,20 @@ def save_weights(
         start: the bundled detector that it was trained from.
         frozen: names of modules that are still those of ``start``; they are left out and read from its file.
     """
-    path = folder / f"{detector.name}.safetensors"
-    state = {
-        key: value.half() if value.is_floating_point() else value
-        for key, value in detector.model.state_dict().items()
-        if not _within(key, frozen)
-    }
+    state = {key: value for key, value in detector.model.state_dict().items() if not _within(key, frozen)}
     if frozen:
-        about = about | {"shares": {"detector": start, "sha256": card(start)["sha256"], "modules": list(frozen)}}
+        about = about | {"shares": {**version(start), "modules": list(frozen)}}
+    return save_state(detector.name, state, about, folder)
+
+
+def save_state(name: str, state: Mapping[str, torch.Tensor], about: Mapping[str, object], folder: Path) -> Path:
+    """Write tensors in half precision with a card that holds their hash; returns the path of the tensors."""
+    path = folder / f"{name}.safetensors"
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     with write_whole(path) as aside:
-        save_file({key: value.contiguous().cpu() for key, value in state.items()}, aside)
+        save_file({key: value.contiguous().cpu() for key, value in halves.items()}, aside)
     with write_whole(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"name": detector.name, "sha256": _sha256(path), **about}, indent=2) + "\n")
+        aside.write_text(json.dumps({"name": name, "sha256": _sha256(path), **about}, indent=2) + "\n")
     return path
 
 
@@ -191,7 +193,35 @@ def card(name: str) -> dict[str, Any]:
     return json.loads((data_root() / "weights" / f"{name}.json").read_text())
 
 
-def _bundled_state(name: str) -> dict[str, torch.Tensor]:
+def version(detector: str) -> dict[str, str]:
+    """Which weights of a bundled detector lie here: what the card of others that go with them holds."""
+    return {"detector": detector, "sha256": card(detector)["sha256"]}
+
+
+def check_version(name: str, made_with: Mapping[str, Any]) -> None:
+    """Refuse bundled weights that were made with another version of a detector than the one here.
+
+    Args:
+        name: of the weights.
+        made_with: what :func:`version` gave when they were made.
+
+    Raises:
+        ValueError: the versions differ.
+    """
+    if version(made_with["detector"])["sha256"] != made_with["sha256"]:
+        raise ValueError(
+            f"The weights {data_root() / 'weights' / name}.safetensors go with others of {made_with['detector']} than "
+            "those here: restore both from the repository (git checkout data/weights)."
+        )
+
+
+def bundled_state(name: str) -> dict[str, torch.Tensor]:
+    """The tensors of bundled weights in single precision, with those they share with another detector.
+
+    Raises:
+        FileNotFoundError: the weights or their card are missing.
+        ValueError: they are damaged, or were made with another version of the detector they share tensors with.
+    """
     path = data_root() / "weights" / f"{name}.safetensors"
     for needed in (path, path.with_suffix(".json")):
         if not needed.is_file():
@@ -207,12 +237,8 @@ def _bundled_state(name: str) -> dict[str, torch.Tensor]:
     if "shares" not in about:
         return state
     shared = about["shares"]
-    if card(shared["detector"])["sha256"] != shared["sha256"]:
-        raise ValueError(
-            f"The weights {path} go with others of {shared['detector']} than those here: "
-            "restore both from the repository (git checkout data/weights)."
-        )
-    start = _bundled_state(shared["detector"])
+    check_version(name, shared)
+    start = bundled_state(shared["detector"])
     return {key: value for key, value in start.items() if _within(key, shared["modules"])} | state
 
 
