@@ -76,10 +76,11 @@ def directions(maps: Tensor) -> Tensor:
     """
     flat = maps.flatten(1)
     # Scaled first, and by a constant, so that squares of small values do not underflow.
-    scale = flat.detach().amax(dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
-    scaled = flat / scale
+    scale = flat.detach().amax(dim=1, keepdim=True)
+    known = scale >= torch.finfo(maps.dtype).tiny
+    scaled = flat / torch.where(known, scale, 1)
     length = scaled.square().sum(dim=1, keepdim=True)
-    return scaled / torch.where(length > 0, length, 1).sqrt()
+    return torch.where(known, scaled / torch.where(known, length, 1).sqrt(), 0)
 
 
 def cosines(maps: Tensor, best: Tensor) -> Tensor:

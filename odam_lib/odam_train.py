@@ -8,6 +8,10 @@ from torch import Tensor
 from odam_lib.detectors.base import ORDERS, Positives
 from odam_lib.losses import OdamLoss, clamped, odam_train_loss, overlapping, same_image, squeezed
 
+FAINT = 1e-3
+"""A map whose maximum is below this share of the batch's mean maximum counts as a map of zeros: its direction is noise,
+and the gradient of a cosine grows without bound as the map vanishes."""
+
 NEGATIVES = {"overlapping": overlapping, "all": same_image}
 BOUNDS = {"squeezed": squeezed, "clamped": clamped}
 
@@ -48,7 +52,7 @@ class OdamTrain:
         """The loss of one batch; maps of the class logit, as :meth:`Positives.maps` makes them."""
         rows = at_most(self.cap, positives.images)
         return odam_train_loss(
-            positives.maps(rows, (self.side, self.side), self.order),
+            without_faint(positives.maps(rows, (self.side, self.side), self.order)),
             positives.objects[rows],
             positives.images[rows],
             positives.ious[rows],
@@ -56,6 +60,14 @@ class OdamTrain:
             NEGATIVES[self.negatives],
             BOUNDS[self.bound],
         )
+
+
+def without_faint(maps: Tensor) -> Tensor:
+    """The maps ``[N, h, w]`` with those below ``FAINT`` set to zero, so that they pull at nothing."""
+    if not len(maps):
+        return maps
+    highest = maps.detach().amax(dim=(1, 2))
+    return maps * (highest >= FAINT * highest.mean())[:, None, None]
 
 
 def at_most(cap: int, images: Tensor) -> Tensor:

@@ -255,7 +255,8 @@ class _Learner:
                 _refuse_infinite(step, total, losses, targets[chosen])
                 (total / parts).backward()
             sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
-        nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
+        _refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
         self.optimizer.step()
         means = summed(torch.stack(list(sums.values()))) / world_size()
         return dict(zip(sums, means.tolist()))

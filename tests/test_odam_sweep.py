@@ -16,7 +16,7 @@ def pictures() -> list:
 
 
 def test_rows_are_kept_and_not_made_twice(tmp_path, pictures) -> None:
-    base = replace(base_settings("fcos", 4, 0), size=128, batch_size=2)
+    base = replace(base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
     path = tmp_path / "rows.csv"
     sweep(base, [CONTROL, "weight 5"], tmp_path, pictures, path, "cpu")
     first = {one.variant: one for one in read_outcomes(path)}

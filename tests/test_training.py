@@ -98,6 +98,16 @@ def test_a_loss_that_is_not_finite_stops_with_the_images(tmp_path) -> None:
         train(SMALL, Dots(spoiled=3), tmp_path, "cpu", progress=False)
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path, monkeypatch) -> None:
+    def endless(parameters: list, largest: float) -> Tensor:
+        return torch.tensor(float("inf"))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", endless)
+    with pytest.raises(FloatingPointError, match=r"at step 0 \(norm of the gradient inf\); the images were 10"):
+        train(SMALL, Dots(), tmp_path, "cpu", checkpoint_every=1, progress=False)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
