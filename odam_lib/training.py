@@ -23,7 +23,7 @@ from odam_lib.charts import training_curves
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
-from odam_lib.detectors.base import Detector, resolve_device
+from odam_lib.detectors.base import Detector, Positives, resolve_device
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
 from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
 from odam_lib.files import output_folder, write_whole
@@ -57,6 +57,8 @@ class Settings:
         weight_decay: of AdamW.
         precision: ``float32``, or ``bfloat16`` for the detector's towers (losses stay in float32).
         odam_weight: of Odam-Train's loss beside the detector's own; 0 for none.
+        odam_from: the share of all steps after which that loss begins: maps of a detector that finds nothing yet are
+            noise, and separating them costs precision.
         odam_negatives, odam_order, odam_bound, odam_cap, odam_side: see :class:`OdamTrain`.
         seed: of the initial weights, the order and the flips.
 
@@ -79,6 +81,7 @@ class Settings:
     weight_decay: float = 0.05
     precision: str = "bfloat16"
     odam_weight: float = 0.0
+    odam_from: float = 0.0
     odam_negatives: str = OdamTrain.negatives
     odam_order: str = OdamTrain.order
     odam_bound: str = OdamTrain.bound
@@ -95,6 +98,8 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
         if not 0 <= self.odam_weight < math.inf:
             raise ValueError(f"odam_weight is {self.odam_weight}: give 0 for no Odam-Train, or a positive number.")
+        if not 0 <= self.odam_from < 1:
+            raise ValueError(f"odam_from is {self.odam_from}: give a share of the training in [0, 1).")
         if self.number < self.batch_size:
             raise ValueError(f"{self.number} pictures do not fill a batch of {self.batch_size}: take more.")
         if self.batch_size % self.accumulate:
@@ -250,7 +255,7 @@ class _Learner:
         for part in range(parts):
             chosen = slice(part * each, (part + 1) * each)
             with nullcontext() if world_size() == 1 or part + 1 == parts else self.model.no_sync():  # type: ignore[operator]
-                losses = self._losses(images[chosen], targets[chosen])
+                losses = self._losses(step, images[chosen], targets[chosen])
                 total = sum(losses.values())
                 _refuse_infinite(step, total, losses, targets[chosen])
                 (total / parts).backward()
@@ -261,7 +266,7 @@ class _Learner:
         means = summed(torch.stack(list(sums.values()))) / world_size()
         return dict(zip(sums, means.tolist()))
 
-    def _losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+    def _losses(self, step: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Losses whose mean over the processes is the loss of their common batch."""
         placed = [{name: target[name].to(self.device) for name in ("boxes", "labels")} for target in targets]
         losses: dict[str, Tensor] = self.model([image.to(self.device) for image in images], placed)
@@ -270,11 +275,15 @@ class _Learner:
         positives = self.positives.pop()
         share = self._share(positives.divisor)
         losses = {name: value * share for name, value in losses.items()}
-        if self.settings.odam_weight:
-            odam = self.settings.odam(positives)
-            weight = self.settings.odam_weight / max(1, odam.pairs) * self._share(odam.pairs)
-            losses |= {"consistency": odam.consistency * weight, "separation": odam.separation * weight}
-        return losses
+        return losses | self._odam(step, positives) if self.settings.odam_weight else losses
+
+    def _odam(self, step: int, positives: Positives) -> dict[str, Tensor]:
+        if step < self.settings.odam_from * self.settings.steps:
+            nothing = torch.zeros((), device=self.device)
+            return {"consistency": nothing, "separation": nothing}
+        odam = self.settings.odam(positives)
+        weight = self.settings.odam_weight / max(1, odam.pairs) * self._share(odam.pairs)
+        return {"consistency": odam.consistency * weight, "separation": odam.separation * weight}
 
     def _share(self, divisor: int) -> float:
         """The factor on a mean over ``divisor`` things here that makes the mean of all processes the common one."""

@@ -121,6 +121,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path
         ({"dataset": "town"}, "dataset is 'town': choose among mixed, "),
         ({"odam_weight": -0.5}, "odam_weight is -0.5"),
         ({"odam_weight": float("nan")}, "odam_weight is nan"),
+        ({"odam_from": 1.0}, "odam_from is 1.0"),
         ({"odam_order": "third"}, "order is 'third'"),
         ({"accumulate": 3}, "16 cannot be taken in 3 equal parts"),
         ({"frozen": "backbone.stem"}, "backbone.stem would stay at random weights"),
@@ -175,6 +176,20 @@ def test_odam_train_lowers_its_losses(name: str, tmp_path) -> None:
         kept = torch.load(folder / CHECKPOINT, weights_only=True)["rows"]
         rows[weight] = sum(row["consistency"] + row["separation"] for row in kept[-3:]) / weight
     assert rows[5.0] < 0.8 * rows[1e-9]
+
+
+def test_odam_train_may_begin_later(tmp_path) -> None:
+    settings = replace(SMALL, dataset="crowd", odam_weight=1.0, odam_from=0.5, learning_rate=1e-4)
+    plain = replace(settings, odam_weight=0.0, odam_from=0.0)
+    rows = []
+    for number, each in enumerate((settings, plain)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        train(each, Couples(), folder, "cpu", progress=False)
+        rows.append(torch.load(folder / CHECKPOINT, weights_only=True)["rows"])
+    first, last = rows[0][0], rows[0][-1]
+    assert (first["consistency"], first["separation"]) == (0, 0) and last["consistency"] > 0
+    assert {name: first[name] for name in rows[1][0]} == rows[1][0]
 
 
 def test_a_step_in_parts_has_the_mean_of_their_losses(tmp_path) -> None:

@@ -1,0 +1,60 @@
+"""The maps of many predictions on one small raster over the picture, where they can be compared (Sec. 3.3)."""
+
+import torch
+from torch import Tensor
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Trace
+from odam_lib.gradients import cut
+from odam_lib.heatmaps import Patches, weighted_sum
+from odam_lib.nms import short_edge_size
+
+
+def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", short_edge: int = 50) -> Tensor:
+    """H = ReLU(sum_k dY/dA_k * A_k) without smoothing, every map laid on the same raster.
+
+    What ``ODAM(smoothing=None, derivative="window")`` and then ``to_image`` at that size give, without the map of a whole
+    level in between.
+
+    Args:
+        trace: one forward pass, at a layer that has windows.
+        detections: N rows of that trace.
+        attribute: what is explained; the class logit as in Odam-Train.
+        short_edge: lines or columns of the raster along the picture's shorter side.
+
+    Returns:
+        ``Tensor[N, h, w]``, non-negative.
+
+    Raises:
+        ValueError: detections of another image or detector, an unknown attribute, or a layer without windows.
+    """
+    trace.check(detections, [attribute])
+    if not trace.has_windows:
+        raise ValueError(
+            f"Layer {trace.layer!r} has no derivative on a window: take the detector's default layer, or ODAM()'s maps."
+        )
+    size = short_edge_size(detections.image_size, short_edge)
+    levels = trace.feature_level(detections)
+    maps = detections.boxes.new_zeros((len(detections), *size))
+    groups = [levels >= 0] if trace.regional else [levels == level for level in levels.unique()]
+    for rows in (torch.nonzero(group).flatten() for group in groups):
+        if len(rows):
+            patches = _patches(trace, detections[rows], levels[rows], attribute)
+            maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size)
+    return maps
+
+
+def _patches(trace: Trace, detections: Detections, levels: Tensor, attribute: str) -> Patches:
+    """Of detections whose features have one size."""
+    windows = trace.windows([attribute], detections)
+    occurring, which = levels.unique(return_inverse=True)
+    sheets = torch.cat([trace.features[level].detach() for level in occurring.tolist()])
+    weights = windows.gradients[:, 0]
+    values = weighted_sum(weights, cut(sheets, which, windows.top, windows.left, weights.shape[-2:])).relu()
+    grids = [trace.grids[level] for level in occurring.tolist()]
+    origin, step = (
+        values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
+        for names in (("y", "x"), ("dy", "dx"))
+    )
+    cells = which.new_tensor(sheets.shape[-2:]).expand(len(which), 2)
+    return Patches(values, windows.top, windows.left, cells, origin, step, grids[0].bounded)
