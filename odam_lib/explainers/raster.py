@@ -13,8 +13,8 @@ from odam_lib.nms import short_edge_size
 def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", short_edge: int = 50) -> Tensor:
     """H = ReLU(sum_k dY/dA_k * A_k) without smoothing, every map laid on the same raster.
 
-    What ``ODAM(smoothing=None, derivative="window")`` and then ``to_image`` at that size give, without the map of a whole
-    level in between.
+    The same as ``ODAM(smoothing=None, derivative="window")`` and then ``to_image`` at that size, but no map of a whole
+    level is made in between.
 
     Args:
         trace: one forward pass, at a layer that has windows.
