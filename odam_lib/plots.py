@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -318,6 +319,31 @@ def show_columns(
         axes[row][0].set_ylabel(f"{numbers[row]} {name} {detections.scores[row]:.2f}", fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def close_up(
+    image: Tensor, detections: Detections, columns: Mapping[str, Tensor], margin: float = 0.3
+) -> tuple[Tensor, Detections, dict[str, Tensor]]:
+    """The part of a picture around some detections, for :func:`show_columns`.
+
+    Args:
+        image: ``Tensor[3, H, W]``.
+        detections: N >= 1 rows of that image.
+        columns: ``Tensor[N, H, W]`` by name.
+        margin: how much is shown around all boxes together, as a share of the longer side.
+
+    Returns:
+        The three cut to whole pixels, boxes shifted.
+    """
+    low, high = detections.boxes[:, :2].amin(dim=0), detections.boxes[:, 2:].amax(dim=0)
+    around = margin * (high - low).max()
+    limits = low.new_tensor([image.shape[-1], image.shape[-2]])
+    left, top = (low - around).floor().clamp(min=0).int().tolist()
+    right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
+    part = (..., slice(top, bottom), slice(left, right))
+    shifted = detections.boxes - detections.boxes.new_tensor([left, top, left, top])
+    cut = replace(detections, boxes=shifted, image_size=(bottom - top, right - left))
+    return image[part], cut, {name: maps[part] for name, maps in columns.items()}
 
 
 def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:

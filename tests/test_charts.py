@@ -7,7 +7,15 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from odam_lib.charts import show_cost_ratios, show_growth, show_shares, show_steps, show_table, training_curves
+from odam_lib.charts import (
+    show_cost_ratios,
+    show_growth,
+    show_pairs,
+    show_shares,
+    show_steps,
+    show_table,
+    training_curves,
+)
 from odam_lib.plots import to_png
 from odam_lib.timing import Cost
 
@@ -88,3 +96,15 @@ def test_cost_ratios_are_in_forward_passes_and_hollow_where_extrapolated() -> No
 def test_training_curves_are_written_as_a_picture(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,epoch,lr,total_loss\n1,0.5,0.1,2.0\n2,1.0,0.1,1.0\n")
     assert training_curves(tmp_path / "log.csv", tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pairs_are_drawn_by_kind_with_the_means_of_their_bins() -> None:
+    ious = torch.tensor([0.15] * 10 + [0.75] * 20)
+    correlations = torch.tensor([0.1] * 10 + [0.8, 0.6] * 10)
+    same = torch.tensor([False] * 10 + [True] * 20)
+    figure = show_pairs({"one": (ious, correlations, same), "other": (ious, correlations, ~same)}, "message")
+    assert [panel.get_title() for panel in figure.axes] == ["one", "other"] and figure.get_suptitle() == "message"
+    high, low = [pytest.approx([0.75, 0.7])], [pytest.approx([0.15, 0.1])]
+    for panel, (ours, others) in zip(figure.axes, ((high, low), (low, high))):
+        lines = {line.get_label(): line.get_xydata().tolist() for line in panel.lines}
+        assert lines["same person"] == ours and lines["different people"] == others

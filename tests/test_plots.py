@@ -7,10 +7,12 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from odam_lib import ODAM, explain
+from odam_lib.detections import Detections
 from odam_lib.plots import (
     OBJECT_COLOURS,
     TITLES,
     blend,
+    close_up,
     display_size,
     save_png,
     show_average_maps,
@@ -154,3 +156,21 @@ def test_columns_without_an_object_are_a_picture_and_a_sentence(detector, held_o
     image = held_out[0][0]
     figure = show_columns(image, detector.detect(image)[:0], {"any": torch.zeros(0, *image.shape[-2:])}, "Title")
     assert figure.axes[0].get_title() == "No object above the score threshold"
+
+
+def test_a_close_up_keeps_maps_and_boxes_in_their_places() -> None:
+    image = torch.rand(3, 40, 60)
+    boxes = torch.tensor([[20.0, 10, 30, 20], [24, 12, 34, 22]])
+    detections = Detections(
+        boxes=boxes, scores=torch.ones(2), labels=torch.ones(2, dtype=torch.int64), class_probs=torch.ones(2, 2),
+        level=torch.zeros(2, dtype=torch.int64), index=torch.arange(2), image_size=(40, 60),
+        categories=("__background__", "person"), source="none",
+    )  # fmt: skip
+    maps = torch.zeros(2, 40, 60)
+    maps[0, 15, 25] = 1
+    small, shifted, columns = close_up(image, detections, {"one": maps}, margin=0.5)
+    assert shifted.image_size == small.shape[1:] == columns["one"].shape[1:] == (26, 28)  # 14 x 12 pixels, 7 around
+    x, y = (shifted.boxes[0, :2] + 5).int().tolist()
+    assert columns["one"][0, y, x] == 1 and torch.equal(small[:, y, x], image[:, 15, 25])
+    whole = close_up(image, detections, {"one": maps}, margin=10)
+    assert torch.equal(whole[0], image) and torch.equal(whole[1].boxes, boxes)
