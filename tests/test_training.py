@@ -1,5 +1,6 @@
 """Training: exact resumption, bad settings, bad losses, the schedule, half precision."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.cached import Cached
+from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
 from odam_lib.files import data_root
-from odam_lib.training import CHECKPOINT, LOG, Settings, learning_rate, train
+from odam_lib.training import CHECKPOINT, LOG, Settings, learning_rate, main, train
 
 SMALL = Settings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
 
@@ -296,3 +298,62 @@ def test_the_cache_returns_what_it_was_filled_with(tmp_path) -> None:
             assert torch.equal(target["boxes"], truth["boxes"]) and torch.equal(target["labels"], truth["labels"])
     with pytest.raises(ValueError, match="holds 3 items, the data set has 4"):
         Cached(Scenes("train", 4, size=64), tmp_path / "scenes.pt")
+
+
+def command_line(monkeypatch, folder: Path, *words: str) -> dict:
+    """Run ``python -m odam_lib.training`` and read the card that it leaves."""
+    monkeypatch.setattr(sys, "argv", ["training", "--output", str(folder), "--device", "cpu", *words])
+    main()
+    (card,) = folder.glob("*.json")
+    return json.loads(card.read_text())
+
+
+def test_the_card_tells_how_to_train_the_same_weights(tmp_path, monkeypatch) -> None:
+    words = "--detector fcos --dataset crowd --start fcos-scenes --frozen backbone --number 4 --batch-size 2 --epochs 1"
+    (tmp_path / "first").mkdir()
+    card = command_line(monkeypatch, tmp_path / "first", *words.split(), "--odam-weight", "0.5", "--held-out", "2")
+    assert card["name"] == "fcos-crowd-odam" and card["shares"]["modules"] == ["backbone"]
+    program, _, module, *again = card["command"].split()
+    assert (program, module) == ("python", "odam_lib.training")
+    (tmp_path / "second").mkdir()
+    other = command_line(monkeypatch, tmp_path / "second", *again, "--held-out", "2")
+    assert other["sha256"] == card["sha256"] and {"AP50", "parameters", "hours", "seed"} <= card.keys()
+
+
+def test_training_on_crowdhuman_by_path(tmp_path, monkeypatch) -> None:
+    (tmp_path / "people").mkdir()
+    for split in ("train", "val"):
+        export(Scenes(split, 2, "crowd", 96), tmp_path / "people", workers=0)
+        (tmp_path / "people" / "annotations.odgt").rename(tmp_path / "people" / f"annotation_{split}.odgt")
+        shutil.copytree(tmp_path / "people" / "images", tmp_path / "people" / "Images", dirs_exist_ok=True)
+    words = f"--dataset crowdhuman --root {tmp_path / 'people'} --number 2 --batch-size 2 --epochs 1 --held-out 1"
+    (tmp_path / "run").mkdir()
+    card = command_line(monkeypatch, tmp_path / "run", *words.split(), "--odam-weight", "1")
+    assert card["name"] == "fcos-crowdhuman-odam" and card["data"] == "2 pictures of CrowdHuman"
+    with pytest.raises(SystemExit):
+        command_line(monkeypatch, tmp_path / "run", *words.replace("--number 2", "--number 3").split())
+
+
+def test_a_bad_argument_is_told_before_any_work(tmp_path, monkeypatch, capsys) -> None:
+    for words, sentence in (
+        ("--odam-weight -1", "odam_weight is -1.0"),
+        ("--dataset crowdhuman --root /nowhere", "/nowhere"),
+        ("--batch-size 0", "batch_size is 0"),
+    ):
+        with pytest.raises(SystemExit):
+            command_line(monkeypatch, tmp_path / "new", *words.split())
+        assert sentence in capsys.readouterr().err
+    with pytest.raises(NotImplementedError, match="cannot be trained by Odam-Train"):
+        train(replace(SMALL, detector="detr", odam_weight=1.0), Dots(), tmp_path, "cpu", progress=False)
+
+
+@pytest.mark.gpu
+def test_on_an_accelerator_the_first_losses_are_those_of_the_processor(tmp_path) -> None:
+    logged = []
+    for device in ("cpu", "cuda"):
+        folder = tmp_path / device
+        folder.mkdir()
+        settings = replace(SMALL, dataset="crowd", start="fcos-scenes", epochs=1, odam_weight=1.0)
+        train(settings, Couples(), folder, device, progress=False)
+        logged.append(torch.load(folder / CHECKPOINT, weights_only=True)["rows"][0])
+    assert logged[1] == pytest.approx(logged[0], rel=1e-2)
