@@ -68,9 +68,11 @@ def test_stored_outputs_are_complete_and_clean(name: str) -> None:
     assert not any(tool.WIDGET_VIEW in output.get("data", {}) for output in outputs)
 
 
-@pytest.mark.parametrize("detector", BUNDLED)
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_from_a_clean_kernel_with_every_bundled_detector(name: str, detector: str, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("name", "detector"),
+    [(name, detector) for name, entry in tool.listed().items() for detector in entry.get("detectors", BUNDLED)],
+)
+def test_runs_from_a_clean_kernel_with_every_detector(name: str, detector: str, tmp_path) -> None:
     parameters = tool.listed()[name]["test"] | {"OUTPUT_DIR": str(tmp_path / "out"), "DETECTOR": detector}
     executed = tool.run(name, parameters, tmp_path / f"{name}.ipynb")
     assert not any(output.output_type == "error" for cell in executed.cells for output in cell.get("outputs", []))
