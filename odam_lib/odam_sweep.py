@@ -28,6 +28,9 @@ HELD_OUT_SEED = 1
 WEIGHTS = {"fcos": 2.0, "faster-rcnn": 5.0}
 """Of Odam-Train's loss for each detector, chosen from the rows that this module writes."""
 
+TRAINED = ODAM(smoothing=None, derivative="window")
+"""The maps, of the class logit, that Odam-Train compares."""
+
 CONTROL, LONG_CONTROL = "without", "without, three times as long"
 VARIANTS: dict[str, dict[str, object]] = {
     CONTROL: {"odam_weight": 0.0},
@@ -55,7 +58,7 @@ class Outcome:
     Attributes:
         variant: its name.
         people, pairs: whose maps, and how many pairs of maps, were compared.
-        odi, correlation: means, see :class:`odam_lib.metrics.separation.Survey`; maps of the class on the window.
+        odi, correlation: means, see :class:`odam_lib.metrics.separation.Survey`, of the maps that are trained.
         odi_change, odi_low, odi_high, correlation_change, correlation_low, correlation_high: relative change and its
             95 % bootstrap interval over pictures.
         ap50: of the detector.
@@ -118,7 +121,7 @@ def sweep(
             continue
         run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
         detector = train(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
-        seen = survey(detector, pictures, ODAM(derivative="window"))
+        seen = survey(detector, pictures, TRAINED, "logit")
         controls.setdefault(control, seen)
         ap50 = detector_ap(detector, pictures)["AP50"]
         done[name] = _outcome(name, controls[control], seen, ap50)
