@@ -14,7 +14,7 @@ class Detections:
 
     Attributes:
         boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels of the image.
-        scores: ``Tensor[N]``, final score of the prediction's label, in [0, 1].
+        scores: ``Tensor[N]``, final score of the prediction's label, in [0, 1]; Soft-NMS lowers it.
         labels: ``Tensor[N]``, int64 indices into ``categories``; 0 is the background.
         class_probs: ``Tensor[N, C]``, final score of every class.
         level: ``Tensor[N]``, int64, the feature level that made the prediction.

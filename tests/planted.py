@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.heatmaps import ATTRIBUTES, Grid
+from odam_lib.nms import keep_all
 
 SIZE = (96, 128)
 STRIDE = 8
@@ -73,5 +74,5 @@ class PlantedDetector(Detector):
             grids=(Grid(STRIDE / 2, STRIDE / 2, STRIDE, STRIDE),),
             input_size=SIZE,
             candidates=candidates,
-            nms=lambda boxes, scores, labels: scores.argsort(descending=True),
+            nms=keep_all,
         )

@@ -12,20 +12,17 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from odam_lib.detections import Detections
 from odam_lib.gradients import Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches
 from odam_lib.images import check_image
+from odam_lib.nms import NMS, nms
 
 TARGETS = (*ATTRIBUTES, "logit")
 
 ORDERS = {"first": torch.no_grad, "second": torch.enable_grad}
 """The gradient mode in which a map's weights dY/dA are made, by how often a loss differentiates the network."""
-
-NMS = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""boxes [N, 4], scores [N], labels [N] -> indices of the rows to keep, best score first."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +148,15 @@ class Trace(ABC):
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
+        Scores are what the suppression leaves of them: Soft-NMS lowers them.
+
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
         found = self.candidates.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
-        return found[(nms or self.nms)(found.boxes, found.scores, found.labels)]
+        kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
+        return replace(found[kept.index], scores=kept.scores)
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:
         """Refuse detections of another detector or image, and unknown attributes.
@@ -403,7 +403,7 @@ def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
 
 def iou_nms(iou_threshold: float) -> NMS:
     """Classical suppression within each class at a threshold of intersection over union."""
-    return partial(batched_nms, iou_threshold=iou_threshold)
+    return partial(nms, iou_threshold=iou_threshold)
 
 
 def resolve_device(device: str) -> torch.device:

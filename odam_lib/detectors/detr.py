@@ -18,6 +18,7 @@ from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
 from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, leaves
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.nms import keep_all
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
 """DETR ResNet-50 as its authors publish it (42.0 AP on COCO val2017); its sha256 begins with what ends the name."""
@@ -270,7 +271,7 @@ class DetrDetector(Detector):
                 torch.zeros(len(logits), dtype=torch.int64, device=logits.device),
                 torch.arange(len(logits), device=logits.device),
             ),
-            nms=keep_all,
+            nms=keep_all,  # it is trained to say each object once
             logits=logits,
             corners=boxes,
             attention=Attention(*(tuple(one.detach()[0] for one in kind) for kind in weights), size, grid),
@@ -312,11 +313,6 @@ def _token_leaves(module: nn.Module, size: tuple[int, int]) -> Iterator[list[Ten
         yield captured
     finally:
         handle.remove()
-
-
-def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-    """No suppression: DETR is trained to say each object once."""
-    return scores.argsort(descending=True, stable=True)
 
 
 def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:

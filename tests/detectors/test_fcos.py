@@ -7,6 +7,7 @@ from torch import Tensor
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.fcos import full_fcos
 from odam_lib.heatmaps import EDGES
+from odam_lib.nms import keep_all, soft_nms
 
 
 @pytest.mark.parametrize("size", [(256, 256), (200, 331), (331, 200), (90, 41)])
@@ -24,15 +25,20 @@ def test_detections_are_torchvisions(detector, size: tuple[int, int]) -> None:
 
 
 def test_suppression_is_a_function_handed_in(detector, held_out) -> None:
-    def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-        assert len(boxes) == len(scores) == len(labels)
-        return scores.argsort(descending=True, stable=True)
-
     image = held_out[0][0]
     every, best = detector.detect(image, 0.3, nms=keep_all), detector.detect(image, 0.3)
     assert len(every) > 2 * len(best)
     assert set(best.scores.tolist()) <= set(every.scores.tolist())
     assert (every.scores > 0.3).all() and every.scores.tolist() == sorted(every.scores.tolist(), reverse=True)
+
+
+def test_scores_that_soft_nms_lowers_reach_the_detections(detector, held_out) -> None:
+    image = held_out[0][0]
+    every, soft = detector.detect(image, 0.3, nms=keep_all), detector.detect(image, 0.3, nms=soft_nms)
+    kept = soft_nms(every.boxes, every.scores, every.labels)
+    assert torch.equal(soft.scores, kept.scores) and torch.equal(soft.boxes, every.boxes[kept.index])
+    undecayed = soft.class_probs.gather(1, soft.labels[:, None])[:, 0]
+    assert (soft.scores <= undecayed).all() and (soft.scores < 0.5 * undecayed).any()
 
 
 def test_targets_are_the_numbers_of_the_detection(untrained) -> None:

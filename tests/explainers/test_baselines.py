@@ -29,6 +29,7 @@ from odam_lib.explainers.whole import Combined
 from odam_lib.gradients import Windows
 from odam_lib.heatmaps import Grid, HeatMaps, combine
 from odam_lib.metrics.localization import energy_inside
+from odam_lib.nms import keep_all
 
 SIZE = (48, 64)
 BLOCK = (16, 8, 32, 24)
@@ -95,7 +96,7 @@ class BlockDetector(Detector):
             grids=(Grid(4, 4, 8, 8),),
             input_size=SIZE,
             candidates=self.candidates(image, self._read(image), place, torch.arange(2)),
-            nms=lambda boxes, scores, labels: scores.argsort(descending=True),
+            nms=keep_all,
         )
 
 
