@@ -180,7 +180,9 @@ def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence
     height, width = sheets.shape[-2:]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    windows = sheets.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+    # Channels last, so that each cell is read in one piece.
+    cells = sheets.permute(0, 2, 3, 1).contiguous()
+    windows = cells[which[:, None, None], rows[:, :, None], columns[:, None, :]]
     return (windows * inside[..., None]).permute(0, 3, 1, 2)
 
 

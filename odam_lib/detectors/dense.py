@@ -108,11 +108,11 @@ class DenseTrace(Trace):
         shape = (len(detections), len(attributes), *self.window_size(detections), channels)
         total = sensitivity.new_zeros(shape).movedim(-1, -3)
         for branch in self.branches:
-            last, touched = self._last(branch, sensitivity, detections)
+            touched = self._touched(branch, sensitivity)
             if touched.any():
-                total[:, touched] += window(
-                    last[:, touched], branch.tower.kernels, branch.tower.slopes(level), torch.zeros_like(top), top, left
-                )
+                last = self._last(branch, sensitivity[:, touched], detections)
+                found = window(last, branch.tower.kernels, branch.tower.slopes(level), torch.zeros_like(top), top, left)
+                total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - depth, left - depth)
 
     def _outputs(self, detections: Detections) -> Tensor:
@@ -135,16 +135,21 @@ class DenseTrace(Trace):
             sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
         return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
 
-    def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
-        """Gradients ``[N, A, K, 3, 3]`` with respect to a branch's tower, and which attributes have any ``[A]``."""
+    @staticmethod
+    def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
+        """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
+        touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
+        return torch.stack(touched).any(dim=0)
+
+    def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
+        """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
         anchor = detections.index % self.anchors_a_cell
-        total, touched = 0, torch.zeros(sensitivity.shape[1], dtype=torch.bool, device=sensitivity.device)
+        total = sensitivity.new_zeros(())
         for columns, kernels in branch.readers:
             a_cell = kernels.unflatten(0, (self.anchors_a_cell, -1))
             read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
             total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
-            touched |= (sensitivity[..., columns] != 0).any(dim=2).any(dim=0)
-        return total, touched
+        return total
 
 
 @dataclass(frozen=True, eq=False)
