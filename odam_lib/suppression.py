@@ -1,13 +1,14 @@
-"""Suppression of duplicates on a detector's forward pass: by boxes, by embeddings, by heat maps."""
+"""Suppression of duplicates on a detector's forward pass: by boxes, by heat maps."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from torch import Tensor
+
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.embeddings import Embedder
 from odam_lib.explainers.raster import raster_maps
-from odam_lib.nms import NMS, Kept, feature_nms, odam_nms
+from odam_lib.nms import NMS, Kept, odam_nms
 
 Rule = Callable[[Trace, Detections], Kept]
 """A forward pass and N of its predictions -> what is kept of them."""
@@ -18,21 +19,11 @@ def by_boxes(nms: NMS) -> Rule:
     return lambda _, found: nms(found.boxes, found.scores, found.labels)
 
 
-def by_embeddings(embedder: Embedder, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
-    """FeatureNMS; see :func:`odam_lib.nms.feature_nms`."""
-
-    def rule(trace: Trace, found: Detections) -> Kept:
-        vectors = embedder(trace, found)
-        return feature_nms(found.boxes, found.scores, found.labels, vectors, low, high, distance)
-
-    return rule
-
-
 def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, short_edge: int = 50) -> Rule:
     """Odam-NMS with the maps of the class logit; see :func:`odam_lib.nms.odam_nms`."""
 
     def rule(trace: Trace, found: Detections) -> Kept:
-        def make(rows):
+        def make(rows: Tensor) -> Tensor:
             return raster_maps(trace, found[rows], short_edge=short_edge)
 
         return odam_nms(found.boxes, found.scores, found.labels, make, iou_threshold, low, high)
