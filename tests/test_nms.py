@@ -335,6 +335,7 @@ def test_soft_nms_by_hand() -> None:
     straight = soft_nms(boxes, scores, labels, partial(linear, iou_threshold=0.3))
     torch.testing.assert_close(straight.scores, torch.tensor([0.9, 0.7, 0.8 * 2 / 3, 0.3]))
     assert torch.equal(soft_nms(boxes, scores, labels, linear).scores, scores[[0, 1, 3, 2]])  # 1/3 is under 0.5
+    assert linear(torch.tensor([0.25, 0.5, 0.75])).tolist() == [1, 0.5, 0.25]
 
 
 def test_decays_of_several_boxes_multiply_and_change_the_order() -> None:
