@@ -348,6 +348,7 @@ def test_a_bad_argument_is_told_before_any_work(tmp_path, monkeypatch, capsys) -
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_an_accelerator_the_first_losses_are_those_of_the_processor(tmp_path) -> None:
     logged = []
     for device in ("cpu", "cuda"):
