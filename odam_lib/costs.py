@@ -18,7 +18,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.gradients import Windows, chunk_size
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.odam_train import OdamTrain, at_most
-from odam_lib.timing import Cost, measure, measure_growth
+from odam_lib.timing import Cost, in_turn, measure, measure_growth
 
 BOX_CELLS = 6.4
 """Sides of the drawn predictions' boxes in cells of their features: adaptive smoothing then has a usual width."""
@@ -306,13 +306,7 @@ def training_steps(
         (sum(losses.values()) + OdamTrain(order=order, cap=cap)(found[0]).mean).backward()
 
     steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}
-    for step in steps.values():
-        step()
-    seconds: dict[str, list[float]] = {kind: [] for kind in steps}
-    for _ in range(repeats):
-        for kind, step in steps.items():
-            seconds[kind].append(measure(step, 1, 0, device=device).seconds)
-    return TrainingSteps({kind: tuple(each) for kind, each in seconds.items()}, compared[-1], pictures)
+    return TrainingSteps(in_turn(steps, repeats, device), compared[-1], pictures)
 
 
 def step_verdicts(steps: Mapping[str, TrainingSteps]) -> str:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,20 @@ BUDGET = 2**28
 """Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
 CACHE_BUDGET = 2**24
 """The same for gradients of a whole network on a CPU, whose layers' gradients should stay in the cache."""
+
+
+class Contributions(NamedTuple):
+    """Gradient times activation, summed over channels, which is zero outside a window of the feature map.
+
+    Attributes:
+        values: ``Tensor[N, a, b]``, of each of N predictions, before any rectifier.
+        top, left: ``Tensor[N]``, int64, the cell of the map at which the window starts; negative beyond the border,
+            where values are zero.
+    """
+
+    values: Tensor
+    top: Tensor
+    left: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +170,62 @@ def window(
         further up and left.
     """
     gradients = last
-    for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
-        around = cut(slope, which, top - step, left - step, gradients.shape[-2:])
-        gradients = (gradients * around[:, None]).flatten(0, 1)
+    for step, kernel in enumerate(reversed(kernels)):
+        gradients = (gradients * _slopes_around(slopes, step, which, top, left, gradients.shape)).flatten(0, 1)
         gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
     steps = len(kernels)
-    inside = torch.ones_like(slopes[0][:1, :1])
-    return gradients * cut(inside, torch.zeros_like(top), top - steps, left - steps, gradients.shape[-2:])[:, None]
+    return gradients * _inside(slopes[0], top - steps, left - steps, gradients.shape[-2:])[:, None]
+
+
+def window_contributions(
+    last: Tensor,
+    kernels: Sequence[Tensor],
+    slopes: Sequence[Tensor],
+    activations: Tensor,
+    which: Tensor,
+    top: Tensor,
+    left: Tensor,
+) -> Tensor:
+    """The gradients of :func:`window` times the activations of the tower's input, summed over channels.
+
+    The gradients themselves are not made. What the first convolution makes of each cell alone is computed once for all
+    outputs, ``sum_k W[c, k, i, j] A_k(u)`` for each place (i, j) of its kernel, and is then weighted with the gradients
+    behind that convolution: where windows overlap, as they do in a crowd, its work is shared.
+
+    Args:
+        last: ``Tensor[N, A, K, 3, 3]``, as for :func:`window`.
+        kernels, slopes: of a tower of L >= 1 convolutions.
+        activations: ``Tensor[B, K, h, w]``, its input.
+        which, top, left: as for :func:`window`.
+
+    Returns:
+        ``Tensor[N, A, 3 + 2 L, 3 + 2 L]``, windows as those of :func:`window`.
+    """
+    steps = len(kernels)
+    behind = last if steps == 1 else window(last, kernels[1:], slopes[1:], which, top, left)
+    behind = (behind * _slopes_around(slopes, steps - 1, which, top, left, behind.shape)).movedim(2, -1).contiguous()
+    number, targets, side = behind.shape[:3]
+    rows = (top[:, None] - steps + torch.arange(side + 2, device=top.device))[:, :, None]
+    columns = (left[:, None] - steps + torch.arange(side + 2, device=left.device))[:, None, :]
+    cells, places = _cells(activations), _places(activations, which, rows, columns)
+    total = behind.new_zeros((number, targets, side + 2, side + 2))
+    for row, column in product(range(3), range(3)):
+        here = (slice(row, row + side), slice(column, column + side))
+        around = _read(cells @ kernels[0][:, :, row, column].T, places[:, *here])
+        total[:, :, *here] += (behind * around[:, None]).sum(dim=-1)
+    return total * _inside(activations, top - steps, left - steps, total.shape[-2:])
+
+
+def _slopes_around(
+    slopes: Sequence[Tensor], step: int, which: Tensor, top: Tensor, left: Tensor, shape: Sequence[int]
+) -> Tensor:
+    """What gradients ``[N, A, K, a, b]`` are multiplied with on the way back, so many steps before the tower's end."""
+    return cut(slopes[len(slopes) - 1 - step], which, top - step, left - step, shape[-2:])[:, None]
+
+
+def _inside(sheets: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
+    """Which cells of windows exist, 1 or 0: ``Tensor[N, 1, height, width]``."""
+    return cut(torch.ones_like(sheets[:1, :1]), torch.zeros_like(top), top, left, size)
 
 
 def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
@@ -175,15 +240,28 @@ def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence
     Returns:
         ``Tensor[N, K, height, width]``.
     """
-    rows = top[:, None] + torch.arange(size[0], device=top.device)
-    columns = left[:, None] + torch.arange(size[1], device=left.device)
-    height, width = sheets.shape[-2:]
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    # Channels last, so that each cell is read in one piece.
-    cells = sheets.permute(0, 2, 3, 1).contiguous()
-    windows = cells[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+    rows = (top[:, None] + torch.arange(size[0], device=top.device))[:, :, None]
+    columns = (left[:, None] + torch.arange(size[1], device=left.device))[:, None, :]
+    inside = (rows >= 0) & (rows < sheets.shape[-2]) & (columns >= 0) & (columns < sheets.shape[-1])
+    windows = _read(_cells(sheets), _places(sheets, which, rows, columns))
     return (windows * inside[..., None]).permute(0, 3, 1, 2)
+
+
+def _cells(sheets: Tensor) -> Tensor:
+    """All cells of feature maps ``[M, K, h, w]``, each in one piece: ``Tensor[M * h * w, K]``."""
+    return sheets.movedim(1, -1).contiguous().flatten(0, 2)
+
+
+def _places(sheets: Tensor, which: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Which of :func:`_cells` lie at rows ``[N, a, 1]`` and columns ``[N, 1, b]``, or nearest: ``Tensor[N, a, b]``."""
+    height, width = sheets.shape[-2:]
+    return (which[:, None, None] * height + rows.clamp(0, height - 1)) * width + columns.clamp(0, width - 1)
+
+
+def _read(cells: Tensor, places: Tensor) -> Tensor:
+    """Cells at some places ``[N, a, b]``: ``Tensor[N, a, b, K]``."""
+    # Several times as fast as one index of three tensors.
+    return cells.index_select(0, places.flatten()).unflatten(0, places.shape)
 
 
 def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> int:

@@ -77,6 +77,40 @@ def measure(
     return Cost(median(seconds), max(extra))
 
 
+def in_turn(
+    functions: Mapping[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
+) -> dict[str, tuple[float, ...]]:
+    """Seconds of functions that are to be compared, called one after another, round after round.
+
+    What slows the machine down for a while slows all of them. Each is called once without a clock before.
+
+    Args:
+        functions: by name.
+        repeats: rounds with a clock.
+        device: where they work; an accelerator is waited for.
+
+    Returns:
+        By name the seconds of each round.
+
+    Raises:
+        ValueError: ``repeats`` is less than 1.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}: give at least 1.")
+    device = torch.device(device)
+    for function in functions.values():
+        function()
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            _wait(device)
+            start = time.perf_counter()
+            function()
+            _wait(device)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: tuple(each) for name, each in seconds.items()}
+
+
 def measure_growth(
     function: Callable[[int], object],
     numbers: Iterable[int],

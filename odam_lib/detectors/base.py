@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.gradients import Windows
-from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches
+from odam_lib.gradients import Contributions, Windows, cut
+from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
 from odam_lib.images import check_image
 from odam_lib.nms import NMS, nms
 
@@ -119,6 +119,20 @@ class Trace(ABC):
             detections: N >= 1 rows of this trace whose features have one size: of one level, or regions of interest.
         """
         raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
+
+    def contributions(self, attribute: str, detections: Detections) -> Contributions:
+        """sum_k dY/dA_k * A_k of one attribute on each detection's receptive field, all in one batch.
+
+        Args:
+            attribute: see :meth:`targets`.
+            detections: as for :meth:`windows`.
+        """
+        windows = self.windows([attribute], detections)
+        weights = windows.gradients[:, 0]
+        occurring, which = self.feature_level(detections).unique(return_inverse=True)
+        sheets = torch.cat([self.features[level].detach() for level in occurring.tolist()])
+        activations = cut(sheets, which, windows.top, windows.left, weights.shape[-2:])
+        return Contributions(weighted_sum(weights, activations), windows.top, windows.left)
 
     def window_size(self, detections: Detections) -> tuple[int, int]:
         """(height, width) in cells of the windows that :meth:`windows` would return."""

@@ -27,7 +27,7 @@ from odam_lib.detectors.base import (
     outputs_of,
 )
 from odam_lib.detectors.boxes import around, paired_iou
-from odam_lib.gradients import Tower, Windows, cut, recorded, window
+from odam_lib.gradients import Contributions, Tower, Windows, cut, recorded, window, window_contributions
 from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
@@ -99,10 +99,7 @@ class DenseTrace(Trace):
         return side, side
 
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level = int(detections.level[0])
-        cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
-        width = self.shapes[level][1]
-        top, left = cell.div(width, rounding_mode="floor") - 1, cell % width - 1
+        level, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
         depth, channels = len(self.branches[0].tower.kernels), self.features[level].shape[1]
         shape = (len(detections), len(attributes), *self.window_size(detections), channels)
@@ -111,9 +108,28 @@ class DenseTrace(Trace):
             touched = self._touched(branch, sensitivity)
             if touched.any():
                 last = self._last(branch, sensitivity[:, touched], detections)
-                found = window(last, branch.tower.kernels, branch.tower.slopes(level), torch.zeros_like(top), top, left)
+                found = window(last, branch.tower.kernels, branch.tower.slopes(level), which, top, left)
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - depth, left - depth)
+
+    def contributions(self, attribute: str, detections: Detections) -> Contributions:
+        level, which, top, left = self._around(detections)
+        sensitivity, activations = self._sensitivity([attribute], detections), self.features[level].detach()
+        depth = len(self.branches[0].tower.kernels)
+        total = sensitivity.new_zeros((len(detections), *self.window_size(detections)))
+        for branch in self.branches:
+            if self._touched(branch, sensitivity).any():
+                last, tower = self._last(branch, sensitivity, detections), branch.tower
+                found = window_contributions(last, tower.kernels, tower.slopes(level), activations, which, top, left)
+                total = total + found[:, 0]
+        return Contributions(total, top - depth, left - depth)
+
+    def _around(self, detections: Detections) -> tuple[int, Tensor, Tensor, Tensor]:
+        """The level of detections, and of each the picture, row and column of the first of the 3x3 cells around it."""
+        level = int(detections.level[0])
+        cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
+        width = self.shapes[level][1]
+        return level, torch.zeros_like(cell), cell.div(width, rounding_mode="floor") - 1, cell % width - 1
 
     def _outputs(self, detections: Detections) -> Tensor:
         """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.gradients import cut
-from odam_lib.heatmaps import Patches, weighted_sum
+from odam_lib.heatmaps import Patches
 from odam_lib.nms import short_edge_size
 
 
@@ -46,15 +45,12 @@ def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", 
 
 def _patches(trace: Trace, detections: Detections, levels: Tensor, attribute: str) -> Patches:
     """Of detections whose features have one size."""
-    windows = trace.windows([attribute], detections)
+    found = trace.contributions(attribute, detections)
     occurring, which = levels.unique(return_inverse=True)
-    sheets = torch.cat([trace.features[level].detach() for level in occurring.tolist()])
-    weights = windows.gradients[:, 0]
-    values = weighted_sum(weights, cut(sheets, which, windows.top, windows.left, weights.shape[-2:])).relu()
     grids = [trace.grids[level] for level in occurring.tolist()]
     origin, step = (
-        values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
+        found.values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
         for names in (("y", "x"), ("dy", "dx"))
     )
-    cells = which.new_tensor(sheets.shape[-2:]).expand(len(which), 2)
-    return Patches(values, windows.top, windows.left, cells, origin, step, grids[0].bounded)
+    cells = which.new_tensor(trace.features[int(levels[0])].shape[-2:]).expand(len(which), 2)
+    return Patches(found.values.relu(), found.top, found.left, cells, origin, step, grids[0].bounded)
