@@ -22,15 +22,16 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.zoo import load_detector, version
+from odam_lib.embeddings import EMBEDDED, load_embedder
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.files import data_root, write_whole
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
 from odam_lib.nms import Kept, linear, nms, odam_nms, soft_nms
-from odam_lib.suppression import Rule, by_boxes, by_maps
+from odam_lib.suppression import Rule, by_boxes, by_embeddings, by_maps
 
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""
-NMS, ODAM_NMS = "NMS", "Odam-NMS"
+NMS, FEATURE_NMS, ODAM_NMS = "NMS", "FeatureNMS", "Odam-NMS"
 SOFT = {"Soft-NMS": soft_nms, "Soft-NMS, linear": partial(soft_nms, decay=linear)}
 
 SCORE_THRESHOLD = 0.3
@@ -63,9 +64,14 @@ A larger T_l finds more of the crowd and misses more at few false positives: fco
 
 
 def rules(detector: str) -> dict[str, Rule]:
-    """Every rule for a detector of ``DETECTORS``, by name."""
+    """Every rule for a detector of ``DETECTORS``, by name; FeatureNMS for those that have embeddings.
+
+    Raises:
+        FileNotFoundError, ValueError: the embeddings cannot be had, see :func:`load_embedder`.
+    """
     by_boxes_alone = {name: by_boxes(rule) for name, rule in {NMS: nms, **SOFT}.items()}
-    return by_boxes_alone | {ODAM_NMS: by_maps(*THRESHOLDS[detector])}
+    embedded = {FEATURE_NMS: by_embeddings(load_embedder(detector))} if detector in EMBEDDED else {}
+    return by_boxes_alone | embedded | {ODAM_NMS: by_maps(*THRESHOLDS[detector])}
 
 
 def candidates(trace: Trace, score_threshold: float = SCORE_THRESHOLD) -> Detections:
@@ -241,7 +247,7 @@ class CrowdResults:
         names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
         rows = {name: _unpacked(tensors, name) for name in names}
         truth = tuple(boxes for (boxes,) in rows.pop("truth"))
-        order = {name: place for place, name in enumerate((NMS, *SOFT, ODAM_NMS))}
+        order = {name: place for place, name in enumerate((NMS, *SOFT, FEATURE_NMS, ODAM_NMS))}
         keys = sorted((tuple(name.split("/")) for name in rows), key=lambda key: order.get(key[1], len(order)))
         return cls(truth, {key: rows["/".join(key)] for key in keys}, about)
 

@@ -1,4 +1,4 @@
-"""Suppression of duplicates on a detector's forward pass: by boxes, by heat maps."""
+"""Suppression of duplicates on a detector's forward pass: by boxes, by embeddings, by heat maps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,8 +7,9 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.embeddings import Embedder
 from odam_lib.explainers.raster import raster_maps
-from odam_lib.nms import NMS, Kept, odam_nms
+from odam_lib.nms import NMS, Kept, feature_nms, odam_nms
 
 Rule = Callable[[Trace, Detections], Kept]
 """A forward pass and N of its predictions -> what is kept of them."""
@@ -17,6 +18,15 @@ Rule = Callable[[Trace, Detections], Kept]
 def by_boxes(nms: NMS) -> Rule:
     """A rule that looks at boxes, scores and labels alone."""
     return lambda _, found: nms(found.boxes, found.scores, found.labels)
+
+
+def by_embeddings(embed: Embedder, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
+    """FeatureNMS with a detector's embeddings; see :func:`odam_lib.nms.feature_nms`."""
+
+    def rule(trace: Trace, found: Detections) -> Kept:
+        return feature_nms(found.boxes, found.scores, found.labels, embed(trace, found), low, high, distance)
+
+    return rule
 
 
 def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, short_edge: int = 50) -> Rule:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,24 @@ DATASETS = ("mixed", *SETTINGS, "crowdhuman")
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 WARM_UP = 0.1
 LOG_EVERY = 10
+
+
+class Plan(Protocol):
+    """What the functions that trainings share read of their settings, which are dataclasses."""
+
+    dataset: str
+    number: int
+    size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -183,7 +202,7 @@ def train(
     if world_size() > 1:
         synchronize_norms(model)
     optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
-    run = _Run(folder, settings)
+    run = Run(folder, settings)
     done = run.resume(model, optimizer)
     with ExitStack() as stack:
         if settings.precision == "bfloat16":
@@ -195,7 +214,7 @@ def train(
                 total=settings.steps, initial=done, desc=settings.name, unit="step", disable=not progress or rank() > 0
             )
         )
-        for step, images, targets in _batches(settings, dataset, done):
+        for step, images, targets in batches(settings, dataset, done):
             losses = learner.step(step, images, targets)
             run.log(step, learning_rate(settings, step), losses)
             bar.update()
@@ -218,7 +237,7 @@ def _check(settings: Settings, dataset: Dataset[tuple[Tensor, Target]]) -> None:
         raise ValueError("No picture of the data set has a box: there is nothing to learn from it.")
 
 
-def learning_rate(settings: Settings, step: int) -> float:
+def learning_rate(settings: Plan, step: int) -> float:
     """One cycle: a linear warm-up, then half a cosine down to zero."""
     warm_up = max(1, round(WARM_UP * settings.steps))
     if step < warm_up:
@@ -257,11 +276,11 @@ class _Learner:
             with nullcontext() if world_size() == 1 or part + 1 == parts else self.model.no_sync():  # type: ignore[operator]
                 losses = self._losses(step, images[chosen], targets[chosen])
                 total = sum(losses.values())
-                _refuse_infinite(step, total, losses, targets[chosen])
+                refuse_infinite(step, total, losses, targets[chosen])
                 (total / parts).backward()
             sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
         norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
-        _refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
+        refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
         self.optimizer.step()
         means = summed(torch.stack(list(sums.values()))) / world_size()
         return dict(zip(sums, means.tolist()))
@@ -293,7 +312,18 @@ class _Learner:
         return divisor * world_size() / max(1.0, everywhere)
 
 
-def _refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets: list[Target]) -> None:
+def refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets: list[Target]) -> None:
+    """Stop a training whose numbers are spoiled.
+
+    Args:
+        step: number of the step.
+        total: scalar that is finite if and only if all is well.
+        losses: scalars by name, to be shown.
+        targets: of the pictures that they were computed on.
+
+    Raises:
+        FloatingPointError: ``total`` is not finite; names the images.
+    """
     if torch.isfinite(total):
         return
     ids = ", ".join(str(target["image_id"]) for target in targets)
@@ -301,18 +331,30 @@ def _refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], target
     raise FloatingPointError(f"The loss is not finite at step {step} ({values}); the images were {ids}.")
 
 
-def _batches(
-    settings: Settings, dataset: Dataset[tuple[Tensor, Target]], done: int
+def batches(
+    settings: Plan, dataset: Dataset[tuple[Tensor, Target]], done: int
 ) -> Iterator[tuple[int, list[Tensor], list[Target]]]:
+    """This process's share of every batch that is left: shuffled anew each epoch, half of the pictures mirrored.
+
+    Order and flips derive from the seed and the epoch alone, so that a training which goes on sees what it would have.
+
+    Args:
+        settings: how many pictures a batch and how often.
+        dataset: items ``(image [3, H, W], target)``.
+        done: steps that were taken already.
+
+    Yields:
+        The number of the step, images and targets.
+    """
     for epoch in range(done // settings.steps_per_epoch, settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * settings.epochs + epoch)
         order = torch.randperm(len(dataset), generator=generator)  # type: ignore[arg-type]
         flips = torch.rand(len(order), generator=generator) < 0.5
         first = epoch * settings.steps_per_epoch
-        batches = order[: settings.steps_per_epoch * settings.batch_size].split(settings.batch_size)
+        rows = order[: settings.steps_per_epoch * settings.batch_size].split(settings.batch_size)
         loader = DataLoader(
             _Flipped(dataset, flips),
-            batch_sampler=[batch.tolist()[rank() :: world_size()] for batch in batches[max(0, done - first) :]],
+            batch_sampler=[batch.tolist()[rank() :: world_size()] for batch in rows[max(0, done - first) :]],
             collate_fn=lambda items: tuple(map(list, zip(*items))),
         )
         for step, (images, targets) in enumerate(loader, start=max(done, first)):
@@ -334,17 +376,26 @@ class _Flipped(Dataset[tuple[Tensor, Target]]):
         return image.flip(-1), {**target, "boxes": mirrored}
 
 
-class _Run:
-    """The files of one run: checkpoint and log."""
+class Run:
+    """The files of one run: checkpoint and log.
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    Args:
+        folder: where they lie.
+        settings: of the run, a dataclass.
+    """
+
+    def __init__(self, folder: Path, settings: Plan) -> None:
         self.settings = settings
         self.checkpoint, self.csv = folder / CHECKPOINT, folder / LOG
         self.rows: list[dict[str, float]] = []
         self.seconds, self.since = 0.0, time.monotonic()
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load the last checkpoint if there is one; returns the number of steps done."""
+        """Load the last checkpoint if there is one; returns the number of steps done.
+
+        Raises:
+            ValueError: it is of a run with other settings; names them.
+        """
         if not self.checkpoint.is_file():
             return 0
         state = torch.load(self.checkpoint, weights_only=True, map_location=next(model.parameters()).device)
@@ -364,6 +415,7 @@ class _Run:
         return state["step"]
 
     def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Write what is needed to go on after so many steps, and the log; each whole or not at all."""
         self.seconds, self.since = self.seconds + time.monotonic() - self.since, time.monotonic()
         state = {"settings": asdict(self.settings), "step": step, "rows": self.rows, "seconds": self.seconds}
         with write_whole(self.checkpoint) as aside:
@@ -374,6 +426,7 @@ class _Run:
             writer.writerows(self.rows)
 
     def log(self, step: int, rate: float, losses: dict[str, float]) -> None:
+        """Keep the losses of every tenth step for the log."""
         if step % LOG_EVERY == 0:
             self.rows.append({"step": step, "epoch": step / self.settings.steps_per_epoch, "lr": rate, **losses})
 
@@ -425,7 +478,7 @@ class _HalfPrecision:
         self.module.forward = self.forward  # type: ignore[method-assign]
 
 
-def pictures(settings: Settings, split: str, number: int, root: str | None) -> Dataset[tuple[Tensor, Target]]:
+def pictures(settings: Plan, split: str, number: int, root: str | None) -> Dataset[tuple[Tensor, Target]]:
     """The first pictures of one split of the settings' data set.
 
     Args:
@@ -466,13 +519,18 @@ def main() -> None:
         parser.error(str(error))
     with processes(resolve_device(arguments["device"])) as device:
         if settings.dataset != "crowdhuman":
-            training = _drawn_once(settings, training, folder)
+            training = drawn_once(settings, training, folder)
         detector = train(settings, training, folder, device)
         if rank() == 0:
             _finish(settings, detector, held_out, folder)
 
 
-def _drawn_once(settings: Settings, scenes: Dataset[tuple[Tensor, Target]], folder: Path) -> Cached:
+def drawn_once(settings: Plan, scenes: Dataset[tuple[Tensor, Target]], folder: Path) -> Cached:
+    """Training scenes, drawn by the first process into a file of the run's folder, where they are found next time.
+
+    Raises:
+        ValueError: the file holds another number of scenes.
+    """
     path = folder / f"scenes-{settings.dataset}-{settings.size}-{settings.number}-{settings.seed}.pt"
     if rank() == 0:
         Cached(scenes, path)

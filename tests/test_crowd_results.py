@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from odam_lib.crowd_results import NMS, ODAM_NMS, CrowdResults, apply, candidates, choose, grid
+from odam_lib.crowd_results import (
+    FEATURE_NMS,
+    NMS,
+    ODAM_NMS,
+    SOFT,
+    CrowdResults,
+    apply,
+    candidates,
+    choose,
+    grid,
+    rules,
+)
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
 from odam_lib.nms import nms
@@ -29,7 +40,8 @@ def results() -> CrowdResults:
     empty = CrowdResults((TRUTH, TRUTH))
     first = empty.joined("a", {NMS: [picture((PERSON, 0.5)), picture()]}, {"rules": [NMS]})
     both = {ODAM_NMS: [picture(), picture((PERSON, 0.25), (NEIGHBOUR, 0.125))], NMS: [picture(), picture()]}
-    return first.joined("b", both, {"rules": [NMS, ODAM_NMS]})
+    both[FEATURE_NMS] = both[NMS]
+    return first.joined("b", both, {"rules": [NMS, FEATURE_NMS, ODAM_NMS]})
 
 
 def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
@@ -37,7 +49,7 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
     kept.save(tmp_path / "results.safetensors")
     read = CrowdResults.load(tmp_path / "results.safetensors")
     assert read.detectors == ["a", "b"] and read.about == kept.about
-    assert read.rules("b") == [NMS, ODAM_NMS]  # in the order of the table
+    assert read.rules("b") == [NMS, FEATURE_NMS, ODAM_NMS]  # in the order of the table
     for key in kept.kept:
         for mine, theirs in zip(kept.pictures(*key), read.pictures(*key), strict=True):
             assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.scores, theirs.scores)
@@ -85,6 +97,21 @@ def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[s
     assert set(tried) == {(0.0, 1.0), (0.2, 0.8)}
     for pair, rule in (((0.0, 1.0), NMS), ((0.2, 0.8), ODAM_NMS)):
         assert torch.equal(tried[pair].pictures[0].boxes, kept[rule][0].boxes)
+
+
+@pytest.mark.parametrize(
+    ("name", "learned"),
+    [("fcos-crowd", [FEATURE_NMS]), ("faster-rcnn-crowd", [FEATURE_NMS]), ("fcos-crowd-odam", [])],
+)
+def test_rules_are_in_order_and_those_of_a_detector(
+    name: str, learned: list[str], crowd: tuple[Tensor, dict[str, Tensor]]
+) -> None:
+    used = rules(name)
+    assert list(used) == [NMS, *SOFT, *learned, ODAM_NMS]
+    kept = apply(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [NMS, *learned]})
+    assert all(len(each[0].boxes) for each in kept.values())
+    if learned:
+        assert kept[FEATURE_NMS][0].boxes.tolist() != kept[NMS][0].boxes.tolist()
 
 
 def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, dict[str, Tensor]]) -> None:

@@ -189,7 +189,7 @@ def _within(key: str, modules: Sequence[str]) -> bool:
 
 
 def card(name: str) -> dict[str, Any]:
-    """How a bundled detector was made and what it reached."""
+    """How bundled weights, of a detector or of what goes with one, were made and what they reached."""
     return json.loads((data_root() / "weights" / f"{name}.json").read_text())
 
 
