@@ -10,6 +10,7 @@ from odam_lib.crowd_results import (
     FEATURE_NMS,
     NMS,
     ODAM_NMS,
+    RASTER,
     SOFT,
     CrowdResults,
     apply,
@@ -93,7 +94,7 @@ def crowd() -> tuple[Tensor, dict[str, Tensor]]:
 def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
     detector = load_detector(name, "cpu")
     tried = grid(detector, [crowd], (0.2,), (0.8,))
-    kept = apply(detector, [crowd], {NMS: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8)})
+    kept = apply(detector, [crowd], {NMS: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
     assert set(tried) == {(0.0, 1.0), (0.2, 0.8)}
     for pair, rule in (((0.0, 1.0), NMS), ((0.2, 0.8), ODAM_NMS)):
         assert torch.equal(tried[pair].pictures[0].boxes, kept[rule][0].boxes)
