@@ -253,8 +253,8 @@ class CrowdResults:
         names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
         rows = {name: _unpacked(tensors, name) for name in names}
         truth = tuple(boxes for (boxes,) in rows.pop("truth"))
-        order = {name: place for place, name in enumerate((NMS, *SOFT, FEATURE_NMS, ODAM_NMS))}
-        keys = sorted((tuple(name.split("/")) for name in rows), key=lambda key: order.get(key[1], len(order)))
+        detectors, names = list(about), (NMS, *SOFT, FEATURE_NMS, ODAM_NMS)
+        keys = [(detector, rule) for detector in detectors for rule in names if f"{detector}/{rule}" in rows]
         return cls(truth, {key: rows["/".join(key)] for key in keys}, about)
 
 
