@@ -56,12 +56,14 @@ def telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold
     Returns:
         Of all such triples the one with the largest difference of the two correlations; None if there is none.
     """
+    if not len(found):
+        return None
     person, iou, agreement = owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     follows = torch.ones_like(iou, dtype=torch.bool).triu(1) & (iou > iou_threshold) & (person[:, None] >= 0)
     alike = torch.where(follows & (person[:, None] == person), agreement, -torch.inf).max(dim=1)
     apart = torch.where(follows & (person[:, None] != person) & (person >= 0), agreement, torch.inf).min(dim=1)
     gap = alike.values - apart.values
-    if not len(gap) or not gap.isfinite().any():
+    if not gap.isfinite().any():
         return None
     best = int(torch.where(gap.isfinite(), gap, -torch.inf).argmax())
     return Triple(best, int(alike.indices[best]), int(apart.indices[best]))

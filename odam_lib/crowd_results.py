@@ -211,6 +211,28 @@ class CrowdResults:
         """The same, matched with the people. See :meth:`pictures`."""
         return matches(self.pictures(detector, rule))
 
+    def agreement(self, detector: str, done: Mapping[str, Sequence[CrowdPicture]]) -> float:
+        """The share of detections on the first pictures that are here, too: corners to half a pixel, scores to 0.005.
+
+        Args:
+            detector: whose.
+            done: what :func:`apply` gave by rule, on the first of these pictures.
+
+        Returns:
+            In [0, 1]; what only one side has counts against it. 1 where neither has a detection.
+
+        Raises:
+            KeyError: a rule that is not here.
+        """
+        common, every = 0, 0
+        for rule, pictures in done.items():
+            for mine, theirs in zip(self.pictures(detector, rule), pictures):
+                apart = (mine.boxes[:, None] - theirs.boxes).abs().amax(dim=2) <= 0.5
+                same = apart & ((mine.scores[:, None] - theirs.scores).abs() <= 0.005)
+                both = int(same.any(dim=1).sum()), int(same.any(dim=0).sum())
+                common, every = common + sum(both), every + len(mine.boxes) + len(theirs.boxes)
+        return common / every if every else 1.0
+
     def joined(
         self, detector: str, done: Mapping[str, Sequence[CrowdPicture]], about: dict[str, Any]
     ) -> "CrowdResults":
@@ -253,8 +275,7 @@ class CrowdResults:
         names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
         rows = {name: _unpacked(tensors, name) for name in names}
         truth = tuple(boxes for (boxes,) in rows.pop("truth"))
-        detectors, names = list(about), (NMS, *SOFT, FEATURE_NMS, ODAM_NMS)
-        keys = [(detector, rule) for detector in detectors for rule in names if f"{detector}/{rule}" in rows]
+        keys = [(detector, rule) for detector, one in about.items() for rule in one["rules"]]
         return cls(truth, {key: rows["/".join(key)] for key in keys}, about)
 
 

@@ -83,6 +83,16 @@ def test_thresholds_are_chosen_by_both_numbers() -> None:
     assert choose({(0.0, 1.0): one, (0.2, 0.8): unsure, (0.3, 0.9): both}) == (0.3, 0.9)
 
 
+def test_agreement_counts_what_only_one_side_has() -> None:
+    kept = CrowdResults((TRUTH, TRUTH)).joined("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}, {})
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}) == 1
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.503))]}) == pytest.approx(2 / 3)
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.6)), picture((PERSON, 0.6))]}) == 0
+    moved = [value + 0.6 for value in PERSON]
+    assert kept.agreement("a", {NMS: [picture((moved, 0.5), (NEIGHBOUR, 0.4))]}) == 0.5
+    assert kept.agreement("a", {NMS: []}) == 1
+
+
 @pytest.fixture(scope="module")
 def crowd() -> tuple[Tensor, dict[str, Tensor]]:
     from odam_lib.datasets.scenes import Scenes

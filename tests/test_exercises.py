@@ -12,6 +12,7 @@ from odam_lib.exercises import (
     check_cheat,
     check_combined,
     check_culprit,
+    check_duplicate,
     check_fake,
     check_farthest_edge,
     check_heads,
@@ -19,6 +20,7 @@ from odam_lib.exercises import (
     check_more,
     check_most,
     check_odam_loss,
+    check_pairs,
     check_share,
     check_shrinking,
     check_side,
@@ -224,3 +226,21 @@ def test_the_loss_of_one_best_map() -> None:
     assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
     assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
     assert check_odam_loss(None).startswith("open")
+
+
+def test_pairs_are_counted_beside_the_rules() -> None:
+    truth, rules = [True, False, False], {"NMS": [True, True, True], "Odam-NMS": [True, False, True]}
+    assert check_pairs(truth, truth, rules) == "right: all of them. Right of 3: you 3, NMS 1, Odam-NMS 2."
+    assert check_pairs([True, True, False], truth, rules).startswith("not quite: wrong about pair 1. Right of 3: you 2")
+    assert check_pairs([True, None, False], truth, rules).startswith("open")
+    assert check_pairs([True], truth, rules).startswith("open")
+
+
+def test_the_rule_of_duplicates() -> None:
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (low if iou > t_iou else high)).startswith(
+        "right"
+    )
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou and corr > low).startswith("not quite")
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou).startswith("not quite")
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low)).startswith("not")
+    assert check_duplicate(None).startswith("open")
