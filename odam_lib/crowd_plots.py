@@ -33,7 +33,7 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Figure(figsize=(4.3 * len(kept), 4.3 * size[0] / size[1] + 1.0), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(3.7 * len(kept), 3.7 * size[0] / size[1] + 0.9), dpi=SCREEN_DPI, layout="constrained")
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
         person, missed = _first_owners(boxes, truth)
@@ -59,7 +59,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Figure(figsize=(5.2, 5.2 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(3.7, 3.7 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
     _picture(panel, image, size)
     for x1, y1, x2, y2 in boxes.tolist():
@@ -80,7 +80,7 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
     """
     columns = min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
-    figure = Figure(figsize=(3.1 * columns, 3.3 * rows + 0.5), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(2.0 * columns, 2.2 * rows + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (image, boxes), caption in zip(panels, pairs, captions):
         _couple(panel, image, boxes.cpu(), image)
@@ -101,7 +101,7 @@ def show_couple_maps(
         captions: three for each pair.
         title: the figure's message.
     """
-    figure = Figure(figsize=(9.2, 3.2 * len(pairs) + 0.5), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(5.7, 2.05 * len(pairs) + 0.4), dpi=SCREEN_DPI, layout="constrained")
     for line, (image, boxes, maps), texts in zip(
         figure.subplots(len(pairs), 3, squeeze=False), pairs, captions, strict=True
     ):
