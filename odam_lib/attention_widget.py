@@ -3,7 +3,6 @@
 Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
-import base64
 from typing import Any
 
 import anywidget
@@ -21,8 +20,8 @@ from odam_lib.explainers.attention import (
 )
 from odam_lib.heatmaps import min_max
 from odam_lib.images import to_uint8
-from odam_lib.plots import DISPLAY_SIDE, blend, display_size, reduced, to_png
-from odam_lib.widgets import STATIC, encode_png, front_end
+from odam_lib.plots import DISPLAY_SIDE, blend, display_size, reduced
+from odam_lib.widgets import STATIC, Bundle, encode_png, front_end, with_still
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
@@ -162,8 +161,7 @@ class LocationPicker(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"LocationPicker(row {self.row}, column {self.column})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """The live view, and a still picture of it for places where no kernel runs."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        still = to_png(location_figure(self._image, self._trace, [self.location]))
-        return data | {"image/png": base64.b64encode(still).decode()}, metadata
+        still = location_figure(self._image, self._trace, [self.location])
+        return with_still(super()._repr_mimebundle_(**kwargs), still)

@@ -38,6 +38,9 @@ SHOWN = (*ATTRIBUTES, COMBINED)
 SMOOTHINGS: dict[str, str | float | None] = {"adaptive": "adaptive", "fixed": 1.0, "none": None}
 """What the picker's ``smoothing`` means to :class:`ODAM`; ``fixed`` is a Gaussian of one feature cell."""
 
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+"""What IPython shows of an object, by MIME type, and its metadata."""
+
 THUMBNAIL_SIDE = 160
 NOTHING_FOUND = "There is no object to explain: lower the score threshold or take another picture."
 
@@ -95,8 +98,8 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         if key != "all":
             draw_box(panel, detections.boxes[selected], selected, edge=key)
     for row in range(len(detections)):
-        draw_box(panels["all"], detections.boxes[row], row, label=_label(detections, row))
-    figure.suptitle(f"Why {_label(detections, selected)} was found there", fontsize=11)
+        draw_box(panels["all"], detections.boxes[row], row, label=label_of(detections, row))
+    figure.suptitle(f"Why {label_of(detections, selected)} was found there", fontsize=11)
     return figure
 
 
@@ -208,7 +211,7 @@ class InstancePicker(anywidget.AnyWidget):
             self._map, self._strip = picture, strip
             self._shown = {
                 **{name: getattr(self, name) for name in ("selected", "attribute", "smoothing", "opacity")},
-                "title": f"{_label(self.detections, self.selected)}: {TITLES[self.attribute]}",
+                "title": f"{label_of(self.detections, self.selected)}: {TITLES[self.attribute]}",
                 "reason": f"Zero everywhere: {reason}." if reason else "",
             }
 
@@ -228,18 +231,14 @@ class InstancePicker(anywidget.AnyWidget):
         name = f"{self.selected} {self.detections.names()[self.selected]}, {self.attribute}" if count else "none"
         return f"InstancePicker({count} object{'s' if count != 1 else ''}, selected: {name})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """The live view, and a still picture of it for places where no kernel runs."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        still = to_png(static_figure(self._image, self.detections, self.heat_maps, self.selected))
-        return data | {"image/png": base64.b64encode(still).decode()}, metadata
+        still = static_figure(self._image, self.detections, self.heat_maps, self.selected)
+        return with_still(super()._repr_mimebundle_(**kwargs), still)
 
 
 def _describe(detections: Detections) -> dict[str, Any]:
-    objects = [
-        {"box": box, "label": _label(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
-        for row, box in enumerate(detections.boxes.tolist())
-    ]
+    objects = describe_objects(detections)
     return {
         "size": detections.image_size,
         "objects": objects,
@@ -249,7 +248,16 @@ def _describe(detections: Detections) -> dict[str, Any]:
     }
 
 
-def _label(detections: Detections, row: int) -> str:
+def describe_objects(detections: Detections) -> list[dict[str, Any]]:
+    """Box, label and colour of each detection, as front ends draw them."""
+    return [
+        {"box": box, "label": label_of(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
+        for row, box in enumerate(detections.boxes.tolist())
+    ]
+
+
+def label_of(detections: Detections, row: int) -> str:
+    """A detection's number, class and score: ``3 dog 0.85``."""
     return f"{row} {detections.names()[row]} {detections.scores[row]:.2f}"
 
 
@@ -258,3 +266,9 @@ def encode_png(image: Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(buffer, "PNG", compress_level=1)  # 4 times as fast, a seventh larger
     return buffer.getvalue()
+
+
+def with_still(bundle: Bundle, still: Figure) -> Bundle:
+    """A widget's live view together with a still picture of it, for places where no kernel runs."""
+    data, metadata = bundle
+    return data | {"image/png": base64.b64encode(to_png(still)).decode()}, metadata

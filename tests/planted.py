@@ -1,5 +1,6 @@
 """A detector whose detections and maps are planted, so that a map shown can be traced to its object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
+from odam_lib.gradients import Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid
 from odam_lib.nms import keep_all
 
@@ -47,16 +49,18 @@ class PlantedDetector(Detector):
     """Finds the boxes above in every picture, with scores 0.95, 0.85, 0.75 and 0.65; counts its forward passes."""
 
     name, model, categories, layers, towers = "planted", nn.Identity(), CATEGORIES, ("grid",), ()
+    boxes, labels = BOXES, (1, 2, 3, 4)
+    traced: type[PlantedTrace] = PlantedTrace
 
     def __init__(self) -> None:
         self.passes = 0
 
     def trace(self, image: Tensor, layer: str | None = None) -> PlantedTrace:
         self.passes += 1
-        labels = torch.arange(1, 5)
+        labels = torch.tensor(self.labels)
         scores = torch.tensor([0.95, 0.85, 0.75, 0.65])
         candidates = Detections(
-            boxes=torch.tensor(BOXES, dtype=torch.float32),
+            boxes=torch.tensor(self.boxes, dtype=torch.float32),
             scores=scores,
             labels=labels,
             class_probs=torch.zeros(4, 5).scatter(1, labels[:, None], scores[:, None]),
@@ -66,7 +70,7 @@ class PlantedDetector(Detector):
             categories=CATEGORIES,
             source=self.source(image),
         )
-        return PlantedTrace(
+        return self.traced(
             detector=self,
             image=image,
             layer=self.check_trace(image, layer),
@@ -76,3 +80,33 @@ class PlantedDetector(Detector):
             candidates=candidates,
             nms=keep_all,
         )
+
+
+CROWD_BOXES = ((8, 8, 60, 88), (20, 8, 72, 88), (2, 8, 44, 88), (96, 56, 124, 92))
+"""Boxes 0 and 1 overlap with an IoU of 0.62, boxes 0 and 2 with one of 0.62 too; box 3, a dog's, stands alone."""
+
+
+def crowd_map(row: int) -> Tensor:
+    """The map ``[12, 16]`` of one of the crowd: maps 0 and 2 are the same, half of map 1 is map 0; map 3 is zero."""
+    planted = torch.zeros(SIZE[0] // STRIDE, SIZE[1] // STRIDE)
+    for column in {0: (2, 6), 1: (6, 10), 2: (2, 6), 3: ()}[row]:
+        planted[4:6, column : column + 2] = 1.0
+    return planted
+
+
+@dataclass(frozen=True, eq=False)
+class CrowdTrace(PlantedTrace):
+    """Windows that are the whole feature map, of features of ones."""
+
+    has_windows = True
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        maps = torch.stack([crowd_map(row) for row in detections.index.tolist()])
+        start = torch.zeros(len(maps), dtype=torch.int64)
+        return Windows(maps[:, None, None].expand(-1, len(attributes), -1, -1, -1), start, start)
+
+
+class PlantedCrowd(PlantedDetector):
+    """Finds three persons, who overlap, and a dog, with the scores above."""
+
+    boxes, labels, traced = CROWD_BOXES, (1, 1, 1, 2), CrowdTrace

@@ -201,7 +201,7 @@ def test_what_travels_to_the_browser_is_small() -> None:
     assert picker.opacity == OPACITY
 
 
-@pytest.mark.parametrize("name", ["picker.js", "location.js"])
+@pytest.mark.parametrize("name", ["picker.js", "location.js", "pairs.js"])
 def test_a_front_end_is_one_module_that_declares_each_name_once(name: str) -> None:
     module = front_end(name)
     declared = re.findall(r"^(?:export )?(?:function|const|let) (\w+)", module, re.MULTILINE)

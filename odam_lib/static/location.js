@@ -1,5 +1,5 @@
 // The front end of odam_lib.attention_widget.LocationPicker: it tells Python which cell was chosen, shows what Python drew.
-// `make`, `frame` and `showPng` are those of common.js.
+// What is neither defined here nor the browser's is in common.js.
 
 const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -40,10 +40,7 @@ function render({ model, el }) {
     model.save_changes();
   };
   chooser.addEventListener("click", (event) => {
-    const { left, top, width, height } = chooser.getBoundingClientRect();
-    const x = ((event.clientX - left) / width) * size[1];
-    const y = ((event.clientY - top) / height) * size[0];
-    choose(...cellAt(about, x, y));
+    choose(...cellAt(about, ...pointIn(chooser, size, event)));
     chooser.focus();
   });
   // In JupyterLab's command mode these keys would move between cells.
@@ -81,16 +78,10 @@ function render({ model, el }) {
   showPng(picture, model.get("_picture"));
   drawChoice();
   drawMap();
-  const watched = [
+  return mount({ model, el }, root, [
     ...["row", "column", "error"].map((name) => [`change:${name}`, drawChoice]),
     ["change:_shown", drawMap],
-  ];
-  watched.forEach(([event, draw]) => model.on(event, draw));
-  el.append(root);
-  return () => {
-    watched.forEach(([event, draw]) => model.off(event, draw));
-    root.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
-  };
+  ]);
 }
 
 export default { render };

@@ -1,66 +1,19 @@
 // The front end of odam_lib.widgets.InstancePicker: it places boxes, tells Python what was chosen, shows what Python drew.
-// `make`, `frame` and `showPng` are those of common.js.
+// What is neither defined here nor the browser's is in common.js.
 
-const SAME_PLACE = 6; // CSS pixels: a click this close to the last one repeats it
-const LABEL_ROOM = 0.08; // share of the picture's height that a label needs above its box
 const EDGES = ["x1", "y1", "x2", "y2"];
-
-/** Which box a click at (x, y) selects: the smallest there or, if the click is repeated, the next larger; -1 for none. */
-export function pick(boxes, x, y, repeated, selected) {
-  const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
-  const under = boxes
-    .map((box, row) => ({ box, row }))
-    .filter(({ box: [x1, y1, x2, y2] }) => x1 <= x && x <= x2 && y1 <= y && y <= y2)
-    .sort((one, other) => area(one.box) - area(other.box))
-    .map(({ row }) => row);
-  if (!under.length) return -1;
-  return under[repeated ? (under.indexOf(selected) + 1) % under.length : 0];
-}
-
-function choice(name, options) {
-  const select = make("select", { name }, options.map(([value, title]) => make("option", { value }, [title])));
-  return [select, make("label", {}, [make("span", {}, [name]), select])];
-}
-
-function outline({ box: [x1, y1, x2, y2], colour }, [height, width]) {
-  const node = make("div", { class: "odam-box" });
-  node.style.left = `${(100 * x1) / width}%`;
-  node.style.top = `${(100 * y1) / height}%`;
-  node.style.width = `${(100 * (x2 - x1)) / width}%`;
-  node.style.height = `${(100 * (y2 - y1)) / height}%`;
-  node.style.setProperty("--odam-colour", colour);
-  return node;
-}
-
-function detection(object, row, size) {
-  const number = object.label.split(" ", 1)[0];
-  const label = make("span", { class: "odam-label" }, [
-    make("b", {}, [number]),
-    make("span", {}, [object.label.slice(number.length)]),
-  ]);
-  label.classList.toggle("odam-above", object.box[1] > LABEL_ROOM * size[0]);
-  label.classList.toggle("odam-leftward", object.box[0] + object.box[2] > 1.2 * size[1]);
-  const node = outline(object, size);
-  node.append(label);
-  for (const [name, value] of [["role", "option"], ["aria-label", object.label], ["data-row", row]])
-    node.setAttribute(name, value);
-  return node;
-}
 
 function render({ model, el }) {
   const { size, objects, attributes, smoothings, sentence } = model.get("_about");
-  const boxes = objects.map((object) => object.box);
   const set = (name, value) => {
     model.set(name, value);
     model.save_changes();
   };
 
-  const [objectSelect, objectLabel] = choice("object", objects.map(({ label }, row) => [row, label]));
-  const [attributeSelect, attributeLabel] = choice("attribute", attributes);
-  const [smoothingSelect, smoothingLabel] = choice("smoothing", smoothings.map((name) => [name, name]));
-  const opacitySlider = make("input", { type: "range", name: "opacity", min: 0, max: 1, step: 0.05 });
-  const opacityValue = make("output");
-  const opacityLabel = make("label", {}, [make("span", {}, ["opacity"]), opacitySlider, opacityValue]);
+  const [objectSelect, objectLabel] = dropDown("object", objects.map(({ label }, row) => [row, label]));
+  const [attributeSelect, attributeLabel] = dropDown("attribute", attributes);
+  const [smoothingSelect, smoothingLabel] = dropDown("smoothing", smoothings.map((name) => [name, name]));
+  const [opacitySlider, opacityValue, opacityLabel] = slider("opacity", 0.05);
   const controls = make("div", { class: "odam-controls" }, [
     objectLabel,
     attributeLabel,
@@ -69,10 +22,14 @@ function render({ model, el }) {
   ]);
 
   const picture = make("img", { alt: "the picture", draggable: "false" });
-  const options = objects.map((object, row) => detection(object, row, size));
-  const list = frame("odam-objects", size, [picture, ...options]);
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Objects found: arrow keys or a click select one");
+  const { list, options } = objectList({
+    title: "Objects found: arrow keys or a click select one",
+    size,
+    objects,
+    picture,
+    selected: () => model.get("selected"),
+    choose: (row) => set("selected", row),
+  });
 
   const map = make("img", { draggable: "false" });
   const mapFrame = frame("odam-map", size, [map]);
@@ -97,44 +54,7 @@ function render({ model, el }) {
   smoothingSelect.addEventListener("change", () => set("smoothing", smoothingSelect.value));
   opacitySlider.addEventListener("input", () => set("opacity", Number(opacitySlider.value)));
 
-  let lastClick = null;
-  const repeats = (event) =>
-    lastClick !== null && Math.hypot(event.clientX - lastClick.clientX, event.clientY - lastClick.clientY) <= SAME_PLACE;
-  const pickAt = (event) => {
-    const { left, top, width, height } = list.getBoundingClientRect();
-    const x = ((event.clientX - left) / width) * size[1];
-    const y = ((event.clientY - top) / height) * size[0];
-    return pick(boxes, x, y, repeats(event), model.get("selected"));
-  };
-  const hover = (row) => {
-    options.forEach((option, other) => option.classList.toggle("odam-hover", other === row));
-    list.classList.toggle("odam-pointing", row >= 0);
-  };
-  list.addEventListener("pointermove", (event) => hover(pickAt(event)));
-  list.addEventListener("pointerleave", () => hover(-1));
-  list.addEventListener("click", (event) => {
-    const row = pickAt(event);
-    lastClick = event;
-    if (row < 0) return;
-    set("selected", row);
-    hover(pickAt(event));
-  });
-
-  const keys = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-  list.addEventListener("keydown", (event) => {
-    const last = objects.length - 1;
-    const target = { Home: 0, End: last }[event.key] ?? model.get("selected") + (keys[event.key] ?? NaN);
-    if (Number.isNaN(target)) return;
-    event.preventDefault();
-    const row = Math.min(Math.max(target, 0), last);
-    set("selected", row);
-    options[row].focus();
-  });
-  // In JupyterLab's command mode these keys would move between cells or open one.
-  root.addEventListener("keydown", (event) => {
-    if (/^(Arrow|Home|End|Enter| )/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.shiftKey)
-      event.stopPropagation();
-  });
+  keepKeys(root);
 
   const drawChoice = () => {
     const [selected, attribute, opacity] = ["selected", "attribute", "opacity"].map((name) => model.get(name));
@@ -170,16 +90,10 @@ function render({ model, el }) {
   showPng(picture, model.get("_picture"));
   drawChoice();
   drawMaps();
-  const watched = [
+  return mount({ model, el }, root, [
     ...["selected", "attribute", "smoothing", "opacity", "error"].map((name) => [`change:${name}`, drawChoice]),
     ["change:_shown", drawMaps],
-  ];
-  watched.forEach(([event, draw]) => model.on(event, draw));
-  el.append(root);
-  return () => {
-    watched.forEach(([event, draw]) => model.off(event, draw));
-    root.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
-  };
+  ]);
 }
 
 export default { render };
