@@ -59,7 +59,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Figure(figsize=(3.7, 3.7 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(3.2, 3.2 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
     _picture(panel, image, size)
     for x1, y1, x2, y2 in boxes.tolist():
@@ -80,7 +80,7 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
     """
     columns = min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
-    figure = Figure(figsize=(2.0 * columns, 2.2 * rows + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Figure(figsize=(1.8 * columns, 2.0 * rows + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (image, boxes), caption in zip(panels, pairs, captions):
         _couple(panel, image, boxes.cpu(), image)

@@ -40,6 +40,16 @@ def as_text(scores: Scores) -> str:
     return "\n".join(lines)
 
 
+def as_markdown(scores: Scores) -> str:
+    """The same as a table for a text."""
+    columns = list(next(iter(scores.values())))
+    lines = [f"| detector | rule | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    for (detector, rule), row in scores.items():
+        cells = (f"{100 * one.value:.1f} \u00b1 {50 * (one.high - one.low):.1f}" for one in row.values())
+        lines.append(f"| {detector} | {rule} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def as_lines(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str, str | float]]:
     """The same for :func:`odam_lib.charts.show_intervals`: some detectors, a line for each number."""
     return [

@@ -94,9 +94,11 @@ class Tower:
     def slopes(self, level: int) -> list[Tensor]:
         """The derivative of what follows each convolution, ``Tensor[B, K, h, w]`` each, made once."""
         if level not in self._slopes:
-            gates = [(outputs[level] > 0).to(kernel.dtype) for outputs, kernel in zip(self.outputs, self.kernels)]
             scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
-            self._slopes[level] = [gate * scale for gate, scale in zip(gates, scales)] if scales else gates
+            passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
+            self._slopes[level] = [
+                torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)
+            ]
         return self._slopes[level]
 
     def taken(self) -> "Tower":

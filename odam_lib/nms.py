@@ -9,6 +9,7 @@ finite, boxes whose corners are swapped and thresholds outside [0, 1]. Boxes wit
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -326,15 +327,15 @@ def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor
     Returns:
         ``Tensor[M]``, int64, some of rows.
     """
-    alive = torch.ones(len(rows), dtype=torch.bool)
+    alive = np.ones(len(rows), dtype=bool)
     for start in range(0, len(rows), BLOCK):
-        block = start + alive[start : start + BLOCK].nonzero()[:, 0]
-        # One after another on the processor, where a step costs less than an accelerator's launch.
-        different = ~duplicates(block.to(rows.device), start).cpu()
+        block = start + alive[start : start + BLOCK].nonzero()[0]
+        # One after another on the processor, by NumPy: a step costs less than an operation of PyTorch.
+        different = ~duplicates(torch.from_numpy(block).to(rows.device), start).cpu().numpy()
         for position, others in zip(block.tolist(), different):
             if alive[position]:
                 alive[position + 1 :] &= others[position + 1 - start :]
-    return rows[alive.to(rows.device)]
+    return rows[torch.from_numpy(alive).to(rows.device)]
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:

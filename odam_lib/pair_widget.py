@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
 
-from odam_lib.crowd_results import NMS, ODAM_NMS, SCORE_THRESHOLD, candidates
+from odam_lib.crowd_results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
@@ -301,7 +301,7 @@ class PairPicker(anywidget.AnyWidget):
         if detections is None:
             found = candidates(trace, score_threshold)
             detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
-        self.maps = raster_maps(trace, detections).detach().cpu()
+        self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
         self.detections, self._image = detections.to("cpu"), image.detach().cpu()
         if len(detections) < 2:
             first, second = -1, -1

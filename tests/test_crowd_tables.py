@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from odam_lib.crowd_results import FEATURE_NMS, NMS, ODAM_NMS, SOFT, CrowdResults
+from odam_lib import data_root
+from odam_lib.crowd_results import FEATURE_NMS, NMS, ODAM_NMS, SOFT, CrowdResults, load_results
 from odam_lib.crowd_tables import (
     Comparison,
     as_lines,
+    as_markdown,
     as_text,
     comparison_text,
     comparisons,
@@ -84,3 +86,13 @@ def test_what_a_file_holds_is_matched_and_scored() -> None:
     results = CrowdResults((PEOPLE,) * 6).joined("fcos-crowd", {NMS: finding(0, 1, 2)}, {"rules": [NMS]})
     scores = scored(matched(results), repeats=5)
     assert scores["fcos-crowd", NMS]["AP50"].value == pytest.approx(1) and list(scores) == [("fcos-crowd", NMS)]
+
+
+def test_readmes_table_is_of_the_bundled_results() -> None:
+    results = load_results()
+    assert len(results.truth) >= 500 and results.detectors == [
+        *("fcos-crowd", "fcos-crowd-odam"),
+        *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
+    ]
+    shown = {key: results.matches(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
+    assert as_markdown(scored(shown, repeats=200)) in (data_root().parent / "README.md").read_text()

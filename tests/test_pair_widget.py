@@ -15,10 +15,11 @@ from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_imag
 from torch import Tensor
 from traitlets import TraitError
 
-from odam_lib.crowd_results import NMS, ODAM_NMS, candidates
+from odam_lib.crowd_results import NMS, ODAM_NMS, RASTER, candidates
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.raster import raster_maps
 from odam_lib.nms import nms, odam_nms, soft_nms
 from odam_lib.pair_widget import (
     COLOURS,
@@ -198,7 +199,7 @@ def test_what_can_be_chosen_is_distinct(crowd: tuple[Tensor, PairPicker]) -> Non
     every = candidates(trace)
     kept = nms(every.boxes, every.scores, every.labels, 0.8).index
     assert torch.equal(picker.detections.boxes, every.boxes[kept]) and 10 < len(kept) < len(every) / 2
-    assert picker.maps.shape == (len(kept), 50, 50)
+    assert torch.equal(picker.maps, raster_maps(trace, every[kept], short_edge=RASTER).detach())
 
 
 def test_panels_belong_to_their_rows(crowd: tuple[Tensor, PairPicker]) -> None:
