@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 
 import nbformat
 import papermill
@@ -106,3 +107,19 @@ def test_quickstart_with_nothing_found_ends_with_a_sentence(tmp_path) -> None:
         output.text for cell in executed.cells for output in cell.get("outputs", []) if output.get("name") == "stdout"
     ]
     assert any(text.startswith("0 objects") for text in texts)
+
+
+def test_crowds_may_come_from_a_folder_of_crowdhuman(tmp_path) -> None:
+    """The bundled crowds, laid out as CrowdHuman's archives are."""
+    root, bundled = tmp_path / "crowdhuman", data_root() / "scenes" / "crowd"
+    shutil.copytree(bundled / "images", root / "Images")
+    shutil.copy(bundled / "annotations.odgt", root / "annotation_val.odgt")
+    given = {"DATASET": "crowdhuman", "ROOT": str(root), "OUTPUT_DIR": str(tmp_path / "out")}
+    name = "07_odam_nms_in_crowds"
+    executed = tool.run(name, tool.listed()[name]["test"] | given, tmp_path / "run.ipynb")
+    texts = [output.text for cell in executed.cells for output in cell.get("outputs", []) if "text" in output]
+    assert any("fcos-crowd-odam" in text and "recall crowd" in text for text in texts)
+    assert "the same" not in [text.strip() for text in texts]  # the bundled results are of other crowds
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        tool.run(name, given | {"ROOT": str(tmp_path / "absent")}, tmp_path / "absent.ipynb")
+    assert "Images is missing" in caught.value.evalue and not list(tmp_path.glob("*.png"))
