@@ -16,7 +16,7 @@ from odam_lib.detectors.base import TARGETS, Positives, Trace
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
 from odam_lib.detectors.fcos import FCOSPositives, FCOSTrace
 from odam_lib.detectors.zoo import bundled_state, card, check_version
-from odam_lib.gradients import cut
+from odam_lib.gradients import Sheets
 from odam_lib.losses import overlapping
 
 EMBEDDED = ("fcos-crowd", "faster-rcnn-crowd")
@@ -78,13 +78,10 @@ def cells_of_positives(positives: Positives, rows: Tensor) -> Tensor:
 
 def _around(pyramid: Sequence[Tensor], images: Tensor, level: Tensor, cell: Tensor) -> Tensor:
     """The 3x3 cells around each of N cells of its picture's level, zero beyond the border: ``Tensor[N, K * 9]``."""
-    found = pyramid[0].new_zeros((len(cell), pyramid[0].shape[1], SIDE, SIDE))
-    for number in level.unique().tolist():
-        some = torch.nonzero(level == number).flatten()
-        width = pyramid[number].shape[-1]
-        row, column = cell[some].div(width, rounding_mode="floor"), cell[some] % width
-        found[some] = cut(pyramid[number], images[some], row - SIDE // 2, column - SIDE // 2, (SIDE, SIDE))
-    return found.flatten(1)
+    widths = cell.new_tensor([sheet.shape[-1] for sheet in pyramid])[level]
+    row, column = cell.div(widths, rounding_mode="floor"), cell % widths
+    which = level * len(pyramid[0]) + images
+    return Sheets.of(pyramid).cut(which, row - SIDE // 2, column - SIDE // 2, (SIDE, SIDE)).flatten(1)
 
 
 def _within(pooled: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -73,6 +73,60 @@ def exact(targets: Tensor, features: Tensor) -> Tensor:
     return gradients.squeeze(1) if many else gradients
 
 
+@dataclass(frozen=True, eq=False)
+class Sheets:
+    """M feature maps that may differ in size, cell after cell, so that windows of all of them can be read at once.
+
+    Attributes:
+        cells: ``Tensor[C, K]``, the cells of all maps, line after line, each in one piece.
+        first: ``Tensor[M]``, int64, where each map begins.
+        heights, widths: ``Tensor[M]``, int64.
+    """
+
+    cells: Tensor
+    first: Tensor
+    heights: Tensor
+    widths: Tensor
+
+    @classmethod
+    def of(cls, levels: Sequence[Tensor]) -> "Sheets":
+        """The maps of B pictures on L levels, ``Tensor[B, K, h, w]`` each; level l of picture b is map l * B + b."""
+        shapes = [(len(level), *level.shape[-2:]) for level in levels]
+        sizes = torch.tensor([size for count, *size in shapes for _ in range(count)], device=levels[0].device)
+        heights, widths = sizes.reshape(-1, 2).unbind(dim=1)
+        ends = (heights * widths).cumsum(dim=0)
+        cells = torch.cat([level.movedim(1, -1).reshape(-1, level.shape[1]) for level in levels])
+        return cls(cells, ends - heights * widths, heights, widths)
+
+    def places(self, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Which of the cells windows show, beyond the border those nearest, and whether each exists.
+
+        Args:
+            which: ``Tensor[N]``, int64, the map of each window.
+            top, left: ``Tensor[N]``, its first cell; may lie outside.
+            size: (height, width) of the windows.
+
+        Returns:
+            int64 and bool ``Tensor[N, height, width]``.
+        """
+        height, width = self.heights[which, None, None], self.widths[which, None, None]
+        rows = (top[:, None] + torch.arange(size[0], device=top.device))[:, :, None]
+        columns = (left[:, None] + torch.arange(size[1], device=left.device))[:, None, :]
+        inside = ((rows >= 0) & (rows < height)) & ((columns >= 0) & (columns < width))
+        rows, columns = rows.clamp(min=0).minimum(height - 1), columns.clamp(min=0).minimum(width - 1)
+        return self.first[which, None, None] + rows * width + columns, inside
+
+    def cut(self, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
+        """Windows, zero beyond the border: ``Tensor[N, K, height, width]``; arguments as of :meth:`places`."""
+        places, inside = self.places(which, top, left, size)
+        return (self.read(places) * inside[..., None]).permute(0, 3, 1, 2)
+
+    def read(self, places: Tensor) -> Tensor:
+        """Cells at some places ``[...]``: ``Tensor[..., K]``."""
+        # Several times as fast as an index of maps by three tensors.
+        return self.cells.index_select(0, places.flatten()).unflatten(0, places.shape)
+
+
 @dataclass(eq=False)
 class Tower:
     """A stack of 3x3 convolutions, each followed by a ReLU or by GroupNorm and a ReLU, as it worked on B pictures.
@@ -89,17 +143,20 @@ class Tower:
     kernels: list[Tensor]
     outputs: list[list[Tensor]]
     normed: list[tuple[nn.GroupNorm, list[Tensor]]] = field(default_factory=list)
-    _slopes: dict[int, list[Tensor]] = field(default_factory=dict)
+    _slopes: dict[tuple[int, ...], list[Sheets]] = field(default_factory=dict)
 
-    def slopes(self, level: int) -> list[Tensor]:
-        """The derivative of what follows each convolution, ``Tensor[B, K, h, w]`` each, made once."""
-        if level not in self._slopes:
-            scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
-            passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
-            self._slopes[level] = [
-                torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)
-            ]
-        return self._slopes[level]
+    def slopes(self, levels: Sequence[int]) -> list[Sheets]:
+        """The derivative of what follows each convolution on some levels of all pictures, made once."""
+        key = tuple(levels)
+        if key not in self._slopes:
+            by_level = [self._slopes_of(level) for level in levels]
+            self._slopes[key] = [Sheets.of(each) for each in zip(*by_level)]
+        return self._slopes[key]
+
+    def _slopes_of(self, level: int) -> list[Tensor]:
+        scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
+        passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
+        return [torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)]
 
     def taken(self) -> "Tower":
         """What has been recorded so far, which is forgotten here: the next pass starts anew."""
@@ -116,7 +173,8 @@ class Tower:
 def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
     """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""
     groups = values.to(norm.weight.dtype).reshape(len(values), norm.num_groups, -1)
-    std = (groups.var(dim=2, correction=0) + norm.eps).sqrt()
+    variance = (groups - groups.mean(dim=2, keepdim=True)).square().mean(dim=2)  # five times as fast as var
+    std = (variance + norm.eps).sqrt()
     return norm.weight / std.repeat_interleave(values.shape[1] // norm.num_groups, dim=1)
 
 
@@ -153,7 +211,7 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
 
 
 def window(
-    last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Tensor], which: Tensor, top: Tensor, left: Tensor
+    last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Sheets], which: Tensor, top: Tensor, left: Tensor
 ) -> Tensor:
     """Gradients of N outputs of a tower's last 3x3 convolution, all back through the tower in one batch.
 
@@ -163,8 +221,8 @@ def window(
     Args:
         last: ``Tensor[N, A, K, 3, 3]``, gradients with respect to the tower's output around N cells.
         kernels: ``Tensor[K, K, 3, 3]`` of each of the tower's L convolutions.
-        slopes: ``Tensor[B, K, h, w]``, the derivative of what follows each on B pictures.
-        which: ``Tensor[N]``, int64, the picture of each output.
+        slopes: the derivative of what follows each, on the maps that the tower worked on.
+        which: ``Tensor[N]``, int64, the map of each output.
         top, left: ``Tensor[N]``, row and column of the first cell of the 3x3 windows; -1 where they stick out.
 
     Returns:
@@ -172,18 +230,20 @@ def window(
         further up and left.
     """
     gradients = last
-    for step, kernel in enumerate(reversed(kernels)):
-        gradients = (gradients * _slopes_around(slopes, step, which, top, left, gradients.shape)).flatten(0, 1)
+    for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
+        around = slope.cut(which, top - step, left - step, gradients.shape[-2:])
+        gradients = (gradients * around[:, None]).flatten(0, 1)
         gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
     steps = len(kernels)
-    return gradients * _inside(slopes[0], top - steps, left - steps, gradients.shape[-2:])[:, None]
+    _, inside = slopes[0].places(which, top - steps, left - steps, gradients.shape[-2:])
+    return gradients * inside[:, None, None]
 
 
 def window_contributions(
     last: Tensor,
     kernels: Sequence[Tensor],
-    slopes: Sequence[Tensor],
-    activations: Tensor,
+    slopes: Sequence[Sheets],
+    activations: Sheets,
     which: Tensor,
     top: Tensor,
     left: Tensor,
@@ -197,7 +257,7 @@ def window_contributions(
     Args:
         last: ``Tensor[N, A, K, 3, 3]``, as for :func:`window`.
         kernels, slopes: of a tower of L >= 1 convolutions.
-        activations: ``Tensor[B, K, h, w]``, its input.
+        activations: its input.
         which, top, left: as for :func:`window`.
 
     Returns:
@@ -205,65 +265,16 @@ def window_contributions(
     """
     steps = len(kernels)
     behind = last if steps == 1 else window(last, kernels[1:], slopes[1:], which, top, left)
-    behind = (behind * _slopes_around(slopes, steps - 1, which, top, left, behind.shape)).movedim(2, -1).contiguous()
-    number, targets, side = behind.shape[:3]
-    rows = (top[:, None] - steps + torch.arange(side + 2, device=top.device))[:, :, None]
-    columns = (left[:, None] - steps + torch.arange(side + 2, device=left.device))[:, None, :]
-    cells, places = _cells(activations), _places(activations, which, rows, columns)
-    total = behind.new_zeros((number, targets, side + 2, side + 2))
+    side = behind.shape[-1]
+    around = slopes[0].cut(which, top - steps + 1, left - steps + 1, (side, side))
+    behind = (behind * around[:, None]).movedim(2, -1).contiguous()
+    places, inside = activations.places(which, top - steps, left - steps, (side + 2, side + 2))
+    total = behind.new_zeros((*behind.shape[:2], side + 2, side + 2))
     for row, column in product(range(3), range(3)):
         here = (slice(row, row + side), slice(column, column + side))
-        around = _read(cells @ kernels[0][:, :, row, column].T, places[:, *here])
-        total[:, :, *here] += (behind * around[:, None]).sum(dim=-1)
-    return total * _inside(activations, top - steps, left - steps, total.shape[-2:])
-
-
-def _slopes_around(
-    slopes: Sequence[Tensor], step: int, which: Tensor, top: Tensor, left: Tensor, shape: Sequence[int]
-) -> Tensor:
-    """What gradients ``[N, A, K, a, b]`` are multiplied with on the way back, so many steps before the tower's end."""
-    return cut(slopes[len(slopes) - 1 - step], which, top - step, left - step, shape[-2:])[:, None]
-
-
-def _inside(sheets: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
-    """Which cells of windows exist, 1 or 0: ``Tensor[N, 1, height, width]``."""
-    return cut(torch.ones_like(sheets[:1, :1]), torch.zeros_like(top), top, left, size)
-
-
-def cut(sheets: Tensor, which: Tensor, top: Tensor, left: Tensor, size: Sequence[int]) -> Tensor:
-    """Windows of feature maps, zero beyond the border.
-
-    Args:
-        sheets: ``Tensor[M, K, h, w]``.
-        which: ``Tensor[N]``, the map of each window.
-        top, left: ``Tensor[N]``, its first cell; may lie outside.
-        size: (height, width) of the windows.
-
-    Returns:
-        ``Tensor[N, K, height, width]``.
-    """
-    rows = (top[:, None] + torch.arange(size[0], device=top.device))[:, :, None]
-    columns = (left[:, None] + torch.arange(size[1], device=left.device))[:, None, :]
-    inside = (rows >= 0) & (rows < sheets.shape[-2]) & (columns >= 0) & (columns < sheets.shape[-1])
-    windows = _read(_cells(sheets), _places(sheets, which, rows, columns))
-    return (windows * inside[..., None]).permute(0, 3, 1, 2)
-
-
-def _cells(sheets: Tensor) -> Tensor:
-    """All cells of feature maps ``[M, K, h, w]``, each in one piece: ``Tensor[M * h * w, K]``."""
-    return sheets.movedim(1, -1).contiguous().flatten(0, 2)
-
-
-def _places(sheets: Tensor, which: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Which of :func:`_cells` lie at rows ``[N, a, 1]`` and columns ``[N, 1, b]``, or nearest: ``Tensor[N, a, b]``."""
-    height, width = sheets.shape[-2:]
-    return (which[:, None, None] * height + rows.clamp(0, height - 1)) * width + columns.clamp(0, width - 1)
-
-
-def _read(cells: Tensor, places: Tensor) -> Tensor:
-    """Cells at some places ``[N, a, b]``: ``Tensor[N, a, b, K]``."""
-    # Several times as fast as one index of three tensors.
-    return cells.index_select(0, places.flatten()).unflatten(0, places.shape)
+        made = replace(activations, cells=activations.cells @ kernels[0][:, :, row, column].T)
+        total[:, :, *here] += (behind * made.read(places[:, *here])[:, None]).sum(dim=-1)
+    return total * inside[:, None]
 
 
 def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> int:

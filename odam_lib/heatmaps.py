@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample
 
 from odam_lib.detections import Detections
 from odam_lib.files import write_whole
-from odam_lib.gradients import Windows, cut
+from odam_lib.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
 ATTRIBUTES = ("class", *EDGES)
@@ -117,7 +117,7 @@ def windowed_sum(windows: Windows, features: Tensor, which: Tensor, sigma: Tenso
             margin = min(int(torch.ceil(REACH * sigma.max()).item()), max(height, width))
         weights = smooth(weights, sigma, margin)
     top, left = windows.top - margin, windows.left - margin
-    patches = weighted_sum(weights, cut(features, which, top, left, weights.shape[-2:])[:, None])
+    patches = weighted_sum(weights, Sheets.of([features]).cut(which, top, left, weights.shape[-2:])[:, None])
     return paste(patches, top, left, (height, width))
 
 

@@ -1,5 +1,7 @@
 """The batched gradient against plain autograd, one call a prediction."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
 from odam_lib.detectors.base import TARGETS
-from odam_lib.gradients import UnconnectedTargetError, cut, exact, window, window_contributions
+from odam_lib.gradients import Sheets, UnconnectedTargetError, exact, window, window_contributions
 
 
 @pytest.mark.parametrize("attribute", TARGETS)
@@ -41,29 +43,34 @@ def test_an_unconnected_target_is_an_error() -> None:
 def test_windows_are_the_gradients_of_a_tower_and_contributions_their_products(
     seed: int, depth: int, size: tuple[int, int]
 ) -> None:
-    """A tower of convolutions and slopes on two pictures, read at random cells, corners and borders among them."""
+    """A tower of convolutions and slopes on two levels of two pictures, read at random cells, corners among them."""
     generator = torch.Generator().manual_seed(seed)
 
     def numbers(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
+    sizes = [size, (3, 5)]
     kernels = [numbers(3, 3, 3, 3) for _ in range(depth)]
-    slopes = [numbers(2, 3, *size) for _ in range(depth)]
-    activations, readers = numbers(2, 3, *size).requires_grad_(), numbers(5, 2, 3, 3, 3)
-    which, row, column = (torch.randint(0, bound, (5,), generator=generator) for bound in (2, *size))
-    values = activations
+    slopes = [[numbers(2, 3, *each) for each in sizes] for _ in range(depth)]
+    levels = [numbers(2, 3, *each).requires_grad_() for each in sizes]
+    readers = numbers(6, 2, 3, 3, 3)
+    level, picture = torch.randint(0, 2, (2, 6), generator=generator)
+    limits = torch.tensor(sizes)[level]
+    row, column = (torch.rand(6, 2, generator=generator) * limits).long().unbind(dim=1)
+    values = levels
     for kernel, slope in zip(kernels, slopes):
-        values = conv2d(values, kernel, padding=1) * slope
-    around = cut(values, which, row - 1, column - 1, (3, 3))
-    outputs = (readers * around[:, None]).flatten(2).sum(dim=2)
-    corners = (row - 1, column - 1)
-    gradients = window(readers, kernels, slopes, which, *corners)
-    products = window_contributions(readers, kernels, slopes, activations.detach(), which, *corners)
-    for number, target in ((number, target) for number in range(5) for target in range(2)):
-        (whole,) = torch.autograd.grad(outputs[number, target], activations, retain_graph=True)
-        start = (row[[number]] - 1 - depth, column[[number]] - 1 - depth)
-        own = cut(whole, which[[number]], *start, gradients.shape[-2:])[0]
-        torch.testing.assert_close(gradients[number, target], own)
-        torch.testing.assert_close(own.abs().sum(), whole.abs().sum())
-        product = cut((whole * activations.detach()).sum(dim=1, keepdim=True), which[[number]], *start, own.shape[-2:])
-        torch.testing.assert_close(products[number, target], product[0, 0])
+        values = [conv2d(one, kernel, padding=1) * factor for one, factor in zip(values, slope)]
+    where = (2 * level + picture, row - 1, column - 1)
+    outputs = (readers * Sheets.of(values).cut(*where, (3, 3))[:, None]).flatten(2).sum(dim=2)
+    sheets = [Sheets.of(slope) for slope in slopes]
+    gradients = window(readers, kernels, sheets, *where)
+    products = window_contributions(readers, kernels, sheets, Sheets.of([one.detach() for one in levels]), *where)
+    for number, target in product(range(6), range(2)):
+        own, others = levels[level[number]], levels[1 - level[number]]
+        whole, none = torch.autograd.grad(outputs[number, target], [own, others], retain_graph=True, allow_unused=True)
+        assert none is None or not none.any()
+        start = (picture[[number]], row[[number]] - 1 - depth, column[[number]] - 1 - depth, gradients.shape[-2:])
+        torch.testing.assert_close(gradients[number, target], Sheets.of([whole]).cut(*start)[0])
+        torch.testing.assert_close(gradients[number, target].abs().sum(), whole.abs().sum())
+        weighted = Sheets.of([(whole * own.detach()).sum(dim=1, keepdim=True)]).cut(*start)
+        torch.testing.assert_close(products[number, target], weighted[0, 0])

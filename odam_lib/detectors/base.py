@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.gradients import Contributions, Windows, cut
+from odam_lib.gradients import Contributions, Sheets, Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
 from odam_lib.images import check_image
 from odam_lib.nms import NMS, nms
@@ -116,7 +116,7 @@ class Trace(ABC):
 
         Args:
             attributes: A names, see :meth:`targets`.
-            detections: N >= 1 rows of this trace whose features have one size: of one level, or regions of interest.
+            detections: N >= 1 rows of this trace that are :meth:`together`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
 
@@ -130,9 +130,19 @@ class Trace(ABC):
         windows = self.windows([attribute], detections)
         weights = windows.gradients[:, 0]
         occurring, which = self.feature_level(detections).unique(return_inverse=True)
-        sheets = torch.cat([self.features[level].detach() for level in occurring.tolist()])
-        activations = cut(sheets, which, windows.top, windows.left, weights.shape[-2:])
+        features = Sheets.of([self.features[level].detach() for level in occurring.tolist()])
+        activations = features.cut(which, windows.top, windows.left, weights.shape[-2:])
         return Contributions(weighted_sum(weights, activations), windows.top, windows.left)
+
+    def together(self, detections: Detections) -> list[Tensor]:
+        """Rows of detections whose windows can be taken in one batch: by default those of one level, or all regions.
+
+        Returns:
+            int64 tensors, which hold each row once.
+        """
+        levels = self.feature_level(detections)
+        groups = [levels >= 0] if self.regional else [levels == level for level in levels.unique()]
+        return [rows for rows in (torch.nonzero(group).flatten() for group in groups) if len(rows)]
 
     def window_size(self, detections: Detections) -> tuple[int, int]:
         """(height, width) in cells of the windows that :meth:`windows` would return."""

@@ -27,7 +27,7 @@ from odam_lib.detectors.base import (
     outputs_of,
 )
 from odam_lib.detectors.boxes import around, paired_iou
-from odam_lib.gradients import Contributions, Tower, Windows, cut, recorded, window, window_contributions
+from odam_lib.gradients import Contributions, Sheets, Tower, Windows, recorded, window, window_contributions
 from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
@@ -98,38 +98,42 @@ class DenseTrace(Trace):
         side = 3 + 2 * len(self.branches[0].tower.kernels)
         return side, side
 
+    def together(self, detections: Detections) -> list[Tensor]:
+        return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
+
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level, which, top, left = self._around(detections)
+        levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
-        depth, channels = len(self.branches[0].tower.kernels), self.features[level].shape[1]
+        depth, channels = len(self.branches[0].tower.kernels), self.features[0].shape[1]
         shape = (len(detections), len(attributes), *self.window_size(detections), channels)
         total = sensitivity.new_zeros(shape).movedim(-1, -3)
         for branch in self.branches:
             touched = self._touched(branch, sensitivity)
             if touched.any():
                 last = self._last(branch, sensitivity[:, touched], detections)
-                found = window(last, branch.tower.kernels, branch.tower.slopes(level), which, top, left)
+                found = window(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - depth, left - depth)
 
     def contributions(self, attribute: str, detections: Detections) -> Contributions:
-        level, which, top, left = self._around(detections)
-        sensitivity, activations = self._sensitivity([attribute], detections), self.features[level].detach()
+        levels, which, top, left = self._around(detections)
+        sensitivity = self._sensitivity([attribute], detections)
+        activations = Sheets.of([self.features[level].detach() for level in levels])
         depth = len(self.branches[0].tower.kernels)
         total = sensitivity.new_zeros((len(detections), *self.window_size(detections)))
         for branch in self.branches:
             if self._touched(branch, sensitivity).any():
                 last, tower = self._last(branch, sensitivity, detections), branch.tower
-                found = window_contributions(last, tower.kernels, tower.slopes(level), activations, which, top, left)
+                found = window_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
                 total = total + found[:, 0]
         return Contributions(total, top - depth, left - depth)
 
-    def _around(self, detections: Detections) -> tuple[int, Tensor, Tensor, Tensor]:
-        """The level of detections, and of each the picture, row and column of the first of the 3x3 cells around it."""
-        level = int(detections.level[0])
+    def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
+        """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
+        levels, which = detections.level.unique(return_inverse=True)
         cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
-        width = self.shapes[level][1]
-        return level, torch.zeros_like(cell), cell.div(width, rounding_mode="floor") - 1, cell % width - 1
+        width = cell.new_tensor([self.shapes[level][1] for level in levels.tolist()])[which]
+        return levels.tolist(), which, cell.div(width, rounding_mode="floor") - 1, cell % width - 1
 
     def _outputs(self, detections: Detections) -> Tensor:
         """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""
@@ -191,22 +195,20 @@ class DensePositives(Positives):
     kernels: Tensor
 
     def patches(self, rows: Tensor, order: str) -> Patches:
-        level, index = self.level[rows], self.index[rows]
-        cells = rows.new_tensor([sheet.shape[-2:] for sheet in self.pyramid])[level]
-        steps = self.kernels.new_tensor(self.strides)[level, None].expand(-1, 2)
+        index, (levels, which) = self.index[rows], self.level[rows].unique(return_inverse=True)
+        cells = rows.new_tensor([self.pyramid[level].shape[-2:] for level in levels.tolist()]).reshape(-1, 2)[which]
+        steps = self.kernels.new_tensor([self.strides[level] for level in levels.tolist()])[which, None].expand(-1, 2)
         cell, anchor = index.div(self.anchors_a_cell, rounding_mode="floor"), index % self.anchors_a_cell
         reach = 1 + len(self.tower.kernels)
         top, left = cell.div(cells[:, 1], rounding_mode="floor") - reach, cell % cells[:, 1] - reach
         values = steps.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
-        for number in level.unique().tolist():
-            some = torch.nonzero(level == number).flatten()
-            images, corners = self.images[rows[some]], (top[some], left[some])
+        if len(rows):
+            sheet = which * len(self.pyramid[0]) + self.images[rows]
             with ORDERS[order]():
-                last = self.kernels[anchor[some], self.labels[rows[some]], None]
-                firsts = [corner + reach - 1 for corner in corners]
-                weights = window(last, self.tower.kernels, self.tower.slopes(number), images, *firsts)[:, 0]
-            features = cut(self.pyramid[number], images, *corners, weights.shape[-2:])
-            values[some] = weighted_sum(weights, features).relu()
+                last, slopes = self.kernels[anchor, self.labels[rows], None], self.tower.slopes(levels.tolist())
+                weights = window(last, self.tower.kernels, slopes, sheet, top + reach - 1, left + reach - 1)[:, 0]
+            features = Sheets.of([self.pyramid[level] for level in levels.tolist()])
+            values = weighted_sum(weights, features.cut(sheet, top, left, weights.shape[-2:])).relu()
         return Patches(values, top, left, cells, torch.full_like(steps, 0.5), steps, bounded=False)
 
 

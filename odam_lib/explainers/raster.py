@@ -1,6 +1,5 @@
 """The maps of many predictions on one small raster over the picture, where they can be compared (Sec. 3.3)."""
 
-import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
@@ -33,24 +32,22 @@ def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", 
             f"Layer {trace.layer!r} has no derivative on a window: take the detector's default layer, or ODAM()'s maps."
         )
     size = short_edge_size(detections.image_size, short_edge)
-    levels = trace.feature_level(detections)
     maps = detections.boxes.new_zeros((len(detections), *size))
-    groups = [levels >= 0] if trace.regional else [levels == level for level in levels.unique()]
-    for rows in (torch.nonzero(group).flatten() for group in groups):
-        if len(rows):
-            patches = _patches(trace, detections[rows], levels[rows], attribute)
-            maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size)
+    for rows in trace.together(detections):
+        patches = _patches(trace, detections[rows], attribute)
+        maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size)
     return maps
 
 
-def _patches(trace: Trace, detections: Detections, levels: Tensor, attribute: str) -> Patches:
-    """Of detections whose features have one size."""
+def _patches(trace: Trace, detections: Detections, attribute: str) -> Patches:
+    """Of detections whose windows can be taken together."""
     found = trace.contributions(attribute, detections)
-    occurring, which = levels.unique(return_inverse=True)
-    grids = [trace.grids[level] for level in occurring.tolist()]
+    occurring, which = trace.feature_level(detections).unique(return_inverse=True)
+    levels = occurring.tolist()
+    grids = [trace.grids[level] for level in levels]
     origin, step = (
         found.values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
         for names in (("y", "x"), ("dy", "dx"))
     )
-    cells = which.new_tensor(trace.features[int(levels[0])].shape[-2:]).expand(len(which), 2)
+    cells = which.new_tensor([trace.features[level].shape[-2:] for level in levels])[which]
     return Patches(found.values.relu(), found.top, found.left, cells, origin, step, grids[0].bounded)
