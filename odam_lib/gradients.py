@@ -213,10 +213,9 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
 def window(
     last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Sheets], which: Tensor, top: Tensor, left: Tensor
 ) -> Tensor:
-    """Gradients of N outputs of a tower's last 3x3 convolution, all back through the tower in one batch.
+    """Gradients of N outputs of a tower's last 3x3 convolution with respect to its input: :func:`walk_back`.
 
-    The receptive field of one output grows by one cell a convolution; beyond it the gradient is zero, so the tower is
-    walked back on that window alone. Cells beyond the border do not exist: they pass no gradient on.
+    Cells beyond the border do not exist: their gradients are zero.
 
     Args:
         last: ``Tensor[N, A, K, 3, 3]``, gradients with respect to the tower's output around N cells.
@@ -229,14 +228,25 @@ def window(
         ``Tensor[N, A, K, 3 + 2 L, 3 + 2 L]``, gradients with respect to the tower's input; its windows start L cells
         further up and left.
     """
+    gradients, steps = walk_back(last, kernels, slopes, which, top, left), len(kernels)
+    _, inside = slopes[0].places(which, top - steps, left - steps, gradients.shape[-2:])
+    return gradients * inside[:, None, None]
+
+
+def walk_back(
+    last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Sheets], which: Tensor, top: Tensor, left: Tensor
+) -> Tensor:
+    """All of N outputs back through the tower in one batch, each on its own receptive field.
+
+    That grows by one cell a convolution; beyond it the gradient is zero. Arguments and result as those of
+    :func:`window`, but cells beyond the border, which do not exist, hold numbers that mean nothing.
+    """
     gradients = last
     for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
         around = slope.cut(which, top - step, left - step, gradients.shape[-2:])
         gradients = (gradients * around[:, None]).flatten(0, 1)
         gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
-    steps = len(kernels)
-    _, inside = slopes[0].places(which, top - steps, left - steps, gradients.shape[-2:])
-    return gradients * inside[:, None, None]
+    return gradients
 
 
 def window_contributions(
@@ -263,8 +273,7 @@ def window_contributions(
     Returns:
         ``Tensor[N, A, 3 + 2 L, 3 + 2 L]``, windows as those of :func:`window`.
     """
-    steps = len(kernels)
-    behind = last if steps == 1 else window(last, kernels[1:], slopes[1:], which, top, left)
+    behind, steps = walk_back(last, kernels[1:], slopes[1:], which, top, left), len(kernels)
     side = behind.shape[-1]
     around = slopes[0].cut(which, top - steps + 1, left - steps + 1, (side, side))
     behind = (behind * around[:, None]).movedim(2, -1).contiguous()
