@@ -104,6 +104,7 @@ def show_intervals(
         panel.set_yticks(range(len(methods)), methods, fontsize=8)
         panel.set_ylim(len(methods) - 0.5, -0.5)
         panel.tick_params(labelsize=8)
+        panel.locator_params(axis="x", nbins=5)
         panel.grid(axis="x", alpha=0.25)
         for spine in ("top", "right"):
             panel.spines[spine].set_visible(False)

@@ -34,18 +34,18 @@ class Triple(NamedTuple):
     """Rows of three candidates of a picture that overlap.
 
     Attributes:
-        best: of one person.
+        first: of one person.
         same: another of the same person, of a lower score.
-        other: of another person, of a lower score than ``best``.
+        other: of another person, of a lower score than ``first``.
     """
 
-    best: int
+    first: int
     same: int
     other: int
 
 
 def telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold: float = 0.5) -> Triple | None:
-    """The three candidates of Fig. 2 (c): both boxes overlap the best one's, and their maps tell them apart most.
+    """Three candidates: two boxes that overlap the first one, whose maps say best that only one is of the same person.
 
     Args:
         found: N candidates, best first.
@@ -65,8 +65,8 @@ def telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold
     gap = alike.values - apart.values
     if not gap.isfinite().any():
         return None
-    best = int(torch.where(gap.isfinite(), gap, -torch.inf).argmax())
-    return Triple(best, int(alike.indices[best]), int(apart.indices[best]))
+    first = int(torch.where(gap.isfinite(), gap, -torch.inf).argmax())
+    return Triple(first, int(alike.indices[first]), int(apart.indices[first]))
 
 
 @dataclass(frozen=True)

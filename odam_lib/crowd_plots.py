@@ -17,7 +17,7 @@ from odam_lib.metrics.crowds import LEAST_IOU
 from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, blend, display_size, reduced
 
 FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "nobody, or once more"
-STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[3], ":")}
+STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[6], "-.")}
 """Colour and line of a box by what it is of."""
 MARGIN = 0.25
 """What is shown around two boxes, as a share of their longer side."""

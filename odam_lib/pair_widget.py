@@ -60,6 +60,8 @@ class Verdict:
 
     @property
     def word(self) -> str:
+        if self.rule == SOFT_NMS:  # decides nothing but whether enough score is left
+            return "dropped" if self.duplicate else "kept"
         return "duplicate" if self.duplicate else "two objects"
 
     @property
@@ -144,7 +146,7 @@ def decisions(
         maps_say = _compared("correlation", similar[0, 1].item(), *asked, dropped[ODAM_NMS])
         reasons[ODAM_NMS] = f"{overlap[over]} {'and' if over == dropped[ODAM_NMS] else 'but'} {maps_say}"
     worse = pair.scores.min()
-    remains = _compared("the remaining", left.item(), "the least", LEAST_LEFT, not dropped[SOFT_NMS])
+    remains = _compared("the remaining", left.item(), "the final threshold", LEAST_LEFT, not dropped[SOFT_NMS])
     lowers = "lowers" if left < worse else "does not lower"
     reasons[SOFT_NMS] = f"IoU {iou:.2f} {lowers} score {worse:.2f}, and {remains}"
     if pair.labels[0] != pair.labels[1]:

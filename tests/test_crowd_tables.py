@@ -80,6 +80,10 @@ def test_tables_hold_percentages_and_their_intervals() -> None:
     assert as_lines(scores, ("other",)) == []
     text = comparison_text([Comparison("fcos-crowd", NMS, "JI", Estimate(0.02, 0.01, 0.03))])
     assert "+2.0 (+1.0 to +3.0)*" in text
+    text = comparison_text([Comparison("fcos-crowd", NMS, "MR", Estimate(0.02, 0.01, 0.03))])
+    assert "+2.0 (+1.0 to +3.0)!" in text
+    text = comparison_text([Comparison("fcos-crowd", NMS, "JI", Estimate(0.02, -0.01, 0.03))])
+    assert "(-1.0 to +3.0) " in text
 
 
 def test_what_a_file_holds_is_matched_and_scored() -> None:

@@ -104,9 +104,10 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
         rule: len(left.index) < 2 for rule, left in kept.items()
     }
     assert decided == decisions(found, heat, *rows[::-1], iou_threshold, low, high)
-    compared = re.compile(r"([\d.]+) is (not )?over (?:T_iou|T_l|T_h|the least) ([\d.e-]+)")
+    compared = re.compile(r"([\d.]+) is (not )?over (?:T_iou|T_l|T_h|the final threshold) ([\d.e-]+)")
     for verdict in decided.verdicts:
-        assert verdict.sentence.endswith(": duplicate" if verdict.duplicate else ": two objects")
+        words = ("kept", "dropped") if verdict.rule == SOFT_NMS else ("two objects", "duplicate")
+        assert verdict.sentence.endswith(f": {words[verdict.duplicate]}")
         for value, negated, limit in compared.findall(verdict.reason):
             assert (float(value) > float(limit)) is not bool(negated), verdict.reason
         if compared.search(verdict.reason) is None:
@@ -140,12 +141,12 @@ def test_nms_and_soft_nms_are_explained_by_iou_and_by_what_is_left() -> None:
     assert decisions(close, ALIKE, 0, 1, 0.8).verdicts[0].sentence == "IoU 0.804 is over T_iou 0.8: duplicate"
     assert decided.left == pytest.approx(0.6 * torch.exp(torch.tensor(-(0.8**2) / 0.5)).item())
     assert decided.verdicts[2].sentence == (
-        "IoU 0.80 lowers score 0.60, and the remaining 0.17 is over the least 0.05: two objects"
+        "IoU 0.80 lowers score 0.60, and the remaining 0.17 is over the final threshold 0.05: kept"
     )
     low = decisions(replace(TWO, scores=torch.tensor([0.9, 0.1])), ALIKE, 0, 1)
     assert low.left == pytest.approx(0.0278, abs=1e-4)
     assert low.verdicts[2].sentence == (
-        "IoU 0.80 lowers score 0.10, and the remaining 0.03 is not over the least 0.05: duplicate"
+        "IoU 0.80 lowers score 0.10, and the remaining 0.03 is not over the final threshold 0.05: dropped"
     )
 
 
@@ -161,7 +162,7 @@ def test_a_map_of_zeros_leaves_the_decision_to_iou_and_is_named() -> None:
 def test_different_labels_never_suppress_each_other() -> None:
     decided = decisions(replace(TWO, labels=torch.tensor([1, 2])), ALIKE, 0, 1)
     assert {verdict.sentence for verdict in decided.verdicts} == {
-        "person and dog: different labels never suppress each other: two objects"
+        f"person and dog: different labels never suppress each other: {word}" for word in ("two objects", "kept")
     }
     assert decided.left == pytest.approx(0.6)
 
@@ -259,7 +260,7 @@ def test_a_threshold_turns_the_verdict(picker: PairPicker) -> None:
     picker.low = 0.6
     assert picker._shown["verdicts"][1][1] == "two objects" and picker._shown["low"] == 0.6
     picker.iou_threshold = 0.7
-    assert [word for _, word, _ in picker._shown["verdicts"]] == ["two objects"] * 3
+    assert [word for _, word, _ in picker._shown["verdicts"]] == ["two objects", "two objects", "kept"]
     with picker.hold_trait_notifications():
         picker.low, picker.high = 0.1, 0.3
     assert picker._shown["verdicts"][1][1] == "duplicate"
