@@ -7,14 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.heatmaps import min_max
-from odam_lib.images import to_uint8
 from odam_lib.metrics.crowds import LEAST_IOU
-from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, blend, display_size, reduced
+from odam_lib.plots import (
+    OBJECT_COLOURS,
+    SCREEN_DPI,
+    SEQUENTIAL,
+    blend,
+    display_size,
+    draw_outline,
+    draw_picture,
+    reduced,
+)
 
 FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "nobody, or once more"
 STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[6], "-.")}
@@ -37,11 +44,11 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
         person, missed = _first_owners(boxes, truth)
-        _picture(panel, image, size)
+        draw_picture(panel, image, size)
         for box, owner in zip(boxes, person.tolist()):
-            _outline(panel, box, *STYLES[FOUND if owner >= 0 else FALSE])
+            draw_outline(panel, box, *STYLES[FOUND if owner >= 0 else FALSE])
         for box in truth[missed]:
-            _outline(panel, box, *STYLES[MISSED])
+            draw_outline(panel, box, *STYLES[MISSED])
         counts = (int((person >= 0).sum()), int(missed.sum()), int((person < 0).sum()))
         panel.set_title("{}: {} found, {} lost, {} too many".format(name, *counts), fontsize=10)
     lines = [Line2D([], [], color=tint, ls=style, lw=2) for tint, style in STYLES.values()]
@@ -61,7 +68,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
     size = (image.shape[-2], image.shape[-1])
     figure = Figure(figsize=(3.2, 3.2 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
-    _picture(panel, image, size)
+    draw_picture(panel, image, size)
     for x1, y1, x2, y2 in boxes.tolist():
         panel.add_patch(
             Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=STYLES[FOUND][0], lw=0.7, alpha=0.6)
@@ -160,27 +167,12 @@ def _first_owners(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     return person, ~torch.isin(torch.arange(len(truth)), person)
 
 
-def _picture(panel: Axes, image: Tensor, size: tuple[int, int]) -> None:
-    panel.imshow(to_uint8(image), extent=(0, size[1], size[0], 0))
-    panel.set(xticks=[], yticks=[])
-    for spine in panel.spines.values():
-        spine.set_visible(False)
-
-
-def _outline(panel: Axes, box: Tensor, tint: str, style: str) -> None:
-    x1, y1, x2, y2 = box.tolist()
-    shadow = [withStroke(linewidth=2.8, foreground="black", alpha=0.5)]
-    panel.add_patch(
-        Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.5, ls=style, path_effects=shadow)
-    )
-
-
 def _couple(panel: Axes, image: Tensor, boxes: Tensor, picture: Tensor, only: int | None = None) -> None:
     """A square around two boxes, of which both or only one are drawn."""
-    _picture(panel, picture, (image.shape[-2], image.shape[-1]))
+    draw_picture(panel, picture, (image.shape[-2], image.shape[-1]))
     for number, (box, style) in enumerate(zip(boxes, ("-", "--"))):
         if only in (None, number):
-            _outline(panel, box, OBJECT_COLOURS[number], style)
+            draw_outline(panel, box, OBJECT_COLOURS[number], style)
     low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
     half, centre = (0.5 + MARGIN) * float((high - low).max()), ((low + high) / 2).tolist()
     panel.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))

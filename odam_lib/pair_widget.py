@@ -8,9 +8,7 @@ from typing import Any
 
 import anywidget
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 from torchvision.ops import box_iou
 from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
@@ -20,7 +18,6 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.heatmaps import min_max
-from odam_lib.images import to_uint8
 from odam_lib.nms import correlation, nms, odam_nms, soft_nms
 from odam_lib.plots import (
     OBJECT_COLOURS,
@@ -29,6 +26,8 @@ from odam_lib.plots import (
     close_up,
     display_size,
     draw_box,
+    draw_picture,
+    draw_thin,
     reduced,
     show_detections,
 )
@@ -214,16 +213,14 @@ def pair_figure(
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Figure(figsize=(10, 4.6), dpi=SCREEN_DPI, layout="constrained")
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
-    _picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
-    for row in range(len(found)):
-        if row not in (first, second):
-            _outline(panels["all"], found.boxes[row])
+    draw_picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
+    draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)
     for place, row in enumerate((first, second)):
         draw_box(panels["all"], found.boxes[row], place)
     panels["all"].set_title(f"{len(found)} detections", fontsize=9)
     for place, (role, row) in enumerate(zip(ROLES, (first, second))):
-        _picture(panels[role], pictures[place], pair.image_size)
-        _outline(panels[role], pair.boxes[1 - place])
+        draw_picture(panels[role], pictures[place], pair.image_size)
+        draw_thin(panels[role], pair.boxes[[1 - place]], OTHERS)
         draw_box(panels[role], pair.boxes[place], place)
         panels[role].set_title(f"{label_of(found, row)}: its map / its maximum", fontsize=9)
     panels["rules"].set_axis_off()
@@ -451,15 +448,3 @@ def _absent(row: int, count: int) -> str:
 
 def _twice(row: int) -> str:
     return f"Detection {row} is chosen twice: give two different ones."
-
-
-def _picture(panel: Axes, picture: Tensor, image_size: tuple[int, int]) -> None:
-    """A picture whose panel's coordinates are pixels of the full-size image."""
-    panel.imshow(to_uint8(picture), extent=(0, image_size[1], image_size[0], 0))
-    panel.set_axis_off()
-
-
-def _outline(panel: Axes, box: Tensor) -> None:
-    """A detection that is not the panel's subject."""
-    x1, y1, x2, y2 = box.tolist()
-    panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=OTHERS, lw=0.7, alpha=0.8))

@@ -85,7 +85,7 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
         title: the figure's message; default the number of objects.
     """
     figure, axes = _panels(1, 1, image.shape, width=5.2)
-    _picture(axes[0][0], reduced(image, display_size(detections.image_size)), detections.image_size)
+    draw_picture(axes[0][0], reduced(image, display_size(detections.image_size)), detections.image_size)
     for row, name in enumerate(detections.names()):
         draw_box(axes[0][0], detections.boxes[row], row, label=f"{row} {name} {detections.scores[row]:.2f}")
     found = f"{len(detections)} object{'s' if len(detections) != 1 else ''} found"
@@ -152,7 +152,7 @@ def show_maps(
     numbers = range(len(shown)) if numbers is None else numbers
     small = reduced(image.cpu(), display_size(shown.detections.image_size))
     for row, name in enumerate(shown.detections.names()):
-        _picture(axes[row][0], small, shown.detections.image_size)
+        draw_picture(axes[row][0], small, shown.detections.image_size)
         draw_box(axes[row][0], shown.detections.boxes[row], numbers[row])
         axes[row][0].set_ylabel(f"{numbers[row]} {name} {shown.detections.scores[row]:.2f}", fontsize=9)
         for column, attribute in enumerate(attributes, start=1):
@@ -199,7 +199,7 @@ def show_methods(
     numbers = range(len(first)) if numbers is None else numbers
     small = reduced(image.cpu(), display_size(first.detections.image_size))
     for row, name in enumerate(first.detections.names()):
-        _picture(axes[row][0], small, first.detections.image_size)
+        draw_picture(axes[row][0], small, first.detections.image_size)
         draw_box(axes[row][0], first.detections.boxes[row], numbers[row], edge=attribute)
         axes[row][0].set_ylabel(f"{numbers[row]} {name} {first.detections.scores[row]:.2f}", fontsize=9)
         for column, one in enumerate(shown.values(), start=1):
@@ -271,7 +271,7 @@ def show_detectors(
         score = f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"
         panels[0].set_ylabel(f"{name}\n{score}", fontsize=8)
         for panel in panels:
-            _picture(panel, small, size)
+            draw_picture(panel, small, size)
         if len(maps):
             draw_box(panels[0], maps.detections.boxes[0], 0)
         for panel, attribute in zip(panels[1:], attributes if len(maps) else ()):
@@ -312,7 +312,7 @@ def show_columns(
             *(blend(small, min_max(reduced(maps[row : row + 1].cpu(), size)[0])) for maps in columns.values()),
         ]
         for panel, picture, heading in zip(axes[row], pictures, ("detection", *columns)):
-            _picture(panel, picture, detections.image_size)
+            draw_picture(panel, picture, detections.image_size)
             draw_box(panel, detections.boxes[row], numbers[row], edge=edges.get(heading))
             if row == 0:
                 panel.set_title(heading, fontsize=9)
@@ -354,12 +354,34 @@ def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
     return combined.select(COMBINED) if len(attributes) == 1 else heat_maps.joined(combined).select(*attributes)
 
 
+def draw_picture(panel: Axes, image: Tensor, image_size: tuple[int, int]) -> None:
+    """Show a picture so that the panel's coordinates are pixels of the full-size image."""
+    panel.imshow(to_uint8(image), extent=(0, image_size[1], image_size[0], 0))
+    panel.set(xticks=[], yticks=[])
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def draw_outline(panel: Axes, box: Tensor, tint: str, style: str = "-") -> None:
+    """Outline a box ``(x1, y1, x2, y2)`` in any colour and style of line, with a shadow under it."""
+    x1, y1, x2, y2 = box.tolist()
+    shadow = [withStroke(linewidth=2.6, foreground="black", alpha=0.6)]
+    panel.add_patch(
+        Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.3, ls=style, path_effects=shadow)
+    )
+
+
+def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
+    """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
+    for x1, y1, x2, y2 in boxes.tolist():
+        panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=0.7, alpha=0.7))
+
+
 def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str | None = None) -> None:
     """Outline a box ``(x1, y1, x2, y2)`` in an object's colour; ``edge`` is drawn thick."""
     x1, y1, x2, y2 = box.tolist()
     tint = OBJECT_COLOURS[colour % len(OBJECT_COLOURS)]
-    outline = [withStroke(linewidth=2.6, foreground="black", alpha=0.6)]
-    panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.3, path_effects=outline))
+    draw_outline(panel, box, tint)
     if edge in EDGES:
         ends = {
             "x1": ((x1, x1), (y1, y2)),
@@ -392,18 +414,10 @@ def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
 def _map_panel(panel: Axes, small: Tensor, one: HeatMaps, colour: int, opacity: float) -> None:
     """Draw one normalised map over the picture, which is already at its display size."""
     heat = one.to_image((small.shape[-2], small.shape[-1]))[0, 0].cpu()
-    _picture(panel, blend(small, heat, opacity), one.detections.image_size)
+    draw_picture(panel, blend(small, heat, opacity), one.detections.image_size)
     draw_box(panel, one.detections.boxes[0], colour, edge=one.attributes[0])
     if one.reasons[0][0]:
         panel.text(0.5, 0.5, "zero", transform=panel.transAxes, ha="center", color="white", fontsize=9)
-
-
-def _picture(panel: Axes, image: Tensor, image_size: tuple[int, int]) -> None:
-    """Show a picture so that the panel's coordinates are pixels of the full-size image."""
-    panel.imshow(to_uint8(image), extent=(0, image_size[1], image_size[0], 0))
-    panel.set(xticks=[], yticks=[])
-    for spine in panel.spines.values():
-        spine.set_visible(False)
 
 
 def _panels(
