@@ -97,19 +97,23 @@ def couples(found: Detections, maps: Tensor, truth: Tensor, number: int, seed: i
         seed: of the choice.
 
     Returns:
-        At most so many pairs with an IoU over 0.5, both boxes being of somebody.
+        At most so many pairs with an IoU over 0.5, both boxes being of somebody; each person, and each two, once.
     """
     person, iou, agreement = owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     known = (person[:, None] >= 0) & (person >= 0)
-    rows = torch.nonzero(torch.ones_like(iou, dtype=torch.bool).triu(1) & known & (iou > LEAST_IOU))
+    rows = torch.nonzero(torch.ones_like(iou, dtype=torch.bool).triu(1) & known & (iou > LEAST_IOU)).cpu()
     generator = torch.Generator().manual_seed(seed)
-    rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-    same = person[rows[:, 0]] == person[rows[:, 1]]
-    chosen = torch.cat([rows[same][: -(-number // 2)], rows[~same][: number // 2]])
-    chosen = chosen[torch.randperm(len(chosen), generator=generator).to(rows.device)]
+    of_whom: dict[tuple[int, ...], tuple[int, int]] = {}
+    for one, two in rows[torch.randperm(len(rows), generator=generator)].tolist():
+        of_whom.setdefault(tuple(sorted((int(person[one]), int(person[two])))), (one, two))
+    kinds = {
+        flag: [pair for people, pair in of_whom.items() if (people[0] == people[1]) == flag] for flag in (True, False)
+    }
+    chosen = kinds[True][: -(-number // 2)] + kinds[False][: number // 2]
+    order = torch.randperm(len(chosen), generator=generator).tolist()
     return [
         Couple(one, two, float(iou[one, two]), float(agreement[one, two]), bool(person[one] == person[two]))
-        for one, two in chosen.tolist()
+        for one, two in (chosen[place] for place in order)
     ]
 
 

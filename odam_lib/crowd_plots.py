@@ -23,7 +23,7 @@ from odam_lib.plots import (
     reduced,
 )
 
-FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "nobody, or once more"
+FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "a box too many"
 STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[6], "-.")}
 """Colour and line of a box by what it is of."""
 MARGIN = 0.25
