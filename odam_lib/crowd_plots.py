@@ -20,6 +20,7 @@ from odam_lib.plots import (
     display_size,
     draw_outline,
     draw_picture,
+    draw_thin,
     reduced,
 )
 
@@ -69,10 +70,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
     figure = Figure(figsize=(3.2, 3.2 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
     draw_picture(panel, image, size)
-    for x1, y1, x2, y2 in boxes.tolist():
-        panel.add_patch(
-            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=STYLES[FOUND][0], lw=0.7, alpha=0.6)
-        )
+    draw_thin(panel, boxes, STYLES[FOUND][0])
     panel.set_title(title, fontsize=11)
     return figure
 

@@ -37,7 +37,7 @@ from odam_lib.embeddings import (
 )
 from odam_lib.files import output_folder
 from odam_lib.odam_train import at_most
-from odam_lib.training import CHECKPOINT, LOG, Run, batches, drawn_once, learning_rate, pictures, refuse_infinite
+from odam_lib.training import CHECKPOINT, LOG, Plan, Run, batches, drawn_once, learning_rate, pictures, refuse_infinite
 
 DETECTORS = tuple(name for name, entry in ZOO.items() if entry.categories == PEOPLE)
 LEAST_IOU = 0.5
@@ -47,7 +47,7 @@ HARD = 0.5
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Plan):
     """Everything that decides the weights.
 
     Attributes:
@@ -87,14 +87,6 @@ class Settings:
             raise ValueError(f"weight_decay is {self.weight_decay}: give 0 for none, or a positive number.")
         if self.number < self.batch_size:
             raise ValueError(f"{self.number} pictures do not fill a batch of {self.batch_size}: take more.")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.number // self.batch_size
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
 
 
 def train(

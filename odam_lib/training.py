@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ WARM_UP = 0.1
 LOG_EVERY = 10
 
 
-class Plan(Protocol):
+class Plan:
     """What the functions that trainings share read of their settings, which are dataclasses."""
 
     dataset: str
@@ -49,14 +48,16 @@ class Plan(Protocol):
     seed: int
 
     @property
-    def steps_per_epoch(self) -> int: ...
+    def steps_per_epoch(self) -> int:
+        return self.number // self.batch_size
 
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Plan):
     """Everything that decides the weights.
 
     Attributes:
@@ -150,14 +151,6 @@ class Settings:
         """How heat maps are compared, if ``odam_weight`` is not 0."""
         options = {one.name: getattr(self, f"odam_{one.name}") for one in fields(OdamTrain)}
         return OdamTrain(**options)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.number // self.batch_size
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
 
 
 def train(
