@@ -11,6 +11,7 @@ from odam_lib.images import load_image
 from odam_lib.plots import show_detections, show_map, show_maps
 
 if TYPE_CHECKING:
+    from odam_lib.detectors.wrap import wrap
     from odam_lib.detectors.zoo import load_detector
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "show_detections",
     "show_map",
     "show_maps",
+    "wrap",
 ]
 
 
@@ -34,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from odam_lib.detectors.zoo import load_detector
 
         return load_detector
+    if name == "wrap":
+        from odam_lib.detectors.wrap import wrap
+
+        return wrap
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -244,7 +244,7 @@ class Detector(ABC):
 
     Attributes:
         name: the name it was loaded by.
-        model: the network; its parameters are frozen, its mode is evaluation.
+        model: the network; it is run in evaluation mode, and left as it was found.
         categories: class names, index 0 is the background.
         layers: names of the layers at which it can be explained, the default first.
         towers: modules that may be trained in half precision; what follows them, last layers and losses, may not.
@@ -313,6 +313,11 @@ class Detector(ABC):
         """Where the network's parameters lie."""
         return next(self.model.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format in which the network computes."""
+        return next(self.model.parameters()).dtype
+
     def check_trace(self, image: Tensor, layer: str | None) -> str:
         """Check the arguments of :meth:`trace`; returns the layer's name."""
         check_image(image)
@@ -364,6 +369,19 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
             f"The picture of {image_size[1]} x {image_size[0]} pixels is too elongated: fitted into {longest} pixels, "
             "nothing is left of its short side. Crop it."
         )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """While active, the network is in evaluation mode; afterwards each of its modules is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @contextmanager

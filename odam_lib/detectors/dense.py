@@ -20,6 +20,7 @@ from odam_lib.detectors.base import (
     Predictions,
     Trace,
     check_elongation,
+    evaluating,
     first_objects,
     iou_nms,
     leaves,
@@ -229,16 +230,17 @@ class DenseDetector(Detector):
         self, name: str, model: FCOS | RetinaNet, categories: tuple[str, ...], layers: Mapping[str, Layer]
     ) -> None:
         self.name = name
-        self.model = model.eval().requires_grad_(False)
+        self.model = model
         self.categories = categories
         self.layers = tuple(layers)
         self.towers = (model.backbone, model.head.classification_head.conv, model.head.regression_head.conv)
         self._layers = dict(layers)
 
     def predict(self, images: Tensor) -> list[Predictions]:
-        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
-        pyramid = list(self.model.backbone(batch.tensors).values())
-        outputs = self.model.head(pyramid)
+        with evaluating(self.model):
+            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+            pyramid = list(self.model.backbone(batch.tensors).values())
+            outputs = self.model.head(pyramid)
         references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
         logits = outputs["cls_logits"]
         centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
@@ -248,8 +250,9 @@ class DenseDetector(Detector):
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        images, _ = model.transform([image.to(self.device, torch.float32)])
         with ExitStack() as stack:
+            stack.enter_context(evaluating(model))
+            images, _ = model.transform([image.to(self.device, self.dtype)])
             features = stack.enter_context(leaves(self._layers[layer].module))
             towers = [stack.enter_context(recorded(tower)) for tower in self.towers[1:]]
             pyramid = list(model.backbone(images.tensors).values())

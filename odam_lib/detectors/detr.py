@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, leaves
+from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, evaluating, leaves
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.heatmaps import EDGES, Grid
 from odam_lib.nms import keep_all
@@ -238,7 +238,7 @@ class DetrDetector(Detector):
 
     def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
         self.name = name
-        self.model = model.eval().requires_grad_(False)
+        self.model = model
         self.categories = categories
         self.layers = (*layers, ENCODER)
         self.towers = (model.backbone, *model.detr.model.encoder.layers, *model.detr.model.decoder.layers)
@@ -249,10 +249,11 @@ class DetrDetector(Detector):
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        batch, _ = model.transform([image.to(self.device, torch.float32)])
-        size = (batch.tensors.shape[-2] // self._stride, batch.tensors.shape[-1] // self._stride)
-        with self._leaves(layer, size) as features:
-            outputs = model.run(batch, output_attentions=True)
+        with evaluating(model):
+            batch, _ = model.transform([image.to(self.device, self.dtype)])
+            size = (batch.tensors.shape[-2] // self._stride, batch.tensors.shape[-1] // self._stride)
+            with self._leaves(layer, size) as features:
+                outputs = model.run(batch, output_attentions=True)
         logits, boxes = outputs.logits[0], self._corners(outputs.pred_boxes[0], image_size)
         with torch.no_grad():
             predictions = self._read(logits, boxes)
@@ -283,8 +284,10 @@ class DetrDetector(Detector):
         return leaves(self._layers[layer].module)
 
     def predict(self, images: Tensor) -> list[Predictions]:
-        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
-        outputs, size = self.model.run(batch), (images.shape[-2], images.shape[-1])
+        with evaluating(self.model):
+            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+            outputs = self.model.run(batch)
+        size = (images.shape[-2], images.shape[-1])
         return [self._read(some, self._corners(boxes, size)) for some, boxes in zip(outputs.logits, outputs.pred_boxes)]
 
     @staticmethod

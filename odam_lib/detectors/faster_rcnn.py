@@ -2,7 +2,7 @@
 own pooled features, or on the pyramid level they were pooled from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import log2
 from typing import Any
@@ -31,6 +31,7 @@ from odam_lib.detectors.base import (
     Predictions,
     Trace,
     check_elongation,
+    evaluating,
     first_objects,
     iou_nms,
     leaves,
@@ -124,7 +125,7 @@ class FasterRCNNTrace(Trace):
     def _pooled_gradients(self, attributes: Sequence[str], detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, h, w]`` with respect to pooled features: proposals do not see each other."""
         pooled = self.pooled.detach()[detections.index].requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), evaluating(self.box_head):
             logits, regression = self.box_head(pooled)
             regression = regression.unflatten(1, (-1, 4))
             sums = [self._values(attribute, logits, regression, detections).sum() for attribute in attributes]
@@ -204,7 +205,7 @@ class FasterRCNNDetector(Detector):
         layers: Mapping[str, Layer],
     ) -> None:
         self.name = name
-        self.model = model.eval().requires_grad_(False)
+        self.model = model
         self.categories = categories
         self.layers = (ROI, *layers)
         self.towers = (model.backbone, model.rpn.head.conv, model.roi_heads.box_head)
@@ -215,18 +216,18 @@ class FasterRCNNDetector(Detector):
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        images, _ = model.transform([image.to(self.device, torch.float32)])
-        with ExitStack() as stack:
-            below = stack.enter_context(leaves(self._layers[layer].module)) if layer != ROI else []
-            pyramid = model.backbone(images.tensors)
-        at_input = self._proposals(images, pyramid)[0]
-        pooled = model.roi_heads.box_roi_pool(pyramid, [at_input], images.image_sizes)
-        features = tuple(below)
-        if layer == ROI:
-            features = tuple(one[None].detach().requires_grad_() for one in pooled)
-            pooled = torch.cat(features) if features else pooled
         head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
-        logits, regression = head(pooled)
+        with evaluating(model):
+            images, _ = model.transform([image.to(self.device, self.dtype)])
+            with leaves(self._layers[layer].module) if layer != ROI else nullcontext([]) as below:
+                pyramid = model.backbone(images.tensors)
+            at_input = self._proposals(images, pyramid)[0]
+            pooled = model.roi_heads.box_roi_pool(pyramid, [at_input], images.image_sizes)
+            features = tuple(below)
+            if layer == ROI:
+                features = tuple(one[None].detach().requires_grad_() for one in pooled)
+                pooled = torch.cat(features) if features else pooled
+            logits, regression = head(pooled)
         regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
         proposals, unit = self._at_image(at_input, input_size, image_size), self._unit(at_input)
@@ -316,12 +317,12 @@ class FasterRCNNDetector(Detector):
                 network's own.
         """
         heads = self.model.roi_heads
-        batch, _ = self.model.transform(list(images.to(self.device, torch.float32)))
-        pyramid = self.model.backbone(batch.tensors)
-        regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
-        logits, regression = heads.box_predictor(
-            heads.box_head(heads.box_roi_pool(pyramid, regions, batch.image_sizes))
-        )
+        with evaluating(self.model):
+            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+            pyramid = self.model.backbone(batch.tensors)
+            regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
+            pooled = heads.box_roi_pool(pyramid, regions, batch.image_sizes)
+            logits, regression = heads.box_predictor(heads.box_head(pooled))
         counts = [len(one) for one in regions]
         size, unit = (images.shape[-2], images.shape[-1]), self._unit(logits)
         return [

@@ -127,7 +127,9 @@ def build_detector(name: str) -> Detector:
     """
     if name not in ZOO:
         raise ValueError(f"Unknown detector {name!r}: choose among {', '.join(ZOO)}.")
-    return ZOO[name].build(name, ZOO[name].categories)
+    detector = ZOO[name].build(name, ZOO[name].categories)
+    detector.model.eval().requires_grad_(False)
+    return detector
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:

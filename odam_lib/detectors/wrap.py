@@ -1,0 +1,64 @@
+"""The door for a model of one's own: what it is, is read from the model itself."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from torch import nn
+
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.family import Family, Told
+
+MODULES = ("of_torchvision", "of_transformers", "of_ultralytics")
+"""The modules of this package that know families: each has a tuple ``FAMILIES``."""
+
+
+def wrap(
+    model: nn.Module,
+    categories: Sequence[str] | None = None,
+    *,
+    name: str | None = None,
+    strides: Sequence[int] | None = None,
+    processor: object | None = None,
+) -> Detector:
+    """Make a detector that can be explained from a model of a known family.
+
+    Strides, number of classes, background, normalisation, resize, box coding and layers are read from the model, and
+    the model is left as it is: it can be trained on.
+
+    Args:
+        model: of torchvision, ``transformers`` or Ultralytics.
+        categories: a name for each class in the order of the model's labels, with or without ``__background__`` in
+            front; default the names that the model carries, else ``class 1``, ``class 2``, ...
+        name: of the detector in messages and stored rows; default the model's class name.
+        strides: of the model's levels; only compared with what is read from it.
+        processor: the image processor of a ``transformers`` model; default one made from the model's own settings.
+
+    Raises:
+        TypeError: not a module, or of no known family: says which are.
+        ValueError: the model contradicts what was said about it.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"The model is a {type(model).__name__}: give the torch.nn.Module itself.")
+    for argument, value in (("categories", categories), ("strides", strides)):
+        if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
+            raise TypeError(f"{argument} is {value!r}: give a list or tuple.")
+    known = families()
+    for family in known:
+        if family.recognises(model):
+            told = Told(
+                name or type(model).__name__,
+                None if categories is None else tuple(categories),
+                None if strides is None else tuple(strides),
+                processor,
+            )
+            return family.build(model, told)
+    raise TypeError(
+        f"{type(model).__module__}.{type(model).__name__} is of no known family: known are "
+        f"{'; '.join(family.names for family in known)}. For another model write the few methods of "
+        "odam_lib.detectors.base.Detector and Trace; README shows an example of 40 lines."
+    )
+
+
+def families() -> tuple[Family, ...]:
+    """All known families, in the order in which they are asked."""
+    return tuple(family for name in MODULES for family in import_module(f"odam_lib.detectors.{name}").FAMILIES)
