@@ -45,7 +45,10 @@ def fill(model: YOLOv3Tiny, numbers: Tensor) -> None:
         ValueError: their count is not that of the network.
     """
     slots: list[Tensor] = []
-    layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))]
+    pyramid, heads = model.pyramid, model.heads
+    ordered = (pyramid.stride16, pyramid.stride32, heads["coarse"], pyramid.lateral, heads["fine"])
+    modules = [module for part in ordered for module in part.modules()]
+    layers = [module for module in modules if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))]
     for layer, following in zip(layers, [*layers[1:], None]):
         if isinstance(layer, nn.BatchNorm2d):
             continue

@@ -1,7 +1,6 @@
 """YOLOv3-tiny (Redmon and Farhadi, 2018) behind the contract: two heads on a small pyramid, trained on COCO."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, logsigmoid, pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace, check_elongation, evaluating, iou_nms, leaves
+from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, evaluating, iou_nms, leaves
 from odam_lib.gradients import Sheets, Windows
 from odam_lib.heatmaps import EDGES, Grid
 
@@ -27,14 +26,6 @@ LONG_SIDE = 416
 GREY = 0.5
 """What the resized picture is padded with to a multiple of the coarsest stride, on its right and below."""
 NMS_IOU = 0.45
-FINE, COARSE = Grid(8, 8, 16, 16), Grid(16, 16, 32, 32)
-"""Each cell lies at the middle of the pixels that its pools of 2x2 read.
-
-The pool of stride 1 reads one cell further: the gradient of a cell of the coarser level with respect to the picture has
-its centre 8 pixels to the right and below (standard error 0.7). The cell is kept where it predicts: there its maps have
-most energy in their own objects.
-"""
-
 FPN = "fpn"
 NOT_PREDICTED = ("__background__", "N/A")
 BOX, OBJECTNESS, CLASSES = 4, 4, 5
@@ -50,14 +41,10 @@ def convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     )
 
 
-class YOLOv3Tiny(nn.Module):
-    """The network; its layers are declared in the order of the authors' file of weights.
+class Pyramid(nn.Module):
+    """The backbone down to a stride of 32, and one step back up."""
 
-    Args:
-        classes: how many, without the background.
-    """
-
-    def __init__(self, classes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         widths = (3, 16, 32, 64, 128, 256)
         stages = [convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths)]
@@ -71,25 +58,40 @@ class YOLOv3Tiny(nn.Module):
             convolution(512, 1024, 3),
             convolution(1024, 256, 1),
         )
-        outputs = len(ANCHORS[0]) * (CLASSES + classes)
-        self.coarse_head = nn.Sequential(convolution(256, 512, 3), nn.Conv2d(512, outputs, 1))
         self.lateral = nn.Sequential(convolution(256, 128, 1), nn.Upsample(scale_factor=2))
-        self.fine_head = nn.Sequential(convolution(128 + 256, 256, 3), nn.Conv2d(256, outputs, 1))
 
-    @property
-    def heads(self) -> tuple[nn.Sequential, nn.Sequential]:
-        """What reads each level of :meth:`pyramid`."""
-        return self.fine_head, self.coarse_head
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """``Tensor[B, 3, H, W]`` to ``fine`` ``[B, 384, H/16, W/16]`` and ``coarse`` ``[B, 256, H/32, W/32]``."""
+        sixteenth = self.stride16(images)
+        coarse = self.stride32(sixteenth)
+        return {"fine": torch.cat([self.lateral(coarse), sixteenth], dim=1), "coarse": coarse}
 
-    def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """``Tensor[B, 3, H, W]`` to what the heads read: ``[B, 384, H / 16, W / 16]``, ``[B, 256, H / 32, W / 32]``."""
-        fine = self.stride16(images)
-        coarse = self.stride32(fine)
-        return torch.cat([self.lateral(coarse), fine], dim=1), coarse
+
+class YOLOv3Tiny(nn.Module):
+    """The network: a pyramid and a head for each of its levels.
+
+    Args:
+        classes: how many, without the background.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        outputs = len(ANCHORS[0]) * (CLASSES + classes)
+        self.pyramid = Pyramid()
+        self.heads = nn.ModuleDict(
+            {
+                "fine": nn.Sequential(convolution(128 + 256, 256, 3), nn.Conv2d(256, outputs, 1)),
+                "coarse": nn.Sequential(convolution(256, 512, 3), nn.Conv2d(512, outputs, 1)),
+            }
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """``Tensor[B, 3, H, W]``, sides multiples of 32, to what each head says, ``Tensor[B, A (5 + C), h, w]``."""
-        return [head(level) for head, level in zip(self.heads, self.pyramid(images))]
+        return self.read(self.pyramid(images))
+
+    def read(self, levels: Mapping[str, Tensor]) -> list[Tensor]:
+        """What the heads say about a pyramid."""
+        return [head(levels[level]) for level, head in self.heads.items()]
 
 
 class Anchors(NamedTuple):
@@ -159,7 +161,7 @@ class YOLOTrace(Trace):
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """See :meth:`Trace.windows`: a head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each."""
         level, a_cell = int(detections.level[0]), len(ANCHORS[0])
-        features, head = self.features[level].detach(), self.detector.model.heads[level]
+        features, head = self.features[level].detach(), list(self.detector.model.heads.values())[level]
         cell, width = detections.index // a_cell, features.shape[-1]
         top, left = cell // width - 1, cell % width - 1
         sheets, which = Sheets.of([features]), torch.zeros_like(cell)
@@ -188,6 +190,11 @@ class YOLOTrace(Trace):
 class YOLODetector(Detector):
     """A YOLOv3-tiny that can be explained.
 
+    Each cell lies in the middle of the pixels that its pools of 2x2 cells were made of. The pool of stride 1 reads one
+    cell further: the gradient of a cell of the coarser level with respect to the picture has its centre 8 pixels to the
+    right and below (standard error 0.7). It is kept in the middle, where it predicts: of four places tried there its
+    maps have most energy in their own objects.
+
     Args:
         name: the name it was loaded by.
         model: the network.
@@ -198,8 +205,13 @@ class YOLODetector(Detector):
         self.name = name
         self.model = model
         self.categories = categories
-        self._layers = {"stride32": (model.stride32, COARSE), "stride16": (model.stride16, FINE)}
-        self.layers = (FPN, *self._layers)
+        pyramid = model.pyramid
+        self._layers = {
+            FPN: Layer(pyramid, STRIDES),
+            "stride32": Layer(pyramid.stride32, STRIDES[1:]),
+            "stride16": Layer(pyramid.stride16, STRIDES[:1]),
+        }
+        self.layers = tuple(self._layers)
         self.towers = (model,)
         self._labels = [label for label, category in enumerate(categories) if category not in NOT_PREDICTED]
 
@@ -214,13 +226,11 @@ class YOLODetector(Detector):
         layer = self.check_trace(image, layer)
         image_size = (image.shape[-2], image.shape[-1])
         batch, input_size = self._prepare(image[None])
-        module, grid = self._layers.get(layer, (None, None))
         with evaluating(self.model):
-            with leaves(module) if module is not None else nullcontext([]) as features:
-                pyramid = self.model.pyramid(batch)
-            if module is None:
-                features = pyramid = [level.detach().requires_grad_() for level in pyramid]
-            outputs = self._flatten([head(level) for head, level in zip(self.model.heads, pyramid)])[0]
+            with leaves(self._layers[layer].module) as features:
+                levels = self.model.pyramid(batch)
+            outputs = self._flatten(self.model.read(levels))[0]
+        pyramid = list(levels.values())
         anchors = self._anchors(pyramid, image_size, input_size)
         with torch.no_grad():
             predictions = self._read(outputs, anchors)
@@ -230,7 +240,7 @@ class YOLODetector(Detector):
             image=image,
             layer=layer,
             features=tuple(features),
-            grids=(FINE, COARSE) if grid is None else (grid,),
+            grids=tuple(Grid(stride / 2, stride / 2, stride, stride) for stride in self._layers[layer].strides),
             input_size=input_size,
             candidates=self.candidates(
                 image,

@@ -11,7 +11,7 @@ from odam_lib.heatmaps import EDGES
 SIZE = (170, 230)
 
 
-@pytest.fixture(scope="module", params=[name for name in ZOO if name.endswith("-scenes")])
+@pytest.fixture(scope="module", params=[*(name for name in ZOO if name.endswith("-scenes")), "yolov3-tiny"])
 def each(request) -> Detector:
     return load_detector(request.param, device="cpu")
 

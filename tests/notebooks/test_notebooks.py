@@ -16,7 +16,7 @@ spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "not
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 NAMES = list(tool.listed())
-BUNDLED = [name for name in ZOO if name.endswith("-scenes")]
+BUNDLED = [*(name for name in ZOO if name.endswith("-scenes")), "yolov3-tiny"]
 
 
 def read(name: str) -> nbformat.NotebookNode:
