@@ -1,8 +1,9 @@
 """Run the notebook series by papermill: ``python tools/notebooks.py --help``."""
 
 import argparse
+import base64
+import io
 import json
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import nbformat
 import papermill
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
@@ -44,8 +46,20 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def with_palette(png: bytes) -> bytes:
+    """A PNG picture in at most 256 colours, about a quarter of its size: the repository keeps every figure."""
+    with Image.open(io.BytesIO(png)) as opened:
+        if opened.mode == "P":
+            return png
+        layer = opened.convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    written = io.BytesIO()
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4).save(written, "png", optimize=True)
+    return written.getvalue()
+
+
 def stored(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as it is committed: no widget state, no times, no machine."""
+    """The notebook as it is committed: no widget state, no times, no machine, pictures with a palette."""
     notebook = without_widgets(notebook)
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for cell in notebook.cells:
@@ -54,6 +68,8 @@ def stored(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
                 output.get("metadata", {}).clear()
+                if picture := output.get("data", {}).get("image/png"):
+                    output["data"]["image/png"] = base64.b64encode(with_palette(base64.b64decode(picture))).decode()
     return notebook
 
 
@@ -88,7 +104,8 @@ def main() -> None:
             print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
         if arguments.command == "store":
             nbformat.write(stored(notebook), ROOT / "notebooks" / f"{name}.ipynb")
-            shutil.copy(output.with_suffix("") / f"{name}.png", ROOT / "notebooks" / "figures")
+            title = ROOT / "notebooks" / "figures" / f"{name}.png"
+            title.write_bytes(with_palette((output.with_suffix("") / title.name).read_bytes()))
 
 
 if __name__ == "__main__":

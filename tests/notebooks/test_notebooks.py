@@ -1,12 +1,15 @@
 """The notebooks: their anatomy, their stored outputs, and that they run from a clean kernel with other parameters."""
 
+import base64
 import importlib.util
+import io
 import re
 import shutil
 
 import nbformat
 import papermill
 import pytest
+from PIL import Image
 
 from odam_lib import data_root
 from odam_lib.detectors.zoo import ZOO
@@ -67,6 +70,9 @@ def test_stored_outputs_are_complete_and_clean(name: str) -> None:
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
     assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
     assert not any(tool.WIDGET_VIEW in output.get("data", {}) for output in outputs)
+    for output in outputs:
+        if picture := output.get("data", {}).get("image/png"):
+            assert Image.open(io.BytesIO(base64.b64decode(picture))).mode == "P"  # a third of the size
 
 
 @pytest.mark.parametrize(
