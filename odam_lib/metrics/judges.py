@@ -249,17 +249,16 @@ def choose_judges(dataset: Any, judges: Sequence[Judge] = JUDGES) -> tuple[tuple
         judges: the ones that are wanted.
 
     Returns:
-        The judges in their order, and a sentence for each of the wanted ones that is left out in whole or in part: the
-        names of its metrics, and why.
+        The judges in their order, and sentences that name the metrics which are left out, and say why.
     """
     chosen: list[Judge] = []
-    told: list[str] = []
+    left_out: dict[str, list[str]] = {}
     for judge in judges:
         if isinstance(judge, PlantedCauses) and not isinstance(original(dataset), Scenes):
-            told.append("Left out: causes, all causes. Planted causes are known in generated scenes alone.")
+            left_out["Planted causes are known in generated scenes alone"] = ["causes", "all causes"]
         elif isinstance(judge, (Localization, Discrimination)) and (reason := why_no_masks(dataset)):
-            told.append(f"Left out: {', '.join(judge.by_mask)}. They need a mask of every object: {reason}.")
+            left_out.setdefault(f"They need a mask of every object: {reason}", []).extend(judge.by_mask)
             chosen.append(judge.without_masks)
         else:
             chosen.append(judge)
-    return tuple(chosen), tuple(told)
+    return tuple(chosen), tuple(f"Left out: {', '.join(names)}. {reason}." for reason, names in left_out.items())
