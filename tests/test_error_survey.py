@@ -129,7 +129,7 @@ def test_scenes_without_distractors_are_refused(detector: Detector) -> None:
 @pytest.mark.parametrize(
     ("name", "number", "seed", "sentence"),
     [
-        ("photos", 3, 0, "Unknown data set 'photos'"),
+        ("pictures", 3, 0, "Unknown data set 'pictures': choose one of scenes, distractors, coco"),
         ("scenes", 0, 0, "number of scenes"),
         ("distractors", 3, -1, "seed"),
     ],
