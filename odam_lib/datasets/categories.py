@@ -49,11 +49,32 @@ def relabel(dataset: Any, categories: Sequence[str]) -> Any:
         ``dataset`` itself where the numberings agree, else a :class:`Relabelled`.
 
     Raises:
+        TypeError: the data set does not say what its labels mean.
         ValueError: they have no class in common; lists both.
     """
+    if not hasattr(dataset, "categories"):
+        raise TypeError(
+            f"{type(dataset).__name__} has no categories: give the data set that attribute, the names of its labels, "
+            "the background first."
+        )
     if tuple(dataset.categories) == tuple(categories):
         return dataset
     return Relabelled(dataset, categories)
+
+
+def check_numbering(dataset: Any, categories: Sequence[str]) -> None:
+    """Refuse a data set whose labels mean something else to a detector; one that does not say what they mean passes.
+
+    Raises:
+        ValueError: the first label that differs.
+    """
+    given = getattr(dataset, "categories", categories)
+    for label, (ours, theirs) in enumerate(zip(given, categories)):
+        if ours != theirs:
+            raise ValueError(
+                f"The label {label} is {ours!r} in the data set and {theirs!r} to the detector: give "
+                "relabel(dataset, detector.categories) of odam_lib.datasets.categories."
+            )
 
 
 def unknown_classes(dataset: Any) -> tuple[str, ...]:

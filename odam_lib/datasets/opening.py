@@ -6,7 +6,7 @@ from typing import Any
 from odam_lib.datasets.coco import ANNOTATIONS, Coco, CocoFormat
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.voc import Voc, VocFormat
-from odam_lib.datasets.yolo import YoloFormat
+from odam_lib.datasets.yolo import IMAGES, YoloFormat
 from odam_lib.files import data_root
 
 KINDS = ("scenes", "coco", "voc", "yolo", "photos")
@@ -26,7 +26,8 @@ def open_dataset(kind: str, root: str | Path = "", annotations: str | Path = "",
     ``voc``    VOC 2007 test, or a   the folder of XML files, and that of the pictures
                folder in its layout
     ``yolo``   ``images/``,          the same, with this file of class names (``data.yaml`` or text)
-               ``labels/`` and names
+               ``labels/`` and names, or
+               ``images/val`` for a part
     ========== ===================== =====================================================================
 
     Args:
@@ -58,7 +59,7 @@ def open_dataset(kind: str, root: str | Path = "", annotations: str | Path = "",
             raise ValueError(
                 "The data set 'yolo' is always your own: give as root the folder with images/ and labels/."
             )
-        return YoloFormat(root, annotations or None)
+        return _yolo(Path(root).expanduser(), annotations)
     return _coco(root, annotations) if kind == "coco" else _voc(root, annotations)
 
 
@@ -82,3 +83,10 @@ def _voc(root: str | Path, annotations: str | Path) -> VocFormat:
     if (folder / "Annotations").is_dir():
         return VocFormat(folder / "JPEGImages", folder / "Annotations")
     return VocFormat(folder, folder)
+
+
+def _yolo(root: Path, annotations: str | Path) -> YoloFormat:
+    inside = [folder for folder in (root, *root.parents) if folder.name == IMAGES]
+    if (root / IMAGES).is_dir() or not inside:
+        return YoloFormat(root, annotations or None)
+    return YoloFormat(inside[0].parent, annotations or None, root.relative_to(inside[0]).as_posix())

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
+from odam_lib.datasets.categories import check_numbering
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
@@ -150,7 +151,8 @@ def evaluate(
 
     Args:
         detector: what is explained.
-        dataset: items ``(image, target)`` with ``boxes``, ``labels``, ``image_id`` and what the judges need.
+        dataset: items ``(image, target)`` with ``boxes``, ``labels`` in the detector's numbering (see
+            :func:`~odam_lib.datasets.categories.relabel`), ``image_id`` and what the judges need.
         methods: explainers by the name that they shall have in the table.
         judges: the metrics.
         objects: pictures are taken in order until at least this many objects were explained.
@@ -164,12 +166,14 @@ def evaluate(
         The rows; fewer objects than asked for if the data set ends before.
 
     Raises:
-        ValueError: no method, a data set that a judge cannot work on, a picture without masks where one is needed, or
-            a ``path`` whose rows were made with other settings, of other pictures, or cannot be read.
+        ValueError: no method, a data set of another numbering or that a judge cannot work on, a picture without masks
+            where one is needed, or a ``path`` whose rows were made with other settings, of other pictures, or cannot be
+            read.
         PermissionError: the folder of ``path`` cannot be written.
     """
     if not methods or objects < 1:
         raise ValueError("There is nothing to evaluate: give at least one method and one object.")
+    check_numbering(dataset, detector.categories)
     for judge in judges:
         judge.check(dataset)
     settings = {

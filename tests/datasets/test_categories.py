@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from odam_lib.datasets.categories import Relabelled, original, relabel, unknown_classes
+from odam_lib.datasets.categories import Relabelled, check_numbering, original, relabel, unknown_classes
 from odam_lib.datasets.coco import CATEGORIES as COCO
 from odam_lib.datasets.scenes import Scenes
 
@@ -69,3 +69,17 @@ def test_no_class_in_common_is_refused_with_both_lists() -> None:
     known = ("__background__", "person", "N/A", "Cow")
     with pytest.raises(ValueError, match="it knows person, Cow; the data set has cow, plough, dog, tractor"):
         relabel(Own(), known)
+
+
+def test_a_data_set_that_does_not_say_what_its_labels_mean_is_refused() -> None:
+    with pytest.raises(TypeError, match="list has no categories: give the data set that attribute"):
+        relabel([], KNOWN)
+
+
+def test_another_numbering_is_noticed() -> None:
+    with pytest.raises(
+        ValueError, match="The label 1 is 'cow' in the data set and 'person' to the detector: give relabel"
+    ):
+        check_numbering(Own(), KNOWN)
+    for dataset in (relabel(Own(), KNOWN), Scenes("val", 1, "crowd"), []):
+        check_numbering(dataset, Scenes.categories[:2] if isinstance(dataset, Scenes) else KNOWN)

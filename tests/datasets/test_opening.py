@@ -48,6 +48,7 @@ def place(tmp_path: Path) -> Path:
         ("voc", "", "flat", VocFormat),
         ("voc", "images", "Annotations", VocFormat),
         ("yolo", ".", "names.txt", YoloFormat),
+        ("yolo", "images", "names.txt", YoloFormat),
     ],
 )
 def test_every_format_tells_the_same_object(
@@ -58,6 +59,15 @@ def test_every_format_tells_the_same_object(
     image, target = dataset[0]
     assert image.shape == (3, 4, 4) and target["boxes"].tolist() == [[0, 0, 2, 2]] and target["labels"].tolist() == [1]
     assert set(target) == {"boxes", "labels", "image_id", "ignored", "ignored_labels"}
+
+
+def test_a_part_of_yolos_pictures_is_opened_by_its_folder(place: Path) -> None:
+    for folder in ("images/val", "labels/val"):
+        (place / folder).mkdir()
+    Image.new("RGB", (4, 4)).save(place / "images" / "val" / "b.png")
+    (place / "labels" / "val" / "b.txt").write_text("0 0.5 0.5 0.5 0.5")
+    assert open_dataset("yolo", place, place / "names.txt").names == ["a", "val/b"]
+    assert open_dataset("yolo", place / "images" / "val", place / "names.txt").names == ["val/b"]
 
 
 def test_scenes_are_those_held_out() -> None:
