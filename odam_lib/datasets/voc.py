@@ -254,7 +254,7 @@ def _annotation(path: Path, advice: Advice) -> _Picture:
         # A person's parts have boxes of their own, one level below.
         corners = [[float(one.findtext(f"bndbox/{edge}", "")) for edge in _EDGES] for one in objects]
         difficult = [one.findtext("difficult", "0") == "1" for one in objects]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"{path} is not VOC's annotation ({error}): {advice.annotations}.") from error
     names = tuple((one.findtext("name") or "").strip() for one in objects)
     if min(height, width) < 1:

@@ -57,6 +57,7 @@ def test_given_classes_set_the_numbering_and_refuse_others(folder: Path) -> None
     [
         ("<annotation>", "is not VOC's annotation"),
         ("\x00\x01", "is not VOC's annotation"),
+        ('<?xml version="1.0" encoding="nobodys"?><annotation/>', "is not VOC's annotation"),
         ("<annotation/>", "is not VOC's annotation"),
         (xml(COW, size=(0, 8)), "is not VOC's annotation .size 0 x 8"),
         (xml(("cow", (1, 1, 2, ""), 0)), "is not VOC's annotation"),
