@@ -24,7 +24,9 @@ def caption(found: Detections, errors: Errors, row: int, target: Mapping[str, Te
     verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
     said = f"{verdict}:\n{found.names()[row]} {found.scores[row]:.2f}"
     if verdict in WRONG_CLASS:
-        said += f", it is a {found.categories[int(target['labels'][chosen])]}"
+        true = int(target["labels"][chosen])
+        named = found.categories[true] if true < len(found.categories) else "thing that the detector does not know"
+        said += f", it is a {named}"
     return said
 
 
@@ -69,7 +71,7 @@ def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[
         words = [f"{how}: {TITLES[name]}" for how, name in zip(("wrong", "best"), names)]
         return list(zip(words, names, heats))
     spoken = [("said", one)]
-    if verdict in WRONG_CLASS:
+    if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
         spoken.append(("true", retitled(one, target["labels"][[chosen]])))
     return [
         (

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
@@ -78,34 +79,36 @@ class Mistake:
 
 
 def open_pictures(
-    name: str, number: int, seed: int = 0, root: str | Path | None = None
+    name: str, number: int, seed: int = 0, root: str | Path | None = None, annotations: str | Path | None = None
 ) -> tuple[Dataset[tuple[Tensor, dict]], list[int], tuple[str, ...]]:
     """A data set to look for mistakes in.
 
     Args:
-        name: ``scenes`` (held out from training), ``distractors`` or ``coco``.
+        name: ``scenes`` (held out from training), ``distractors``, or another kind of
+            :func:`~odam_lib.datasets.opening.open_dataset`.
         number: how many pictures.
-        seed: of the scenes, or of the choice among COCO's pictures.
-        root: folder of COCO; default where it is fetched to.
+        seed: of the scenes, or of the choice among the pictures.
+        root: folder of the data set; default where it is fetched to.
+        annotations: of own data; none if it is a published data set.
 
     Returns:
         The data set, the items to take, and the class names that its labels mean.
 
     Raises:
-        FileNotFoundError: COCO is not there; says how to get it.
+        FileNotFoundError: it is not there; says how to get it.
         ValueError: an unknown name, or a number or seed that is not possible.
     """
-    if name in SPLIT_OF:
+    if name not in SPLIT_OF and name not in KINDS:
+        raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join(dict.fromkeys((*SPLIT_OF, *KINDS)))}.")
+    if name in SPLIT_OF and not (root or annotations):
         return Scenes(SPLIT_OF[name], number, seed=seed), list(range(number)), CATEGORIES
-    if name != "coco":
-        raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join((*SPLIT_OF, 'coco'))}.")
-    from odam_lib.datasets.coco import Coco
-
-    coco = Coco(root or None)
-    if not 1 <= number <= len(coco) or seed < 0:
-        raise ValueError(f"Number {number}, seed {seed}: give 1 to {len(coco)} pictures and a seed of 0 or more.")
-    order = torch.randperm(len(coco), generator=torch.Generator().manual_seed(seed))
-    return coco, order[:number].tolist(), coco.categories
+    if name in SPLIT_OF:
+        raise ValueError(f"The data set {name!r} is made here: give no root and no annotations, or another kind.")
+    dataset = open_dataset(name, root or "", annotations or "")
+    if not 1 <= number <= len(dataset) or seed < 0:
+        raise ValueError(f"Number {number}, seed {seed}: give 1 to {len(dataset)} pictures and a seed of 0 or more.")
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    return dataset, order[:number].tolist(), dataset.categories
 
 
 def judge(

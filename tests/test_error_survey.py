@@ -129,7 +129,7 @@ def test_scenes_without_distractors_are_refused(detector: Detector) -> None:
 @pytest.mark.parametrize(
     ("name", "number", "seed", "sentence"),
     [
-        ("photos", 3, 0, "Unknown data set 'photos'"),
+        ("pictures", 3, 0, "Unknown data set 'pictures': choose one of scenes, distractors, coco"),
         ("scenes", 0, 0, "number of scenes"),
         ("distractors", 3, -1, "seed"),
     ],
@@ -157,3 +157,12 @@ def test_without_the_distractor_the_same_object_is_shown(
     assert torch.equal(case.true_box, clean_target["boxes"][chosen]) and case.distractor is None
     assert not torch.equal(case.image, image)
     assert case_without(detector, scenes, one.scene, -1, THRESHOLD).box is None
+
+
+def test_an_object_of_a_class_that_the_detector_does_not_know_is_shown(detector: Detector) -> None:
+    image, target = Scenes("val", 1)[0]
+    target["labels"] = torch.full_like(target["labels"], 90)
+    judged = judge(detector, image, target, THRESHOLD)
+    row = judged[2].names().index("misclassified")
+    case = mistake_case(image, target, judged, row)
+    assert case.caption.endswith("it is a thing that the detector does not know") and len(case.maps) == 1

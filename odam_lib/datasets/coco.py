@@ -1,53 +1,98 @@
-"""MS COCO val2017 (Lin et al., 2014): 5000 photographs, 80 classes, a mask for every object."""
+"""Annotations in COCO's format: any JSON with its own classes, and MS COCO val2017 (Lin et al., 2014)."""
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.models.detection import FCOS_ResNet50_FPN_Weights
 
+from odam_lib.datasets.categories import BACKGROUND, with_background
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import Target, refuse_missing, stored_picture
+from odam_lib.datasets.masks import has_mask, mask_problem, stack_masks
+from odam_lib.datasets.pictures import (
+    OFFICIAL,
+    OWN,
+    Advice,
+    Target,
+    box_problem,
+    leaves_folder,
+    refuse_missing,
+    stored_picture,
+)
 
 CATEGORIES = tuple(FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"])
 """COCO's 91 ids as torchvision lists them; 0 is the background, 10 ids that COCO left out are ``N/A``."""
 NAME, IMAGES, ANNOTATIONS = "coco-val2017", "val2017", "annotations/instances_val2017.json"
-_NO_MASK = "is an object without a mask"
+_LISTS = ("images", "annotations", "categories")
 
 
-class Coco(Dataset[tuple[Tensor, Target]]):
-    """COCO val2017 with the labels of torchvision's COCO_V1 weights; pictures are read when they are asked for.
+class CocoFormat(Dataset[tuple[Tensor, Target]]):
+    """Objects that a JSON in COCO's format lists, with its own classes; pictures are read when they are asked for.
 
-    Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1]; ``target`` holds ``boxes`` float32
-    ``[N, 4]`` (x1, y1, x2, y2) in pixels, ``labels`` int64 ``[N]``, ``masks`` bool ``[N, H, W]`` and ``image_id``,
-    COCO's. Regions marked ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]`` and
-    ``ignored_labels`` int64 ``[M]``. Pictures without objects are kept, as in COCO's evaluation.
+    Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
+    rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, ``labels`` int64 ``[N]``,
+    ``image_id``, the file's, and, where every object of the file has one, ``masks`` bool ``[N, H, W]``. Regions marked
+    ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
+    ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation ``image_id``, ``category_id``
+    and ``bbox`` are needed.
 
     Args:
-        root: folder with ``val2017/`` and ``annotations/instances_val2017.json``; ``None``: where
-            :func:`~odam_lib.datasets.download.fetch` puts it.
+        images: folder that the file names of the pictures start at.
+        annotations: the JSON.
+
+    Attributes:
+        categories: the classes in the order of their ids; index 0 is the background.
+        no_masks: why there are no masks, naming the first object without one; empty where there are.
 
     Raises:
-        FileNotFoundError: it is not there or incomplete; says what is missing and how to get it.
-        ValueError: the annotations are not COCO's, or an object has no mask.
+        FileNotFoundError: the file or pictures are missing; says which.
+        ValueError: the file is damaged, not in COCO's format, or holds what cannot be right; says where.
     """
 
-    categories = CATEGORIES
+    _advice: ClassVar[Advice] = OWN
+    categories: tuple[str, ...]
 
-    def __init__(self, root: str | Path | None = None) -> None:
-        place = dataset_root(NAME, root)
-        self.folder = place / IMAGES
-        content = _read(place / ANNOTATIONS)
-        self._images = sorted(content["images"], key=lambda image: image["id"])
-        refuse_missing(self.folder, [image["file_name"] for image in self._images], "pictures")
+    def __init__(self, images: str | Path, annotations: str | Path) -> None:
+        self.folder, path = Path(images).expanduser(), Path(annotations).expanduser()
+        content = _read(path, self._advice)
+        names = _names(content["categories"], path, self._advice)
+        self.categories, self._label_of = self._numbering(names, path)
+        self._images = sorted(_checked(content["images"], path, self._advice).values(), key=lambda image: image["id"])
         self._annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for annotation in content["annotations"]:
+        self.no_masks = self._sort(content["annotations"], path)
+        refuse_missing(self.folder, [image["file_name"] for image in self._images], "pictures", self._advice)
+
+    def _numbering(self, names: dict[int, str], path: Path) -> tuple[tuple[str, ...], dict[int, int]]:
+        """The categories and the label of each id."""
+        ids = [key for key in sorted(names) if names[key] != BACKGROUND]
+        return with_background([names[key] for key in ids], path), {key: label for label, key in enumerate(ids, 1)}
+
+    def _sort(self, annotations: Sequence[dict[str, Any]], path: Path) -> str:
+        """Put annotations to their pictures once they are checked; returns why there are no masks."""
+        images = {image["id"]: image for image in self._images}
+        without, objects = "", 0
+        for number, annotation in enumerate(annotations, start=1):
+            try:
+                name = f"Annotation {annotation.get('id', f'number {number}')} of {path}"
+                problem = _problem(annotation, self._label_of, images)
+                if annotation["image_id"] in images:
+                    name += f" (picture {images[annotation['image_id']]['file_name']})"
+            except (KeyError, TypeError, AttributeError, OverflowError) as error:
+                raise _foreign(path, error, self._advice, f"annotation number {number}") from error
+            if problem:
+                raise ValueError(f"{name} {problem}: {self._advice.annotations}.")
             self._annotations[annotation["image_id"]].append(annotation)
+            objects += not annotation.get("iscrowd")
+            if not (without or annotation.get("iscrowd") or has_mask(annotation.get("segmentation"))):
+                without = f"{name} is an object without a mask"
+        if not objects:
+            raise ValueError(f"{path} holds no objects: give annotations with at least one.")
+        return without
 
     def __len__(self) -> int:
         return len(self._images)
@@ -63,19 +108,57 @@ class Coco(Dataset[tuple[Tensor, Target]]):
             raise IndexError(f"Picture {item} does not exist: there are {len(self._images)}, counted from 0.")
         record = self._images[item]
         height, width = record["height"], record["width"]
+        # The picture first: until its size is known, the size of the masks is but a claim.
+        image = stored_picture(self.folder / record["file_name"], height, width, self._advice)
         annotations = self._annotations.get(record["id"], [])
-        objects = [annotation for annotation in annotations if not annotation["iscrowd"]]
-        crowds = [annotation for annotation in annotations if annotation["iscrowd"]]
-        masks = [_mask(annotation["segmentation"], height, width) for annotation in objects]
+        objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
+        crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
         target: Target = {
             "boxes": _boxes(objects),
-            "labels": _labels(objects),
-            "masks": torch.stack(masks) if masks else torch.zeros((0, height, width), dtype=torch.bool),
+            "labels": self._labels(objects),
             "image_id": record["id"],
             "ignored": _boxes(crowds),
-            "ignored_labels": _labels(crowds),
+            "ignored_labels": self._labels(crowds),
         }
-        return stored_picture(self.folder / record["file_name"], height, width), target
+        if not self.no_masks:
+            target["masks"] = stack_masks([annotation["segmentation"] for annotation in objects], height, width)
+        return image, target
+
+    def _labels(self, annotations: list[dict[str, Any]]) -> Tensor:
+        return torch.tensor([self._label_of[one["category_id"]] for one in annotations], dtype=torch.int64)
+
+
+class Coco(CocoFormat):
+    """COCO val2017 with the labels of torchvision's COCO_V1 weights: 5000 photographs, 80 classes, a mask an object.
+
+    Items are those of :class:`CocoFormat`, always with masks.
+
+    Args:
+        root: folder with ``val2017/`` and ``annotations/instances_val2017.json``; ``None``: where
+            :func:`~odam_lib.datasets.download.fetch` puts it.
+
+    Raises:
+        FileNotFoundError: it is not there or incomplete; says what is missing and how to get it.
+        ValueError: the annotations are not COCO's, or an object has no mask.
+    """
+
+    _advice = OFFICIAL
+    categories = CATEGORIES
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        place = dataset_root(NAME, root)
+        super().__init__(place / IMAGES, place / ANNOTATIONS)
+        if self.no_masks:
+            raise ValueError(f"{self.no_masks}: {self._advice.annotations}.")
+
+    def _numbering(self, names: dict[int, str], path: Path) -> tuple[tuple[str, ...], dict[int, int]]:
+        known = dict(enumerate(CATEGORIES))
+        if wrong := [f"{key} {name}" for key, name in names.items() if known.get(key) != name]:
+            raise ValueError(
+                f"{path} has categories that COCO does not have ({', '.join(wrong)}): {self._advice.annotations}, "
+                "or read it as CocoFormat."
+            )
+        return CATEGORIES, {key: key for key in names}
 
 
 def _boxes(annotations: list[dict[str, Any]]) -> Tensor:
@@ -84,52 +167,80 @@ def _boxes(annotations: list[dict[str, Any]]) -> Tensor:
     return boxes
 
 
-def _labels(annotations: list[dict[str, Any]]) -> Tensor:
-    return torch.tensor([annotation["category_id"] for annotation in annotations], dtype=torch.int64)
-
-
-def _mask(segmentation: Any, height: int, width: int) -> Tensor:
-    encoded = segmentation
-    if isinstance(segmentation, list):
-        encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        encoded = coco_mask.frPyObjects(segmentation, height, width)
-    return torch.from_numpy(coco_mask.decode(encoded)).bool()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """COCO's annotations, checked so far that no item can fail for their sake."""
+def _read(path: Path, advice: Advice) -> dict[str, list[Any]]:
+    """The three lists of a JSON in COCO's format."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no annotation file {path}: check the path.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}): unpack the official archive again.") from error
-    try:
-        names = {category["id"]: category["name"] for category in content["categories"]}
-        sizes = {image["id"]: (image["height"], image["width"], image["file_name"]) for image in content["images"]}
-        for annotation in content["annotations"]:
-            problem = _problem(annotation, names, sizes)
-            if problem:
-                raise ValueError(f"Annotation {annotation['id']} of {path} {problem}: use the official file.")
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not COCO's instance annotations ({type(error).__name__} {error}): use the official file."
-        ) from error
-    if wrong := [f"{key} {name}" for key, name in names.items() if dict(enumerate(CATEGORIES)).get(key) != name]:
-        raise ValueError(f"{path} has categories that COCO does not have ({', '.join(wrong)}): use the official file.")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error}): {advice.annotations}.") from error
+    for key in _LISTS:
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise ValueError(f"{path} is not in COCO's format, it has no list of {key}: {advice.annotations}.")
+        if not content[key]:
+            raise ValueError(f"{path} has an empty list of {key}: {advice.annotations}.")
     return content
 
 
-def _problem(annotation: dict[str, Any], names: dict[int, str], images: dict[int, Any]) -> str:
+def _names(categories: list[Any], path: Path, advice: Advice) -> dict[int, str]:
+    """Names of classes by their ids."""
+    names: dict[int, str] = {}
+    for number, category in enumerate(categories, start=1):
+        try:
+            key, name = category["id"], category["name"]
+        except (KeyError, TypeError) as error:
+            raise _foreign(path, error, advice, f"category number {number}") from error
+        if type(key) is not int or key in names:
+            raise ValueError(f"Category {name!r} of {path} has {_unfit(key)}: {advice.annotations}.")
+        names[key] = name
+    return names
+
+
+def _checked(images: list[Any], path: Path, advice: Advice) -> dict[int, dict[str, Any]]:
+    """Records of pictures by their ids."""
+    records: dict[int, dict[str, Any]] = {}
+    for number, image in enumerate(images, start=1):
+        try:
+            key, name, size = image["id"], image["file_name"], (image["height"], image["width"])
+        except (KeyError, TypeError) as error:
+            raise _foreign(path, error, advice, f"picture number {number}") from error
+        problem = ""
+        if type(key) is not int or key in records:
+            problem = f"has {_unfit(key)}"
+        elif not isinstance(name, str) or not name:
+            problem = f"has the file name {json.dumps(name)}"
+        elif leaves_folder(name):
+            problem = "has a file name outside the folder of pictures"
+        elif not all(type(side) is int and side > 0 for side in size):
+            problem = f"has the size {size[1]} x {size[0]}, which are no numbers of pixels"
+        if problem:
+            raise ValueError(f"Picture {name or number} of {path} {problem}: {advice.annotations}.")
+        records[key] = image
+    return records
+
+
+def _unfit(key: Any) -> str:
+    return f"the id {key}, which is listed twice" if type(key) is int else f"the id {key!r}, which is no whole number"
+
+
+def _problem(annotation: dict[str, Any], label_of: dict[int, int], images: dict[int, dict[str, Any]]) -> str:
     if annotation["image_id"] not in images:
         return f"belongs to picture {annotation['image_id']}, which is not listed"
-    if annotation["category_id"] not in names:
+    if annotation["category_id"] not in label_of:
         return f"has the category {annotation['category_id']}, which is not listed"
-    if len(annotation["bbox"]) != 4:
-        return f"has a box of {len(annotation['bbox'])} numbers instead of 4"
-    if annotation["iscrowd"]:
-        return ""
+    image, box = images[annotation["image_id"]], annotation["bbox"]
+    height, width = image["height"], image["width"]
+    if len(box) != 4:
+        return f"has a box of {len(box)} numbers instead of 4"
+    x, y, wide, high = box
+    if problem := box_problem((x, y, x + wide, y + high), width, height):
+        return problem
     shape = annotation.get("segmentation")
-    if isinstance(shape, dict):
-        return "" if shape.get("counts") and shape.get("size") == list(images[annotation["image_id"]][:2]) else _NO_MASK
-    # pycocotools takes a polygon of two points for a box.
-    return "" if shape and all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in shape) else _NO_MASK
+    return mask_problem(shape, height, width) if has_mask(shape) and not annotation.get("iscrowd") else ""
+
+
+def _foreign(path: Path, error: Exception, advice: Advice, place: str) -> ValueError:
+    return ValueError(
+        f"{path} is not in COCO's format ({place}: {type(error).__name__} {error}): {advice.annotations}."
+    )

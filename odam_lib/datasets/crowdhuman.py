@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import Target, refuse_missing
+from odam_lib.datasets.pictures import OFFICIAL, Target, refuse_missing
 from odam_lib.images import load_image
 
 CATEGORIES = ("__background__", "person")
@@ -68,7 +68,7 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
         self._pictures = _read(place / f"annotation_{split}.odgt")
         self.names = [picture.name for picture in self._pictures]
         self._files = _files(self.folder, self.names)
-        refuse_missing(self.folder, self._files, "pictures")
+        refuse_missing(self.folder, self._files, "pictures", OFFICIAL)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -1,7 +1,10 @@
 """Pictures that annotations refer to."""
 
+import math
+import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
 
 from PIL import Image
 from torch import Tensor
@@ -9,34 +12,87 @@ from torch import Tensor
 from odam_lib.images import from_pil
 
 Target = dict[str, Tensor | int]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""Of files that are taken for pictures, in lower case."""
 
 
-def refuse_missing(folder: Path, names: Sequence[str], kind: str) -> None:
+@dataclass(frozen=True)
+class Advice:
+    """What a message about bad data tells to do.
+
+    Attributes:
+        pictures: about pictures that are missing, damaged or of another size.
+        annotations: about annotations that cannot be right.
+    """
+
+    pictures: str
+    annotations: str
+
+
+OFFICIAL = Advice("unpack the official archive again", "use the official file")
+"""For published data sets."""
+OWN = Advice("give the pictures that the annotations were made for", "mend the file")
+"""For data of the user's own."""
+
+
+def refuse_missing(folder: Path, names: Sequence[str], kind: str, advice: Advice) -> None:
     """Refuse a data set that has lost some of its files, instead of shrinking it.
 
     Args:
         folder: where they must be.
-        names: file names.
+        names: file names, perhaps with sub-folders.
         kind: what they are, in the plural, for the message.
+        advice: what to do.
 
     Raises:
         FileNotFoundError: how many are missing and which is the first.
     """
-    present = {path.name for path in folder.iterdir()}
-    if missing := [name for name in names if name not in present]:
+    if missing := [name for name in names if not os.path.isfile(folder / name)]:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} {kind} are missing, the first is {folder / missing[0]}: "
-            "unpack the official archive again."
+            f"{len(missing)} of {len(names)} {kind} are missing, the first is {folder / missing[0]}: {advice.pictures}."
         )
 
 
-def stored_picture(path: Path, height: int, width: int) -> Tensor:
+def leaves_folder(name: str) -> bool:
+    """Whether a file name that annotations state points out of the folder of pictures."""
+    return Path(name).is_absolute() or bool(PureWindowsPath(name).drive) or ".." in PureWindowsPath(name).parts
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and its sub-folders, by :data:`SUFFIXES`, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def box_problem(box: Sequence[float], width: float, height: float) -> str:
+    """What is wrong with a box, as the end of a sentence; empty if nothing is.
+
+    Boxes may stick out of their picture, as those of whole people behind an edge do, but by no more than its size, and
+    may be without width or height, as a few of COCO's are.
+
+    Args:
+        box: (x1, y1, x2, y2), in the units of
+        width: of the picture, and
+        height: likewise.
+    """
+    if not all(math.isfinite(edge) for edge in box):
+        return f"has the box {list(box)}, whose numbers are not finite"
+    x1, y1, x2, y2 = box
+    if x2 < x1 or y2 < y1:
+        return f"has a box of {x2 - x1:g} x {y2 - y1:g}, a negative side"
+    touches = x1 <= width and y1 <= height and x2 >= 0 and y2 >= 0
+    if not touches or x1 < -width or y1 < -height or x2 > 2 * width or y2 > 2 * height:
+        return f"has the box {x1:g}, {y1:g} to {x2:g}, {y2:g}, far outside its picture of {width} x {height}"
+    return ""
+
+
+def stored_picture(path: Path, height: int, width: int, advice: Advice) -> Tensor:
     """Read a picture as it is stored: annotations refer to the pixels before any EXIF rotation.
 
     Args:
         path: the file.
         height: that the annotation states, in pixels.
         width: likewise.
+        advice: what to do if it does not fit.
 
     Returns:
         ``Tensor[3, H, W]``, float32 in [0, 1].
@@ -46,13 +102,12 @@ def stored_picture(path: Path, height: int, width: int) -> Tensor:
     """
     try:
         with Image.open(path) as opened:
-            opened.load()
-            image = from_pil(opened)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({error}): unpack the official archive again.") from error
-    if image.shape[1:] != (height, width):
-        raise ValueError(
-            f"{path} has {image.shape[2]} x {image.shape[1]} pixels, its annotation says {width} x {height}: "
-            "unpack the official archive again."
-        )
-    return image
+            size = opened.size
+            if size == (width, height):
+                opened.load()
+                return from_pil(opened)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as a picture ({error}): {advice.pictures}.") from error
+    raise ValueError(
+        f"{path} has {size[0]} x {size[1]} pixels, its annotation says {width} x {height}: {advice.pictures}."
+    )

@@ -61,6 +61,9 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         ValueError: which argument was wrong.
     """
 
+    categories = CATEGORIES
+    no_masks = ""
+
     def __init__(
         self,
         split: str = "train",

@@ -1,8 +1,9 @@
-"""PASCAL VOC 2007 (Everingham et al., 2010): 20 classes; masks for the part that was segmented."""
+"""Annotations in VOC's format: folders with their own classes, and PASCAL VOC 2007 (Everingham et al., 2010)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,8 +12,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from odam_lib.datasets.categories import with_background
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import Target, refuse_missing, stored_picture
+from odam_lib.datasets.pictures import (
+    OFFICIAL,
+    OWN,
+    Advice,
+    Target,
+    box_problem,
+    pictures_in,
+    refuse_missing,
+    stored_picture,
+)
 
 CATEGORIES = (
     "__background__", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -35,18 +46,95 @@ class _Picture:
     height: int
     width: int
     boxes: Tensor
-    labels: Tensor
+    names: tuple[str, ...]
     difficult: Tensor
 
 
-class Voc(Dataset[tuple[Tensor, Target]]):
-    """VOC 2007; pictures are read when they are asked for.
+class VocFormat(Dataset[tuple[Tensor, Target]]):
+    """Objects that a folder of VOC's XML files lists, with its own classes; pictures are read when they are asked for.
 
-    Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1]; ``target`` holds ``boxes`` float32
-    ``[N, 4]`` (x1, y1, x2, y2) in pixels counted from 0, x2 and y2 just beyond the last one, ``labels`` int64 ``[N]``
-    and ``image_id``, the number in the file name; with masks, ``masks`` bool ``[N, H, W]``. Objects marked difficult,
+    Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
+    rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels counted from 0, x2 and y2 just
+    beyond the last one, ``labels`` int64 ``[N]`` and ``image_id``, here the item's number. Objects marked difficult,
     which VOC's evaluation leaves out, are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
     ``[M]``.
+
+    Args:
+        images: folder of the pictures, each named as its XML file but for the suffix.
+        annotations: folder of the XML files; it may be the same.
+        classes: their names, without the background; ``None``: those that occur, in alphabetical order.
+
+    Attributes:
+        names: of the pictures, without suffix, in the order of the items.
+        categories: class names, index 0 is the background.
+        no_masks: why there are no masks.
+
+    Raises:
+        FileNotFoundError: a folder, annotations or pictures are missing; says which.
+        ValueError: an annotation is damaged, not in VOC's format, or holds what cannot be right; says which.
+    """
+
+    _advice: ClassVar[Advice] = OWN
+    categories: tuple[str, ...]
+    no_masks = "VOC's annotations hold boxes alone"
+
+    def __init__(self, images: str | Path, annotations: str | Path, classes: Sequence[str] | None = None) -> None:
+        pictures, folder = Path(images).expanduser(), Path(annotations).expanduser()
+        names = sorted(path.stem for path in folder.glob("*.xml"))
+        if not names:
+            raise FileNotFoundError(f"There are no annotations (*.xml) in {folder}: check the path.")
+        self._open(pictures, _files(pictures, names), folder, names)
+        occurring = sorted({name for picture in self._pictures for name in picture.names})
+        if not occurring:
+            raise ValueError(f"The annotations in {folder} hold no objects: give some with at least one.")
+        self.categories = with_background(occurring if classes is None else list(classes), folder)
+        self._refuse_other_classes()
+
+    def _open(self, images: Path, files: Sequence[str], annotations: Path, names: Sequence[str]) -> None:
+        self.names, self._files, self._annotations = list(names), [images / file for file in files], annotations
+        self._ids = list(range(len(names)))
+        refuse_missing(images, files, "pictures", self._advice)
+        refuse_missing(annotations, [f"{name}.xml" for name in names], "annotations", self._advice)
+        self._pictures = [_annotation(annotations / f"{name}.xml", self._advice) for name in names]
+
+    def _refuse_other_classes(self) -> None:
+        for file, picture in zip(self.names, self._pictures):
+            if other := [name for name in picture.names if name not in self.categories[1:]]:
+                raise ValueError(
+                    f"{self._annotations / file}.xml has an object of the class {other[0]!r}, which is none of "
+                    f"{', '.join(self.categories[1:])}: {self._advice.annotations}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Target]:
+        """Picture number ``item`` and its target.
+
+        Raises:
+            IndexError: there is no such picture.
+            ValueError: the picture is damaged, or its size is not the annotation's.
+        """
+        if not 0 <= item < len(self.names):
+            raise IndexError(f"Picture {item} does not exist: there are {len(self.names)}, counted from 0.")
+        picture = self._pictures[item]
+        labels = torch.tensor([self.categories.index(name) for name in picture.names], dtype=torch.int64)
+        kept = ~picture.difficult
+        target: Target = {
+            "boxes": picture.boxes[kept],
+            "labels": labels[kept],
+            "image_id": self._ids[item],
+            "ignored": picture.boxes[~kept],
+            "ignored_labels": labels[~kept],
+        }
+        return stored_picture(self._files[item], picture.height, picture.width, self._advice), target
+
+
+class Voc(VocFormat):
+    """VOC 2007; pictures are read when they are asked for.
+
+    Items are those of :class:`VocFormat`, with VOC's 20 classes, the number in the file name as ``image_id`` and, with
+    masks, ``masks`` bool ``[N, H, W]``.
 
     Args:
         root: folder with ``VOCdevkit/VOC2007/``; ``None``: where :func:`~odam_lib.datasets.download.fetch` puts it.
@@ -59,6 +147,7 @@ class Voc(Dataset[tuple[Tensor, Target]]):
         ValueError: unknown split or name to leave out, annotations that are not VOC's, or masks that do not fit them.
     """
 
+    _advice = OFFICIAL
     categories = CATEGORIES
 
     def __init__(
@@ -74,41 +163,25 @@ class Voc(Dataset[tuple[Tensor, Target]]):
         listed = _names(self.folder / "ImageSets" / ("Segmentation" if with_masks else "Main") / f"{split}.txt")
         if unknown := set(leave_out) - set(listed):
             raise ValueError(f"{sorted(unknown)[0]!r} cannot be left out: no picture of the split has that name.")
-        self.names = [name for name in listed if name not in leave_out]
+        names = [name for name in listed if name not in leave_out]
+        self._open(self.folder / "JPEGImages", [f"{name}.jpg" for name in names], self.folder / "Annotations", names)
+        self._ids = [int(name) for name in names]
+        self._refuse_other_classes()
         self.with_masks = with_masks
-        refuse_missing(self.folder / "JPEGImages", [f"{name}.jpg" for name in self.names], "pictures")
-        refuse_missing(self.folder / "Annotations", [f"{name}.xml" for name in self.names], "annotations")
-        self._pictures = [_annotation(self.folder / "Annotations" / f"{name}.xml") for name in self.names]
+        self.no_masks = "" if with_masks else "VOC 2007 was opened without them"
         if with_masks:
-            refuse_missing(self.folder / "SegmentationObject", [f"{name}.png" for name in self.names], "segmentations")
+            segmentations = [f"{name}.png" for name in names]
+            refuse_missing(self.folder / "SegmentationObject", segmentations, "segmentations", self._advice)
             self._refuse_misfits()
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def __getitem__(self, item: int) -> tuple[Tensor, Target]:
-        """Picture number ``item`` and its target.
-
-        Raises:
-            IndexError: there is no such picture.
-            ValueError: the picture is damaged, or its size is not the annotation's.
-        """
-        if not 0 <= item < len(self.names):
-            raise IndexError(f"Picture {item} does not exist: there are {len(self.names)}, counted from 0.")
-        name, picture = self.names[item], self._pictures[item]
-        kept = ~picture.difficult
-        target: Target = {
-            "boxes": picture.boxes[kept],
-            "labels": picture.labels[kept],
-            "image_id": int(name),
-            "ignored": picture.boxes[~kept],
-            "ignored_labels": picture.labels[~kept],
-        }
+        """Picture number ``item`` and its target, as of :class:`VocFormat`."""
+        image, target = super().__getitem__(item)
         if self.with_masks:
             # Object i of the annotation, difficult ones counted, is drawn with the value i + 1.
-            values = torch.nonzero(kept).flatten() + 1
-            target["masks"] = self._segmentation(name) == values[:, None, None]
-        return stored_picture(self.folder / "JPEGImages" / f"{name}.jpg", picture.height, picture.width), target
+            values = torch.nonzero(~self._pictures[item].difficult).flatten() + 1
+            target["masks"] = self._segmentation(self.names[item]) == values[:, None, None]
+        return image, target
 
     def _segmentation(self, name: str) -> Tensor:
         """The segmentation's values, uint8 ``[H, W]``: 0 background, i + 1 object i, 255 void."""
@@ -136,7 +209,7 @@ class Voc(Dataset[tuple[Tensor, Target]]):
 def _misfit(segmentation: Tensor, picture: _Picture) -> str:
     if segmentation.shape != (picture.height, picture.width):
         return f"its shape is {list(segmentation.shape)}, the annotation says {[picture.height, picture.width]}"
-    count = len(picture.labels)
+    count = len(picture.names)
     highest = int(torch.where(segmentation == VOID, 0, segmentation).max())
     if highest > count:
         return f"it has an object {highest}, the annotation has {count}"
@@ -160,20 +233,38 @@ def _names(path: Path) -> list[str]:
     return names
 
 
-def _annotation(path: Path) -> _Picture:
+def _files(folder: Path, names: Sequence[str]) -> list[str]:
+    """The picture of each annotation; one that is missing gets VOC's own suffix."""
+    files: dict[str, str] = {}
+    wanted = set(names)
+    for path in pictures_in(folder):
+        if path.parent != folder or path.stem not in wanted:
+            continue
+        if path.stem in files:
+            raise ValueError(f"{folder} has {files[path.stem]} and {path.name}: leave one of the two there.")
+        files[path.stem] = path.name
+    return [files.get(name, f"{name}.jpg") for name in names]
+
+
+def _annotation(path: Path, advice: Advice) -> _Picture:
     try:
         tree = ElementTree.parse(path)
         height, width = (int(tree.findtext(f"size/{side}", "")) for side in ("height", "width"))
         objects = tree.findall("object")
         # A person's parts have boxes of their own, one level below.
         corners = [[float(one.findtext(f"bndbox/{edge}", "")) for edge in _EDGES] for one in objects]
-        labels = [CATEGORIES.index(one.findtext("name", "")) for one in objects]
         difficult = [one.findtext("difficult", "0") == "1" for one in objects]
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{path} is not VOC's annotation ({error}): unpack the official archive again.") from error
-    boxes = torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise ValueError(f"{path} is not VOC's annotation ({error}): {advice.annotations}.") from error
+    names = tuple((one.findtext("name") or "").strip() for one in objects)
+    if min(height, width) < 1:
+        raise ValueError(f"{path} is not VOC's annotation (size {width} x {height}): {advice.annotations}.")
     # VOC counts pixels from 1 and names the first and the last one inside.
-    boxes[:, :2] -= 1
+    boxes = [(x1 - 1, y1 - 1, x2, y2) for x1, y1, x2, y2 in corners]
+    for name, box in zip(names, boxes):
+        if problem := box_problem(box, width, height) if name else "has no name":
+            raise ValueError(f"{path}: an object {name!r} {problem}: {advice.annotations}.")
     return _Picture(
-        height, width, boxes, torch.tensor(labels, dtype=torch.int64), torch.tensor(difficult, dtype=torch.bool)
-    )
+        height, width, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), names,
+        torch.tensor(difficult, dtype=torch.bool),
+    )  # fmt: skip

@@ -3,7 +3,6 @@
 ``python -m odam_lib.metrics.evaluate --help`` makes the rows that are bundled under ``data/evaluation``.
 """
 
-import argparse
 import csv
 import json
 import math
@@ -20,9 +19,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from odam_lib.datasets.scenes import SETTINGS, Scenes
+from odam_lib.datasets.categories import check_numbering
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
 from odam_lib.explainers.drise import DRISE
@@ -35,12 +33,8 @@ from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.judges import (
     JUDGES,
-    Discrimination,
-    Faithfulness,
     Judge,
-    Localization,
     Picture,
-    PlantedCauses,
 )
 from odam_lib.metrics.matching import match
 
@@ -157,7 +151,8 @@ def evaluate(
 
     Args:
         detector: what is explained.
-        dataset: items ``(image, target)`` with ``boxes``, ``labels``, ``image_id`` and what the judges need.
+        dataset: items ``(image, target)`` with ``boxes``, ``labels`` in the detector's numbering (see
+            :func:`~odam_lib.datasets.categories.relabel`), ``image_id`` and what the judges need.
         methods: explainers by the name that they shall have in the table.
         judges: the metrics.
         objects: pictures are taken in order until at least this many objects were explained.
@@ -171,12 +166,14 @@ def evaluate(
         The rows; fewer objects than asked for if the data set ends before.
 
     Raises:
-        ValueError: no method, a data set that a judge cannot work on, a picture without masks where one is needed, or
-            a ``path`` whose rows were made with other settings, of other pictures, or cannot be read.
+        ValueError: no method, a data set of another numbering or that a judge cannot work on, a picture without masks
+            where one is needed, or a ``path`` whose rows were made with other settings, of other pictures, or cannot be
+            read.
         PermissionError: the folder of ``path`` cannot be written.
     """
     if not methods or objects < 1:
         raise ValueError("There is nothing to evaluate: give at least one method and one object.")
+    check_numbering(dataset, detector.categories)
     for judge in judges:
         judge.check(dataset)
     settings = {
@@ -431,50 +428,7 @@ def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
     }
 
 
-def main() -> None:
-    """Evaluate the compared methods on held-out scenes and keep every row."""
-    parser = argparse.ArgumentParser(
-        prog="python -m odam_lib.metrics.evaluate",
-        description=main.__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("output", type=Path, help="CSV of the rows; an interrupted run goes on")
-    parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
-    parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        default=list(comparison()),
-        choices=[*comparison(), *slow(), *windowed(), *smoothings()],
-        metavar="METHOD",
-    )
-    parser.add_argument("--setting", default="mixed", choices=("mixed", *SETTINGS), help="of the scenes")
-    parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
-    parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
-    parser.add_argument("--steps", type=int, default=6, help="of deletion and insertion")
-    parser.add_argument("--least-iou", type=float, default=0.5, help="of a detection with its object")
-    parser.add_argument("--seed", type=int, default=0, help="of masks, noise and ties")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")
-    arguments = parser.parse_args()
-    judges: list[Judge] = [Faithfulness(arguments.steps, arguments.seed), Localization(), Discrimination()]
-    if arguments.setting != "crowd":  # where a person has too many causes to remove one after another
-        judges.append(PlantedCauses())
-    known = comparison(arguments.masks, arguments.seed) | slow() | windowed() | smoothings()
-    methods = {name: known[name] for name in arguments.methods}
-    output_folder(arguments.output.parent)
-    found = evaluate(
-        load_detector(arguments.detector, device=arguments.device),
-        Scenes("val", 1000, None if arguments.setting == "mixed" else arguments.setting),
-        methods,
-        judges,
-        arguments.objects,
-        arguments.least_iou,
-        layer=arguments.layer,
-        path=arguments.output,
-    )
-    for line in found.table():
-        print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format(**line))
-
-
 if __name__ == "__main__":
+    from odam_lib.metrics.evaluate_command import main
+
     main()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from odam_lib.datasets.categories import original
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
@@ -48,7 +49,7 @@ class Picture:
     @cached_property
     def causes(self) -> Sequence[Planted]:
         """What was removed from the scene, and its influence on each detection."""
-        scene = self.dataset.scene(self.item)
+        scene = original(self.dataset).scene(self.item)
         rendered = render(scene)
         indices = [rendered.instances[own].index for own in self.own.tolist()]
         return planted_causes(self.trace, self.detections, indices, scene, rendered)
@@ -111,29 +112,62 @@ class Faithfulness:
 
 
 @dataclass(frozen=True)
+class BoxLocalization:
+    """The pointing game and energy in the true box, and compactness: what :class:`Localization` tells without masks."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, dataset: Any) -> None:
+        """Any data set will do."""
+
+    def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
+        boxes = picture.target["boxes"].to(maps)[picture.own]
+        regions = box_regions(boxes, (maps.shape[-2], maps.shape[-1]))
+        return {
+            "pointing box": pointing(maps, regions).float(),
+            "energy box": energy_inside(maps, regions),
+            "compactness": compactness(maps, boxes),
+        }
+
+
+@dataclass(frozen=True)
 class Localization:
     """VEA, the pointing game, energy and compactness: does the map lie on its own object?"""
 
     needs: ClassVar[tuple[str, ...]] = ("masks",)
+    by_mask: ClassVar[tuple[str, ...]] = ("VEA", "VEA best", "pointing mask", "energy mask")
+    without_masks: ClassVar[Judge] = BoxLocalization()
 
     def check(self, dataset: Any) -> None:
         """Any data set will do."""
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         masks = picture.target["masks"].to(maps.device)[picture.own]
-        boxes = picture.target["boxes"].to(maps)[picture.own]
-        regions = box_regions(boxes, (maps.shape[-2], maps.shape[-1]))
+        in_box = self.without_masks(picture, maps, heat_maps)
         curve = visual_explanation_accuracy(maps, masks)
         numbers = {
             "VEA": torch.trapezoid(curve, THRESHOLDS.to(maps), dim=1) / (THRESHOLDS[-1] - THRESHOLDS[0]),
             "VEA best": curve.amax(dim=1),
-            "pointing box": pointing(maps, regions).float(),
+            "pointing box": in_box["pointing box"],
             "pointing mask": pointing(maps, masks).float(),
-            "energy box": energy_inside(maps, regions),
+            "energy box": in_box["energy box"],
             "energy mask": energy_inside(maps, masks),
-            "compactness": compactness(maps, boxes),
+            "compactness": in_box["compactness"],
         }
         return numbers | {f"VEA@{at:.2f}": curve[:, place] for place, at in enumerate(THRESHOLDS.tolist())}
+
+
+@dataclass(frozen=True)
+class BoxDiscrimination:
+    """ODI by boxes, without the floor, which only masks could tell."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, dataset: Any) -> None:
+        """Any data set will do."""
+
+    def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
+        return {"ODI box": object_discrimination(maps, picture.own.to(maps.device), _box_regions(picture, maps))}
 
 
 @dataclass(frozen=True)
@@ -141,20 +175,25 @@ class Discrimination:
     """ODI by boxes and by masks, with the floor that a map of the object's own mask would reach."""
 
     needs: ClassVar[tuple[str, ...]] = ("masks",)
+    by_mask: ClassVar[tuple[str, ...]] = ("ODI mask", "ODI box floor", "ODI mask floor")
+    without_masks: ClassVar[Judge] = BoxDiscrimination()
 
     def check(self, dataset: Any) -> None:
         """Any data set will do."""
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         masks = picture.target["masks"].to(maps.device)
-        regions = box_regions(picture.target["boxes"].to(maps), (maps.shape[-2], maps.shape[-1]))
         own = picture.own.to(maps.device)
-        return {
-            "ODI box": object_discrimination(maps, own, regions),
+        return self.without_masks(picture, maps, heat_maps) | {
             "ODI mask": object_discrimination(maps, own, masks),
-            "ODI box floor": floor(own, regions, masks),
+            "ODI box floor": floor(own, _box_regions(picture, maps), masks),
             "ODI mask floor": floor(own, masks, masks),
         }
+
+
+def _box_regions(picture: Picture, maps: Tensor) -> Tensor:
+    """Pixels of the true box of every object of the picture, bool ``[M, H, W]``."""
+    return box_regions(picture.target["boxes"].to(maps), (maps.shape[-2], maps.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -168,7 +207,7 @@ class PlantedCauses:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, dataset: Any) -> None:
-        if not isinstance(dataset, Scenes):
+        if not isinstance(original(dataset), Scenes):
             raise ValueError(
                 f"Planted causes are known in generated scenes alone, not in {type(dataset).__name__}: "
                 "leave this metric out or give Scenes."
@@ -191,3 +230,35 @@ def _agreement(maps: Tensor, cause: Planted, kind: str) -> Tensor:
 
 
 JUDGES: tuple[Judge, ...] = (Faithfulness(), Localization(), Discrimination(), PlantedCauses())
+"""Every metric; :func:`choose_judges` leaves out those that a data set has nothing for."""
+
+
+def why_no_masks(dataset: Any) -> str:
+    """Why a data set has no masks; empty if it has: what it says itself, else what its first item shows."""
+    said = getattr(dataset, "no_masks", None)
+    if said is not None:
+        return str(said)
+    return "" if "masks" in dataset[0][1] else "the target of its first picture has none"
+
+
+def choose_judges(dataset: Any, judges: Sequence[Judge] = JUDGES) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
+    """The judges that can work on a data set; those that need masks give way to what boxes can tell.
+
+    Args:
+        dataset: as for :func:`odam_lib.metrics.evaluate.evaluate`.
+        judges: the ones that are wanted.
+
+    Returns:
+        The judges in their order, and sentences that name the metrics which are left out, and say why.
+    """
+    chosen: list[Judge] = []
+    left_out: dict[str, list[str]] = {}
+    for judge in judges:
+        if isinstance(judge, PlantedCauses) and not isinstance(original(dataset), Scenes):
+            left_out["Planted causes are known in generated scenes alone"] = ["causes", "all causes"]
+        elif isinstance(judge, (Localization, Discrimination)) and (reason := why_no_masks(dataset)):
+            left_out.setdefault(f"They need a mask of every object: {reason}", []).extend(judge.by_mask)
+            chosen.append(judge.without_masks)
+        else:
+            chosen.append(judge)
+    return tuple(chosen), tuple(f"Left out: {', '.join(names)}. {reason}." for reason, names in left_out.items())

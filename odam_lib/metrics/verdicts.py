@@ -12,6 +12,14 @@ from odam_lib.metrics.evaluate import Evaluation
 SMALLER_IS_BETTER = ("deletion", "compactness", "ODI box", "ODI mask")
 SEVEN = ("deletion", "insertion", "VEA", "energy mask", "ODI mask", "compactness", "causes")
 """The metrics of the paper's comparison, one of each kind, and planted causes."""
+BY_BOX = {"energy mask": "energy box", "ODI mask": "ODI box"}
+"""What stands for a metric of :data:`SEVEN` where there are no masks."""
+
+
+def measured(evaluation: Evaluation) -> list[str]:
+    """Those of :data:`SEVEN` that were measured, by boxes where they were not measured by masks."""
+    present = [name if name in evaluation.metrics else BY_BOX.get(name, name) for name in SEVEN]
+    return [name for name in present if name in evaluation.metrics]
 
 
 def better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool | None:
@@ -77,7 +85,8 @@ def main() -> None:
     """Print the table of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.metrics.verdicts", description=main.__doc__)
     parser.add_argument("rows", type=Path, help="CSV that evaluate made")
-    print(as_markdown(Evaluation.load(parser.parse_args().rows)))
+    found = Evaluation.load(parser.parse_args().rows)
+    print(as_markdown(found, measured(found)))
 
 
 def _line(evaluation: Evaluation, metric: str, method: str) -> tuple[float, float, float]:

@@ -162,10 +162,12 @@ def test_another_layout_names_what_is_missing(root: Path, missing: str) -> None:
         Coco(root)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"images": [1], "annotations": [], "categories": []}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"images": [1], "annotations": [1], "categories": [{"id": 1, "name": "person"}]}']
+)
 def test_json_that_is_not_cocos_is_refused(root: Path, content: str) -> None:
     annotation_file(root).write_text(content)
-    with pytest.raises(ValueError, match=r"instances_val2017\.json is (no JSON|not COCO's instance annotations)"):
+    with pytest.raises(ValueError, match=r"instances_val2017\.json is (no JSON|not in COCO's format)"):
         Coco(root)
 
 

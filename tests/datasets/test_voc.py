@@ -177,9 +177,18 @@ def test_a_data_set_not_fetched_names_the_archive_of_the_split(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     "content",
-    ["<annotation>", "<annotation/>", xml([("unicorn", (1, 1, 2, 2), 0)]), xml([("dog", (1, 1, 2, "x"), 0)])],
+    ["<annotation>", "<annotation/>", xml([("dog", (1, 1, 2, "x"), 0)])],
 )
 def test_annotations_that_are_not_vocs_are_refused(root: Path, content: str) -> None:
     (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(content)
     with pytest.raises(ValueError, match=r"000002\.xml is not VOC's annotation"):
+        Voc(root)
+
+
+def test_a_class_that_voc_does_not_have_is_refused(root: Path) -> None:
+    changed = xml([("unicorn", (1, 1, 2, 2), 0)])
+    (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(changed)
+    with pytest.raises(
+        ValueError, match=r"000002\.xml has an object of the class 'unicorn', which is none of aeroplane"
+    ):
         Voc(root)

@@ -338,6 +338,14 @@ def test_bad_settings_of_a_judge_are_refused_before_any_work() -> None:
     assert detector.passes == 0
 
 
+def test_labels_of_another_numbering_are_refused_before_any_work() -> None:
+    detector, data = PlantedDetector(), Pictures(FOUR.objects)
+    data.categories = ("__background__", "dog", "person")
+    with pytest.raises(ValueError, match="The label 1 is 'dog' in the data set and 'person' to the detector"):
+        evaluate(detector, data, {"fill": BoxFill()}, QUICK)
+    assert detector.passes == 0
+
+
 def test_missing_masks_are_named_before_work_on_that_picture(tmp_path) -> None:
     detector, method, path = PlantedDetector(), Watched(), tmp_path / "rows.csv"
     data = Pictures(FOUR.objects, bare=1)

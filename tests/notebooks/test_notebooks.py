@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import io
+import json
 import re
 import shutil
 
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 
 from odam_lib import data_root
+from odam_lib.datasets.scene_export import export
+from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.zoo import ZOO
 
 ROOT = data_root().parent
@@ -129,3 +132,24 @@ def test_crowds_may_come_from_a_folder_of_crowdhuman(tmp_path) -> None:
     with pytest.raises(papermill.PapermillExecutionError) as caught:
         tool.run(name, given | {"ROOT": str(tmp_path / "absent")}, tmp_path / "absent.ipynb")
     assert "Images is missing" in caught.value.evalue and not list(tmp_path.glob("*.png"))
+
+
+def test_maps_may_be_judged_on_own_data_without_masks(tmp_path) -> None:
+    export(Scenes("val", 5), tmp_path, workers=0)
+    path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    content["categories"].append({"id": 40, "name": "unicorn"})
+    path.write_text(json.dumps(content))
+    own = {"DATASET": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(path), "OUTPUT_DIR": str(tmp_path)}
+    name = "03_is_the_map_right"
+    executed = tool.run(name, tool.listed()[name]["test"] | own, tmp_path / "run.ipynb")
+    printed = "".join(
+        output.text for cell in executed.cells for output in cell.get("outputs", []) if output.get("name") == "stdout"
+    )
+    assert "Left out: VEA, VEA best, pointing mask" in printed and "fcos-scenes cannot detect: unicorn" in printed
+    assert "best by energy box" in printed and "best by ODI box" in printed and "best by VEA" not in printed
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        tool.run(name, own | {"ANNOTATIONS": "absent.json", "ROWS": ""}, tmp_path / "absent.ipynb")
+    assert "There is no annotation file" in caught.value.evalue
