@@ -48,13 +48,14 @@ class DflTrace(Trace):
 
     Attributes:
         outputs: of the head, for a batch of this one picture.
-        units: ``Tensor[L, 2]``, pixels of the picture that a distance of 1 is, across and down.
+        choices, units: of its distances, see :func:`distances`.
         first: ``Tensor[levels]``, index of each level's first prediction.
         chains: for each level the head's branches, of the class and of the box; none where the layer does not feed the
             head, or a branch is not known to be local.
     """
 
     outputs: Outputs
+    choices: Tensor
     units: Tensor
     first: Tensor
     chains: tuple[tuple[Chain, Chain], ...]
@@ -123,7 +124,7 @@ class DflTrace(Trace):
     def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         """An attribute of each detection from what its branch of the head says about it, ``[N, C]`` or ``[N, 4 R]``."""
         if attribute in EDGES:
-            return distances(outputs, self.units[self._row(detections)])[:, EDGES.index(attribute)]
+            return distances(outputs, self.choices, self.units[self._row(detections)])[:, EDGES.index(attribute)]
         logit = outputs.gather(1, detections.labels[:, None] - 1)[:, 0]
         # By way of the logarithm, so that a saturated sigmoid keeps a derivative.
         return logit if attribute == "logit" else torch.exp(logsigmoid(logit))
@@ -200,6 +201,7 @@ class DflDetector(Detector):
             ),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
             outputs=outputs,
+            choices=self._choices(),
             units=units,
             first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
             chains=chains,
@@ -250,18 +252,27 @@ class DflDetector(Detector):
         units = [one.new_tensor(box.scale).mul(stride).expand(len(one), 2) for one, stride in zip(points, self.strides)]
         return box.to_image(torch.cat(points)), torch.cat(units)
 
-    @staticmethod
-    def _read(outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
-        boxes = around(points.repeat(1, 2), distances(outputs.regression, units))
+    def _choices(self) -> Tensor:
+        """The distances among which the head chooses, in strides: the frozen kernel that takes their expectation."""
+        head = self.model.model[-1]
+        return head.dfl.conv.weight.detach().flatten() if head.reg_max > 1 else torch.ones(1, device=self.device)
+
+    def _read(self, outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
+        boxes = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
         return Predictions(boxes, pad(outputs.logits.sigmoid(), (1, 0)))  # no prediction is of the background
 
 
-def distances(regression: Tensor, units: Tensor) -> Tensor:
-    """Distances ``[..., 4]`` in pixels of the picture to the left, top, right and bottom edge; see :class:`Outputs`."""
-    each = regression.unflatten(-1, (4, -1))
-    choices = torch.arange(each.shape[-1], dtype=each.dtype, device=each.device)
-    strides = each[..., 0] if len(choices) == 1 else each.softmax(dim=-1) @ choices
-    return strides * units.repeat(1, 2)
+def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
+    """Distances ``[..., 4]`` in pixels of the picture to the left, top, right and bottom edge.
+
+    Args:
+        regression: ``Tensor[..., 4 R]``, see :class:`Outputs`.
+        choices: ``Tensor[R]``, the distances among which the head chooses; ignored if it says the distance itself.
+        units: ``Tensor[..., 2]``, pixels of the picture that a distance of 1 is, across and down.
+    """
+    each = regression.unflatten(-1, (4, len(choices)))
+    expected = each.softmax(dim=-1) @ choices if len(choices) > 1 else each[..., 0]
+    return expected * units.repeat(1, 2)
 
 
 def _edges(attributes: Sequence[str]) -> list[str]:

@@ -127,7 +127,8 @@ def test_a_step_along_an_edges_gradient_moves_that_edge_outwards(wrapped: Wrappe
             if not gradient.any():
                 continue  # FCOS cuts distances at zero
             step = 1e-3 * trace.features[level].norm() * gradient / gradient.norm()
-            with torch.no_grad(), nudged(detector, layer, level, step):
+            module = wrapped.case.module and wrapped.case.module(detector, level)
+            with torch.no_grad(), nudged(detector, layer, level, step, module):
                 after = detector.trace(PICTURE, layer)
             there = after.candidates[after.row_of(rows[row])]
             found = after.boxes(replace(there, labels=rows.labels[[row]]))
@@ -144,7 +145,7 @@ def test_levels_cover_the_picture(wrapped: Wrapped) -> None:
         assert len(trace.features) == len(trace.grids)
         height, width = trace.input_size
         for features, grid in zip(trace.features, trace.grids):
-            assert 0 <= grid.x < width and 0 <= grid.y < height and features.shape[0] == 1
+            assert grid.x < min(width, grid.dx) and grid.y < min(height, grid.dy) and features.shape[0] == 1
             assert grid.x + grid.dx * (features.shape[-1] + 0.5) > width
             assert grid.y + grid.dy * (features.shape[-2] + 0.5) > height
             assert grid.dx * (features.shape[-1] - 2) < width + 64 and grid.dy * (features.shape[-2] - 2) < height + 64

@@ -29,6 +29,7 @@ class Case:
         threshold: the score over which the model's own inference keeps predictions.
         options: further arguments of ``wrap``.
         doubles: whether the model's own inference works in float64.
+        module: what computes a level of the default layer, where no single module computes the layer.
     """
 
     name: str
@@ -40,13 +41,14 @@ class Case:
     threshold: float = 0.05
     options: Mapping[str, Any] = field(default_factory=dict)
     doubles: bool = True
+    module: Callable[[Detector, int], nn.Module] | None = None
 
     def __str__(self) -> str:
         return self.name
 
 
 @contextmanager
-def nudged(detector: Detector, layer: str, level: int, step: Tensor) -> Iterator[None]:
+def nudged(detector: Detector, layer: str, level: int, step: Tensor, module: nn.Module | None = None) -> Iterator[None]:
     """Add something to what a layer returns, on one level (or for one region of interest)."""
 
     def add(_: nn.Module, __: object, output: object) -> object:
@@ -62,7 +64,8 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor) -> Iterator
             (name, value + step if number == level else value) for number, (name, value) in enumerate(output.items())
         )
 
-    module = detector.model.roi_heads.box_roi_pool if layer == "roi" else detector._layers[layer].module
+    if module is None:
+        module = detector.model.roi_heads.box_roi_pool if layer == "roi" else detector._layers[layer].module
     handle = module.register_forward_hook(add)
     try:
         yield
