@@ -134,18 +134,22 @@ def built(depthwise: bool) -> Callable[[], nn.Module]:
     return build
 
 
-def settled(model: nn.Module) -> nn.Module:
-    """Batch norms with the statistics of a picture, so that scores and boxes differ from place to place."""
+def settled(model: nn.Module, batch: Tensor | None = None) -> nn.Module:
+    """Batch norms with the statistics of some input, so that scores and boxes differ from place to place."""
+    batch = torch.cat([placed(PICTURE), placed(PICTURE).flip(3)]) if batch is None else batch
     head, norms = model.model[-1], [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
-        head.dfl.conv.weight.copy_(torch.arange(head.reg_max).reshape(1, -1, 1, 1))
-        for to_class, to_box in zip(head.cv3, head.cv2):
-            to_class[-1].bias.fill_(-3)
-            to_class[-1].weight *= 1.5
-            to_box[-1].weight *= 2
-        model.train()(torch.cat([placed(PICTURE), placed(PICTURE).flip(3)]))
+        if head.reg_max > 1:
+            head.dfl.conv.weight.copy_(torch.arange(head.reg_max).reshape(1, -1, 1, 1))
+        for name, branches in head.named_children():
+            for one in branches if name.endswith("cv3") else ():
+                one[-1].bias.fill_(-3)
+                one[-1].weight *= 1.5
+            for one in branches if name.endswith("cv2") else ():
+                one[-1].weight *= 2 if head.reg_max > 1 else 0.5
+        model.train()(batch)
     for norm in norms:
         norm.momentum = 0.03
     return model.eval()
