@@ -258,7 +258,10 @@ class DflDetector(Detector):
         return head.dfl.conv.weight.detach().flatten() if head.reg_max > 1 else torch.ones(1, device=self.device)
 
     def _read(self, outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
-        boxes = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
+        edges = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
+        # A head that says distances themselves may say negative ones: a box that ends before it begins is empty there.
+        middle = (edges[:, :2] + edges[:, 2:]) / 2
+        boxes = torch.cat([edges[:, :2].minimum(middle), edges[:, 2:].maximum(middle)], dim=1)
         return Predictions(boxes, pad(outputs.logits.sigmoid(), (1, 0)))  # no prediction is of the background
 
 

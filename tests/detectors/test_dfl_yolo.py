@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from wrapped import PICTURE
+from wrapped import PICTURE, livened
 from wrapped_ultralytics import CASES, SIDE, DetectionModel, in_picture, offline, placed, settled, theirs
 
 from odam_lib import ODAM, Detections, wrap
@@ -169,6 +169,19 @@ def test_a_head_trained_to_say_each_object_once_is_not_suppressed(stand_in: DflD
     torch.testing.assert_close(trace.candidates.boxes, plain.candidates.boxes)
     found = trace.detections(0.02)
     assert len(found) == int((plain.candidates.class_probs > 0.02).sum()) > len(plain.detections(0.02))
+
+
+def test_a_head_that_says_distances_themselves() -> None:
+    """As YOLO26's. Where a distance is so negative that the box ends before it begins, the box is empty."""
+    torch.manual_seed(0)
+    model = settled(livened(DetectionModel(choices=1)))
+    with torch.no_grad():
+        expected = in_picture(model(placed(PICTURE))[0, :4].T)
+    trace = wrap(model).trace(PICTURE)
+    boxes, proper = trace.candidates.boxes, (expected[:, 2:] >= expected[:, :2]).all(dim=1)
+    assert proper.any() and not proper.all()
+    torch.testing.assert_close(boxes[proper], expected[proper], rtol=1e-4, atol=1e-2)
+    assert (boxes[:, 2:] >= boxes[:, :2]).all() and len(trace.detections(0.1))
 
 
 def model_with(change: Callable[[nn.Module], None]) -> Callable[[], nn.Module]:

@@ -1,6 +1,7 @@
 """Ultralytics' family: a small network of our own that is built and named as theirs are, and theirs where installed."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -50,6 +51,8 @@ class DFL(nn.Module):
     def __init__(self, choices: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(choices, 1, 1, bias=False).requires_grad_(False)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.arange(choices).reshape(1, -1, 1, 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """``[B, 4 R, L]`` to ``[B, 4, L]``."""
@@ -70,11 +73,11 @@ class Detect(nn.Module):
 
     shape = None
 
-    def __init__(self, classes: int, widths: tuple[int, ...], depthwise: bool, choices: int = 8) -> None:
+    def __init__(self, classes: int, widths: tuple[int, ...], depthwise: bool, choices: int) -> None:
         super().__init__()
         self.nc, self.nl, self.reg_max = classes, len(widths), choices
         self.stride = torch.tensor([8.0, 16.0, 32.0])
-        self.dfl = DFL(choices)
+        self.dfl = DFL(choices) if choices > 1 else nn.Identity()
         self.cv2 = nn.ModuleList(branch(width, 16, 4 * choices, False) for width in widths)
         self.cv3 = nn.ModuleList(branch(width, 16, classes, depthwise) for width in widths)
 
@@ -96,7 +99,7 @@ class Detect(nn.Module):
 class DetectionModel(nn.Module):
     """Strides 8, 16 and 32, up and down again as in YOLOv8; ``forward`` ignores what the modules say they read."""
 
-    def __init__(self, classes: int = 3, depthwise: bool = False) -> None:
+    def __init__(self, classes: int = 3, depthwise: bool = False, choices: int = 8) -> None:
         super().__init__()
         reads = [-1, -1, -1, -1, -1, -1, [-1, 3], -1, -1, [-1, 2], -1, -1, [-1, 7], -1, -1, [-1, 4], -1, [10, 13, 16]]
         self.model = nn.Sequential(
@@ -105,7 +108,7 @@ class DetectionModel(nn.Module):
             *(nn.Upsample(scale_factor=2), Concat(), Conv(32, 12)),
             *(Conv(12, 16, 3, 2), Concat(), Conv(32, 16)),
             *(Conv(16, 16, 3, 2), Concat(), Conv(32, 20)),
-            Detect(classes, (12, 16, 20), depthwise),
+            Detect(classes, (12, 16, 20), depthwise, choices),
         )
         for number, (module, read) in enumerate(zip(self.model, reads)):
             module.f, module.i = read, number
@@ -142,7 +145,7 @@ def settled(model: nn.Module, batch: Tensor | None = None) -> nn.Module:
         norm.momentum = 1.0
     with torch.no_grad():
         if head.reg_max > 1:
-            head.dfl.conv.weight.copy_(torch.arange(head.reg_max).reshape(1, -1, 1, 1))
+            head.dfl.conv.weight.copy_(torch.arange(head.reg_max).reshape(1, -1, 1, 1))  # it was livened too
         for name, branches in head.named_children():
             for one in branches if name.endswith("cv3") else ():
                 one[-1].bias.fill_(-3)
@@ -198,6 +201,7 @@ CASES = [
 def offline() -> None:
     """The package must neither ask the network nor write where a user's settings are."""
     os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
 
 
 def published(settings: str) -> Callable[[], nn.Module]:
