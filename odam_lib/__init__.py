@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from odam_lib.datasets.photos import photo
 from odam_lib.detections import Detections
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
@@ -23,6 +24,7 @@ __all__ = [
     "explain",
     "load_detector",
     "load_image",
+    "photo",
     "show_detections",
     "show_map",
     "show_maps",

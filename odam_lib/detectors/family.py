@@ -43,7 +43,7 @@ class Family:
 
 
 def is_named(model: nn.Module, package: str, *classes: str) -> bool:
-    """Whether a model's class, or one that it is derived from, has one of these names in a package; nothing is imported."""
+    """Whether a model's class, or a base of it, has one of these names in a package; nothing is imported."""
     kinds = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(model).__mro__]
     return any(where == package and kind in classes for where, kind in kinds)
 

@@ -33,6 +33,7 @@ from odam_lib.detectors.faster_rcnn import (
 )
 from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
+from odam_lib.detectors.yolo import yolov3_tiny
 from odam_lib.files import data_root, write_whole
 
 Build = Callable[[str, tuple[str, ...]], Detector]
@@ -96,6 +97,7 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "fcos-crowd-odam": Bundled(small_fcos, PEOPLE),
     "faster-rcnn-crowd": Bundled(small_faster_rcnn, PEOPLE),
     "faster-rcnn-crowd-odam": Bundled(small_faster_rcnn, PEOPLE),
+    "yolov3-tiny": Bundled(yolov3_tiny, COCO_CATEGORIES),
     "fcos_resnet50_fpn": _torchvision(full_fcos, FCOS_ResNet50_FPN_Weights.COCO_V1),
     "retinanet_resnet50_fpn": _torchvision(full_retinanet, RetinaNet_ResNet50_FPN_Weights.COCO_V1),
     "fasterrcnn_resnet50_fpn": _torchvision(full_faster_rcnn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
