@@ -47,7 +47,7 @@ def suppressed(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
     Raises:
         ValueError: the threshold is outside [0, 1].
     """
-    found = trace.candidates.above(score_threshold)
+    found = trace.above(score_threshold)
     found = replace(found, boxes=trace.boxes(found))
     kept = rule(trace, found)
     return replace(found[kept.index], scores=kept.scores)

@@ -169,6 +169,14 @@ class Trace(ABC):
         same = (candidates.index == detections.index[:, None]) & (candidates.level == detections.level[:, None])
         return same.int().argmax(dim=1)
 
+    def above(self, score_threshold: float) -> Detections:
+        """The candidates over the threshold, best first: by default one row for each prediction and class.
+
+        Raises:
+            ValueError: the threshold is outside [0, 1].
+        """
+        return self.candidates.above(score_threshold)
+
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
@@ -177,7 +185,7 @@ class Trace(ABC):
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        found = self.candidates.above(score_threshold)
+        found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
         return replace(found[kept.index], scores=kept.scores)

@@ -1,0 +1,85 @@
+"""Chains of convolutions that are local: what they say about a cell can be had from a window around it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+POINTWISE = (nn.Identity, nn.SiLU, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.Sigmoid)
+"""What may follow a convolution because it acts on each cell alone; a batch norm with statistics of its own may too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Steps that are a convolution each, of stride 1 and with zeros around its input, and what follows cell by cell.
+
+    Attributes:
+        steps: in order.
+        reaches: for each step, how many cells beyond a cell its convolution reads.
+    """
+
+    steps: tuple[nn.Module, ...]
+    reaches: tuple[int, ...]
+
+    @property
+    def reach(self) -> int:
+        """How many cells beyond a cell the whole chain reads."""
+        return sum(self.reaches)
+
+    def at_centres(self, windows: Tensor, inside: Tensor) -> Tensor:
+        """What the chain says about the middle cell of each window, as if it had run on the whole map.
+
+        Args:
+            windows: ``Tensor[N, K, s, s]`` with s = 1 + 2 :attr:`reach`.
+            inside: bool ``Tensor[N, s, s]``, which of their cells are on the map: beyond its border each step reads
+                zeros, whatever the step before would have made of them.
+
+        Returns:
+            ``Tensor[N, O]``, differentiable.
+        """
+        values, exists = windows, inside[:, None]
+        for step, reach in zip(self.steps, self.reaches):
+            values = _without_rim(step(values * exists), reach)
+            exists = _without_rim(exists, reach)
+        return values[:, :, 0, 0]
+
+
+def chain_of(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | None:
+    """Nested ``nn.Sequential`` as a chain; ``None`` if anything in it is not known to be local.
+
+    Args:
+        stack: the modules, which must be in evaluation mode when the chain is used.
+        known: whether the forward pass of a module, which is no ``nn.Conv2d``, runs its own parts one after another.
+    """
+    steps = _steps(stack)
+    reaches = [_reach(step) for step in steps if isinstance(step, nn.Conv2d) or known(step)]
+    local = tuple(reach for reach in reaches if reach is not None)
+    return Chain(tuple(steps), local) if len(local) == len(steps) else None
+
+
+def _steps(stack: nn.Module) -> list[nn.Module]:
+    if isinstance(stack, nn.Sequential):
+        return [step for part in stack for step in _steps(part)]
+    return [stack]
+
+
+def _reach(step: nn.Module) -> int | None:
+    """How many cells beyond a cell a step reads; ``None`` if it is not one convolution and what acts on cells alone."""
+    convolution, *others = [module for module in step.modules() if not list(module.children())]
+    if not isinstance(convolution, nn.Conv2d) or not all(_acts_on_cells(module) for module in others):
+        return None
+    (height, width), (rows, columns) = convolution.kernel_size, convolution.dilation
+    reach = rows * (height - 1) // 2
+    as_large = convolution.padding == (reach, reach) and convolution.padding_mode == "zeros"
+    square = height == width and rows == columns and height % 2 == 1
+    return reach if as_large and square and convolution.stride == (1, 1) else None
+
+
+def _acts_on_cells(module: nn.Module) -> bool:
+    if isinstance(module, nn.BatchNorm2d):
+        return module.running_mean is not None
+    return isinstance(module, POINTWISE)
+
+
+def _without_rim(sheets: Tensor, rim: int) -> Tensor:
+    return sheets[..., rim : sheets.shape[-2] - rim, rim : sheets.shape[-1] - rim]

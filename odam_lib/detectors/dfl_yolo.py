@@ -1,0 +1,316 @@
+"""YOLO as Ultralytics implements it (YOLOv8, 11 and their kin), behind the contract; the package is not needed.
+
+Each cell of the maps that the head reads says a logit for every class and, for each edge, a distribution over distances
+from the middle of the cell, in strides (the distribution focal loss of Li et al., NeurIPS 2020). There are no anchors
+and there is no objectness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, pad
+
+from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector, Predictions, Trace, evaluating, iou_nms
+from odam_lib.detectors.boxes import around
+from odam_lib.detectors.chains import Chain, chain_of
+from odam_lib.detectors.family import is_named
+from odam_lib.detectors.letterbox import Letterbox, cell_centres
+from odam_lib.gradients import Sheets, Windows
+from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.nms import NMS, keep_all
+
+NECK = "neck"
+"""The maps that the head reads, the default layer."""
+IOU_THRESHOLD = 0.7
+"""``iou`` in the package's cfg/default.yaml; its predict takes this whatever the model was trained with."""
+
+
+class Outputs(NamedTuple):
+    """What the head says, all levels in order, each row after row.
+
+    Attributes:
+        logits: ``Tensor[B, L, C]``.
+        regression: ``Tensor[B, L, 4 R]``: for each edge the logits of the distances 0, ..., R - 1, or the distance
+            itself where R is 1.
+    """
+
+    logits: Tensor
+    regression: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DflTrace(Trace):
+    """A forward pass of a YOLO.
+
+    Attributes:
+        outputs: of the head, for a batch of this one picture.
+        choices, units: of its distances, see :func:`distances`.
+        first: ``Tensor[levels]``, index of each level's first prediction.
+        chains: for each level the head's branches, of the class and of the box; none where the layer does not feed the
+            head, or a branch is not known to be local.
+    """
+
+    outputs: Outputs
+    choices: Tensor
+    units: Tensor
+    first: Tensor
+    chains: tuple[tuple[Chain, Chain], ...]
+
+    @property
+    def has_windows(self) -> bool:
+        return bool(self.chains)
+
+    @property
+    def windows_are_exact(self) -> bool:
+        return self.has_windows
+
+    def above(self, score_threshold: float) -> Detections:
+        """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
+        if self.nms is keep_all:
+            return super().above(score_threshold)
+        check_threshold(score_threshold)
+        scores, order = self.candidates.scores.sort(descending=True, stable=True)
+        return self.candidates[order[scores > score_threshold]]
+
+    def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
+        """See :meth:`Trace.detections`; as in the package, boxes are compared before they are clipped."""
+        found = self.above(score_threshold)
+        kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
+        return replace(found[kept.index], scores=kept.scores).clipped()
+
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        self.check(detections, [attribute])
+        outputs = self.outputs.regression if attribute in EDGES else self.outputs.logits
+        return self._values(attribute, outputs[0, self._row(detections)], detections)
+
+    def window_size(self, detections: Detections) -> tuple[int, int]:
+        side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
+        return side, side
+
+    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        level = int(detections.level[0])
+        features, (side, _) = self.features[level].detach(), self.window_size(detections)
+        row = detections.index.div(features.shape[-1], rounding_mode="floor") - side // 2
+        column = detections.index % features.shape[-1] - side // 2
+        sheets, which = Sheets.of([features]), torch.zeros_like(row)
+        around = sheets.cut(which, row, column, (side, side)).requires_grad_()
+        inside = sheets.places(which, row, column, (side, side))[1]
+        found = {}
+        for chain, named in zip(self.chains[level], (_beliefs(attributes), _edges(attributes))):
+            if named:
+                found |= self._window_gradients(chain, named, around, inside, detections)
+        return Windows(torch.stack([found[attribute] for attribute in attributes], dim=1), row, column)
+
+    def _window_gradients(
+        self, chain: Chain, attributes: Sequence[str], around: Tensor, inside: Tensor, detections: Detections
+    ) -> dict[str, Tensor]:
+        """The gradients ``[N, K, s, s]`` of attributes that one branch of the head makes."""
+        rim = around.shape[-1] // 2 - chain.reach
+        with torch.enable_grad(), evaluating(self.detector.model):
+            outputs = chain.at_centres(pad(around, (-rim,) * 4), pad(inside, (-rim,) * 4))
+            sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        return {
+            attribute: torch.autograd.grad(total, around, retain_graph=True)[0]
+            for attribute, total in zip(attributes, sums)
+        }
+
+    def _row(self, detections: Detections) -> Tensor:
+        return self.first[detections.level] + detections.index
+
+    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        """An attribute of each detection from what its branch of the head says about it, ``[N, C]`` or ``[N, 4 R]``."""
+        if attribute in EDGES:
+            return distances(outputs, self.choices, self.units[self._row(detections)])[:, EDGES.index(attribute)]
+        logit = outputs.gather(1, detections.labels[:, None] - 1)[:, 0]
+        # By way of the logarithm, so that a saturated sigmoid keeps a derivative.
+        return logit if attribute == "logit" else torch.exp(logsigmoid(logit))
+
+
+class DflDetector(Detector):
+    """A YOLO of Ultralytics that can be explained; its head is never called, only the head's branches are.
+
+    Args:
+        name: of the detector.
+        model: the network, a ``DetectionModel`` of the package or the like.
+        categories: class names, index 0 is the background.
+        strides: of the maps that the head reads, pixels of the network's input.
+        wanted: (height, width) into which pictures are fitted, multiples of the strides.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        categories: tuple[str, ...],
+        strides: tuple[int, ...],
+        wanted: tuple[int, int],
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.categories = categories
+        self.towers = ()
+        self.strides = strides
+        self.wanted = wanted
+        self._stages = _stages(model)
+        self.layers = (NECK, *self._stages)
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether the network reads the branches that were trained to say each object once (YOLOv10, 26)."""
+        return bool(getattr(self.model.model[-1], "end2end", False))
+
+    def letterbox(self, image_size: tuple[int, int]) -> Letterbox:
+        """Where a picture of (height, width) lies on the network's input."""
+        return Letterbox.of(image_size, self.wanted, max(self.strides))
+
+    def predict(self, images: Tensor) -> list[Predictions]:
+        box = self.letterbox((images.shape[-2], images.shape[-1]))
+        with evaluating(self.model):
+            maps, _ = self._maps(box.place(images.to(self.device, self.dtype)))
+            outputs = self._outputs(maps)
+        points, units = self._places(box, maps)
+        return [self._read(Outputs(*each), points, units) for each in zip(*outputs)]
+
+    def trace(self, image: Tensor, layer: str | None = None) -> DflTrace:
+        layer = self.check_trace(image, layer)
+        box = self.letterbox((image.shape[-2], image.shape[-1]))
+        with evaluating(self.model):
+            maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
+            outputs = self._outputs(maps)
+            chains = self._chains() if layer == NECK else ()
+        points, units = self._places(box, maps)
+        with torch.no_grad():
+            predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
+        counts = [sheet.shape[-2] * sheet.shape[-1] for sheet in maps]
+        return DflTrace(
+            detector=self,
+            image=image,
+            layer=layer,
+            features=features,
+            grids=tuple(_grid(box, sheet) for sheet in features),
+            input_size=box.inner,
+            candidates=self.candidates(
+                image,
+                predictions,
+                torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
+                torch.cat([torch.arange(count) for count in counts]).to(self.device),
+            ),
+            nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
+            outputs=outputs,
+            choices=self._choices(),
+            units=units,
+            first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
+            chains=chains,
+        )
+
+    def _maps(self, batch: Tensor, layer: str | None = None) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """What the head reads, and the features of a layer as leaves from which those were made.
+
+        Every module of the network says by its ``f`` whose outputs it reads.
+        """
+        *body, head = self.model.model
+        cut = self._stages.get(layer) if layer is not None else None
+        made: list[Tensor | None] = []
+        features: tuple[Tensor, ...] = ()
+        for number, module in enumerate(body):
+            output = module(_given(module, number, made, batch))
+            if number == cut:
+                output = output.detach().requires_grad_()
+                features = (output,)
+            made.append(output)
+            if number and number - 1 not in self.model.save:
+                made[number - 1] = None  # nothing else will read it
+        maps = _given(head, len(body), made, batch)
+        if layer == NECK:
+            maps = [sheet.detach().requires_grad_() for sheet in maps]
+            features = tuple(maps)
+        return maps, features
+
+    def _branches(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Of each level what says the class and what says the box."""
+        head = self.model.model[-1]
+        classes, boxes = (head.one2one_cv3, head.one2one_cv2) if self.one_to_one else (head.cv3, head.cv2)
+        return list(zip(classes, boxes))
+
+    def _outputs(self, maps: Sequence[Tensor]) -> Outputs:
+        both = [[branch(sheet).flatten(2) for branch in pair] for pair, sheet in zip(self._branches(), maps)]
+        return Outputs(*(torch.cat(kind, dim=2).transpose(1, 2) for kind in zip(*both)))
+
+    def _chains(self) -> tuple[tuple[Chain, Chain], ...]:
+        chains = [tuple(chain_of(branch, _is_plain_block) for branch in pair) for pair in self._branches()]
+        return tuple(chains) if all(chain is not None for pair in chains for chain in pair) else ()
+
+    def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""
+        points = [
+            cell_centres((sheet.shape[-2], sheet.shape[-1]), stride, sheet) for sheet, stride in zip(maps, self.strides)
+        ]
+        units = [one.new_tensor(box.scale).mul(stride).expand(len(one), 2) for one, stride in zip(points, self.strides)]
+        return box.to_image(torch.cat(points)), torch.cat(units)
+
+    def _choices(self) -> Tensor:
+        """The distances among which the head chooses, in strides: the frozen kernel that takes their expectation."""
+        head = self.model.model[-1]
+        return head.dfl.conv.weight.detach().flatten() if head.reg_max > 1 else torch.ones(1, device=self.device)
+
+    def _read(self, outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
+        edges = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
+        # A head that says distances themselves may say negative ones: a box that ends before it begins is empty there.
+        middle = (edges[:, :2] + edges[:, 2:]) / 2
+        boxes = torch.cat([edges[:, :2].minimum(middle), edges[:, 2:].maximum(middle)], dim=1)
+        return Predictions(boxes, pad(outputs.logits.sigmoid(), (1, 0)))  # no prediction is of the background
+
+
+def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
+    """Distances ``[..., 4]`` in pixels of the picture to the left, top, right and bottom edge.
+
+    Args:
+        regression: ``Tensor[..., 4 R]``, see :class:`Outputs`.
+        choices: ``Tensor[R]``, the distances among which the head chooses; ignored if it says the distance itself.
+        units: ``Tensor[..., 2]``, pixels of the picture that a distance of 1 is, across and down.
+    """
+    each = regression.unflatten(-1, (4, len(choices)))
+    expected = each.softmax(dim=-1) @ choices if len(choices) > 1 else each[..., 0]
+    return expected * units.repeat(1, 2)
+
+
+def _edges(attributes: Sequence[str]) -> list[str]:
+    return [attribute for attribute in attributes if attribute in EDGES]
+
+
+def _beliefs(attributes: Sequence[str]) -> list[str]:
+    return [attribute for attribute in attributes if attribute not in EDGES]
+
+
+def _sources(module: nn.Module, number: int) -> list[int]:
+    """The numbers of the modules whose outputs the module of some number reads."""
+    given = [module.f] if isinstance(module.f, int) else module.f
+    return [one if one >= 0 else number + one for one in given]
+
+
+def _given(module: nn.Module, number: int, made: Sequence[Tensor | None], batch: Tensor) -> Tensor | list[Tensor]:
+    """What a module reads: the batch of pictures, the output of one module, or those of several as a list."""
+    read = [batch if source < 0 else made[source] for source in _sources(module, number)]
+    return read[0] if isinstance(module.f, int) else read
+
+
+def _stages(model: nn.Module) -> dict[str, int]:
+    """The modules of the backbone whose outputs the neck reads, by name, shallowest first."""
+    settings = getattr(model, "yaml", None)
+    size = len(settings["backbone"]) if isinstance(settings, dict) and "backbone" in settings else 0
+    read = {one for number, module in enumerate(model.model) if number >= size for one in _sources(module, number)}
+    return {f"stage{place}": number for place, number in enumerate(sorted(one for one in read if 0 <= one < size), 1)}
+
+
+def _grid(box: Letterbox, sheet: Tensor) -> Grid:
+    """Where the cells of a map lie in pixels of the resized picture, which begins within the input."""
+    height, width = sheet.shape[-2:]
+    return Grid(0.5 - box.left, 0.5 - box.top, box.input_size[1] / width, box.input_size[0] / height)
+
+
+def _is_plain_block(module: nn.Module) -> bool:
+    return is_named(module, "ultralytics", "Conv")
