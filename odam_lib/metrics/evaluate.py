@@ -4,15 +4,17 @@
 """
 
 import csv
+import gzip
 import json
 import math
 import shutil
 import time
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -159,8 +161,9 @@ def evaluate(
         least_iou: of a detection with its object; the paper keeps more than 0.9.
         score_threshold: least score of a detection.
         layer: of the detector; ``None`` for its default.
-        path: a CSV that keeps the rows, with a ``.json`` of the settings beside it. What it holds already is not
-            computed again, so that an interrupted run goes on; it is rewritten whole after each picture.
+        path: a CSV, compressed if it is called ``.csv.gz``, that keeps the rows, with a ``.json`` of the settings
+            beside it. What it holds already is not computed again, so that an interrupted run goes on; it is rewritten
+            whole after each picture.
 
     Returns:
         The rows; fewer objects than asked for if the data set ends before.
@@ -312,12 +315,12 @@ class _Store:
         if self.path is None:
             return
         with write_whole(self.path) as aside:
-            with aside.open("w", newline="") as file:
+            with _opened(aside, "w") as file:
                 writer = csv.DictWriter(file, list(self.rows[0]) if self.rows else KEYS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
-        with write_whole(self.path.with_suffix(".json")) as aside:
-            aside.write_text(json.dumps(self.about, indent=1) + "\n")
+        with write_whole(_settings(self.path)) as aside:
+            aside.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
 
     def evaluation(self, methods: list[str], objects: int, items: int) -> Evaluation:
         """The rows of these methods, of the first of so many pictures that hold so many explained objects."""
@@ -341,6 +344,17 @@ def _typed(row: dict[str, str]) -> Row:
     }
 
 
+def _opened(path: Path, mode: str) -> IO[str]:
+    """Rows as text; those whose name ends in ``.gz`` are compressed."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    return opener(path, f"{mode}t", newline="", encoding="utf-8")
+
+
+def _settings(path: Path) -> Path:
+    """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``."""
+    return path.with_name(path.name.removesuffix(".gz")).with_suffix(".json")
+
+
 def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
     """What an earlier run left.
 
@@ -352,20 +366,20 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
-    beside = path.with_suffix(".json")
+    beside = _settings(path)
     try:
-        kept = json.loads(beside.read_text())
+        kept = json.loads(beside.read_text(encoding="utf-8"))
         due = {
             (image["image_id"], method): image["explained"]
             for image in kept["images"].values()
             for method in image["methods"]
         }
-        with path.open(newline="") as file:
+        with _opened(path, "r") as file:
             rows = [_typed(row) for row in csv.DictReader(file)]
         rows = [row for row in rows if (row["image_id"], row["method"]) in due]
         whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
         readable = whole and kept["settings"].keys() and kept["methods"].keys()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
         readable = False
     if not readable:
         raise ValueError(
@@ -391,9 +405,10 @@ def begin_with(rows: Path, path: Path) -> None:
         path: where the evaluation will keep its own; what is there is replaced.
     """
     if rows.is_file():
-        for suffix in (".csv", ".json"):
-            with write_whole(path.with_suffix(suffix)) as aside:
-                shutil.copyfile(rows.with_suffix(suffix), aside)
+        with write_whole(path) as aside, _opened(rows, "r") as kept, _opened(aside, "w") as copy:
+            shutil.copyfileobj(kept, copy)
+        with write_whole(_settings(path)) as aside:
+            shutil.copyfile(_settings(rows), aside)
 
 
 def smoothings() -> dict[str, Explainer]:

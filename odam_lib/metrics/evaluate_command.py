@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=Path, help="CSV of the rows; an interrupted run goes on")
+    parser.add_argument("output", type=Path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(

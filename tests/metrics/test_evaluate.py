@@ -1,6 +1,7 @@
 """One table of many methods and metrics: what is counted, what is kept between runs, and how sure its means are."""
 
 import csv
+import gzip
 import json
 import math
 from collections import Counter
@@ -24,7 +25,7 @@ from odam_lib.detectors.base import Trace
 from odam_lib.explainers.controls import BoxFill, RandomMap
 from odam_lib.explainers.whole import over_image
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.metrics.evaluate import KEYS, Evaluation, evaluate
+from odam_lib.metrics.evaluate import KEYS, Evaluation, begin_with, evaluate
 from odam_lib.metrics.intervals import bootstrap, mean_interval
 from odam_lib.metrics.judges import Discrimination, Faithfulness, Localization, Picture, PlantedCauses
 from odam_lib.metrics.localization import THRESHOLDS
@@ -395,6 +396,22 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path) -> 
     again = evaluate(detector, FOUR, methods, judges, 99, path=path)
     assert detector.passes == 1 and str(again) == str(found)
     assert len(on_disk(path)) == 10
+
+
+def test_rows_may_be_compressed(tmp_path) -> None:
+    plain, packed = tmp_path / "rows.csv", tmp_path / "rows.csv.gz"
+    for path in (plain, packed):
+        evaluate(PlantedDetector(), FOUR, {"method": Watched(1)}, QUICK, 99, path=path)
+        path.with_name("rows.json").rename(tmp_path / "other.json" if path == plain else tmp_path / "rows.json")
+    assert gzip.decompress(packed.read_bytes()).decode().splitlines()[0] == plain.read_text().splitlines()[0]
+    begin_with(packed, tmp_path / "copy.csv")
+    method = Watched(1)
+    found = evaluate(PlantedDetector(), FOUR, {"method": method}, QUICK, 99, path=tmp_path / "copy.csv")
+    assert not method.calls and str(found) == str(Evaluation.load(packed))
+    for damaged in (packed.read_bytes()[:-9], b"no gzip"):
+        packed.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"rows\.csv\.gz cannot be used, since it and rows\.json"):
+            Evaluation.load(packed)
 
 
 def test_a_method_that_is_added_later_is_the_only_one_computed(tmp_path) -> None:

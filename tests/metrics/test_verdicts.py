@@ -58,7 +58,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes"])
 def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
-    found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv")
+    found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv.gz")
     readme = (data_root().parent / "README.md").read_text()
     assert as_markdown(found) in readme
     assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
