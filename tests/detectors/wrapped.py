@@ -33,6 +33,7 @@ class Case:
         options: further arguments of ``wrap``.
         doubles: whether the model's own inference works in float64.
         module: what computes a level of the default layer, where no single module computes the layer.
+        step: how far features are moved for finite differences, as a share of their norm; ranked queries must not swap.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     doubles: bool = True
     module: Callable[[Detector, int], nn.Module] | None = None
+    step: float = 1e-3
 
     def __str__(self) -> str:
         return self.name
