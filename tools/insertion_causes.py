@@ -1,6 +1,7 @@
 """Why insertion ranks ODAM and D-RISE differently on drawings and on photographs.
 
-The command: ``python tools/insertion_causes.py --help``.
+Command: ``python tools/insertion_causes.py --help``.
+
 The same detections are explained by both methods, and the pixels of each map are revealed in three ways: as insertion
 does it (black picture, equal values in random order), on the blurred picture, and with the pixels of which the map says
 nothing, its zeros, in the order of a wide blur of the map, so that they are revealed from the object outwards.

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.queries import Place, replaced
 
 PICTURE = nn.functional.interpolate(
     torch.rand(1, 3, 11, 14, generator=torch.Generator().manual_seed(4)), (117, 155), mode="bilinear"
@@ -30,6 +33,7 @@ class Case:
         options: further arguments of ``wrap``.
         doubles: whether the model's own inference works in float64.
         module: what computes a level of the default layer, where no single module computes the layer.
+        step: how far features are moved for finite differences, as a share of their norm; ranked queries must not swap.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     doubles: bool = True
     module: Callable[[Detector, int], nn.Module] | None = None
+    step: float = 1e-3
 
     def __str__(self) -> str:
         return self.name
@@ -64,8 +69,14 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor, module: nn.
             (name, value + step if number == level else value) for number, (name, value) in enumerate(output.items())
         )
 
+    place = None if module is not None or layer == "roi" else detector._layers[layer]
+    if isinstance(place, Place):
+        levels = count()
+        with replaced(place, lambda value: value + step if next(levels) == level else value):
+            yield
+        return
     if module is None:
-        module = detector.model.roi_heads.box_roi_pool if layer == "roi" else detector._layers[layer].module
+        module = detector.model.roi_heads.box_roi_pool if place is None else place.module
     handle = module.register_forward_hook(add)
     try:
         yield
@@ -74,7 +85,7 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor, module: nn.
 
 
 def snapshot(model: nn.Module) -> dict[str, Any]:
-    """All that explaining must leave as it is: weights, buffers, modes, hooks and plain attributes of each module."""
+    """All that explaining must leave as it is: weights, buffers, modes, hooks, and plain attributes of each module."""
     seen: dict[str, Any] = {f"state {key}": frozen(value) for key, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         seen[f"parameter {name}"] = (id(parameter), parameter.requires_grad, parameter.dtype, parameter.grad is None)
@@ -95,6 +106,8 @@ def frozen(value: object, depth: int = 3) -> object:
         return {key: frozen(item, depth) for key, item in value.items()}
     if value is None or isinstance(value, str | int | float | torch.dtype | torch.device):
         return value
+    if isinstance(value, Enum):
+        return (type(value), value.name)
     if isinstance(value, nn.Module) or not hasattr(value, "__dict__") or not depth:
         return id(value)
     return (type(value), frozen(vars(value), depth - 1))
