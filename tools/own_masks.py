@@ -1,0 +1,77 @@
+"""Has a class map more energy on its own object than on any other one? One row an object and method.
+
+Command: ``python tools/own_masks.py --help``.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from odam_lib.datasets.categories import relabel
+from odam_lib.datasets.coco import Coco
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.grad_cam import GradCAM
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import write_whole
+from odam_lib.metrics.evaluate import open_picture
+from odam_lib.metrics.judges import Picture
+from odam_lib.metrics.localization import energy_inside
+
+METHODS = {"ODAM": ODAM(), "Grad-CAM": GradCAM()}
+
+
+def largest(shares: Tensor) -> float | str:
+    """The largest of some shares; empty where there is none."""
+    return float(f"{float(shares.max()):.4g}") if len(shares) else ""
+
+
+def rows_of(picture: Picture) -> Iterator[dict[str, object]]:
+    """The share of each class map's energy on its own mask, on the best other one of its class, and of any class."""
+    labels, masks = picture.target["labels"], picture.target["masks"]
+    for name, method in METHODS.items():
+        heats = method(picture.trace, picture.detections, ("class",)).to_image()[:, 0]
+        for heat, own, score in zip(heats, picture.own.tolist(), picture.detections.scores.tolist()):
+            shares = energy_inside(heat, masks)
+            others = torch.arange(len(labels)) != own
+            yield {
+                "image_id": int(picture.target["image_id"]),
+                "object": own,
+                "label": int(labels[own]),
+                "score": float(f"{score:.4g}"),
+                "method": name,
+                "own": float(f"{float(shares[own]):.4g}"),
+                "best of its class": largest(shares[others & (labels == labels[own])]),
+                "best of all": largest(shares[others]),
+            }
+
+
+def main() -> None:
+    """Explain every object that is found and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, help="CSV of the rows")
+    parser.add_argument("coco", type=Path, help="COCO pictures in the official layout")
+    parser.add_argument("--detector", default="yolov3-tiny")
+    parser.add_argument("--score-threshold", type=float, default=0.3)
+    asked = parser.parse_args()
+    try:
+        detector = load_detector(asked.detector)
+        dataset = relabel(Coco(asked.coco), detector.categories)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    found: list[dict[str, object]] = []
+    for item in range(len(dataset)):
+        picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
+        if len(picture.own):
+            found += rows_of(picture)
+    with write_whole(asked.output) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+
+
+if __name__ == "__main__":
+    main()
