@@ -163,13 +163,13 @@ def told_apart(model: nn.Module) -> nn.Module:
 
 def one_tensor() -> nn.Module:
     """torchvision's own tutorial: a backbone that returns one tensor."""
-    backbone = mobilenet_v2(weights=None).features
-    backbone.out_channels = 1280
+    backbone = mobilenet_v2(weights=None, width_mult=0.25).features[:-1]
+    backbone.out_channels = 80
     return FasterRCNN(
         backbone,
         rpn_anchor_generator=AnchorGenerator(((32, 64, 128),), ((0.5, 1.0, 2.0),)),
         box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
-        box_head=TwoMLPHead(1280 * 7**2, 64),
+        box_head=TwoMLPHead(80 * 7**2, 64),
         box_predictor=FastRCNNPredictor(64, 3),
         min_size=128,
         max_size=192,
