@@ -1,6 +1,5 @@
 """Published models of transformers by name, or from a folder: safetensors alone, never a pickle."""
 
-import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from odam_lib.detectors.family import Told
 from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, build
+from odam_lib.detectors.published import sha256
 
 FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 
@@ -50,7 +50,7 @@ def load_hub(name: str) -> TransformersDetector:
     detector.card = {
         "source": name,
         "revision": "" if local else folder.name,
-        "sha256": {path.name: _sha256(path) for path in weights},
+        "sha256": {path.name: sha256(path) for path in weights},
     }
     return detector
 
@@ -84,8 +84,3 @@ def _fetched(name: str) -> Path:
             f"{name} could not be fetched ({type(error).__name__}): check the name, or get its config.json, "
             f"preprocessor_config.json and model.safetensors, put them into a folder and load 'hf:' and its path."
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -151,19 +151,17 @@ def test_levels_cover_the_picture(wrapped: Wrapped) -> None:
         assert len(trace.features) == len(trace.grids)
         height, width = trace.input_size
         for features, grid in zip(trace.features, trace.grids):
-            assert grid.x < min(width, grid.dx) and grid.y < min(height, grid.dy) and features.shape[0] == 1
-            assert grid.x + grid.dx * (features.shape[-1] + 0.5) > width
-            assert grid.y + grid.dy * (features.shape[-2] + 0.5) > height
-            assert grid.dx * (features.shape[-1] - 2) < width + 64 and grid.dy * (features.shape[-2] - 2) < height + 64
+            assert grid.x < width and grid.y < height and features.shape[0] == 1
+            middle_x = grid.x + grid.dx * (features.shape[-1] - 1) / 2
+            middle_y = grid.y + grid.dy * (features.shape[-2] - 1) / 2
+            assert abs(middle_x - width / 2) <= grid.dx + 16 and abs(middle_y - height / 2) <= grid.dy + 16  # padding
 
 
 def use(wrapped: Wrapped, detector: Detector | None = None) -> None:
     """All that a user does with a detector."""
     detector = detector or wrapped.detector
     for layer in detector.layers[:2]:
-        explain(detector, PICTURE, score_threshold=0.3, layer=layer)
-        trace = detector.trace(PICTURE, layer)
-        ODAM()(trace, some(trace, wrapped.case.threshold, 2), ATTRIBUTES)
+        explain(detector, PICTURE, some(detector.trace(PICTURE), wrapped.case.threshold, 2), layer=layer)
     detector.detect(PICTURE)
     detector.predict(PICTURE[None])
 
