@@ -7,7 +7,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from odam_lib.metrics.evaluate import Evaluation
+import torch
+
+from odam_lib.metrics.evaluate import Evaluation, Row
+from odam_lib.metrics.intervals import mean_interval
 
 SMALLER_IS_BETTER = ("deletion", "compactness", "ODI box", "ODI mask")
 SEVEN = ("deletion", "insertion", "VEA", "energy mask", "ODI mask", "compactness", "causes")
@@ -34,6 +37,45 @@ def better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool
     if ours[1] > theirs[2]:
         return True
     return False if ours[2] < theirs[1] else None
+
+
+def paired(evaluation: Evaluation, metric: str, method: str, other: str) -> tuple[int, float, float, float]:
+    """A method's value minus another's, object by object.
+
+    Returns:
+        How many objects have both values, the mean difference, and its 95 % interval (bootstrap over pictures).
+
+    Raises:
+        ValueError: the two were measured on different objects, or nothing was measured of one of them by this metric.
+    """
+    ours, theirs = ({_object(row): row for row in evaluation.rows if row["method"] == name} for name in (method, other))
+    for name, found in ((method, ours), (other, theirs)):
+        if not found or metric not in next(iter(found.values())):
+            raise ValueError(f"Nothing was measured of method {name!r} by metric {metric!r}.")
+    if ours.keys() != theirs.keys():
+        raise ValueError(
+            f"{method} and {other} were measured on different objects ({len(ours)} and {len(theirs)}): only values of "
+            "the same objects can be compared; evaluate both again."
+        )
+    differences = torch.tensor([float(ours[key][metric]) - float(theirs[key][metric]) for key in ours])
+    pictures, known = torch.tensor([image for image, _ in ours]), ~differences.isnan()
+    low, high = mean_interval(differences[known], pictures[known])
+    return int(known.sum()), float(differences[known].mean()), low, high
+
+
+def as_paired_markdown(
+    evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN
+) -> str:
+    """:func:`paired` as a Markdown table, a line for each rival; bold where the method is better for certain."""
+    lines = [f"| {method} minus | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
+    for other in others:
+        cells = []
+        for metric in metrics:
+            _, mean, low, high = paired(evaluation, metric, method, other)
+            cell = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+            cells.append(f"**{cell}**" if (high < 0 if metric in SMALLER_IS_BETTER else low > 0) else cell)
+        lines.append(f"| {other} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
@@ -82,11 +124,17 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
 
 
 def main() -> None:
-    """Print the table of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
+    """Print the tables of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.metrics.verdicts", description=main.__doc__)
     parser.add_argument("rows", type=Path, help="CSV that evaluate made")
     found = Evaluation.load(parser.parse_args().rows)
-    print(as_markdown(found, measured(found)))
+    metrics = measured(found)
+    print(as_markdown(found, metrics), end="\n\n")
+    print(as_paired_markdown(found, found.methods[0], found.methods[1:], metrics))
+
+
+def _object(row: Row) -> tuple[int, int]:
+    return int(row["image_id"]), int(row["object"])
 
 
 def _line(evaluation: Evaluation, metric: str, method: str) -> tuple[float, float, float]:

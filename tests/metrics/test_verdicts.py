@@ -4,7 +4,16 @@ import pytest
 
 from odam_lib import data_root
 from odam_lib.metrics.evaluate import Evaluation
-from odam_lib.metrics.verdicts import as_markdown, as_table, better, ranking, scoreboard, won
+from odam_lib.metrics.verdicts import (
+    as_markdown,
+    as_paired_markdown,
+    as_table,
+    better,
+    paired,
+    ranking,
+    scoreboard,
+    won,
+)
 
 
 def evaluation(**means: tuple[float, float]) -> Evaluation:
@@ -49,6 +58,22 @@ def test_ranking_scoreboard_and_count() -> None:
 def test_tables_hold_the_means() -> None:
     assert "0.20 [0.10, 0.30]" in as_table(FOUND, ["deletion"])
     assert "| ours | 0.20 ± 0.10 | 0.90 ± 0.10 |" in as_markdown(FOUND, ["deletion", "VEA"])
+
+
+def test_differences_are_paired_over_objects() -> None:
+    """Values that vary far more between objects than between methods: their means overlap, their pairs do not."""
+    n, mean, low, high = paired(FOUND, "VEA", "ours", "near")
+    assert (n, round(mean, 6)) == (4, 0.05) and low == pytest.approx(0.05) and high == pytest.approx(0.05)
+    assert better(FOUND, "VEA", "ours", "near") is None
+    table = as_paired_markdown(FOUND, "ours", ["near", "theirs"], ["deletion", "VEA"])
+    assert "| near | **-0.05 (-0.05 to -0.05)** | **+0.05 (+0.05 to +0.05)** |" in table
+    assert "| near | -0.35 (-0.35 to -0.35) |" in as_paired_markdown(FOUND, "theirs", ["near"], ["VEA"])
+
+
+def test_methods_on_different_objects_are_not_compared() -> None:
+    fewer = Evaluation(tuple(row for row in FOUND.rows if row["method"] != "near" or row["image_id"]), 4, 0)
+    with pytest.raises(ValueError, match=r"ours and near were measured on different objects \(4 and 3\)"):
+        paired(fewer, "VEA", "ours", "near")
 
 
 def test_an_unknown_method_is_refused() -> None:
