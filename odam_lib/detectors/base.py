@@ -432,11 +432,15 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """While active, the network is in evaluation mode; afterwards all attributes of its modules are what they were.
+    """While active, the network is in evaluation mode; afterwards its modules' attributes and hooks are what they were.
 
-    Forward passes may write some: torchvision keeps scales and anchors that it guessed from the first picture.
+    Forward passes may write some: torchvision keeps scales and anchors that it guessed from the first picture, and
+    transformers leaves the hooks by which it records attention.
     """
     before = [(module, dict(vars(module))) for module in model.modules()]
+    hooks = [
+        (hooked, dict(hooked)) for _, attributes in before for name, hooked in attributes.items() if "_hooks" in name
+    ]
     for module, _ in before:
         module.training = False
     try:
@@ -449,6 +453,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             for name, value in attributes.items():
                 if now.get(name, before) is not value:
                     now[name] = value
+        for hooked, those in hooks:
+            for key in hooked.keys() - those.keys():
+                del hooked[key]
 
 
 @contextmanager
