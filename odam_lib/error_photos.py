@@ -91,6 +91,7 @@ class BadEdge:
         prediction: one row.
         edge: 0 to 3, the most wrong one: x1, y1, x2, y2.
         off: how far it lies outside its true place, in pixels; negative where it lies too far inwards.
+        deviation: the same as a share of the true box's side.
         other: the name of the other object that most of the edge's map lies on.
         shares: of the wrong edge's and of the best edge's map, how much lies on that object.
         mask: bool ``Tensor[H, W]``, its visible pixels.
@@ -101,6 +102,7 @@ class BadEdge:
     prediction: Detections
     edge: int
     off: float
+    deviation: float
     other: str
     shares: tuple[float, float]
     mask: Tensor
@@ -134,7 +136,8 @@ def bad_edge(
         return None
     box, true_box = one.boxes[0].cpu(), target["boxes"][chosen]
     worst = int(worst_and_best_edge(box[None], true_box[None])[0])
-    if edge_deviations(box[None], true_box[None])[0, worst].abs() < least:
+    deviation = float(edge_deviations(box[None], true_box[None])[0, worst])
+    if abs(deviation) < least:
         return None
     pairs = edge_maps(trace, one, true_box)
     masks = target["masks"]
@@ -151,6 +154,7 @@ def bad_edge(
         prediction=one,
         edge=worst,
         off=sign * float(box[worst] - true_box[worst]),
+        deviation=deviation,
         other=_another(name, one),
         shares=(float(on[0, other]), float(on[1, other])),
         mask=masks[other] & ~masks[chosen],

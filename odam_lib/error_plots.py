@@ -57,7 +57,8 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
         return _nothing(title)
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
-    figure = Figure(figsize=(max(2.3 * wide, 4.6), 2.6 * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    high = 2.1 * max(_aspect(case) for case in cases) + 0.5
+    figure = Figure(figsize=(max(2.3 * wide, 4.6), high * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
     panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
     for panel in panels[len(cases) :]:
         panel.set_axis_off()
@@ -78,8 +79,9 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     if not cases:
         return _nothing(title)
     wide = 1 + max(len(case.maps) for case in cases)
-    figure = Figure(figsize=(2.5 * wide + 0.7, 2.8 * len(cases) + 0.7), dpi=SCREEN_DPI, layout="constrained")
-    axes = figure.subplots(len(cases), wide, squeeze=False)
+    high = [2.3 * _aspect(case) + 0.5 for case in cases]
+    figure = Figure(figsize=(2.5 * wide + 0.7, sum(high) + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
     for panels, case in zip(axes, cases):
         _scene(panels[0], case, case.image)
         panels[0].set_title(case.caption, fontsize=8)
@@ -135,7 +137,7 @@ def show_ninths(case: Case, title: str) -> Figure:
     """
     figure = Figure(figsize=(4.2, 3.0), dpi=SCREEN_DPI, layout="constrained")
     panel = figure.subplots()
-    _scene(panel, case, case.image)
+    _scene(panel, replace(case, true_box=None), case.image)
     x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
     outline = [withStroke(linewidth=2, foreground="black")]
     for number in range(9):
@@ -180,7 +182,8 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
             panel.tick_params(labelsize=8)
             panel.spines[["top", "right"]].set_visible(False)
     axes[0][0].set(ylim=(0, 1), xlim=(0, max(x)))
-    figure.supxlabel("hidden share of the box", fontsize=9)
+    for panel in axes[-1]:
+        panel.set_xlabel("hidden share of the box", fontsize=8)
     figure.legend(
         *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
     )
@@ -213,6 +216,11 @@ def show_means(
     for spine in ("top", "right"):
         panel.spines[spine].set_visible(False)
     return figure
+
+
+def _aspect(case: Case) -> float:
+    """Height by width, at most 1: taller pictures are drawn narrower."""
+    return min(1.0, case.image.shape[-2] / case.image.shape[-1])
 
 
 def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:
