@@ -1,10 +1,12 @@
 """From a mistake to what is shown of it: the maps that speak of it, and how much of them lies on a distractor."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
@@ -47,16 +49,17 @@ def mistake_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, ro
     chosen = int(errors.objects[row])
     masks = target.get("distractor_masks")
     mask = masks[0] if masks is not None and len(masks) else None
-    pairs = _maps(target, judged, row) if maps else []
-    headings = [_heading(words, heat, mask) for words, _, heat in pairs]
+    pairs = (
+        [(_heading(words, heat, mask), edge, heat) for words, edge, heat in _maps(target, judged, row)] if maps else []
+    )
     return Case(
         image=image,
         box=found.boxes[row].cpu(),
         true_box=target["boxes"][chosen] if chosen >= 0 else None,
         distractor=mask,
         caption=caption(found, errors, row, target),
-        maps={heading: heat for heading, (_, _, heat) in zip(headings, pairs)},
-        edges={heading: edge for heading, (_, edge, _) in zip(headings, pairs) if edge},
+        maps={heading: heat for heading, _, heat in pairs},
+        edges={heading: edge for heading, edge, _ in pairs if edge},
     )
 
 
@@ -65,11 +68,7 @@ def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[
     trace, found, errors = judged
     one, verdict, chosen = found[row], VERDICTS[errors.verdicts[row]], int(errors.objects[row])
     if verdict in WRONG_EDGE:
-        edges = [int(e) for e in worst_and_best_edge(one.boxes.cpu(), target["boxes"][[chosen]])]
-        names = [EDGES[edge] for edge in edges]
-        heats = ODAM()(trace, one, names).to_image()[0].cpu()
-        words = [f"{how}: {TITLES[name]}" for how, name in zip(("wrong", "best"), names)]
-        return list(zip(words, names, heats))
+        return edge_maps(trace, one, target["boxes"][chosen])
     spoken = [("said", one)]
     if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
         spoken.append(("true", retitled(one, target["labels"][[chosen]])))
@@ -83,26 +82,45 @@ def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[
     ]
 
 
+def edge_maps(trace: Trace, detection: Detections, true_box: Tensor) -> list[tuple[str, str, Tensor]]:
+    """The maps of the edge that is most wrong and of the one that is least wrong.
+
+    Args:
+        trace: the pass that found it.
+        detection: one row.
+        true_box: ``Tensor[4]``.
+
+    Returns:
+        For both: words, the edge's name, and its map ``Tensor[H, W]``.
+    """
+    names = [EDGES[int(edge)] for edge in worst_and_best_edge(detection.boxes.cpu(), true_box[None])]
+    heats = ODAM()(trace, detection, names).to_image()[0].cpu()
+    words = [f"{how}: {TITLES[name]}" for how, name in zip(("wrong", "best"), names)]
+    return list(zip(words, names, heats))
+
+
 def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
     if mask is None:
         return words
     return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
 
 
-def mends(detector: Detector, scenes: Scenes, item: int, row: int, score_threshold: float) -> dict[str, bool]:
+def mends(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
     """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
 
     Args:
         detector: what made it.
-        scenes: its data set.
+        dataset: :class:`~odam_lib.datasets.scenes.Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made
+            of them.
         item, row: number of the scene, and of the detection among the picture's.
         score_threshold: with which it was made.
 
     Returns:
         For each thing, as ``"3 caravan"``: its index in the scene and its name.
     """
+    scenes: Scenes = original(dataset)
     scene = scenes.scene(item)
-    image, target = scenes.item_of(scene)
+    image, target = dataset[item]
     _, found, errors = judge(detector, image, target, score_threshold)
     visible = render(scene).instances
     chosen = int(errors.objects[row])
@@ -110,22 +128,24 @@ def mends(detector: Detector, scenes: Scenes, item: int, row: int, score_thresho
     outcome = {}
     for thing in scene.objects:
         if thing.index != about:
-            _, others, their_errors = judge(detector, *scenes.item_of(scene.without(thing.index)), score_threshold)
+            without, its_target = scenes.item_of(scene.without(thing.index))
+            _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
             outcome[f"{thing.index} {thing.name}"] = bool(mended(found, errors, others, their_errors)[row])
     return outcome
 
 
-def case_without(detector: Detector, scenes: Scenes, item: int, chosen: int, score_threshold: float) -> Case:
+def case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
     """A scene without its distractor, with the right detection of one object if there is one.
 
     Args:
         detector: what looks at it.
-        scenes: of the split ``distractors``.
+        dataset: scenes of the split ``distractors``, perhaps relabelled.
         item: number of the scene.
         chosen: row of the object in the scene's target; -1 for none.
         score_threshold: least score of a detection.
     """
-    image, target = scenes.without_distractors(item)
+    image, target = original(dataset).without_distractors(item)
+    target = renumbered(dataset, target)
     _, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten().tolist() if chosen >= 0 else []
     right, wrong = int((errors.verdicts == 0).sum()), int((errors.verdicts != 0).sum())

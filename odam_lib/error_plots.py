@@ -1,9 +1,10 @@
 """Pictures of mistakes: what was said, what is true, what misled, and the maps that speak of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import matplotlib
+import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -56,7 +57,8 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
         return _nothing(title)
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
-    figure = Figure(figsize=(max(2.3 * wide, 4.6), 2.6 * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    high = 2.1 * max(_aspect(case) for case in cases) + 0.5
+    figure = Figure(figsize=(max(2.3 * wide, 4.6), high * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
     panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
     for panel in panels[len(cases) :]:
         panel.set_axis_off()
@@ -77,8 +79,9 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     if not cases:
         return _nothing(title)
     wide = 1 + max(len(case.maps) for case in cases)
-    figure = Figure(figsize=(2.5 * wide + 0.7, 2.8 * len(cases) + 0.7), dpi=SCREEN_DPI, layout="constrained")
-    axes = figure.subplots(len(cases), wide, squeeze=False)
+    high = [2.3 * _aspect(case) + 0.5 for case in cases]
+    figure = Figure(figsize=(2.5 * wide + 0.7, sum(high) + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
     for panels, case in zip(axes, cases):
         _scene(panels[0], case, case.image)
         panels[0].set_title(case.caption, fontsize=8)
@@ -95,6 +98,96 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     bar.set_ticks([0, 0.5, 1])
     bar.ax.tick_params(labelsize=8)
     _finish(figure, cases, title)
+    return figure
+
+
+def zoomed(case: Case, margin: float = 0.4) -> Case:
+    """The part of a case around what was said and what is true.
+
+    Args:
+        case: with a box or a true box.
+        margin: how much is shown around both together, as a share of their longer side.
+    """
+    boxes = torch.stack([box.cpu() for box in (case.box, case.true_box) if box is not None])
+    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
+    around, limits = margin * (high - low).max(), boxes.new_tensor([case.image.shape[-1], case.image.shape[-2]])
+    left, top = (low - around).floor().clamp(min=0).int().tolist()
+    right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
+    part = (..., slice(top, bottom), slice(left, right))
+    box, true_box = (
+        None if one is None else one.cpu() - boxes.new_tensor([left, top, left, top])
+        for one in (case.box, case.true_box)
+    )
+    return replace(
+        case,
+        image=case.image[part],
+        box=box,
+        true_box=true_box,
+        distractor=None if case.distractor is None else case.distractor[part],
+        maps={heading: heat[part] for heading, heat in case.maps.items()},
+    )
+
+
+def show_ninths(case: Case, title: str) -> Figure:
+    """A case with the nine parts of its box, numbered from 0 in reading order.
+
+    Args:
+        case: with a box.
+        title: the figure's message.
+    """
+    figure = Figure(figsize=(4.2, 3.0), dpi=SCREEN_DPI, layout="constrained")
+    panel = figure.subplots()
+    _scene(panel, replace(case, true_box=None), case.image)
+    x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
+    outline = [withStroke(linewidth=2, foreground="black")]
+    for number in range(9):
+        row, column = divmod(number, 3)
+        wide, high = (x2 - x1) / 3, (y2 - y1) / 3
+        corner = x1 + column * wide, y1 + row * high
+        panel.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor="white", lw=0.6))
+        panel.text(
+            corner[0] + wide / 2, corner[1] + high / 2, str(number), ha="center", va="center", fontsize=9,
+            color="white", path_effects=outline,
+        )  # fmt: skip
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares: Sequence[float]) -> Figure:
+    """What becomes of two scores as more of the box is hidden: a row for each mistake, a column for each class.
+
+    Args:
+        curves: of each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
+            ``Tensor[S, 2 + D, 2]``, their scores when S shares are hidden: where the first class's map is strongest,
+            where the second's is, and at D random places.
+        shares: the S shares of the box.
+    """
+    title = "What the two names lose as their maps' strongest pixels are hidden"
+    if not curves:
+        return _nothing(title)
+    figure = Figure(figsize=(7.4, 2.1 * len(curves) + 0.9), dpi=SCREEN_DPI, layout="constrained")
+    axes = figure.subplots(len(curves), 2, squeeze=False, sharex=True, sharey=True)
+    x = [0, *shares]
+    for panels, (classes, before, scores) in zip(axes, curves):
+        lines = torch.cat([before.expand(1, scores.shape[1], 2), scores]).cpu()
+        for column, (panel, name) in enumerate(zip(panels, classes)):
+            random = lines[:, 2:, column]
+            low, high = random.amin(dim=1).tolist(), random.amax(dim=1).tolist()
+            panel.fill_between(x, low, high, color="0.85", label="random places, all draws")
+            panel.plot(x, random.mean(dim=1), color="0.45", lw=1.2, label="random places, mean")
+            for place, (colour, whose) in enumerate(((SAID, "said"), (TRUE, "true"))):
+                tint = OBJECT_COLOURS[colour]
+                panel.plot(x, lines[:, place, column], "o-", ms=4, color=tint, label=f"map of what is {whose}")
+            panel.set_title(f"score of {name} ({('said', 'true')[column]})", fontsize=9)
+            panel.tick_params(labelsize=8)
+            panel.spines[["top", "right"]].set_visible(False)
+    axes[0][0].set(ylim=(0, 1), xlim=(0, max(x)))
+    for panel in axes[-1]:
+        panel.set_xlabel("hidden share of the box", fontsize=8)
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -123,6 +216,11 @@ def show_means(
     for spine in ("top", "right"):
         panel.spines[spine].set_visible(False)
     return figure
+
+
+def _aspect(case: Case) -> float:
+    """Height by width, at most 1: taller pictures are drawn narrower."""
+    return min(1.0, case.image.shape[-2] / case.image.shape[-1])
 
 
 def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:

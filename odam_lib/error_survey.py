@@ -9,12 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections
@@ -45,7 +47,8 @@ class Mistake:
         kind: of the distractor.
         wrong_edge, best_edge: of a mislocalised detection; else empty.
         class_share, wrong_edge_share, best_edge_share: of its maps; the latter two NaN where there is no such edge.
-        true_class_share: of the same prediction's map for the object's true class; NaN unless the class is wrong.
+        true_class_share: of the same prediction's map for the object's true class; NaN unless the class is wrong
+            and the detector knows the true one.
         clean_share: of the wrong edge's map of the correct detection of the same object once the distractor is gone, on
             the pixels where it was; NaN where there is none.
         area_share: the distractor's share of the picture.
@@ -156,21 +159,28 @@ def retitled(detections: Detections, labels: Tensor) -> Detections:
     return replace(detections, labels=labels, scores=scores)
 
 
-def survey_scene(detector: Detector, scenes: Scenes, item: int, score_threshold: float = 0.5) -> list[Mistake]:
+def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: float = 0.5) -> list[Mistake]:
     """All mistakes in one scene of the split ``distractors``, explained, and looked for again without its distractor.
+
+    Args:
+        detector: what looks at it.
+        dataset: :class:`Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made of them.
+        item: number of the scene.
+        score_threshold: least score of a detection.
 
     Raises:
         ValueError: the scenes have no distractors.
     """
+    scenes: Scenes = original(dataset)
     if not scenes.distracted:
         raise ValueError("These scenes have no distractors: give Scenes('distractors', ...).")
-    image, target = scenes[item]
+    image, target = dataset[item]
     trace, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero(errors.verdicts != 0).flatten()
     if not len(rows):
         return []
     clean_image, clean_target = scenes.without_distractors(item)
-    clean = judge(detector, clean_image, clean_target, score_threshold)
+    clean = judge(detector, clean_image, renumbered(dataset, clean_target), score_threshold)
     gone = mended(found, errors, clean[1], clean[2])
     mask = target["distractor_masks"][0]
     wrong = found[rows.to(found.boxes.device)]
@@ -185,7 +195,7 @@ def survey_scene(detector: Detector, scenes: Scenes, item: int, score_threshold:
         if verdict in WRONG_EDGE:
             of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
         true_class = math.nan
-        if verdict in WRONG_CLASS:
+        if verdict in WRONG_CLASS and true < len(found.categories):
             other = retitled(wrong[place], torch.tensor([true]))
             true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
         mistakes.append(
@@ -195,7 +205,7 @@ def survey_scene(detector: Detector, scenes: Scenes, item: int, score_threshold:
                 row=row,
                 verdict=verdict,
                 label=wrong.names()[place],
-                true_label=found.categories[true] if chosen >= 0 else "",
+                true_label=dataset.categories[true] if chosen >= 0 else "",
                 score=float(wrong.scores[place]),
                 kind=DISTRACTORS[int(target["distractor_kinds"][0])],
                 wrong_edge=of_edges[0],

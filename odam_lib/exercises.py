@@ -18,6 +18,8 @@ from odam_lib.regions import box_regions
 from odam_lib.timing import Cost, break_even
 
 SIDES = ("left", "right", "top", "bottom", "centre")
+CLEAR = 0.1
+"""A score has clearly changed if it has by this much."""
 CENTRAL = 0.1
 """A centre of mass within this share of the box's half side is in the centre."""
 
@@ -275,6 +277,41 @@ def check_culprit(answer: str | None, mends: Mapping[str, bool]) -> str:
     if not guilty:
         return f"not quite: without {answer} the mistake stays, and so it does without any other single thing."
     return f"not quite: without {answer} the mistake stays; it goes without {', '.join(guilty)}."
+
+
+def check_cover(
+    answer: Sequence[int] | None,
+    scores: Callable[[Sequence[int]], Sequence[float]],
+    names: Sequence[str],
+    before: Sequence[float],
+) -> str:
+    """Check which ninths of a box to cover so that a detector says what is true instead of what it said.
+
+    Args:
+        answer: numbers of the ninths, 0 to 8.
+        scores: of the class that was said and of the true one, once these ninths are covered.
+        names: of both classes; empty where there is no such mistake.
+        before: both scores with nothing covered.
+    """
+    if not names:
+        return "open: no class was confused in these pictures; take another PHOTO_DETECTOR or PHOTO_THRESHOLD."
+    if not answer or any(number not in range(9) for number in answer):
+        return (
+            f"open: what would you cover so that the {names[0]} becomes a {names[1]}? Answer with numbers from 0 to 8."
+        )
+    (said, true), start = scores(answer), tuple(before)
+    told = f"{names[0]} {start[0]:.2f} to {said:.2f}, {names[1]} {start[1]:.2f} to {true:.2f}"
+    if true > said and true >= start[1] + CLEAR:
+        return f"right: the {names[1]} wins, and gains by it ({told})."
+    if len(set(answer)) > 5:
+        return f"not quite: with {len(set(answer))} of 9 parts hidden hardly anything is left to name ({told})."
+    if true > said:
+        return f"not quite: the {names[1]} is ahead only since the {names[0]} fell; it gained nothing itself ({told})."
+    if said > start[0] - CLEAR:
+        return f"not quite: the {names[0]} hardly needs what you covered ({told})."
+    if true < start[1] + CLEAR:
+        return f"not quite: both names need what you covered, none gains ({told})."
+    return f"not quite: the {names[1]} gains but does not win ({told}); what else speaks for the {names[0]}?"
 
 
 def check_share(answer: float | None, share: float, interval: tuple[float, float], what: str) -> str:

@@ -8,7 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from odam_lib.error_plots import Case, show_evidence, show_gallery, show_means
+from odam_lib.error_plots import (
+    Case,
+    show_covering,
+    show_evidence,
+    show_gallery,
+    show_means,
+    show_ninths,
+    zoomed,
+)
 from odam_lib.error_widget import MistakeBrowser
 
 
@@ -53,6 +61,37 @@ def test_the_legend_explains_only_what_is_drawn() -> None:
 @pytest.mark.parametrize("show", [show_gallery, show_evidence])
 def test_of_no_case_the_figure_says_so(show) -> None:
     assert "no example" in show([], "Duplicates").texts[0].get_text()
+
+
+def test_the_close_up_shows_both_boxes_and_keeps_everything_in_place() -> None:
+    whole = case()
+    part = zoomed(whole, 0.25)
+    assert torch.equal(part.image, whole.image[:, 0:36, 0:31])
+    assert part.box.tolist() == [5, 6, 25, 30] and part.maps["best: left edge (x1)"].shape == (36, 31)
+    assert part.distractor.shape == (36, 31) and part.edges == whole.edges
+    right = zoomed(case(box=torch.tensor([40.0, 20, 50, 30]), true_box=None), 0.1)
+    assert right.image.shape == (3, 12, 12) and right.box.tolist() == [1, 1, 11, 11] and right.true_box is None
+    assert right.maps["wrong: right edge (x2)"][15 - 19, 40 - 39] == 0
+
+
+def test_the_parts_of_a_box_are_numbered_in_reading_order() -> None:
+    panel = show_ninths(case(), "Parts").axes[0]
+    places = {text.get_text(): text.get_position() for text in panel.texts}
+    assert list(places) == [str(number) for number in range(9)]
+    assert places["5"] == pytest.approx((5 + 20 * 5 / 6, 6 + 24 / 2)) and places["7"] == pytest.approx((15, 26))
+
+
+def test_the_curves_of_covering_start_where_nothing_is_hidden() -> None:
+    scores = torch.rand(2, 2 + 3, 2, generator=torch.Generator().manual_seed(0))
+    figure = show_covering([(("car", "truck"), torch.tensor([0.8, 0.1]), scores)], (0.1, 0.3))
+    said, true = figure.axes
+    assert "car" in said.get_title() and "truck" in true.get_title()
+    mean, own, others = (line.get_ydata() for line in said.lines)
+    assert mean == pytest.approx([0.8, *scores[:, 2:, 0].mean(dim=1).tolist()])
+    assert own == pytest.approx([0.8, *scores[:, 0, 0].tolist()])
+    assert others == pytest.approx([0.8, *scores[:, 1, 0].tolist()])
+    assert true.lines[2].get_ydata() == pytest.approx([0.1, *scores[:, 1, 1].tolist()])
+    assert "no example" in show_covering([], (0.1,)).texts[0].get_text()
 
 
 def test_means_leave_out_what_was_not_measured() -> None:

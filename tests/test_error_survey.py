@@ -7,10 +7,20 @@ import pytest
 import torch
 
 from odam_lib import ODAM, data_root, load_detector
-from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.categories import relabel
+from odam_lib.datasets.scenes import CATEGORIES, Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.error_cases import case_without, mends, mistake_case
-from odam_lib.error_survey import Mistake, judge, open_pictures, read_mistakes, retitled, survey_scene, write_mistakes
+from odam_lib.error_survey import (
+    WRONG_CLASS,
+    Mistake,
+    judge,
+    open_pictures,
+    read_mistakes,
+    retitled,
+    survey_scene,
+    write_mistakes,
+)
 from odam_lib.metrics.localization import energy_inside
 
 THRESHOLD = 0.5
@@ -166,3 +176,36 @@ def test_an_object_of_a_class_that_the_detector_does_not_know_is_shown(detector:
     row = judged[2].names().index("misclassified")
     case = mistake_case(image, target, judged, row)
     assert case.caption.endswith("it is a thing that the detector does not know") and len(case.maps) == 1
+
+
+class Reversed(Scenes):
+    """The same scenes with their classes numbered in reverse."""
+
+    categories = (CATEGORIES[0], *reversed(CATEGORIES[1:]))
+
+    def item_of(self, scene):
+        image, target = super().item_of(scene)
+        return image, target | {"labels": len(CATEGORIES) - target["labels"]}
+
+
+def test_scenes_in_another_numbering_give_the_same_mistakes(
+    detector: Detector, scenes: Scenes, mistakes: list[Mistake]
+) -> None:
+    renumbered = relabel(Reversed("distractors", 20), detector.categories)
+    one = mistakes[0]
+    expected = [other for other in mistakes if other.scene == one.scene]
+    assert repr(survey_scene(detector, renumbered, one.scene, THRESHOLD)) == repr(expected)
+    about = int(judge(detector, *scenes[one.scene], THRESHOLD)[2].objects[one.row])
+    outcomes = [mends(detector, those, one.scene, one.row, THRESHOLD) for those in (renumbered, scenes)]
+    captions = [case_without(detector, those, one.scene, about, THRESHOLD).caption for those in (renumbered, scenes)]
+    assert outcomes[0] == outcomes[1] and captions[0] == captions[1]
+
+
+def test_what_the_detector_does_not_know_is_a_mistake_without_a_true_map(detector: Detector) -> None:
+    class Foreign(Scenes):
+        categories = (CATEGORIES[0], CATEGORIES[1], *(f"odd {name}" for name in CATEGORIES[2:]))
+
+    foreign = relabel(Foreign("distractors", 20), detector.categories)
+    found = [one for item in range(6) for one in survey_scene(detector, foreign, item, THRESHOLD)]
+    strange = [one for one in found if one.true_label.startswith("odd ")]
+    assert strange and all(one.verdict in WRONG_CLASS and math.isnan(one.true_class_share) for one in strange)

@@ -11,6 +11,7 @@ from odam_lib.exercises import (
     check_both_directions,
     check_cheat,
     check_combined,
+    check_cover,
     check_culprit,
     check_duplicate,
     check_fake,
@@ -188,6 +189,38 @@ def test_a_culprit_is_whatever_mends_the_mistake() -> None:
     for unknown in (None, "3 cat"):
         assert check_culprit(unknown, mends).startswith("open: what misled it? Answer with one of '0 bed'")
     assert check_culprit("0 bed", {}).startswith("open: there is no mistake")
+
+
+@pytest.mark.parametrize(
+    ("answer", "after", "sentence"),
+    [
+        ([4, 1], (0.1, 0.6), "right: the truck wins, and gains by it (car 0.80 to 0.10, truck 0.10 to 0.60)."),
+        ([0], (0.75, 0.12), "not quite: the car hardly needs what you covered"),
+        ([4], (0.4, 0.3), "not quite: the truck gains but does not win"),
+        ([6, 7], (0.3, 0.12), "not quite: both names need what you covered, none gains"),
+        ([6, 7, 8], (0.05, 0.12), "not quite: the truck is ahead only since the car fell"),
+        (range(9), (0.0, 0.01), "not quite: with 9 of 9 parts hidden hardly anything is left"),
+        ([4, 4, 4, 4, 4, 4], (0.4, 0.3), "not quite: the truck gains but does not win"),
+    ],
+)
+def test_a_cover_is_right_if_the_true_name_wins_by_it(answer, after, sentence) -> None:
+    asked = []
+
+    def scores(numbers):
+        asked.append(numbers)
+        return after
+
+    assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith(sentence)
+    assert asked == [answer]
+
+
+def test_a_cover_that_is_no_answer_costs_no_pass() -> None:
+    def scores(numbers):
+        raise AssertionError
+
+    for answer in (None, [], [9], [-1], [1.5]):
+        assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith("open: what would you cover")
+    assert check_cover([1], scores, (), ()).startswith("open: no class was confused")
 
 
 def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:

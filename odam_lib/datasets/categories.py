@@ -87,6 +87,11 @@ def original(dataset: Any) -> Any:
     return dataset.dataset if isinstance(dataset, Relabelled) else dataset
 
 
+def renumbered(dataset: Any, target: Target) -> Target:
+    """A target of :func:`original` in the numbering of a data set that :func:`relabel` returned."""
+    return dataset.renumbered(target) if isinstance(dataset, Relabelled) else target
+
+
 class Relabelled(Dataset[tuple[Tensor, Target]]):
     """What :func:`relabel` returns.
 
@@ -122,8 +127,16 @@ class Relabelled(Dataset[tuple[Tensor, Target]]):
             ValueError: a label outside the data set's categories.
         """
         image, target = self.dataset[item]
+        return image, self.renumbered(target)
+
+    def renumbered(self, target: Target) -> Target:
+        """A target of the data set that was given, in the detector's numbering.
+
+        Raises:
+            ValueError: a label outside the data set's categories.
+        """
         changed = {key: self._changed(target[key], target) for key in ("labels", "ignored_labels") if key in target}
-        return image, target | changed
+        return target | changed
 
     def _changed(self, labels: Tensor, target: Target) -> Tensor:
         inside = (labels >= 0) & (labels < len(self._label_of))

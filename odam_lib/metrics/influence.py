@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
+from odam_lib.regions import box_regions
 
 SAME_OBJECT = 0.5
 """Least IoU of a box with a detection for being called the same object."""
@@ -50,6 +51,31 @@ def moved_into(region: Tensor, box: Tensor, generator: torch.Generator) -> Tenso
     return region.roll((down, right), dims=(0, 1))
 
 
+def rolled_in(region: Tensor, box: Tensor, generator: torch.Generator) -> Tensor:
+    """The same shape elsewhere in a box, with as many pixels in it: what leaves it enters at the other side.
+
+    Args:
+        region: bool ``Tensor[H, W]``; what lies outside the box is left out.
+        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels.
+        generator: on the CPU.
+
+    Returns:
+        bool ``Tensor[H, W]``.
+    """
+    rows, columns = (torch.nonzero(line).flatten() for line in _sides(region, box))
+    inside = torch.meshgrid(rows, columns, indexing="ij")
+    down, right = (int(torch.randint(max(1, len(line)), (), generator=generator)) for line in (rows, columns))
+    moved = torch.zeros_like(region)
+    moved[inside] = region[inside].roll((down, right), dims=(0, 1))
+    return moved
+
+
+def _sides(region: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows and which columns of pixels a box holds."""
+    area = box_regions(box[None], (region.shape[0], region.shape[1]))[0].to(region.device)
+    return area.any(dim=1), area.any(dim=0)
+
+
 def hidden(image: Tensor, region: Tensor) -> Tensor:
     """The picture with a region in the picture's mean colour.
 
@@ -76,14 +102,55 @@ def counterpart(trace: Trace, detection: Detections) -> Tensor | None:
     Returns:
         ``Tensor[4]``, or ``None`` if no candidate overlaps enough.
     """
-    label = detection.labels[0]
-    candidates = replace(trace.candidates, labels=torch.full_like(trace.candidates.labels, int(label)))
+    candidates, overlap = _candidates(trace, detection)
+    best = _best(candidates, overlap, int(detection.labels[0]))
+    return None if best is None else candidates.boxes[best]
+
+
+def scores_without(
+    detector: Detector, image: Tensor, detection: Detections, regions: Tensor, labels: Sequence[int]
+) -> Tensor:
+    """What the same prediction says of some classes when a region of the picture is hidden, one pass each.
+
+    The same prediction is that of the same index where its box is still there, with an IoU of at least
+    ``SAME_OBJECT``; else, and where proposals change with the picture, it is found as by :func:`counterpart`.
+
+    Args:
+        detector: what found it.
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detection: one row, found in that image.
+        regions: bool ``Tensor[R, H, W]``.
+        labels: the classes.
+
+    Returns:
+        ``Tensor[R, labels]``: scores in [0, 1]; 0 where the object is lost.
+    """
+    after = []
+    with torch.no_grad():
+        for region in regions:
+            trace = detector.trace(hidden(image, region))
+            candidates, overlap = _candidates(trace, detection)
+            same = (candidates.index == detection.index) & (candidates.level == detection.level)
+            row = _best(candidates, overlap * same, int(detection.labels[0])) if not trace.regional else None
+            row = _best(candidates, overlap, int(detection.labels[0])) if row is None else row
+            after.append(
+                detection.scores.new_zeros(len(labels)) if row is None else candidates.class_probs[row, list(labels)]
+            )
+    return torch.stack(after) if after else detection.scores.new_zeros((0, len(labels)))
+
+
+def _candidates(trace: Trace, detection: Detections) -> tuple[Detections, Tensor]:
+    """Everything that a pass might say, as boxes, not clipped, of the detection's class, and their IoU with it."""
+    labels = torch.full_like(trace.candidates.labels, int(detection.labels[0]))
+    candidates = replace(trace.candidates, labels=labels)
     candidates = replace(candidates, boxes=trace.boxes(candidates))
-    overlap = box_iou(detection.boxes, candidates.clipped().boxes)[0]
+    return candidates, box_iou(detection.boxes, candidates.clipped().boxes)[0]
+
+
+def _best(candidates: Detections, overlap: Tensor, label: int) -> int | None:
+    """The row with the best product of IoU and score among those that overlap enough."""
     same = overlap >= SAME_OBJECT
-    if not same.any():
-        return None
-    return candidates.boxes[(overlap * candidates.class_probs[:, label] * same).argmax()]
+    return int((overlap * candidates.class_probs[:, label] * same).argmax()) if same.any() else None
 
 
 def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions: Tensor) -> Tensor:

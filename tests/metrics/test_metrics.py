@@ -19,6 +19,8 @@ from odam_lib.metrics.influence import (
     edited,
     hidden,
     moved_into,
+    rolled_in,
+    scores_without,
     strongest,
 )
 from odam_lib.metrics.localization import box_frame, centre_in_box, edge_energy, energy_inside
@@ -167,6 +169,37 @@ def test_strongest_pixels_and_the_same_shape_elsewhere() -> None:
     covered = hidden(image, region)
     assert (covered[:, ~region] == image[:, ~region]).all()
     torch.testing.assert_close(covered[:, region], image.mean(dim=(1, 2))[:, None].expand(3, 3))
+
+
+def test_a_shape_rolled_in_a_box_stays_there_whole() -> None:
+    box, region = torch.tensor([2.0, 1.0, 8.0, 5.0]), torch.zeros(7, 10, dtype=torch.bool)
+    region[1:3, 2:4] = True
+    region[6, 9] = True  # outside the box
+    inside = box_regions(box[None], (7, 10))[0]
+    generator, places = torch.Generator().manual_seed(0), set()
+    for _ in range(40):
+        moved = rolled_in(region, box, generator)
+        assert moved.sum() == 4 and not (moved & ~inside).any()
+        assert torch.equal(moved.sum(dim=0).sort().values[-2:], torch.tensor([2, 2]))
+        places.add(tuple(torch.nonzero(moved).flatten().tolist()))
+    assert len(places) > 10
+    assert not rolled_in(region, torch.tensor([20.0, 20.0, 30.0, 30.0]), generator).any()
+
+
+def test_a_prediction_that_has_left_its_place_is_found_as_another_or_lost() -> None:
+    def after(boxes: list[list[float]], regional: bool = False) -> list[float]:
+        candidates = found(boxes, [0.0] * len(boxes), [1] * len(boxes))
+        probabilities = torch.tensor([[0, 0.3, 0.1], [0, 0.8, 0.2]])[: len(boxes)]
+        trace = Planted(replace(candidates, class_probs=probabilities, index=torch.arange(len(boxes))))
+        object.__setattr__(trace, "regional", regional)
+        looks = type("Looks", (), {"trace": lambda self, image: trace})()
+        one = replace(found([CAT], [0.9], [1]), index=torch.tensor([0]))
+        return scores_without(looks, torch.rand(3, 60, 60), one, torch.zeros(1, 60, 60).bool(), (1, 2))[0].tolist()
+
+    assert after([CAT, CAT]) == pytest.approx([0.3, 0.1])
+    assert after([CAT, CAT], regional=True) == pytest.approx([0.8, 0.2])
+    assert after([ELSEWHERE, CAT]) == pytest.approx([0.8, 0.2])
+    assert after([ELSEWHERE, ELSEWHERE]) == [0, 0]
 
 
 def test_the_counterpart_is_the_same_object_of_the_same_class() -> None:

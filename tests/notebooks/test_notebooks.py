@@ -153,3 +153,17 @@ def test_maps_may_be_judged_on_own_data_without_masks(tmp_path) -> None:
     with pytest.raises(papermill.PapermillExecutionError) as caught:
         tool.run(name, own | {"ANNOTATIONS": "absent.json", "ROWS": ""}, tmp_path / "absent.ipynb")
     assert "There is no annotation file" in caught.value.evalue
+
+
+def test_mistakes_may_be_looked_for_in_own_data_by_a_detector_of_other_classes(tmp_path) -> None:
+    """YOLO knows COCO's classes; on photographs the detector of scenes confuses everything."""
+    export(Scenes("val", 2), tmp_path, workers=0)
+    own = {"DATASET": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(tmp_path / "annotations.json")}
+    given = {"PICTURES": 2, "DETECTOR": "yolov3-tiny", "PHOTO_DETECTOR": "fcos-scenes", "OUTPUT_DIR": str(tmp_path)}
+    name = "04_error_modes"
+    executed = tool.run(name, tool.listed()[name]["test"] | own | given, tmp_path / "run.ipynb")
+    texts = [output.text for cell in executed.cells for output in cell.get("outputs", []) if "text" in output]
+    assert "2 pictures of 'coco'\n" in texts and any("nothing planted" in text for text in texts)
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        tool.run(name, own | given | {"ANNOTATIONS": "absent.json"}, tmp_path / "absent.ipynb")
+    assert "There is no annotation file" in caught.value.evalue
