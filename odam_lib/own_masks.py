@@ -1,11 +1,11 @@
 """Has a class map more energy on its own object than on any other one? One row an object and method.
 
-Command: ``python tools/own_masks.py --help``.
+``python -m odam_lib.own_masks --help`` makes the rows that are bundled under ``data/evaluation``.
 """
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +22,8 @@ from odam_lib.metrics.judges import Picture
 from odam_lib.metrics.localization import energy_inside
 
 METHODS = {"ODAM": ODAM(), "Grad-CAM": GradCAM()}
+OF_CLASS, OF_ALL = "best of its class", "best of all"
+"""Columns: the largest share of the map's energy on another object of the same class, and on any other object."""
 
 
 def largest(shares: Tensor) -> float | str:
@@ -44,14 +46,42 @@ def rows_of(picture: Picture) -> Iterator[dict[str, object]]:
                 "score": float(f"{score:.4g}"),
                 "method": name,
                 "own": float(f"{float(shares[own]):.4g}"),
-                "best of its class": largest(shares[others & (labels == labels[own])]),
-                "best of all": largest(shares[others]),
+                OF_CLASS: largest(shares[others & (labels == labels[own])]),
+                OF_ALL: largest(shares[others]),
             }
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows that :func:`main` wrote; a share is empty where there is no other object.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: the file holds something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There are no rows of own masks at {path}: check the path.")
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    if not found or not {"method", "own", OF_CLASS, OF_ALL} <= found[0].keys():
+        raise ValueError(f"{path} holds no rows of own masks: give a file that odam_lib.own_masks wrote.")
+    return found
+
+
+def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
+    """How many maps of a method have more energy on their own object than on the best other one, and of how many.
+
+    Args:
+        rows: of :func:`read_rows`.
+        method: its name there.
+        others: ``OF_CLASS`` or ``OF_ALL``; objects without such another one are not counted.
+    """
+    compared = [row for row in rows if row["method"] == method and row[others]]
+    return sum(float(row["own"]) > float(row[others]) for row in compared), len(compared)
 
 
 def main() -> None:
     """Explain every object that is found and write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m odam_lib.own_masks", description=main.__doc__)
     parser.add_argument("output", type=Path, help="CSV of the rows")
     parser.add_argument("coco", type=Path, help="COCO pictures in the official layout")
     parser.add_argument("--detector", default="yolov3-tiny")
