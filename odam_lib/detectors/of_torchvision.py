@@ -1,5 +1,55 @@
 """torchvision's detectors: what :func:`odam_lib.detectors.wrap.wrap` reads from them."""
 
-from odam_lib.detectors.family import Family
+from collections.abc import Callable
 
-FAMILIES: tuple[Family, ...] = ()
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+from torchvision.ops import MultiScaleRoIAlign
+
+from odam_lib.detectors.base import Detector, evaluating
+from odam_lib.detectors.family import Family, Told, check_strides, choose_categories, is_named
+from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
+from odam_lib.detectors.fcos import FCOSDetector
+from odam_lib.detectors.retinanet import RetinaNetDetector
+
+
+def _fcos(model: FCOS, told: Told) -> Detector:
+    if not model.box_coder.normalize_by_size:
+        raise ValueError("This FCOS measures boxes in pixels, not in strides: only its default box coder is known.")
+    return _checked(FCOSDetector, model, told, model.head.classification_head.num_classes)
+
+
+def _retinanet(model: RetinaNet, told: Told) -> Detector:
+    return _checked(RetinaNetDetector, model, told, model.head.classification_head.num_classes)
+
+
+def _faster_rcnn(model: FasterRCNN, told: Told) -> Detector:
+    heads = model.roi_heads
+    if not isinstance(heads.box_roi_pool, MultiScaleRoIAlign):
+        raise ValueError(
+            f"The model pools its proposals by {type(heads.box_roi_pool).__name__}: only MultiScaleRoIAlign is known."
+        )
+    parameter = next(heads.parameters())
+    pooled = parameter.new_zeros((1, model.backbone.out_channels, *heads.box_roi_pool.output_size))
+    with evaluating(heads), torch.no_grad():
+        logits: Tensor = heads.box_predictor(heads.box_head(pooled))[0]
+    return _checked(FasterRCNNDetector, model, told, logits.shape[1])
+
+
+def _checked(make: Callable[..., Detector], model: nn.Module, told: Told, outputs: int) -> Detector:
+    """The detector of a model whose classes, of which torchvision counts the background as the first, are so many."""
+    detector = make(told.name, model, choose_categories(told.categories, outputs - 1))
+    check_strides(told.strides, detector.strides)
+    return detector
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("torchvision's FCOS", lambda model: is_named(model, "torchvision", "FCOS"), _fcos),
+    Family("torchvision's RetinaNet", lambda model: is_named(model, "torchvision", "RetinaNet"), _retinanet),
+    Family(
+        "torchvision's Faster, Mask and Keypoint R-CNN",
+        lambda model: is_named(model, "torchvision", "FasterRCNN"),
+        _faster_rcnn,
+    ),
+)

@@ -87,7 +87,7 @@ class GradientMethod(ABC):
             windows = self._windows(trace, detections[rows], attributes)
             which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
             made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
-            maps |= dict(zip(rows.tolist(), made))
+            maps |= dict(zip(rows.tolist(), made.float()))
             reasons |= dict(zip(rows.tolist(), self._reasons(made, windows.gradients)))
         order = range(len(detections))
         return HeatMaps(

@@ -8,7 +8,7 @@ from torchvision.models import detection, mobilenet_v2
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
-from wrapped import Case, livened
+from wrapped import PICTURE, Case, livened
 
 NAMES = ("cat", "dog", "bird")
 
@@ -45,14 +45,33 @@ def built(make: Callable[..., nn.Module], **settings: object) -> Callable[[], nn
     return build
 
 
+SPREAD = {"cls_logits": 1.5, "cls_score": 1.5, "bbox_ctrness": 1.0, "bbox_reg": 0.5, "bbox_pred": 0.5}
+
+
 def told_apart(model: nn.Module) -> nn.Module:
-    """Last layers whose numbers are of a size at which boxes are sane and scores differ."""
-    for name, module in model.named_modules():
-        last = name.rsplit(".", 1)[-1] in ("cls_logits", "bbox_reg", "bbox_ctrness", "cls_score", "bbox_pred")
-        for layer in module.modules() if last else ():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                with torch.no_grad():
-                    layer.weight *= 0.3
+    """Scale last layers by what they say about ``PICTURE``, so that boxes are sane and scores differ."""
+
+    def scale(layer: nn.Conv2d | nn.Linear, _: object, output: Tensor) -> Tensor:
+        if layer not in scaled:
+            scaled[layer] = SPREAD[layers[layer]] / output.std()
+            layer.weight.data *= scaled[layer]
+            return output * scaled[layer]
+        return output
+
+    layers = {
+        layer: name
+        for path, module in model.named_modules()
+        if (name := path.rsplit(".", 1)[-1]) in SPREAD
+        for layer in module.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    scaled: dict[nn.Module, Tensor] = {}
+    handles = [layer.register_forward_hook(scale) for layer in layers]
+    for layer in layers:
+        nn.init.zeros_(layer.bias)
+    own(model, PICTURE)
+    for handle in handles:
+        handle.remove()
     return model
 
 
