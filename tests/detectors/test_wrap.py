@@ -154,9 +154,7 @@ def use(wrapped: Wrapped, detector: Detector | None = None) -> None:
     """All that a user does with a detector."""
     detector = detector or wrapped.detector
     for layer in detector.layers[:2]:
-        explain(detector, PICTURE, score_threshold=0.3, layer=layer)
-        trace = detector.trace(PICTURE, layer)
-        ODAM()(trace, some(trace, wrapped.case.threshold, 2), ATTRIBUTES)
+        explain(detector, PICTURE, some(detector.trace(PICTURE), wrapped.case.threshold, 2), layer=layer)
     detector.detect(PICTURE)
     detector.predict(PICTURE[None])
 
