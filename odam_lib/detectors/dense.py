@@ -12,6 +12,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetClassificationHead, RetinaNetRegressionHead
+from torchvision.models.detection.ssd import SSD
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import (
@@ -77,7 +78,7 @@ class DenseTrace(Trace):
         centerness: ``Tensor[L, 1]``, centerness logits; ``Tensor[L, 0]`` for a head without.
         references: ``Tensor[L, 4]``, anchors (x1, y1, x2, y2) in pixels of the image.
         first: ``Tensor[levels]``, index of each level's first prediction.
-        anchors_a_cell: how many predictions share a cell.
+        anchors_a_cell: how many predictions share a cell of each level.
         shapes: (h, w) of each level.
         branches: the head at this picture; none where the layer does not feed the head directly.
     """
@@ -88,7 +89,7 @@ class DenseTrace(Trace):
     centerness: Tensor
     references: Tensor
     first: Tensor
-    anchors_a_cell: int
+    anchors_a_cell: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]
     branches: tuple[Branch, ...]
 
@@ -146,9 +147,13 @@ class DenseTrace(Trace):
     def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
         """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
         levels, which = detections.level.unique(return_inverse=True)
-        cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
+        cell = detections.index.div(self._anchors(detections), rounding_mode="floor")
         width = cell.new_tensor([self.shapes[level][1] for level in levels.tolist()])[which]
         return levels.tolist(), which, cell.div(width, rounding_mode="floor") - 1, cell % width - 1
+
+    def _anchors(self, detections: Detections) -> Tensor:
+        """How many predictions share the cell of each detection."""
+        return detections.level.new_tensor(self.anchors_a_cell)[detections.level]
 
     def _outputs(self, detections: Detections) -> Tensor:
         """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""
@@ -178,10 +183,10 @@ class DenseTrace(Trace):
 
     def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
-        anchor = detections.index % self.anchors_a_cell
+        anchor = detections.index % self._anchors(detections)
         total = sensitivity.new_zeros(())
         for columns, kernels in branch.readers:
-            a_cell = kernels.unflatten(0, (self.anchors_a_cell, -1))
+            a_cell = kernels.unflatten(0, (self.anchors_a_cell[0], -1))
             read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
             total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
         return total
@@ -236,12 +241,17 @@ class DenseDetector(Detector):
         name: the name it was loaded by.
         model: the network.
         categories: class names, index 0 is the background.
+
+    Attributes:
+        trace_type, positives_type: what its passes are kept as.
+        limited: what its own inference keeps only so many candidates of, see :class:`Limits`.
     """
 
     trace_type: type[DenseTrace]
     positives_type: type[DensePositives] = DensePositives
+    limited: str = "level"
 
-    def __init__(self, name: str, model: FCOS | RetinaNet, categories: tuple[str, ...]) -> None:
+    def __init__(self, name: str, model: FCOS | RetinaNet | SSD, categories: tuple[str, ...]) -> None:
         self.name = name
         self.model = model
         self.categories = categories
@@ -268,7 +278,7 @@ class DenseDetector(Detector):
             batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
             pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
             outputs = self.model.head(pyramid)
-        references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
+            references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
         logits = outputs["cls_logits"]
         centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
         return [self._read(*each, references) for each in zip(logits, outputs["bbox_regression"], centerness)]
@@ -276,7 +286,8 @@ class DenseDetector(Detector):
     def trace(self, image: Tensor, layer: str | None = None) -> DenseTrace:
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
-        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+        if model.transform.fixed_size is None:
+            check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             stack.enter_context(evaluating(model))
             images, _ = model.transform([image.to(self.device, self.dtype)])
@@ -284,13 +295,13 @@ class DenseDetector(Detector):
             towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
             pyramid = list(named_levels(model.backbone(images.tensors)).values())
             outputs = model.head(pyramid)
+            references = self._references(images, pyramid, image_size)
         input_size = images.image_sizes[0]
-        references = self._references(images, pyramid, image_size)
         logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
         centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
         shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
-        a_cell = len(references) // sum(height * width for height, width in shapes)
-        counts = [height * width * a_cell for height, width in shapes]
+        a_cell = tuple(model.anchor_generator.num_anchors_per_location())
+        counts = [height * width * anchors for (height, width), anchors in zip(shapes, a_cell)]
         with torch.no_grad():
             predictions = self._read(logits, regression, centerness, references)
         return self.trace_type(
@@ -307,7 +318,7 @@ class DenseDetector(Detector):
                 torch.cat([torch.arange(count) for count in counts]).to(self.device),
             ),
             nms=iou_nms(model.nms_thresh),
-            limits=Limits(before=model.topk_candidates, after=model.detections_per_img),
+            limits=Limits(model.topk_candidates, self.limited, model.detections_per_img),
             logits=logits,
             regression=regression,
             centerness=centerness,

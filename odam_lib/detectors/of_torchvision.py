@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
 from odam_lib.detectors.base import Detector, evaluating
@@ -12,6 +13,7 @@ from odam_lib.detectors.family import Family, Told, check_strides, choose_catego
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.fcos import FCOSDetector
 from odam_lib.detectors.retinanet import RetinaNetDetector
+from odam_lib.detectors.ssd import SSDDetector
 
 
 def _fcos(model: FCOS, told: Told) -> Detector:
@@ -22,6 +24,10 @@ def _fcos(model: FCOS, told: Told) -> Detector:
 
 def _retinanet(model: RetinaNet, told: Told) -> Detector:
     return _checked(RetinaNetDetector, model, told, model.head.classification_head.num_classes)
+
+
+def _ssd(model: SSD, told: Told) -> Detector:
+    return _checked(SSDDetector, model, told, model.head.classification_head.num_columns)
 
 
 def _faster_rcnn(model: FasterRCNN, told: Told) -> Detector:
@@ -46,9 +52,10 @@ def _checked(make: Callable[..., Detector], model: nn.Module, told: Told, output
 
 FAMILIES: tuple[Family, ...] = (
     Family("torchvision's FCOS", lambda model: is_named(model, "torchvision", "FCOS"), _fcos),
-    Family("torchvision's RetinaNet", lambda model: is_named(model, "torchvision", "RetinaNet"), _retinanet),
+    Family("RetinaNet", lambda model: is_named(model, "torchvision", "RetinaNet"), _retinanet),
+    Family("SSD and SSDlite", lambda model: is_named(model, "torchvision", "SSD"), _ssd),
     Family(
-        "torchvision's Faster, Mask and Keypoint R-CNN",
+        "Faster, Mask and Keypoint R-CNN",
         lambda model: is_named(model, "torchvision", "FasterRCNN"),
         _faster_rcnn,
     ),

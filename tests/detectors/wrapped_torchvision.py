@@ -13,6 +13,8 @@ from torchvision.models.detection import (
     MaskRCNN,
     RetinaNet,
     fasterrcnn_mobilenet_v3_large_320_fpn,
+    ssd300_vgg16,
+    ssdlite320_mobilenet_v3_large,
 )
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
@@ -104,6 +106,14 @@ def mobile() -> nn.Module:
     return fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, **SIZES)
 
 
+def ssd() -> nn.Module:
+    return ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
+
+
+def ssdlite() -> nn.Module:
+    return ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4)
+
+
 def built(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         torch.manual_seed(0)
@@ -113,6 +123,10 @@ def built(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
 
 
 SPREAD = {"cls_logits": 1.5, "cls_score": 1.5, "bbox_ctrness": 1.0, "bbox_reg": 0.5, "bbox_pred": 0.5}
+
+
+OF_A_LIST = {"cls_logits": "classification_head.module_list", "bbox_reg": "regression_head.module_list"}
+"""SSD has one for each level."""
 
 
 def told_apart(model: nn.Module) -> nn.Module:
@@ -126,11 +140,11 @@ def told_apart(model: nn.Module) -> nn.Module:
         return output
 
     layers = {
-        layer: name
+        module: name
         for path, module in model.named_modules()
-        if (name := path.rsplit(".", 1)[-1]) in SPREAD
-        for layer in module.modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None
+        for name in SPREAD
+        if name in path or OF_A_LIST.get(name, "?") in path
     }
     scaled: dict[nn.Module, Tensor] = {}
     handles = [layer.register_forward_hook(scale) for layer in layers]
@@ -170,4 +184,6 @@ CASES = [
     Case("fasterrcnn_one_tensor", built(one_tensor), own, loss, (32,), ("cat",)),
     Case("maskrcnn", built(mask), own, loss, POOLED, NAMES),
     Case("keypointrcnn", built(keypoints), own, loss, POOLED, NAMES),
+    Case("ssd", built(ssd), own, loss, (8, 16, 32, 64, 64, 64), NAMES, 0.01),
+    Case("ssdlite", built(ssdlite), own, loss, (16, 32, 64, 128, 256, 512), NAMES, 0.001),
 ]
