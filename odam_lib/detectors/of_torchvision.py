@@ -4,16 +4,52 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import detection, get_model, get_model_weights, list_models
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
+from odam_lib.detectors.backbones import without_epsilon
 from odam_lib.detectors.base import Detector, evaluating
-from odam_lib.detectors.family import Family, Told, check_strides, choose_categories, is_named
+from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.fcos import FCOSDetector
+from odam_lib.detectors.published import published_state
 from odam_lib.detectors.retinanet import RetinaNetDetector
 from odam_lib.detectors.ssd import SSDDetector
+
+WITHOUT_EPSILON = (
+    detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+    detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1,
+    detection.MaskRCNN_ResNet50_FPN_Weights.COCO_V1,
+    detection.KeypointRCNN_ResNet50_FPN_Weights.COCO_V1,
+    detection.KeypointRCNN_ResNet50_FPN_Weights.COCO_LEGACY,
+)
+"""Published weights whose norms divide by the standard deviation alone."""
+
+
+def load_published(name: str) -> Detector:
+    """A detector that torchvision publishes, with the categories that its weights were trained on.
+
+    Args:
+        name: of torchvision's builder, such as ``ssd300_vgg16``.
+
+    Raises:
+        ValueError: torchvision has no such detector, or publishes no weights of it; or the weights are damaged.
+        FileNotFoundError: the weights are neither here nor to be had; says which file to put where.
+    """
+    known = list_models(module=detection)
+    if name not in known:
+        raise ValueError(f"torchvision has no detector {name!r}: choose among {', '.join(known)}.")
+    weights = get_model_weights(name).DEFAULT
+    state = published_state(weights.url)
+    sizes = {"num_classes": len(weights.meta["categories"])}
+    model = get_model(name, weights=None, weights_backbone=None, **sizes).eval().requires_grad_(False)
+    if weights in WITHOUT_EPSILON:
+        without_epsilon(model)
+    model.load_state_dict(state)
+    family = next(family for family in FAMILIES if family.recognises(model))
+    return family.build(model, Told(f"torchvision:{name}", (BACKGROUND, *weights.meta["categories"][1:])))
 
 
 def _fcos(model: FCOS, told: Told) -> Detector:

@@ -145,9 +145,9 @@ def test_levels_cover_the_picture(wrapped: Wrapped) -> None:
         height, width = trace.input_size
         for features, grid in zip(trace.features, trace.grids):
             assert 0 <= grid.x < width and 0 <= grid.y < height and features.shape[0] == 1
-            assert grid.x + grid.dx * (features.shape[-1] + 0.5) > width
-            assert grid.y + grid.dy * (features.shape[-2] + 0.5) > height
-            assert grid.dx * (features.shape[-1] - 2) < width + 64 and grid.dy * (features.shape[-2] - 2) < height + 64
+            middle_x = grid.x + grid.dx * (features.shape[-1] - 1) / 2
+            middle_y = grid.y + grid.dy * (features.shape[-2] - 1) / 2
+            assert abs(middle_x - width / 2) <= grid.dx + 16 and abs(middle_y - height / 2) <= grid.dy + 16  # padding
 
 
 def use(wrapped: Wrapped, detector: Detector | None = None) -> None:
