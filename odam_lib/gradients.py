@@ -178,6 +178,31 @@ def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
     return norm.weight / std.repeat_interleave(values.shape[1] // norm.num_groups, dim=1)
 
 
+TOWER = (nn.Conv2d, nn.GroupNorm, nn.ReLU)
+"""What a tower is made of, in this order."""
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
+    settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+    return isinstance(module, nn.Conv2d) and settings == (
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.groups,
+        module.padding_mode,
+    )
+
+
+def is_tower(stack: nn.Module) -> bool:
+    """Whether a stack holds nothing but one or more 3x3 convolutions, each followed by a ReLU or GroupNorm and ReLU."""
+    parts = [module for module in stack.modules() if not list(module.children())]
+    kinds = [next((kind for kind in TOWER if isinstance(part, kind)), None) for part in parts]
+    norms = len(parts) // 3 * [*TOWER] if nn.GroupNorm in kinds else len(parts) // 2 * [nn.Conv2d, nn.ReLU]
+    return len(parts) > 0 and kinds == norms and all(is_plain(part) for part in parts if isinstance(part, nn.Conv2d))
+
+
 @contextmanager
 def recorded(stack: nn.Module) -> Iterator[Tower]:
     """Record a stack of convolutions while pictures pass through it, level after level.
@@ -188,13 +213,9 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
     Raises:
         ValueError: the stack holds something else than 3x3 convolutions of stride 1, GroupNorm and ReLU.
     """
-    leaves = [module for module in stack.modules() if not list(module.children())]
-    convolutions = [module for module in leaves if isinstance(module, nn.Conv2d)]
-    norms = [module for module in leaves if isinstance(module, nn.GroupNorm)]
-    gates = [module for module in leaves if isinstance(module, nn.ReLU)]
-    plain = all(module.kernel_size == (3, 3) and module.stride == (1, 1) for module in convolutions)
-    if len(convolutions) + len(norms) + len(gates) != len(leaves) or len(gates) != len(convolutions) or not plain:
+    if not is_tower(stack):
         raise ValueError(f"{type(stack).__name__} is no stack of 3x3 convolutions, GroupNorm and ReLU.")
+    convolutions, norms, gates = ([m for m in stack.modules() if isinstance(m, kind)] for kind in TOWER)
     tower = Tower([module.weight for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
     handles = [
         gate.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.detach()))

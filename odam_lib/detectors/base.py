@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -27,10 +27,49 @@ ORDERS = {"first": torch.no_grad, "second": torch.enable_grad}
 
 @dataclass(frozen=True)
 class Layer:
-    """A place at which a detector can be explained: the module that computes it and the stride of each level."""
+    """A place at which a detector can be explained: the module that computes it and the stride of each level.
+
+    Attributes:
+        module: of the network.
+        strides: of what it returns, in pixels of the network's input.
+        grids: where the cells of each level lie; by default the first one on the first pixel.
+        names: of the levels, where it returns them by name.
+    """
 
     module: nn.Module
     strides: tuple[int, ...]
+    grids: tuple[Grid, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.grids:
+            object.__setattr__(self, "grids", tuple(Grid.of_stride(stride) for stride in self.strides))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many predictions a network's own inference keeps at most.
+
+    Attributes:
+        before: of each level or class, before suppression.
+        each: what that number is of: ``level`` or ``labels``.
+        after: of a picture, after suppression.
+        sides: least (width, height) of a box in pixels of the image.
+    """
+
+    before: int | None = None
+    each: str = "level"
+    after: int | None = None
+    sides: tuple[float, float] = (0.0, 0.0)
+
+    def kept(self, found: Detections) -> Detections:
+        """What goes on to suppression, of detections from the best to the worst."""
+        width, height = self.sides
+        large = (found.boxes[:, 2] - found.boxes[:, 0] >= width) & (found.boxes[:, 3] - found.boxes[:, 1] >= height)
+        found = found[large]
+        groups = getattr(found, self.each)
+        rows = [torch.nonzero(groups == group)[: self.before, 0] for group in groups.unique()]
+        return found[torch.cat(rows).sort().values] if rows else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +110,7 @@ class Trace(ABC):
         input_size: (height, width) of the image as the network saw it: resized, not yet padded.
         candidates: every prediction before thresholds and suppression, boxes unclipped, in image pixels.
         nms: the suppression that this detector was published with.
+        limits: what its own inference leaves out.
     """
 
     detector: Detector
@@ -81,6 +121,7 @@ class Trace(ABC):
     input_size: tuple[int, int]
     candidates: Detections
     nms: NMS
+    limits: Limits = field(default=Limits(), kw_only=True)
 
     @abstractmethod
     def targets(self, attribute: str, detections: Detections) -> Tensor:
@@ -182,13 +223,20 @@ class Trace(ABC):
 
         Scores are what the suppression leaves of them: Soft-NMS lowers them.
 
+        Args:
+            score_threshold: least score; with the network's own the result is that of its own inference.
+            nms: suppression of duplicates among all candidates; default the network's own, within its :attr:`limits`.
+
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
         found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
+        if nms is None:
+            found = self.limits.kept(found)
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        return replace(found[kept.index], scores=kept.scores)
+        found = replace(found[kept.index], scores=kept.scores)
+        return found if nms else found[: self.limits.after]
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:
         """Refuse detections of another detector or image, and unknown attributes.
@@ -337,10 +385,10 @@ class Detector(ABC):
         """All predictions on an image as detections of their best class, with their provenance ``[P]``."""
         boxes, scores, labels = predictions.best()
         return Detections(
-            boxes=boxes.detach(),
-            scores=scores.detach(),
+            boxes=boxes.detach().float(),
+            scores=scores.detach().float(),
             labels=labels,
-            class_probs=predictions.class_probs.detach(),
+            class_probs=predictions.class_probs.detach().float(),
             level=level,
             index=index,
             image_size=(image.shape[-2], image.shape[-1]),
@@ -381,15 +429,23 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """While active, the network is in evaluation mode; afterwards each of its modules is in the mode that it was in."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
+    """While active, the network is in evaluation mode; afterwards all attributes of its modules are what they were.
+
+    Forward passes may write some: torchvision keeps scales and anchors that it guessed from the first picture.
+    """
+    before = [(module, dict(vars(module))) for module in model.modules()]
+    for module, _ in before:
         module.training = False
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        for module, attributes in before:
+            now = vars(module)
+            for name in now.keys() - attributes.keys():
+                del now[name]
+            for name, value in attributes.items():
+                if now.get(name, before) is not value:
+                    now[name] = value
 
 
 @contextmanager

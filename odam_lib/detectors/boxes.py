@@ -5,24 +5,31 @@ from math import log
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
+from torchvision.models.detection._utils import BoxCoder
 
 LARGEST_GROWTH = log(1000 / 16)
 """torchvision lets no box grow beyond this factor over its anchor, in logarithms."""
 
 
-def box_distances(deltas: Tensor, references: Tensor) -> Tensor:
+def coded_distances(coder: BoxCoder, numbers: Tensor, references: Tensor) -> Tensor:
+    """:func:`box_distances` of numbers ``[..., 4]`` in the units and within the limit of torchvision's coder."""
+    return box_distances(numbers / numbers.new_tensor(coder.weights), references, coder.bbox_xform_clip)
+
+
+def box_distances(deltas: Tensor, references: Tensor, largest: float = LARGEST_GROWTH) -> Tensor:
     """Decode (dx, dy, dw, dh) to the distances from the reference's centre to the four edges of the box.
 
     Args:
         deltas: ``Tensor[..., 4]``, shifts in units of the reference's sides and logarithms of the growth.
         references: ``Tensor[..., 4]``, anchors or proposals (x1, y1, x2, y2) in pixels.
+        largest: logarithm of the factor that no box grows beyond.
 
     Returns:
         ``Tensor[..., 4]`` in pixels: left, top, right, bottom; a larger value is a larger box.
     """
     sides = references[..., 2:] - references[..., :2]
     shift = deltas[..., :2] * sides
-    half = 0.5 * sides * torch.exp(deltas[..., 2:].clamp(max=LARGEST_GROWTH))
+    half = 0.5 * sides * torch.exp(deltas[..., 2:].clamp(max=largest))
     return torch.cat([half - shift, half + shift], dim=-1)
 
 

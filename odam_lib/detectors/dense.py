@@ -1,7 +1,7 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import RetinaNetClassificationHead, RetinaNetRegressionHead
+from torchvision.models.detection.ssd import SSD
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import (
     ORDERS,
     Detector,
-    Layer,
+    Limits,
     Positives,
     Predictions,
     Trace,
@@ -28,11 +31,27 @@ from odam_lib.detectors.base import (
     outputs_of,
 )
 from odam_lib.detectors.boxes import around, paired_iou
-from odam_lib.gradients import Contributions, Sheets, Tower, Windows, recorded, window, window_contributions
+from odam_lib.detectors.geometry import backbone_layers, named_levels
+from odam_lib.gradients import (
+    Contributions,
+    Sheets,
+    Tower,
+    Windows,
+    is_plain,
+    is_tower,
+    recorded,
+    window,
+    window_contributions,
+)
 from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
 """Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
+HEADS = {
+    kind.forward
+    for kind in (FCOSClassificationHead, FCOSRegressionHead, RetinaNetClassificationHead, RetinaNetRegressionHead)
+}
+"""Heads that are a tower and convolutions that read it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +78,18 @@ class DenseTrace(Trace):
         centerness: ``Tensor[L, 1]``, centerness logits; ``Tensor[L, 0]`` for a head without.
         references: ``Tensor[L, 4]``, anchors (x1, y1, x2, y2) in pixels of the image.
         first: ``Tensor[levels]``, index of each level's first prediction.
-        anchors_a_cell: how many predictions share a cell.
+        anchors_a_cell: how many predictions share a cell of each level.
         shapes: (h, w) of each level.
         branches: the head at this picture; none where the layer does not feed the head directly.
     """
 
+    detector: "DenseDetector"
     logits: Tensor
     regression: Tensor
     centerness: Tensor
     references: Tensor
     first: Tensor
-    anchors_a_cell: int
+    anchors_a_cell: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]
     branches: tuple[Branch, ...]
 
@@ -77,11 +97,6 @@ class DenseTrace(Trace):
     @abstractmethod
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
-
-    @staticmethod
-    @abstractmethod
-    def distances(regression: Tensor, references: Tensor) -> Tensor:
-        """Distances ``[N, 4]`` in pixels from the anchors' centres to the left, top, right and bottom edge."""
 
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
@@ -132,9 +147,13 @@ class DenseTrace(Trace):
     def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
         """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
         levels, which = detections.level.unique(return_inverse=True)
-        cell = detections.index.div(self.anchors_a_cell, rounding_mode="floor")
+        cell = detections.index.div(self._anchors(detections), rounding_mode="floor")
         width = cell.new_tensor([self.shapes[level][1] for level in levels.tolist()])[which]
         return levels.tolist(), which, cell.div(width, rounding_mode="floor") - 1, cell % width - 1
+
+    def _anchors(self, detections: Detections) -> Tensor:
+        """How many predictions share the cell of each detection."""
+        return detections.level.new_tensor(self.anchors_a_cell)[detections.level]
 
     def _outputs(self, detections: Detections) -> Tensor:
         """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""
@@ -145,7 +164,7 @@ class DenseTrace(Trace):
     def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
             references = self.references[self.first[detections.level] + detections.index]
-            return self.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
+            return self.detector.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
         logit = outputs[:, 0]
         return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
 
@@ -164,10 +183,10 @@ class DenseTrace(Trace):
 
     def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
-        anchor = detections.index % self.anchors_a_cell
+        anchor = detections.index % self._anchors(detections)
         total = sensitivity.new_zeros(())
         for columns, kernels in branch.readers:
-            a_cell = kernels.unflatten(0, (self.anchors_a_cell, -1))
+            a_cell = kernels.unflatten(0, (self.anchors_a_cell[0], -1))
             read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
             total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
         return total
@@ -182,7 +201,7 @@ class DensePositives(Positives):
         index: ``Tensor[N]``, int64, its number among the predictions of its level.
         anchors_a_cell: how many predictions share a cell.
         pyramid: the activations, ``Tensor[B, K, h, w]`` for each level.
-        strides: of each level, pixels of the detector's input.
+        grids: where the cells of each level lie.
         tower: the head's tower of the class, as it worked on the batch.
         kernels: ``Tensor[A, C, K, 3, 3]``, what reads it, for each of A anchors of a cell and each class.
     """
@@ -191,14 +210,16 @@ class DensePositives(Positives):
     index: Tensor
     anchors_a_cell: int
     pyramid: tuple[Tensor, ...]
-    strides: tuple[int, ...]
+    grids: tuple[Grid, ...]
     tower: Tower
     kernels: Tensor
 
     def patches(self, rows: Tensor, order: str) -> Patches:
         index, (levels, which) = self.index[rows], self.level[rows].unique(return_inverse=True)
         cells = rows.new_tensor([self.pyramid[level].shape[-2:] for level in levels.tolist()]).reshape(-1, 2)[which]
-        steps = self.kernels.new_tensor([self.strides[level] for level in levels.tolist()])[which, None].expand(-1, 2)
+        grids = [self.grids[level] for level in levels.tolist()]
+        origin = self.kernels.new_tensor([(grid.y, grid.x) for grid in grids]).reshape(-1, 2)[which]
+        steps = self.kernels.new_tensor([(grid.dy, grid.dx) for grid in grids]).reshape(-1, 2)[which]
         cell, anchor = index.div(self.anchors_a_cell, rounding_mode="floor"), index % self.anchors_a_cell
         reach = 1 + len(self.tower.kernels)
         top, left = cell.div(cells[:, 1], rounding_mode="floor") - reach, cell % cells[:, 1] - reach
@@ -210,7 +231,7 @@ class DensePositives(Positives):
                 weights = window(last, self.tower.kernels, slopes, sheet, top + reach - 1, left + reach - 1)[:, 0]
             features = Sheets.of([self.pyramid[level] for level in levels.tolist()])
             values = weighted_sum(weights, features.cut(sheet, top, left, weights.shape[-2:])).relu()
-        return Patches(values, top, left, cells, torch.full_like(steps, 0.5), steps, bounded=False)
+        return Patches(values, top, left, cells, origin, steps, bounded=False)
 
 
 class DenseDetector(Detector):
@@ -220,28 +241,44 @@ class DenseDetector(Detector):
         name: the name it was loaded by.
         model: the network.
         categories: class names, index 0 is the background.
-        layers: where it can be explained, the default first: the one that feeds the head.
+
+    Attributes:
+        trace_type, positives_type: what its passes are kept as.
+        limited: what its own inference keeps only so many candidates of, see :class:`Limits`.
     """
 
     trace_type: type[DenseTrace]
     positives_type: type[DensePositives] = DensePositives
+    limited: str = "level"
 
-    def __init__(
-        self, name: str, model: FCOS | RetinaNet, categories: tuple[str, ...], layers: Mapping[str, Layer]
-    ) -> None:
+    def __init__(self, name: str, model: FCOS | RetinaNet | SSD, categories: tuple[str, ...]) -> None:
         self.name = name
         self.model = model
         self.categories = categories
-        self.layers = tuple(layers)
-        self.towers = (model.backbone, model.head.classification_head.conv, model.head.regression_head.conv)
-        self._layers = dict(layers)
+        self._layers = backbone_layers(model)
+        self.layers = tuple(self._layers)
+        self.towers = (model.backbone, *(_towers(model.head) or (model.head,)))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the levels that the head reads."""
+        return self._layers[self.layers[0]].strides
+
+    @abstractmethod
+    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
+        """Distances ``[N, 4]`` in pixels from the anchors' centres to the left, top, right and bottom edge.
+
+        Args:
+            regression: ``Tensor[N, 4]``, the head's numbers.
+            references: ``Tensor[N, 4]``, the anchors, in the same pixels.
+        """
 
     def predict(self, images: Tensor) -> list[Predictions]:
         with evaluating(self.model):
             batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-            pyramid = list(self.model.backbone(batch.tensors).values())
+            pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
             outputs = self.model.head(pyramid)
-        references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
+            references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
         logits = outputs["cls_logits"]
         centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
         return [self._read(*each, references) for each in zip(logits, outputs["bbox_regression"], centerness)]
@@ -249,21 +286,22 @@ class DenseDetector(Detector):
     def trace(self, image: Tensor, layer: str | None = None) -> DenseTrace:
         layer = self.check_trace(image, layer)
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
-        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+        if model.transform.fixed_size is None:
+            check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             stack.enter_context(evaluating(model))
             images, _ = model.transform([image.to(self.device, self.dtype)])
             features = stack.enter_context(leaves(self._layers[layer].module))
-            towers = [stack.enter_context(recorded(tower)) for tower in self.towers[1:]]
-            pyramid = list(model.backbone(images.tensors).values())
+            towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
+            pyramid = list(named_levels(model.backbone(images.tensors)).values())
             outputs = model.head(pyramid)
+            references = self._references(images, pyramid, image_size)
         input_size = images.image_sizes[0]
-        references = self._references(images, pyramid, image_size)
         logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
         centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
         shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
-        a_cell = len(references) // sum(height * width for height, width in shapes)
-        counts = [height * width * a_cell for height, width in shapes]
+        a_cell = tuple(model.anchor_generator.num_anchors_per_location())
+        counts = [height * width * anchors for (height, width), anchors in zip(shapes, a_cell)]
         with torch.no_grad():
             predictions = self._read(logits, regression, centerness, references)
         return self.trace_type(
@@ -271,7 +309,7 @@ class DenseDetector(Detector):
             image=image,
             layer=layer,
             features=tuple(features),
-            grids=tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides),
+            grids=self._layers[layer].grids,
             input_size=input_size,
             candidates=self.candidates(
                 image,
@@ -280,6 +318,7 @@ class DenseDetector(Detector):
                 torch.cat([torch.arange(count) for count in counts]).to(self.device),
             ),
             nms=iou_nms(model.nms_thresh),
+            limits=Limits(model.topk_candidates, self.limited, model.detections_per_img),
             logits=logits,
             regression=regression,
             centerness=centerness,
@@ -287,7 +326,7 @@ class DenseDetector(Detector):
             first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
             anchors_a_cell=a_cell,
             shapes=shapes,
-            branches=self._branches(*towers) if layer == self.layers[0] else (),
+            branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 
     @contextmanager
@@ -299,7 +338,7 @@ class DenseDetector(Detector):
             tower = stack.enter_context(recorded(model.head.classification_head.conv))
 
             def see(_: Any, targets: Any, outputs: Any, anchors: Any, matched: Any) -> None:
-                batch, pyramid = resized.pop()[0], tuple(pyramids.pop().values())
+                batch, pyramid = resized.pop()[0], tuple(named_levels(pyramids.pop()).values())
                 found.append(self._positives(batch, pyramid, tower.taken(), targets, outputs, anchors, matched))
 
             stack.enter_context(observed(model.head, "compute_loss", see))
@@ -319,7 +358,7 @@ class DenseDetector(Detector):
         objects = torch.stack(matched)[images, row] + first_objects(targets)[images]
         references = torch.stack(anchors)[images, row]
         with torch.no_grad():
-            boxes = around(references, self.trace_type.distances(outputs["bbox_regression"][images, row], references))
+            boxes = around(references, self.distances(outputs["bbox_regression"][images, row], references))
         truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
         kernels = self.model.head.classification_head.cls_logits.weight
         a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
@@ -337,7 +376,7 @@ class DenseDetector(Detector):
             index=row - (ends - counts)[level],
             anchors_a_cell=a_cell,
             pyramid=pyramid,
-            strides=self._layers[self.layers[0]].strides,
+            grids=self._layers[self.layers[0]].grids,
             tower=tower,
             kernels=kernels.unflatten(0, (a_cell, -1)),
         )
@@ -350,7 +389,7 @@ class DenseDetector(Detector):
         return Branch(classes, ((LOGIT, by_classes.cls_logits.weight),)), Branch(boxes, tuple(readers))
 
     def _read(self, logits: Tensor, regression: Tensor, centerness: Tensor, references: Tensor) -> Predictions:
-        boxes = around(references, self.trace_type.distances(regression, references))
+        boxes = around(references, self.distances(regression, references))
         return Predictions(boxes, self.trace_type.score(logits, centerness[:, None]))
 
     def _references(self, batch: ImageList, pyramid: list[Tensor], image_size: tuple[int, int]) -> Tensor:
@@ -359,7 +398,12 @@ class DenseDetector(Detector):
         return anchors * anchors.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
 
-def pyramid_layers(backbone: nn.Module, stages: Mapping[str, nn.Module], strides: Sequence[int]) -> dict[str, Layer]:
-    """The pyramid, which is the default, and the stages below it; the first stages have the first strides."""
-    below = {name: Layer(module, (stride,)) for (name, module), stride in zip(stages.items(), strides)}
-    return {"fpn": Layer(backbone, tuple(strides))} | below
+def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
+    """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
+    parts = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
+    if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):
+        return ()
+    towers = tuple(part.conv for part in parts)
+    depths = [sum(isinstance(module, nn.Conv2d) for module in tower.modules()) for tower in towers]
+    readers = [child for part in parts for name, child in part.named_children() if name != "conv"]
+    return towers if len(set(depths)) == 1 and all(is_plain(reader) for reader in readers) else ()

@@ -3,7 +3,8 @@ own pooled features, or on the pyramid level they were pooled from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
 
@@ -22,11 +23,11 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, without_epsilon
+from odam_lib.detectors.backbones import SmallResNetFPN, without_epsilon
 from odam_lib.detectors.base import (
     ORDERS,
     Detector,
-    Layer,
+    Limits,
     Positives,
     Predictions,
     Trace,
@@ -38,12 +39,15 @@ from odam_lib.detectors.base import (
     observed,
     outputs_of,
 )
-from odam_lib.detectors.boxes import around, box_distances, paired_iou, softmax_score
+from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
+from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.gradients import Windows
 from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
-ROI, FPN = "roi", "fpn"
+ROI = "roi"
+SMALLEST = 1e-2
+"""torchvision drops boxes with a side of fewer pixels of the detector's input."""
 SMALL_ANCHORS = ((40,), (84,), (160,))
 """Sides of the proposals' anchors of each level, for pictures of about 256 pixels."""
 
@@ -59,7 +63,7 @@ class FasterRCNNTrace(Trace):
         regression: ``Tensor[P, C, 4]``, the head's numbers for the box of each class, in units of the proposal.
         proposals: ``Tensor[P, 4]``, (x1, y1, x2, y2) in pixels of the image.
         at_input: the same in pixels of the detector's input.
-        unit: the factors that the head's numbers are divided by.
+        pool: what pooled them, with its scales.
     """
 
     detector: "FasterRCNNDetector"
@@ -69,8 +73,7 @@ class FasterRCNNTrace(Trace):
     regression: Tensor
     proposals: Tensor
     at_input: Tensor
-    unit: Tensor
-    sampling_ratio: int
+    pool: MultiScaleRoIAlign
 
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
@@ -80,8 +83,8 @@ class FasterRCNNTrace(Trace):
     def boxes(self, detections: Detections) -> Tensor:
         regression = self.regression.detach()[detections.index]
         proposals = self.proposals[detections.index]
-        distances = label_distances(regression, proposals, detections.labels, self.unit)
-        return around(proposals, distances)
+        distances = self.detector.label_distances(regression, proposals, detections.labels)
+        return around(proposals, distances).float()
 
     def again(self, images: Tensor) -> list[Predictions]:
         return self.detector.predict_at(images, self.at_input)
@@ -95,7 +98,7 @@ class FasterRCNNTrace(Trace):
 
     @property
     def has_windows(self) -> bool:
-        return self.layer in (ROI, FPN)
+        return self.layer in self.detector.layers[:2]
 
     @property
     def windows_are_exact(self) -> bool:
@@ -104,8 +107,7 @@ class FasterRCNNTrace(Trace):
     def window_size(self, detections: Detections) -> tuple[int, int]:
         if self.regional:
             return self.pooled.shape[-2], self.pooled.shape[-1]
-        level = int(detections.level[0])
-        cells = self.at_input[detections.index] / self.grids[level].dx
+        level, cells = self._in_cells(detections)
         width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
         return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
 
@@ -117,7 +119,8 @@ class FasterRCNNTrace(Trace):
     def _values(self, attribute: str, logits: Tensor, regression: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
             proposals = self.proposals[detections.index]
-            return label_distances(regression, proposals, detections.labels, self.unit)[:, EDGES.index(attribute)]
+            distances = self.detector.label_distances(regression, proposals, detections.labels)
+            return distances[:, EDGES.index(attribute)]
         if attribute == "class":
             return softmax_score(logits, detections.labels)
         return logits.gather(1, detections.labels[:, None])[:, 0]
@@ -133,9 +136,8 @@ class FasterRCNNTrace(Trace):
 
     def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
         """Back through RoIAlign, each proposal in a window of its level that holds it."""
-        level = int(detections.level[0])
+        level, cells = self._in_cells(detections)
         features, (height, width) = self.features[level], self.window_size(detections)
-        cells = self.at_input[detections.index] / self.grids[level].dx
         limits = (features.shape[-2], features.shape[-1])
         left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
         top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
@@ -145,9 +147,14 @@ class FasterRCNNTrace(Trace):
         windows = features.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
         with torch.enable_grad():
             regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
-            pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.sampling_ratio)
+            pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.pool.sampling_ratio)
         (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
         return Windows(unpooled.unflatten(0, (count, attributes)), top, left)
+
+    def _in_cells(self, detections: Detections) -> tuple[int, Tensor]:
+        """The level that detections share, and their proposals in units of its cells, ``Tensor[N, 4]``."""
+        level = int(detections.level[0])
+        return level, self.at_input[detections.index] * self.pool.scales[self.detector.pooled_levels.index(level)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +166,14 @@ class FasterRCNNPositives(Positives):
         pooled: ``Tensor[R, K, h, w]``, the features of all sampled proposals.
         logits: ``Tensor[R, C]``, their class logits.
         proposals: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels of the detector's input.
+        origin: ``Tensor[2]``, (y, x) of the centre of the first cell below them.
     """
 
     rows: Tensor
     pooled: Tensor
     logits: Tensor
     proposals: Tensor
+    origin: Tensor
 
     def patches(self, rows: Tensor, order: str) -> Patches:
         chosen, labels, boxes = self.rows[rows], self.labels[rows], self.proposals[rows]
@@ -176,13 +185,7 @@ class FasterRCNNPositives(Positives):
         cells = rows.new_tensor(values.shape[-2:]).expand(len(rows), 2)
         step = (boxes[:, 2:] - boxes[:, :2]).flip(1) / cells
         start = torch.zeros_like(rows)
-        return Patches(values, start, start, cells, boxes[:, :2].flip(1) + step / 2 + 0.5, step, bounded=True)
-
-
-def label_distances(regression: Tensor, proposals: Tensor, labels: Tensor, unit: Tensor) -> Tensor:
-    """Distances ``[N, 4]`` from the proposals' centres to the edges of the box that each has for its label."""
-    row = torch.arange(len(labels), device=labels.device)
-    return box_distances(regression[row, labels] / unit, proposals)
+        return Patches(values, start, start, cells, boxes[:, :2].flip(1) + step / 2 + self.origin, step, bounded=True)
 
 
 class FasterRCNNDetector(Detector):
@@ -192,25 +195,36 @@ class FasterRCNNDetector(Detector):
         name: the name it was loaded by.
         model: the network.
         categories: class names, index 0 is the background.
-        strides: of the pyramid levels that proposals are pooled from.
-        layers: layers below the pooled features, the pyramid first.
+
+    Attributes:
+        pooled_levels: of the backbone's levels those that proposals are pooled from.
     """
 
-    def __init__(
-        self,
-        name: str,
-        model: FasterRCNN,
-        categories: tuple[str, ...],
-        strides: Sequence[int],
-        layers: Mapping[str, Layer],
-    ) -> None:
+    def __init__(self, name: str, model: FasterRCNN, categories: tuple[str, ...]) -> None:
         self.name = name
         self.model = model
         self.categories = categories
-        self.layers = (ROI, *layers)
+        self._layers = backbone_layers(model)
+        self.layers = (ROI, *self._layers)
         self.towers = (model.backbone, model.rpn.head.conv, model.roi_heads.box_head)
-        self._layers, self._strides = dict(layers), tuple(strides)
-        fix_pooling(model.roi_heads.box_roi_pool, self._strides)
+        names, pooled = self._layers[self.layers[1]].names, model.roi_heads.box_roi_pool.featmap_names
+        self.pooled_levels = tuple(level for level, name in enumerate(names) if name in pooled)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The strides of :attr:`pooled_levels`."""
+        return tuple(self._layers[self.layers[1]].strides[level] for level in self.pooled_levels)
+
+    def label_distances(self, regression: Tensor, proposals: Tensor, labels: Tensor) -> Tensor:
+        """Distances ``[N, 4]`` from the proposals' centres to the edges of the box that each has for its label.
+
+        Args:
+            regression: ``Tensor[N, C, 4]``, the head's numbers.
+            proposals: ``Tensor[N, 4]``.
+            labels: ``Tensor[N]``.
+        """
+        row = torch.arange(len(labels), device=labels.device)
+        return coded_distances(self.model.roi_heads.box_coder, regression[row, labels], proposals)
 
     def trace(self, image: Tensor, layer: str | None = None) -> FasterRCNNTrace:
         layer = self.check_trace(image, layer)
@@ -220,9 +234,9 @@ class FasterRCNNDetector(Detector):
         with evaluating(model):
             images, _ = model.transform([image.to(self.device, self.dtype)])
             with leaves(self._layers[layer].module) if layer != ROI else nullcontext([]) as below:
-                pyramid = model.backbone(images.tensors)
-            at_input = self._proposals(images, pyramid)[0]
-            pooled = model.roi_heads.box_roi_pool(pyramid, [at_input], images.image_sizes)
+                pyramid = named_levels(model.backbone(images.tensors))
+            at_input, pool = self._proposals(images, pyramid)[0], self._pool()
+            pooled = pool(pyramid, [at_input], images.image_sizes)
             features = tuple(below)
             if layer == ROI:
                 features = tuple(one[None].detach().requires_grad_() for one in pooled)
@@ -230,9 +244,10 @@ class FasterRCNNDetector(Detector):
             logits, regression = head(pooled)
         regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
-        proposals, unit = self._at_image(at_input, input_size, image_size), self._unit(at_input)
+        proposals = self._at_image(at_input, input_size, image_size)
         with torch.no_grad():
-            predictions = self._read(logits, regression, proposals, unit)
+            predictions = self._read(logits, regression, proposals)
+        levels = torch.tensor(self.pooled_levels, device=self.device)
         return FasterRCNNTrace(
             detector=self,
             image=image,
@@ -243,18 +258,21 @@ class FasterRCNNDetector(Detector):
             candidates=self.candidates(
                 image,
                 predictions,
-                model.roi_heads.box_roi_pool.map_levels([at_input]),
+                levels[pool.map_levels([at_input])],
                 torch.arange(len(at_input), device=self.device),
             ),
             nms=iou_nms(model.roi_heads.nms_thresh),
+            limits=Limits(
+                after=model.roi_heads.detections_per_img,
+                sides=(SMALLEST * image_size[1] / input_size[1], SMALLEST * image_size[0] / input_size[0]),
+            ),
             box_head=head,
             pooled=pooled,
             logits=logits,
             regression=regression,
             proposals=proposals,
             at_input=at_input,
-            unit=unit,
-            sampling_ratio=model.roi_heads.box_roi_pool.sampling_ratio,
+            pool=pool,
         )
 
     @contextmanager
@@ -283,7 +301,7 @@ class FasterRCNNDetector(Detector):
         rows = torch.nonzero((label > 0) & large).flatten()
         with torch.no_grad():
             numbers = regression.unflatten(1, (-1, 4))[rows]
-            distances = label_distances(numbers, boxes[rows], label[rows], self._unit(regression))
+            distances = self.label_distances(numbers, boxes[rows], label[rows])
             found = around(boxes[rows], distances)
         objects = (within + first_objects(targets)[images])[rows]
         truth = torch.cat([target["boxes"] for target in targets])
@@ -298,6 +316,7 @@ class FasterRCNNDetector(Detector):
             pooled=pooled,
             logits=logits,
             proposals=boxes[rows],
+            origin=boxes.new_tensor([self._first.y, self._first.x]),
         )
 
     @torch.no_grad()
@@ -319,44 +338,62 @@ class FasterRCNNDetector(Detector):
         heads = self.model.roi_heads
         with evaluating(self.model):
             batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-            pyramid = self.model.backbone(batch.tensors)
+            pyramid = named_levels(self.model.backbone(batch.tensors))
             regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
-            pooled = heads.box_roi_pool(pyramid, regions, batch.image_sizes)
+            pooled = self._pool()(pyramid, regions, batch.image_sizes)
             logits, regression = heads.box_predictor(heads.box_head(pooled))
         counts = [len(one) for one in regions]
-        size, unit = (images.shape[-2], images.shape[-1]), self._unit(logits)
+        size = (images.shape[-2], images.shape[-1])
         return [
-            self._read(some, numbers, self._at_image(one, batch.image_sizes[0], size), unit)
+            self._read(some, numbers, self._at_image(one, batch.image_sizes[0], size))
             for some, numbers, one in zip(logits.split(counts), regression.unflatten(1, (-1, 4)).split(counts), regions)
         ]
 
-    def _read(self, logits: Tensor, regression: Tensor, proposals: Tensor, unit: Tensor) -> Predictions:
+    def _read(self, logits: Tensor, regression: Tensor, proposals: Tensor) -> Predictions:
         class_probs = logits.softmax(dim=1)
         found = torch.ones_like(class_probs[0])
         found[0] = 0  # the background is never found
         each = proposals[:, None].expand(-1, regression.shape[1], 4)
-        return Predictions(around(each, box_distances(regression / unit, each)), class_probs * found)
+        distances = coded_distances(self.model.roi_heads.box_coder, regression, each)
+        return Predictions(around(each, distances), class_probs * found)
 
-    def _unit(self, like: Tensor) -> Tensor:
-        return like.new_tensor(self.model.roi_heads.box_coder.weights)
+    def _pool(self) -> MultiScaleRoIAlign:
+        """The model's pooling with the scales of its levels, unless a picture that it saw has set others."""
+        pool = copy(self.model.roi_heads.box_roi_pool)  # the model's own would keep them
+        if pool.scales is None or pool.map_levels is None:
+            fix_pooling(pool, self.strides)
+        return pool
 
     @staticmethod
     def _at_image(at_input: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         """Proposals in pixels of the image."""
         return at_input * at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
+    @property
+    def _first(self) -> Grid:
+        """The finest level that proposals are pooled from; RoIAlign reads x at the cell x / stride."""
+        return self._layers[self.layers[1]].grids[self.pooled_levels[0]]
+
     def _grids(self, layer: str, at_input: Tensor, size: tuple[int, int]) -> tuple[Grid, ...]:
         if layer != ROI:
-            return tuple(Grid.of_stride(stride) for stride in self._layers[layer].strides)
-        return tuple(Grid.of_region(box, size) for box in at_input.tolist())
+            return self._layers[layer].grids
+        off_x, off_y = self._first.x - 0.5, self._first.y - 0.5
+        regions = (Grid.of_region(box, size) for box in at_input.tolist())
+        return tuple(replace(region, x=region.x + off_x, y=region.y + off_y) for region in regions)
 
 
 def fix_pooling(pool: MultiScaleRoIAlign, strides: Sequence[int]) -> None:
     """Give RoIAlign its strides: torchvision guesses them from the first picture it sees, and keeps the guess."""
-    pool.scales = [1 / stride for stride in strides]
-    pool.map_levels = LevelMapper(
-        int(log2(strides[0])), int(log2(strides[-1])), pool.canonical_scale, pool.canonical_level
-    )
+    powers = [round(log2(stride)) for stride in strides]
+    pool.scales = [2.0**-power for power in powers]
+    pool.map_levels = LevelMapper(powers[0], powers[-1], pool.canonical_scale, pool.canonical_level)
+
+
+def _of_its_own_strides(name: str, model: FasterRCNN, categories: tuple[str, ...]) -> FasterRCNNDetector:
+    """A detector whose model, which is ours, pools with the strides of its levels in training too."""
+    detector = FasterRCNNDetector(name, model, categories)
+    fix_pooling(model.roi_heads.box_roi_pool, detector.strides)
+    return detector
 
 
 def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
@@ -378,17 +415,14 @@ def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetec
         box_head=TwoMLPHead(backbone.out_channels * 7**2, 128),
         box_predictor=FastRCNNPredictor(128, len(categories)),
     )
-    stages = {stage: Layer(module, (stride,)) for (stage, module), stride in zip(backbone.stages.items(), STRIDES)}
-    return FasterRCNNDetector(name, model, categories, STRIDES, {FPN: Layer(backbone, STRIDES)} | stages)
+    return _of_its_own_strides(name, model, categories)
 
 
 def full_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
     """torchvision's Faster R-CNN ResNet-50 FPN without weights: pooled from strides 4 to 32."""
     model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
     without_epsilon(model)
-    strides = (4, 8, 16, 32)
-    stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
-    return FasterRCNNDetector(name, model, categories, strides, {FPN: Layer(model.backbone, (*strides, 64))} | stages)
+    return _of_its_own_strides(name, model, categories)
 
 
 def mobile_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
@@ -402,6 +436,6 @@ def mobile_320_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNN
 
 
 def _mobile(name: str, categories: tuple[str, ...], build: Callable[..., FasterRCNN]) -> FasterRCNNDetector:
-    model = build(weights=None, weights_backbone=None, num_classes=len(categories))
-    layers = {FPN: Layer(model.backbone, (32, 32, 64)), "layer13": Layer(model.backbone.body["13"], (32,))}
-    return FasterRCNNDetector(name, model, categories, (32, 32), layers)
+    return _of_its_own_strides(
+        name, build(weights=None, weights_backbone=None, num_classes=len(categories)), categories
+    )

@@ -9,8 +9,7 @@ from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN
-from odam_lib.detectors.base import Layer
-from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace, pyramid_layers
+from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace
 
 FULL_STRIDES = (8, 16, 32, 64, 128)
 
@@ -25,11 +24,6 @@ class FCOSTrace(DenseTrace):
         By way of logarithms, since the derivative of a sigmoid that rounded to 1 would be exactly 0.
         """
         return torch.exp(0.5 * (logsigmoid(logit) + logsigmoid(centerness[..., 0])))
-
-    @staticmethod
-    def distances(regression: Tensor, references: Tensor) -> Tensor:
-        """The head's numbers, positive parts, are distances in units of the stride."""
-        return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
 
 
 class FCOSPositives(DensePositives):
@@ -46,6 +40,10 @@ class FCOSDetector(DenseDetector):
     trace_type = FCOSTrace
     positives_type = FCOSPositives
 
+    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
+        """The head's numbers, positive parts, are distances in units of the stride."""
+        return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
+
 
 def small_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:
     """An untrained FCOS of about 1.3 M parameters for pictures of about 256 pixels: strides 8, 16 and 32."""
@@ -60,8 +58,7 @@ def small_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
 def full_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:
     """torchvision's FCOS ResNet-50 FPN without weights: strides 8 to 128."""
     model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
-    stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
-    return FCOSDetector(name, model, categories, {"fpn": Layer(model.backbone, FULL_STRIDES)} | stages)
+    return FCOSDetector(name, model, categories)
 
 
 def full_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
@@ -69,7 +66,7 @@ def full_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
     backbone = PVTFPN(PVT_B0_WIDTHS, 256, LastLevelP6P7(256, 256))
     anchors = AnchorGenerator(tuple((stride,) for stride in FULL_STRIDES), ((1.0,),) * len(FULL_STRIDES))
     model = FCOS(backbone, num_classes=len(categories), anchor_generator=anchors)
-    return FCOSDetector(name, model, categories, pyramid_layers(backbone, backbone.stages, FULL_STRIDES))
+    return FCOSDetector(name, model, categories)
 
 
 def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> FCOSDetector:
@@ -81,4 +78,4 @@ def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> FCOSD
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
         head=FCOSHead(backbone.out_channels, num_anchors=1, num_classes=len(categories), num_convs=2),
     )
-    return FCOSDetector(name, model, categories, pyramid_layers(backbone, backbone.stages, STRIDES))
+    return FCOSDetector(name, model, categories)

@@ -7,19 +7,10 @@ from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import (
-    PVT_B0_WIDTHS,
-    PVT_SMALL_WIDTHS,
-    PVTFPN,
-    STRIDES,
-    SmallResNetFPN,
-    without_epsilon,
-)
-from odam_lib.detectors.base import Layer
-from odam_lib.detectors.boxes import box_distances
-from odam_lib.detectors.dense import DenseDetector, DenseTrace, pyramid_layers
+from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, SmallResNetFPN, without_epsilon
+from odam_lib.detectors.boxes import coded_distances
+from odam_lib.detectors.dense import DenseDetector, DenseTrace
 
-FULL_STRIDES = (8, 16, 32, 64, 128)
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 SMALL_ANCHORS = ((24, 36), (52, 76), (110, 170))
 """Sides of the anchors of each level, for pictures of about 256 pixels."""
@@ -33,16 +24,15 @@ class RetinaNetTrace(DenseTrace):
         """The class probability; by way of its logarithm, so that a saturated sigmoid keeps a derivative."""
         return torch.exp(logsigmoid(logit))
 
-    @staticmethod
-    def distances(regression: Tensor, references: Tensor) -> Tensor:
-        """The head's numbers move the anchor's centre and, as logarithms, scale its sides."""
-        return box_distances(regression, references)
-
 
 class RetinaNetDetector(DenseDetector):
     """A torchvision RetinaNet that can be explained; see :class:`DenseDetector`."""
 
     trace_type = RetinaNetTrace
+
+    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
+        """The head's numbers move the anchor's centre and, as logarithms, scale its sides."""
+        return coded_distances(self.model.box_coder, regression, references)
 
 
 def small_retinanet(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
@@ -59,15 +49,14 @@ def full_retinanet(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
     """torchvision's RetinaNet ResNet-50 FPN without weights: strides 8 to 128."""
     model = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
     without_epsilon(model)
-    stages = {f"layer{n}": Layer(model.backbone.body[f"layer{n}"], (2 ** (n + 1),)) for n in (1, 2, 3, 4)}
-    return RetinaNetDetector(name, model, categories, {"fpn": Layer(model.backbone, FULL_STRIDES)} | stages)
+    return RetinaNetDetector(name, model, categories)
 
 
 def full_retinanet_pvt(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
     """torchvision's RetinaNet on PVT v2 B0 without weights: strides 8 to 128."""
     backbone = PVTFPN(PVT_B0_WIDTHS, 256, LastLevelP6P7(256, 256))
     model = RetinaNet(backbone, num_classes=len(categories))
-    return RetinaNetDetector(name, model, categories, pyramid_layers(backbone, backbone.stages, FULL_STRIDES))
+    return RetinaNetDetector(name, model, categories)
 
 
 def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> RetinaNetDetector:
@@ -82,4 +71,4 @@ def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> Retin
         for module in tower.modules():
             if isinstance(module, nn.Conv2d):  # torchvision's start fades away in a narrow head without norms
                 nn.init.kaiming_normal_(module.weight)
-    return RetinaNetDetector(name, model, categories, pyramid_layers(backbone, backbone.stages, STRIDES))
+    return RetinaNetDetector(name, model, categories)

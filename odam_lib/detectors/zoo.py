@@ -3,7 +3,6 @@
 ``python -m odam_lib.detectors.zoo`` lists them.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from odam_lib.detectors.faster_rcnn import (
     small_faster_rcnn,
 )
 from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
+from odam_lib.detectors.of_torchvision import load_published
+from odam_lib.detectors.published import published_state, sha256
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
 from odam_lib.files import data_root, write_whole
@@ -121,6 +122,10 @@ ARCHITECTURES: dict[str, Build] = {
 """What can be trained, by name."""
 
 
+SOURCES: dict[str, Callable[[str], Detector]] = {"torchvision": load_published}
+"""What loads a published detector by the name that follows a prefix and a colon."""
+
+
 def build_detector(name: str) -> Detector:
     """A detector with untrained weights.
 
@@ -138,7 +143,8 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     """A trained detector, ready to detect and to be explained.
 
     Args:
-        name: a key of ``ZOO``; those ending in ``-scenes`` are bundled, the others published.
+        name: a key of ``ZOO``, of which those ending in ``-scenes`` are bundled and the others published, or
+            ``torchvision:NAME``, a detector of torchvision by the name of its builder.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:
@@ -146,6 +152,11 @@ def load_detector(name: str, device: str = "auto") -> Detector:
         FileNotFoundError: weights that are neither here nor to be had; says which file to put where.
     """
     place = resolve_device(device)
+    prefix, _, rest = name.partition(":")
+    if rest and prefix in SOURCES:
+        found = SOURCES[prefix](rest)
+        found.model.to(place)
+        return found
     detector = build_detector(name)
     entry = ZOO[name]
     if isinstance(entry, Untrained):
@@ -153,7 +164,7 @@ def load_detector(name: str, device: str = "auto") -> Detector:
             f"Nobody publishes weights of a detector {name}: take one of the other names, or build_detector({name!r}) "
             "and train it."
         )
-    state = bundled_state(name) if isinstance(entry, Bundled) else entry.convert(_published_state(entry.url))
+    state = bundled_state(name) if isinstance(entry, Bundled) else entry.convert(published_state(entry.url))
     detector.model.load_state_dict(state)
     detector.model.to(place)
     return detector
@@ -184,7 +195,7 @@ def save_state(name: str, state: Mapping[str, torch.Tensor], about: Mapping[str,
     with write_whole(path) as aside:
         save_file({key: value.contiguous().cpu() for key, value in halves.items()}, aside)
     with write_whole(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"name": name, "sha256": _sha256(path), **about}, indent=2) + "\n")
+        aside.write_text(json.dumps({"name": name, "sha256": sha256(path), **about}, indent=2) + "\n")
     return path
 
 
@@ -230,7 +241,7 @@ def bundled_state(name: str) -> dict[str, torch.Tensor]:
     for needed in (path, path.with_suffix(".json")):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: restore it from the repository (git checkout data/weights).")
-    about, found = card(name), _sha256(path)
+    about, found = card(name), sha256(path)
     expected = about["sha256"]
     if found != expected:
         raise ValueError(
@@ -244,32 +255,6 @@ def bundled_state(name: str) -> dict[str, torch.Tensor]:
     check_version(name, shared)
     start = bundled_state(shared["detector"])
     return {key: value for key, value in start.items() if _within(key, shared["modules"])} | state
-
-
-def _published_state(url: str) -> Any:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-    expected = path.stem.rsplit("-", 1)[-1]
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=expected, progress=False)
-        except (OSError, RuntimeError) as error:
-            raise FileNotFoundError(
-                f"The weights could not be fetched ({error}): get {url} and put it at {path}; "
-                f"its sha256 begins with {expected}."
-            ) from error
-    found = _sha256(path)
-    if not found.startswith(expected):
-        raise ValueError(
-            f"The weights {path} are damaged (sha256 {found}, expected to begin with {expected}): "
-            f"delete the file and get {url} again."
-        )
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def table() -> str:

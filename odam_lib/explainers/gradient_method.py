@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -85,6 +85,7 @@ class GradientMethod(ABC):
         reasons: dict[int, tuple[str, ...]] = {}
         for rows in self._batches(trace, detections, sigma, len(attributes)):
             windows = self._windows(trace, detections[rows], attributes)
+            windows = replace(windows, gradients=windows.gradients.float())  # whatever the model computes in
             which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
             made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
             maps |= dict(zip(rows.tolist(), made))
@@ -156,4 +157,4 @@ UNMOVED = "the gradient is zero: the target does not change with this layer"
 
 def _sheets(trace: Trace, levels: Tensor) -> Tensor:
     """The activations ``[M, K, h, w]`` of the levels that occur, in their order."""
-    return torch.cat([trace.features[level].detach() for level in levels.unique().tolist()])
+    return torch.cat([trace.features[level].detach().float() for level in levels.unique().tolist()])

@@ -12,7 +12,8 @@ from torchvision.models import WeightsEnum, detection
 
 from odam_lib import data_root, load_detector
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.detectors import zoo
+from odam_lib.detectors import of_torchvision, zoo
+from odam_lib.detectors.published import published_state
 from odam_lib.metrics.detection import detector_ap
 
 LEAST_AP50 = {"detr-scenes": 0.75, "yolov3-tiny": 0.29}
@@ -84,6 +85,30 @@ def test_published_weights_mean_the_same_as_in_torchvisions_own_model(name: str,
             torch.testing.assert_close(level, expected[key], rtol=1e-3, atol=1e-5 * expected[key].abs().max().item())
 
 
+@pytest.mark.parametrize(
+    "name", ["retinanet_resnet50_fpn", "keypointrcnn_resnet50_fpn", "ssd300_vgg16", "ssdlite320_mobilenet_v3_large"]
+)
+def test_torchvisions_own_detectors_load_by_name(name: str, monkeypatch) -> None:
+    """Given one state, our model of published weights and torchvision's own say the same."""
+    theirs = getattr(detection, name)(weights=None, weights_backbone=None)
+    state = theirs.state_dict() | {key: value + 1e-4 for key, value in theirs.state_dict().items() if "var" in key}
+    monkeypatch.setattr(of_torchvision, "published_state", lambda _: state)
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: state)
+    theirs = getattr(detection, name)(weights="COCO_V1").eval()
+    ours = load_detector(f"torchvision:{name}", "cpu")
+    assert ours.categories[:2] == ("__background__", "person") and not ours.model.training
+    picture = torch.rand(1, 3, 300, 300)
+    with torch.no_grad():
+        expected = theirs.backbone(picture)
+        for key, level in ours.model.backbone(picture).items():
+            torch.testing.assert_close(level, expected[key], rtol=1e-3, atol=1e-5 * expected[key].abs().max().item())
+
+
+def test_names_that_torchvision_does_not_publish_are_refused() -> None:
+    with pytest.raises(ValueError, match="torchvision has no detector 'resnet50': choose among fasterrcnn_"):
+        load_detector("torchvision:resnet50")
+
+
 def test_names_without_weights_say_so() -> None:
     with pytest.raises(ValueError, match="Nobody publishes weights of a detector retinanet_pvt_v2_b0_fpn"):
         load_detector("retinanet_pvt_v2_b0_fpn")
@@ -119,6 +144,8 @@ def test_without_a_network_the_error_says_what_to_put_where(tmp_path, monkeypatc
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(FileNotFoundError) as caught:
         load_detector("fcos_resnet50_fpn")
+    with pytest.raises(FileNotFoundError, match=r"get https://.*/ssd300_vgg16_coco-b556d3b4\.pth and put it at"):
+        load_detector("torchvision:ssd300_vgg16")
     message = str(caught.value)
     assert "https://download.pytorch.org/models/fcos_resnet50_fpn_coco-99b0c9b7.pth" in message
     assert str(tmp_path / "checkpoints" / "fcos_resnet50_fpn_coco-99b0c9b7.pth") in message
@@ -132,9 +159,9 @@ def test_published_weights_are_fetched_once_and_checked(tmp_path, monkeypatch) -
     served.write_bytes(content)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     url = served.as_uri()
-    assert zoo._published_state(url)["bias"].tolist() == [1, 1, 1]
+    assert published_state(url)["bias"].tolist() == [1, 1, 1]
     served.unlink()
-    assert zoo._published_state(url)["bias"].tolist() == [1, 1, 1]
+    assert published_state(url)["bias"].tolist() == [1, 1, 1]
     (tmp_path / "hub" / "checkpoints" / served.name).write_bytes(b"damaged")
     with pytest.raises(ValueError, match="are damaged"):
-        zoo._published_state(url)
+        published_state(url)
