@@ -66,7 +66,8 @@ class Trace(ABC):
         detector: what made the pass.
         image: ``Tensor[3, H, W]``, of what.
         layer: name of the explained layer.
-        features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, each requiring a gradient.
+        features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, the finest first, each requiring a
+            gradient.
         grids: where the cells of each level lie on the detector's input.
         input_size: (height, width) of the image as the network saw it: resized, not yet padded.
         candidates: every prediction before thresholds and suppression, boxes unclipped, in image pixels.
@@ -110,6 +111,8 @@ class Trace(ABC):
     """Whether :meth:`windows` gives the gradient itself, not an approximation of it."""
     regional: ClassVar[bool] = False
     """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
+    reads_all_levels: ClassVar[bool] = False
+    """Whether each prediction depends on all of :attr:`features`: its map is the sum of those of all levels."""
 
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """The gradients of every attribute on each detection's receptive field, all in one batch.
@@ -169,6 +172,14 @@ class Trace(ABC):
         same = (candidates.index == detections.index[:, None]) & (candidates.level == detections.level[:, None])
         return same.int().argmax(dim=1)
 
+    def above(self, score_threshold: float) -> Detections:
+        """Candidates over the threshold, best first, as this detector reads them: by default each of every class.
+
+        Raises:
+            ValueError: the threshold is outside [0, 1].
+        """
+        return self.candidates.above(score_threshold)
+
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
@@ -177,7 +188,7 @@ class Trace(ABC):
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        found = self.candidates.above(score_threshold)
+        found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
         return replace(found[kept.index], scores=kept.scores)

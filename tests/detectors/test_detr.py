@@ -21,7 +21,7 @@ def untrained() -> DetrDetector:
     """Random weights with outputs that differ between places, and without background, as after training."""
     torch.manual_seed(0)
     built = small_detr("untrained", CATEGORIES)
-    built.model.requires_grad_(False)
+    built.model.eval().requires_grad_(False)
     for module in built.model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
