@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from wrapped import nudged
 
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
@@ -154,29 +155,6 @@ def test_maps_are_those_of_the_whole_gradient(detectors, name: str) -> None:
         for one, other in zip(ours.maps, ODAM()(plain, rows, TARGETS).maps):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * other.abs().max().item())
     assert len(ours) == len(rows) and all(torch.isfinite(one).all() for one in ours.maps)
-
-
-@contextmanager
-def nudged(detector: Detector, layer: str, level: int, step: Tensor) -> Iterator[None]:
-    """Add something to what a layer returns, on one level (or for one region of interest)."""
-
-    def add(_: nn.Module, __: object, output: object) -> object:
-        if layer == "roi":
-            moved = output.clone()
-            moved[level] += step
-            return moved
-        if isinstance(output, Tensor):
-            return output + step
-        return type(output)(
-            (name, value + step if number == level else value) for number, (name, value) in enumerate(output.items())
-        )
-
-    module = detector.model.roi_heads.box_roi_pool if layer == "roi" else detector._layers[layer].module
-    handle = module.register_forward_hook(add)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 @pytest.mark.parametrize("name", NAMES)
