@@ -240,7 +240,7 @@ class DetrDetector(QueryDetector):
         with outputs_of(self.model.detr.model.input_projection) as projected:
             fields, outputs = self.trace_fields(image, layer, output_attentions=True)
         weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
-        size, (grid,) = projected[0].shape[-2:], self._places[ENCODER].grids
+        size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
         kinds = (tuple(one.detach()[0] for one in kind) for kind in weights)
         return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
 

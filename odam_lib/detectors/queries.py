@@ -124,6 +124,23 @@ def cut_tokens(skipped: int) -> Cut:
 
 
 @contextmanager
+def replaced(place: Place, by: Leaf) -> Iterator[None]:
+    """While active, the network goes on with what a function makes of each level ``Tensor[1, K, h, w]`` of a place."""
+    sizes: list[tuple[int, int]] = []
+
+    def note(_: nn.Module, __: Any, output: Tensor) -> None:
+        sizes.append((output.shape[-2], output.shape[-1]))
+
+    handles = [module.register_forward_hook(note) for module in place.maps]
+    handles.append(place.module.register_forward_hook(lambda _, __, output: place.cut(output, by, sizes)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def place_leaves(place: Place) -> Iterator[list[Tensor]]:
     """While active, a place's features are cut from what made them, so that gradients stop there.
 
@@ -131,22 +148,13 @@ def place_leaves(place: Place) -> Iterator[list[Tensor]]:
         A list that holds, after the forward pass, ``Tensor[1, K, h, w]`` of each level, as leaves.
     """
     captured: list[Tensor] = []
-    sizes: list[tuple[int, int]] = []
 
     def leaf(tensor: Tensor) -> Tensor:
         captured.append(tensor.detach().requires_grad_())
         return captured[-1]
 
-    handles = [
-        module.register_forward_hook(lambda _, __, output: sizes.append((output.shape[-2], output.shape[-1])))
-        for module in place.maps
-    ]
-    handles.append(place.module.register_forward_hook(lambda _, __, output: place.cut(output, leaf, sizes)))
-    try:
+    with replaced(place, leaf):
         yield captured
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class Pass(NamedTuple):
@@ -186,7 +194,7 @@ class QueryDetector(Detector):
         self.categories = categories
         self.layers = tuple(places)
         self.reading = reading
-        self._places = dict(places)
+        self._layers = dict(places)
 
     @abstractmethod
     def check_size(self, image_size: tuple[int, int]) -> None:
@@ -204,7 +212,7 @@ class QueryDetector(Detector):
         layer = self.check_trace(image, layer)
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
-        with evaluating(self.model), place_leaves(self._places[layer]) as features:
+        with evaluating(self.model), place_leaves(self._layers[layer]) as features:
             outputs, input_size = self.run(image[None], **arguments)
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
@@ -214,7 +222,7 @@ class QueryDetector(Detector):
             "image": image,
             "layer": layer,
             "features": tuple(features),
-            "grids": self._places[layer].grids,
+            "grids": self._layers[layer].grids,
             "input_size": input_size,
             "candidates": self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
             "nms": keep_all,  # queries are trained to say each object once

@@ -181,12 +181,12 @@ class GradientMethod(ABC):
                 f"Not all of {', '.join(attributes)} of these detections depend on layer {trace.layer!r}: "
                 "explain them at another layer."
             ) from error
-        gradients = [torch.stack(level, dim=1) for level in zip(*by_attribute)]
+        gradients = [torch.stack(level, dim=1).float() for level in zip(*by_attribute)]
         start = torch.zeros_like(detections.index)
         grid, size = trace.grids[0], trace.features[0].shape[-2:]
         total = gradients[0].new_zeros((*gradients[0].shape[:2], *size))
         for level, weights in enumerate(gradients):
-            sigma, features = self.sigma(trace, detections, start + level), trace.features[level].detach()
+            sigma, features = self.sigma(trace, detections, start + level), trace.features[level].detach().float()
             maps = self.weigh(Windows(weights, start, start), features, start, sigma)
             if level:
                 maps = resample(maps.flatten(0, 1), trace.grids[level], grid, (size[0], size[1])).view_as(total)

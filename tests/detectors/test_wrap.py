@@ -14,7 +14,7 @@ from wrapped import PICTURE, Case, Interrupted, failing, nudged, snapshot
 from odam_lib import ATTRIBUTES, ODAM, Detections, explain, wrap
 from odam_lib.detectors.base import TARGETS, Detector, Trace
 from odam_lib.gradients import exact
-from odam_lib.heatmaps import EDGES
+from odam_lib.heatmaps import EDGES, resample
 
 MODULES = [name for name in ("wrapped_torchvision", "wrapped_transformers", "wrapped_ultralytics") if find_spec(name)]
 CASES: list[Case] = [case for name in MODULES for case in import_module(name).CASES]
@@ -95,9 +95,15 @@ def test_maps_are_those_of_plain_autograd(wrapped: Wrapped) -> None:
     maps = ODAM(smoothing=None)(trace, rows, TARGETS)
     for row, level in enumerate(trace.feature_level(rows).tolist()):
         for column, attribute in enumerate(TARGETS):
-            target, features = trace.targets(attribute, rows[row])[0], trace.features[level]
-            (gradient,) = torch.autograd.grad(target, features, retain_graph=True)
-            expected = (gradient * features).sum(dim=1)[0].relu().detach()
+            target = trace.targets(attribute, rows[row])[0]
+            levels = range(len(trace.features)) if trace.reads_all_levels else [level]
+            expected = torch.zeros_like(maps.maps[row][column])
+            for each in levels:
+                features, grid = trace.features[each], trace.grids[each]
+                (gradient,) = torch.autograd.grad(target, features, retain_graph=True)
+                own = (gradient * features).sum(dim=1).relu().detach().float()
+                size = (expected.shape[0], expected.shape[1])
+                expected += own[0] if each == level else resample(own, grid, trace.grids[level], size)[0]
             torch.testing.assert_close(
                 maps.maps[row][column], expected, rtol=1e-3, atol=1e-4 * float(expected.max()) + 1e-12
             )

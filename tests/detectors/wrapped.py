@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.queries import Place, replaced
 
 PICTURE = nn.functional.interpolate(
     torch.rand(1, 3, 11, 14, generator=torch.Generator().manual_seed(4)), (117, 155), mode="bilinear"
@@ -62,6 +64,12 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor) -> Iterator
             (name, value + step if number == level else value) for number, (name, value) in enumerate(output.items())
         )
 
+    place = None if layer == "roi" else detector._layers[layer]
+    if isinstance(place, Place):
+        levels = count()
+        with replaced(place, lambda value: value + step if next(levels) == level else value):
+            yield
+        return
     module = detector.model.roi_heads.box_roi_pool if layer == "roi" else detector._layers[layer].module
     handle = module.register_forward_hook(add)
     try:
