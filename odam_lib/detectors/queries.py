@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
+from torch.overrides import TorchFunctionMode
 from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
@@ -111,9 +112,8 @@ def cut_tokens(skipped: int) -> Cut:
 
     def cut(tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
         numbers = [height * width for height, width in sizes]
-        before, *levels, behind = tokens.detach().split(
-            [skipped, *numbers, tokens.shape[1] - skipped - sum(numbers)], dim=1
-        )
+        others = tokens.shape[1] - skipped - sum(numbers)
+        before, *levels, behind = _cut_off(tokens).split([skipped, *numbers, others], dim=1)
         explained = [
             leaf(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
             for level, size in zip(levels, sizes)
@@ -121,6 +121,24 @@ def cut_tokens(skipped: int) -> Cut:
         return torch.cat([before, *explained, behind], dim=1)
 
     return cut
+
+
+class Undetached(TorchFunctionMode):
+    """While active, ``detach`` does nothing where gradients are recorded.
+
+    Box refinement and two-stage proposals cut their references off, so that each layer is trained for itself. The box
+    depends on them nevertheless: with the cut, an edge's gradient would not be what moves the edge.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.detach and torch.is_grad_enabled():
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def _cut_off(tensor: Tensor) -> Tensor:
+    return tensor.detach()
 
 
 @contextmanager
@@ -150,7 +168,7 @@ def place_leaves(place: Place) -> Iterator[list[Tensor]]:
     captured: list[Tensor] = []
 
     def leaf(tensor: Tensor) -> Tensor:
-        captured.append(tensor.detach().requires_grad_())
+        captured.append(_cut_off(tensor).requires_grad_())
         return captured[-1]
 
     with replaced(place, leaf):
@@ -212,7 +230,7 @@ class QueryDetector(Detector):
         layer = self.check_trace(image, layer)
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
-        with evaluating(self.model), place_leaves(self._layers[layer]) as features:
+        with evaluating(self.model), place_leaves(self._layers[layer]) as features, Undetached():
             outputs, input_size = self.run(image[None], **arguments)
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import count
 from typing import Any
 
@@ -100,6 +101,8 @@ def frozen(value: object, depth: int = 3) -> object:
         return {key: frozen(item, depth) for key, item in value.items()}
     if value is None or isinstance(value, str | int | float | torch.dtype | torch.device):
         return value
+    if isinstance(value, Enum):
+        return (type(value), value.name)
     if isinstance(value, nn.Module) or not hasattr(value, "__dict__") or not depth:
         return id(value)
     return (type(value), frozen(vars(value), depth - 1))

@@ -81,10 +81,13 @@ def built(kind: str, backbone: Callable[[], Any] | None = None, **settings: Any)
         )
         model = livened(getattr(transformers, f"{kind}ForObjectDetection")(config))
         for name, part in model.named_modules():
-            if isinstance(part, nn.Linear) and "class" in name.rsplit(".", 2)[-2] + name.rsplit(".", 1)[-1]:
-                nn.init.normal_(part.bias, 0.0, 1.0)
-            if isinstance(part, nn.Linear) and "bbox" in name:
-                part.weight.data *= 0.5
+            if isinstance(part, nn.Linear) and "class" in name:
+                nn.init.normal_(part.bias)
+            if isinstance(part, nn.Embedding):
+                nn.init.normal_(part.weight, std=3.0)
+        for name, parameter in model.named_parameters():
+            if name.endswith(("detection_tokens", "position_embeddings")):
+                nn.init.normal_(parameter)
         return model
 
     return build
