@@ -136,6 +136,27 @@ class Undetached(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@contextmanager
+def sound_batch_norms(model: nn.Module) -> Iterator[None]:
+    """While active, gradients reach batch norms in the order of their outputs' cells.
+
+    PyTorch (2.14, on a CPU) returns a wrong gradient, without a word, where that of a single picture comes from tokens:
+    such a tensor counts as channels-last although its first stride is not that of one.
+    """
+
+    def ordered(_: nn.Module, __: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(Tensor.contiguous)
+
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [norm.register_forward_hook(ordered) for norm in norms]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @torch.no_grad()
 def _cut_off(tensor: Tensor) -> Tensor:
     return tensor.detach()
@@ -230,7 +251,8 @@ class QueryDetector(Detector):
         layer = self.check_trace(image, layer)
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
-        with evaluating(self.model), place_leaves(self._layers[layer]) as features, Undetached():
+        cut = place_leaves(self._layers[layer])
+        with evaluating(self.model), sound_batch_norms(self.model), cut as features, Undetached():
             outputs, input_size = self.run(image[None], **arguments)
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
@@ -252,7 +274,7 @@ class QueryDetector(Detector):
 
     def predict(self, images: Tensor) -> list[Predictions]:
         size = (images.shape[-2], images.shape[-1])
-        with evaluating(self.model):
+        with evaluating(self.model), sound_batch_norms(self.model):
             outputs, _ = self.run(images)
         return [
             Predictions(_corners(boxes, size), self.reading.class_probs(logits.float()))

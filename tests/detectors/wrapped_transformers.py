@@ -88,9 +88,21 @@ def built(kind: str, backbone: Callable[[], Any] | None = None, **settings: Any)
         for name, parameter in model.named_parameters():
             if name.endswith(("detection_tokens", "position_embeddings")):
                 nn.init.normal_(parameter)
-        return model
+        return normed(model)
 
     return build
+
+
+def normed(model: nn.Module) -> nn.Module:
+    """Batch norms with the statistics of what passes through, so that signals do not fade."""
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        model(torch.rand(4, 3, 128, 160))
+    for norm in norms:
+        norm.eval().momentum = 0.1
+    return model
 
 
 def own(processor: Any) -> Callable[[nn.Module, Tensor], Mapping[str, Tensor]]:
