@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, check_elongation, evaluating, outputs_of
+from odam_lib.detectors.base import check_elongation, evaluating, outputs_of
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.queries import Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
 from odam_lib.heatmaps import Grid
@@ -71,6 +71,9 @@ class TransformersDetector(QueryDetector):
         places: where it can be explained, the default first.
         reading: what its logits mean.
         processor: makes what the model takes from pictures, and detections from what it returns.
+
+    Attributes:
+        card: where a published model comes from; empty for one that was handed in.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class TransformersDetector(QueryDetector):
     ) -> None:
         super().__init__(name, model, categories, places, reading)
         self.processor = processor
+        self.card: dict[str, Any] = {}
         self.towers = ()
         own = signature(processor.post_process_object_detection).parameters
         self._most: int | None = own["top_k"].default if "top_k" in own else None
@@ -112,7 +116,7 @@ class TransformersDetector(QueryDetector):
         return WrappedTrace(**made, most=self._most or len(made["logits"]))
 
 
-def build(model: nn.Module, told: Told) -> Detector:
+def build(model: nn.Module, told: Told) -> TransformersDetector:
     """The detector of a model of transformers.
 
     Raises:
@@ -252,9 +256,9 @@ def _grids(backbone: Any, strides: Sequence[int]) -> tuple[Grid, ...]:
 
     Convolutions of odd kernels keep the first cell on the first pixel. Patches that do not overlap (Swin, ConvNeXt)
     have it in the middle of their stride. HGNetV2's stem of even kernels, padded on one side, moves what its two
-    branches see by 1 and by 2 pixels. In a ResNet-D, as RT-DETR has it, shortcuts average 2 x 2 cells while the convolutions
-    beside them do not move: the middle of the two is (stride - 4) / 4 pixels further; coarser levels are laid where
-    the finest is, which is at most 0.2 of their cells off, so that the cells of all levels nest.
+    branches see by 1 and by 2 pixels. In a ResNet-D, as RT-DETR has it, shortcuts average 2 x 2 cells while the
+    convolutions beside them do not move: the middle of the two is (stride - 4) / 4 pixels further; coarser levels are
+    laid where the finest is, which is at most 0.2 of their cells off, so that the cells of all levels nest.
     """
     parts = list(backbone.model.modules())
     first = next((part for part in parts if isinstance(part, nn.Conv2d)), None)

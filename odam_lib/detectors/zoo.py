@@ -32,6 +32,7 @@ from odam_lib.detectors.faster_rcnn import (
     small_faster_rcnn,
 )
 from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
+from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
 from odam_lib.files import data_root, write_whole
@@ -115,6 +116,9 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
 }
 
 
+SOURCES: dict[str, Callable[[str], Detector]] = {"hf": load_hub}
+"""What loads a published detector by the name that follows a prefix and a colon."""
+
 ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build for name, entry in ZOO.items() if "-crowd" not in name
 }
@@ -138,7 +142,8 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     """A trained detector, ready to detect and to be explained.
 
     Args:
-        name: a key of ``ZOO``; those ending in ``-scenes`` are bundled, the others published.
+        name: a key of ``ZOO``; those ending in ``-scenes`` are bundled, the others published. Or ``hf:`` and the
+            ``owner/name`` of a published model of transformers, or the folder of one.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:
@@ -146,6 +151,11 @@ def load_detector(name: str, device: str = "auto") -> Detector:
         FileNotFoundError: weights that are neither here nor to be had; says which file to put where.
     """
     place = resolve_device(device)
+    prefix, _, rest = name.partition(":")
+    if rest and prefix in SOURCES:
+        found = SOURCES[prefix](rest)
+        found.model.to(place)
+        return found
     detector = build_detector(name)
     entry = ZOO[name]
     if isinstance(entry, Untrained):

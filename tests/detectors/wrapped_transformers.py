@@ -42,7 +42,11 @@ HYBRID = {
 
 def resnet(*levels: str) -> Any:
     return transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic", out_features=list(levels)
+        embedding_size=8,
+        hidden_sizes=[8, 16, 24, 32],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=list(levels),
     )
 
 
