@@ -80,7 +80,7 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor) -> Iterator
 
 
 def snapshot(model: nn.Module) -> dict[str, Any]:
-    """All that explaining must leave as it is: weights, buffers, modes, hooks and every plain attribute of each module."""
+    """All that explaining must leave as it is: weights, buffers, modes, hooks, and plain attributes of each module."""
     seen: dict[str, Any] = {f"state {key}": frozen(value) for key, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         seen[f"parameter {name}"] = (id(parameter), parameter.requires_grad, parameter.dtype, parameter.grad is None)
