@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,9 @@ class QueryTrace(Trace):
     corners: Tensor
     reading: Reading
 
-    reads_all_levels: ClassVar[bool] = True
+    @property
+    def reads_all_levels(self) -> bool:  # type: ignore[override]
+        return len(self.features) > 1
 
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         """See :meth:`Trace.targets`; the reference point of an edge is the centre of the predicted box, held fixed."""
