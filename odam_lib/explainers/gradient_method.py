@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -106,6 +106,7 @@ class GradientMethod(ABC):
                 made, gradients = self._over_levels(trace, detections[rows], attributes)
             else:
                 windows = self._windows(trace, detections[rows], attributes)
+                windows = replace(windows, gradients=windows.gradients.float())  # whatever the model computes in
                 which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
                 made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
                 gradients = [windows.gradients]
@@ -172,15 +173,7 @@ class GradientMethod(ABC):
         self, trace: Trace, detections: Detections, attributes: Sequence[str]
     ) -> tuple[Tensor, list[Tensor]]:
         """The sum of the maps of all levels ``[N, A, h, w]``, and the gradients ``[N, A, K, h, w]`` on each of them."""
-        try:
-            by_attribute = [
-                exact_on_levels(trace.targets(attribute, detections), trace.features) for attribute in attributes
-            ]
-        except UnconnectedTargetError as error:
-            raise UnconnectedTargetError(
-                f"Not all of {', '.join(attributes)} of these detections depend on layer {trace.layer!r}: "
-                "explain them at another layer."
-            ) from error
+        by_attribute = [self._exact_on_levels(trace, detections, attribute) for attribute in attributes]
         gradients = [torch.stack(level, dim=1).float() for level in zip(*by_attribute)]
         start = torch.zeros_like(detections.index)
         grid, size = trace.grids[0], trace.features[0].shape[-2:]
@@ -192,6 +185,15 @@ class GradientMethod(ABC):
                 maps = resample(maps.flatten(0, 1), trace.grids[level], grid, (size[0], size[1])).view_as(total)
             total += maps
         return total, gradients
+
+    def _exact_on_levels(self, trace: Trace, detections: Detections, attribute: str) -> list[Tensor]:
+        try:
+            return exact_on_levels(trace.targets(attribute, detections), trace.features)
+        except UnconnectedTargetError as error:
+            raise UnconnectedTargetError(
+                f"The attribute {attribute!r} of these detections does not depend on layer {trace.layer!r}: "
+                "explain it at another layer."
+            ) from error
 
     def _reasons(self, maps: Tensor, gradients: Sequence[Tensor]) -> list[tuple[str, ...]]:
         """Why each map ``[N, A, h, w]`` is zero everywhere, by the gradients on each level; empty where it is not."""
@@ -208,4 +210,4 @@ UNMOVED = "the gradient is zero: the target does not change with this layer"
 
 def _sheets(trace: Trace, levels: Tensor) -> Tensor:
     """The activations ``[M, K, h, w]`` of the levels that occur, in their order."""
-    return torch.cat([trace.features[level].detach() for level in levels.unique().tolist()])
+    return torch.cat([trace.features[level].detach().float() for level in levels.unique().tolist()])
