@@ -132,7 +132,7 @@ def test_a_step_along_an_edges_gradient_moves_that_edge_outwards(wrapped: Wrappe
             (gradient,) = exact(trace.targets(edge, rows[row]), trace.features[level])
             if not gradient.any():
                 continue  # FCOS cuts distances at zero
-            step = 1e-3 * trace.features[level].norm() * gradient / gradient.norm()
+            step = wrapped.case.step * trace.features[level].norm() * gradient / gradient.norm()
             with torch.no_grad(), nudged(detector, layer, level, step):
                 after = detector.trace(PICTURE, layer)
             there = after.candidates[after.row_of(rows[row])]

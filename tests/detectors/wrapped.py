@@ -32,6 +32,7 @@ class Case:
         threshold: the score over which the model's own inference keeps predictions.
         options: further arguments of ``wrap``.
         doubles: whether the model's own inference works in float64.
+        step: how far features are moved for finite differences, as a share of their norm; ranked queries must not swap.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Case:
     threshold: float = 0.05
     options: Mapping[str, Any] = field(default_factory=dict)
     doubles: bool = True
+    step: float = 1e-3
 
     def __str__(self) -> str:
         return self.name

@@ -143,7 +143,14 @@ def case(
     name: str, kind: str, processor: Any, strides: tuple[int, ...], *model: Callable[[], Any], **settings: Any
 ) -> Case:
     return Case(
-        name, built(kind, *model, **settings), own(processor), loss, strides, NAMES, options={"processor": processor}
+        name,
+        built(kind, *model, **settings),
+        own(processor),
+        loss,
+        strides,
+        NAMES,
+        options={"processor": processor},
+        step=1e-5 if kind.startswith("RTDetr") else 1e-3,
     )
 
 
