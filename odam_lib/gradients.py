@@ -59,18 +59,39 @@ def exact(targets: Tensor, features: Tensor) -> Tensor:
     Raises:
         UnconnectedTargetError: no target depends on the features.
     """
+    return exact_on_levels(targets, [features])[0]
+
+
+def exact_on_levels(targets: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
+    """:func:`exact` on several feature maps in one backward pass; zero on those that no target depends on.
+
+    Args:
+        targets: ``Tensor[N]``, one scalar a prediction.
+        levels: ``Tensor[1, K, h, w]`` each, that require a gradient.
+
+    Returns:
+        ``Tensor[N, K, h, w]`` for each.
+
+    Raises:
+        UnconnectedTargetError: no target depends on any of them.
+    """
     if len(targets) == 0:
-        return features.new_zeros((0, *features.shape[1:]))
+        return [level.new_zeros((0, *level.shape[1:])) for level in levels]
     if not targets.requires_grad:
         raise UnconnectedTargetError("The targets have no gradient graph.")
     many = len(targets) > 1  # one alone is up to three times as fast outside vmap
     one_hot = torch.eye(len(targets), dtype=targets.dtype, device=targets.device)
-    (gradients,) = torch.autograd.grad(
-        targets, features, one_hot if many else one_hot[0], retain_graph=True, is_grads_batched=many, allow_unused=True
+    found = torch.autograd.grad(
+        targets, levels, one_hot if many else one_hot[0], retain_graph=True, is_grads_batched=many, allow_unused=True
     )
-    if gradients is None:
+    if all(gradients is None for gradients in found):
         raise UnconnectedTargetError("The targets do not depend on these features.")
-    return gradients.squeeze(1) if many else gradients
+    return [
+        level.new_zeros((len(targets), *level.shape[1:]))
+        if gradients is None
+        else (gradients.squeeze(1) if many else gradients)
+        for gradients, level in zip(found, levels)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -218,13 +218,31 @@ def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tup
         a cell beyond them if the grid is bounded.
     """
 
-    def cells(pixels: int, extent: int, first: float, step: float) -> Tensor:
-        at_input = (torch.arange(pixels, dtype=maps.dtype, device=maps.device) + 0.5) * (extent / pixels)
+    dy, dx = input_size[0] / size[0], input_size[1] / size[1]
+    return resample(maps, grid, Grid(dx / 2, dy / 2, dx, dy), size)
+
+
+def resample(maps: Tensor, grid: Grid, onto: Grid, size: tuple[int, int]) -> Tensor:
+    """Read maps at the cell centres of another grid; as :func:`sample_grid` between and beyond their own.
+
+    Args:
+        maps: ``Tensor[A, h, w]``.
+        grid: where their cells lie on the detector's input.
+        onto: where the cells of the other grid lie.
+        size: (height, width) in cells of the other grid.
+
+    Returns:
+        ``Tensor[A, height, width]``. Where every cell centre of ``grid`` is one of ``onto`` nothing is lost: what is
+        read between those of ``onto`` is what would have been read between those of ``grid``.
+    """
+
+    def cells(number: int, start: float, spacing: float, first: float, step: float) -> Tensor:
+        at_input = start + torch.arange(number, dtype=maps.dtype, device=maps.device) * spacing
         return (at_input - first) / step
 
     height, width = maps.shape[-2:]
-    rows = cells(size[0], input_size[0], grid.y, grid.dy)
-    columns = cells(size[1], input_size[1], grid.x, grid.dx)
+    rows = cells(size[0], onto.y, onto.dy, grid.y, grid.dy)
+    columns = cells(size[1], onto.x, onto.dx, grid.x, grid.dx)
     at = (columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1)
     points = torch.stack(torch.meshgrid(*at, indexing="xy"), dim=-1)
     spread = grid_sample(maps[None], points[None], mode="bilinear", padding_mode="border", align_corners=True)[0]

@@ -105,7 +105,8 @@ class Trace(ABC):
         detector: what made the pass.
         image: ``Tensor[3, H, W]``, of what.
         layer: name of the explained layer.
-        features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, each requiring a gradient.
+        features: the activations of that layer, one ``Tensor[1, K, h, w]`` a level, the finest first, each requiring a
+            gradient.
         grids: where the cells of each level lie on the detector's input.
         input_size: (height, width) of the image as the network saw it: resized, not yet padded.
         candidates: every prediction before thresholds and suppression, boxes unclipped, in image pixels.
@@ -151,6 +152,8 @@ class Trace(ABC):
     """Whether :meth:`windows` gives the gradient itself, not an approximation of it."""
     regional: ClassVar[bool] = False
     """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
+    reads_all_levels: ClassVar[bool] = False
+    """Whether each prediction depends on all of :attr:`features`: its map is the sum of those of all levels."""
 
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """The gradients of every attribute on each detection's receptive field, all in one batch.

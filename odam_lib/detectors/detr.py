@@ -1,8 +1,7 @@
 """DETR (Carion et al., 2020) as transformers implements it, behind the contract."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,10 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
-from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, evaluating, leaves
-from odam_lib.detectors.boxes import softmax_score
-from odam_lib.heatmaps import EDGES, Grid
-from odam_lib.nms import keep_all
+from odam_lib.detectors.base import Layer, check_elongation, outputs_of
+from odam_lib.detectors.queries import Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.heatmaps import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
 """DETR ResNet-50 as its authors publish it (42.0 AP on COCO val2017); its sha256 begins with what ends the name."""
@@ -48,30 +45,14 @@ class Attention:
 
 
 @dataclass(frozen=True, eq=False)
-class DetrTrace(Trace):
+class DetrTrace(QueryTrace):
     """A forward pass of DETR.
 
     Attributes:
-        logits: ``Tensor[Q, C + 1]``, class logits of all queries; the last column is "no object".
-        corners: ``Tensor[Q, 4]``, (x1, y1, x2, y2) in image pixels.
         attention: the weights of all attention layers of this pass.
     """
 
-    logits: Tensor
-    corners: Tensor
     attention: Attention
-
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        """See :meth:`Trace.targets`; the reference point of an edge is the centre of the predicted box, held fixed."""
-        self.check(detections, [attribute])
-        if attribute in EDGES:
-            edge, boxes = EDGES.index(attribute), self.corners[detections.index]
-            centre = (boxes[:, edge % 2] + boxes[:, edge % 2 + 2]).detach() / 2
-            return boxes[:, edge] - centre if edge >= 2 else centre - boxes[:, edge]
-        logits = self.logits[detections.index]
-        if attribute == "class":
-            return softmax_score(logits, detections.labels)
-        return logits.gather(1, detections.labels[:, None])[:, 0]
 
 
 class DilatedResNet(nn.Module):
@@ -226,7 +207,7 @@ def _loss(
     return torch.stack(list(losses.values())).sum(), losses, None
 
 
-class DetrDetector(Detector):
+class DetrDetector(QueryDetector):
     """A DETR that can be explained.
 
     Args:
@@ -237,85 +218,31 @@ class DetrDetector(Detector):
     """
 
     def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
-        self.name = name
-        self.model = model
-        self.categories = categories
-        self.layers = (*layers, ENCODER)
-        self.towers = (model.backbone, *model.detr.model.encoder.layers, *model.detr.model.decoder.layers)
-        self._layers = dict(layers)
-        self._stride = next(iter(layers.values())).strides[0]
+        network = model.detr.model
+        places = {
+            layer: Place(at.module, tuple(Grid.of_stride(stride) for stride in at.strides), cut_map)
+            for layer, at in layers.items()
+        }
+        deepest = places[next(iter(layers))].grids
+        places[ENCODER] = Place(network.encoder.layers[-1], deepest, cut_tokens(0), (network.input_projection,))
+        super().__init__(name, model, categories, places, Reading(first=0, exclusive=True))
+        self.model: DetrModel = model
+        self.towers = (model.backbone, *network.encoder.layers, *network.decoder.layers)
+
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        check_elongation(image_size, self.model.transform.min_size[-1], self.model.transform.max_size)
+
+    def run(self, images: Tensor, **arguments: Any) -> Pass:
+        batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+        return Pass(self.model.run(batch, **arguments), batch.image_sizes[0])
 
     def trace(self, image: Tensor, layer: str | None = None) -> DetrTrace:
-        layer = self.check_trace(image, layer)
-        model, image_size = self.model, (image.shape[-2], image.shape[-1])
-        check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        with evaluating(model):
-            batch, _ = model.transform([image.to(self.device, self.dtype)])
-            size = (batch.tensors.shape[-2] // self._stride, batch.tensors.shape[-1] // self._stride)
-            with self._leaves(layer, size) as features:
-                outputs = model.run(batch, output_attentions=True)
-        logits, boxes = outputs.logits[0], self._corners(outputs.pred_boxes[0], image_size)
-        with torch.no_grad():
-            predictions = self._read(logits, boxes)
-        grid = Grid.of_stride(self._stride)
+        with outputs_of(self.model.detr.model.input_projection) as projected:
+            fields, outputs = self.trace_fields(image, layer, output_attentions=True)
         weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
-        return DetrTrace(
-            detector=self,
-            image=image,
-            layer=layer,
-            features=tuple(features),
-            grids=(grid if layer == ENCODER else Grid.of_stride(self._layers[layer].strides[0]),),
-            input_size=batch.image_sizes[0],
-            candidates=self.candidates(
-                image,
-                predictions,
-                torch.zeros(len(logits), dtype=torch.int64, device=logits.device),
-                torch.arange(len(logits), device=logits.device),
-            ),
-            nms=keep_all,  # it is trained to say each object once
-            logits=logits,
-            corners=boxes,
-            attention=Attention(*(tuple(one.detach()[0] for one in kind) for kind in weights), size, grid),
-        )
-
-    def _leaves(self, layer: str, size: tuple[int, int]) -> Any:
-        if layer == ENCODER:
-            return _token_leaves(self.model.detr.model.encoder.layers[-1], size)
-        return leaves(self._layers[layer].module)
-
-    def predict(self, images: Tensor) -> list[Predictions]:
-        with evaluating(self.model):
-            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-            outputs = self.model.run(batch)
-        size = (images.shape[-2], images.shape[-1])
-        return [self._read(some, self._corners(boxes, size)) for some, boxes in zip(outputs.logits, outputs.pred_boxes)]
-
-    @staticmethod
-    def _corners(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Boxes in pixels of the image from DETR's centres and sides, shares of the image."""
-        return box_convert(boxes, "cxcywh", "xyxy") * boxes.new_tensor(image_size[::-1] * 2)
-
-    @staticmethod
-    def _read(logits: Tensor, boxes: Tensor) -> Predictions:
-        found = torch.ones_like(logits[0, :-1])
-        found[0] = 0  # the background is no detection
-        return Predictions(boxes, logits.softmax(dim=1)[:, :-1] * found)
-
-
-@contextmanager
-def _token_leaves(module: nn.Module, size: tuple[int, int]) -> Iterator[list[Tensor]]:
-    """:func:`leaves` of a module whose output ``[1, T, K]`` is a grid: the leaf is ``Tensor[1, K, h, w]``."""
-    captured: list[Tensor] = []
-
-    def cut(_: nn.Module, __: Any, tokens: Tensor) -> Tensor:
-        captured.append(tokens.detach().transpose(1, 2).unflatten(2, size).requires_grad_())
-        return captured[0].flatten(2).transpose(1, 2)
-
-    handle = module.register_forward_hook(cut)
-    try:
-        yield captured
-    finally:
-        handle.remove()
+        size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
+        kinds = (tuple(one.detach()[0] for one in kind) for kind in weights)
+        return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
 
 
 def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:

@@ -1,5 +1,292 @@
-"""Detectors of transformers: what :func:`odam_lib.detectors.wrap.wrap` reads from them."""
+"""Detectors of transformers: what :func:`odam_lib.detectors.wrap.wrap` reads from them.
 
-from odam_lib.detectors.family import Family
+A family differs from the next in the processor of its pictures, in how its scores are read and in where it can be
+explained; everything else is :mod:`odam_lib.detectors.queries`.
+"""
 
-FAMILIES: tuple[Family, ...] = ()
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import check_elongation, evaluating, outputs_of
+from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
+from odam_lib.detectors.queries import Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.heatmaps import Grid
+
+NO_CLASS = ("n/a", "background", BACKGROUND)
+"""What id 0 is called where a model counts a class that no object has: COCO's numbers start at 1."""
+PROBE = 256
+"""Side of the square picture on which a backbone is asked for its strides."""
+
+Places = dict[str, Place]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What cannot be read from a model of one family.
+
+    Attributes:
+        processor: class of its image processor.
+        exclusive: see :class:`Reading`.
+        places: where it can be explained, the default first.
+    """
+
+    processor: str
+    exclusive: bool
+    places: Callable[[nn.Module], Places]
+
+
+@dataclass(frozen=True, eq=False)
+class WrappedTrace(QueryTrace):
+    """A pass of a model of transformers.
+
+    Attributes:
+        most: how many detections its processor keeps, counting a query once for each class that it is detected as.
+    """
+
+    most: int
+
+    def above(self, score_threshold: float) -> Detections:
+        """What the model's own processor finds: of a query that is one thing its best class, else the best of all."""
+        found = super().above(score_threshold)
+        if self.reading.exclusive:
+            found = found[found.labels == self.candidates.labels[found.index]]
+        return found[: self.most]
+
+
+class TransformersDetector(QueryDetector):
+    """A model of transformers behind the contract.
+
+    Args:
+        name: of the detector.
+        model: with a detection head.
+        categories: class names, index 0 is the background.
+        places: where it can be explained, the default first.
+        reading: what its logits mean.
+        processor: makes what the model takes from pictures, and detections from what it returns.
+
+    Attributes:
+        card: where a published model comes from; empty for one that was handed in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        categories: tuple[str, ...],
+        places: Places,
+        reading: Reading,
+        processor: Any,
+    ) -> None:
+        super().__init__(name, model, categories, places, reading)
+        self.processor = processor
+        self.card: dict[str, Any] = {}
+        self.towers = ()
+        own = signature(processor.post_process_object_detection).parameters
+        self._most: int | None = own["top_k"].default if "top_k" in own else None
+        self._takes_mask = "pixel_mask" in signature(model.forward).parameters
+
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        size = self.processor.size
+        if self.processor.do_resize and size.shortest_edge and size.longest_edge:
+            check_elongation(image_size, size.shortest_edge, size.longest_edge)
+
+    def run(self, images: Tensor, **arguments: Any) -> Pass:
+        # Grey levels, not [0, 1]: so the processor's own rescaling applies, whatever it is. In single precision, since
+        # a resize in half precision would lose grey levels.
+        pictures = list(images.to(self.device, torch.promote_types(self.dtype, torch.float32)) * 255)
+        batch = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_first")
+        pixels, mask = batch["pixel_values"].to(self.dtype), batch.get("pixel_mask")
+        if mask is not None and self._takes_mask:
+            arguments["pixel_mask"] = mask
+        outputs = self.model(pixel_values=pixels, return_dict=True, **arguments)
+        if mask is None:
+            return Pass(outputs, (pixels.shape[-2], pixels.shape[-1]))
+        return Pass(outputs, (int(mask[0].any(dim=1).sum()), int(mask[0].any(dim=0).sum())))
+
+    def trace(self, image: Tensor, layer: str | None = None) -> WrappedTrace:
+        made, _ = self.trace_fields(image, layer)
+        return WrappedTrace(**made, most=self._most or len(made["logits"]))
+
+
+def build(model: nn.Module, told: Told) -> TransformersDetector:
+    """The detector of a model of transformers.
+
+    Raises:
+        TypeError: the model has no detection head that is known, or the processor is none of tensors.
+        ValueError: the model contradicts what was told.
+    """
+    kind = _kind(model)
+    processor = _processor(kind, told.processor)
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    first = 0 if names[0].lower() in NO_CLASS else 1
+    own = names[1 - first :]
+    categories = choose_categories(told.categories, len(own), own)
+    with torch.no_grad(), evaluating(model):
+        places = kind.places(model)
+    check_strides(told.strides, [int(grid.dx) for grid in next(iter(places.values())).grids])
+    return TransformersDetector(told.name, model, categories, places, Reading(first, kind.exclusive), processor)
+
+
+def _kind(model: nn.Module) -> Kind:
+    for name, kind in KINDS.items():
+        if is_named(model, "transformers", name):
+            return kind
+    raise TypeError(
+        f"{type(model).__name__} has no detection head that is known: load one of {', '.join(KINDS)}, for instance by "
+        "AutoModelForObjectDetection."
+    )
+
+
+def _processor(kind: Kind, told: object | None) -> Any:
+    from transformers.image_processing_backends import TorchvisionBackend
+
+    if told is None:
+        return getattr(import_module("transformers"), kind.processor)()
+    if not isinstance(told, TorchvisionBackend) or not hasattr(told, "post_process_object_detection"):
+        raise TypeError(
+            f"The processor is a {type(told).__name__}: give one of tensors that reads detections, such as "
+            f"{kind.processor} or what AutoImageProcessor.from_pretrained(..., backend='torchvision') returns."
+        )
+    return told
+
+
+def _of_detr(model: Any) -> Places:
+    """DETR, Conditional DETR: the last stage of the backbone, the encoder's output, and the stages before the last."""
+    network = model.model
+    stages = _stages(network.backbone.model)
+    strides, of_stages = _strides(network.backbone, stages)
+    last = _grids(network.backbone, strides[-1:])
+    places = {
+        "backbone": Place(network.backbone, last, _cut_backbone(1)),
+        "encoder": Place(network.encoder.layers[-1], last, cut_tokens(0), (network.input_projection,)),
+    }
+    for number in range(len(stages) - 1, 0, -1):
+        grids = _grids(network.backbone, of_stages[number - 1 : number])
+        places[f"stage{number}"] = Place(stages[number - 1], grids, cut_map)
+    return places
+
+
+def _of_deformable(model: Any) -> Places:
+    """Deformable DETR: the backbone's maps, and the encoder's output, which has coarser levels too."""
+    network = model.model
+    backbone, _ = _strides(network.backbone)
+    encoder = list(backbone)
+    for projection in network.input_proj[len(backbone) :]:
+        encoder.append(encoder[-1] * projection[0].stride[0])
+    projections = tuple(network.input_proj)
+    return {
+        "backbone": Place(network.backbone, _grids(network.backbone, backbone), _cut_backbone(len(backbone))),
+        "encoder": Place(network.encoder.layers[-1], _grids(network.backbone, encoder), cut_tokens(0), projections),
+    }
+
+
+def _of_hybrid(model: Any) -> Places:
+    """RT-DETR, D-FINE: the pyramid that the hybrid encoder returns, which queries read, and the backbone's maps."""
+    network = model.model
+    grids = _grids(network.backbone, _strides(network.backbone)[0])
+    return {
+        "encoder": Place(network.encoder, grids, _cut_pyramid),
+        "backbone": Place(network.backbone, grids, _cut_backbone(len(grids))),
+    }
+
+
+def _of_yolos(model: Any) -> Places:
+    """YOLOS: the patch tokens that leave a block of the transformer, the middle one by default.
+
+    The detection tokens read the patches in every block. What they read in blocks before the explained one is held
+    fixed: the last blocks are left with little to explain, the first with patches that mean little by themselves. From
+    the middle half of the readings follow, as many as in DETR, whose decoder is as deep as its encoder. What leaves the
+    last block is read by nobody.
+    """
+    network = model.vit
+    patches = network.embeddings.patch_embeddings.projection
+    dy, dx = patches.stride
+    grid = Grid(dx / 2, dy / 2, dx, dy)
+    blocks = range(len(network.encoder.layer) - 1, 0, -1)
+    middle = max(1, len(network.encoder.layer) // 2)
+    modules = {f"block{n}": network.encoder.layer[n - 1] for n in sorted(blocks, key=lambda n: n != middle)}
+    modules["embeddings"] = network.embeddings
+    return {name: Place(module, (grid,), cut_tokens(1), (patches,)) for name, module in modules.items()}
+
+
+def _cut_backbone(number: int) -> Callable[[Any, Leaf, Any], Any]:
+    """The cut of the last few of the (map, mask) that a backbone returns."""
+
+    def cut(output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
+        kept = len(output) - number
+        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
+
+    return cut
+
+
+def _cut_pyramid(output: Any, leaf: Leaf, _: Any) -> Any:
+    """The cut of a hybrid encoder, whose last hidden state is a list of maps."""
+    others = {field.name: getattr(output, field.name) for field in fields(output)}
+    return type(output)(**others | {"last_hidden_state": [leaf(features) for features in output.last_hidden_state]})
+
+
+def _stages(backbone: nn.Module) -> list[nn.Module]:
+    """The stages of a backbone of transformers or timm that can be cut one by one; none where it has no such parts."""
+    stages = getattr(getattr(backbone, "encoder", None), "stages", None)
+    if stages is not None:
+        return list(stages)
+    return [module for name, module in backbone.named_children() if name.startswith("layer") and name[5:].isdigit()]
+
+
+def _strides(backbone: nn.Module, stages: Sequence[nn.Module] = ()) -> tuple[list[int], list[int]]:
+    """The strides of a backbone's maps and of its stages, seen on an empty picture."""
+    parameter = next(backbone.parameters())
+    picture = parameter.new_zeros((1, 3, PROBE, PROBE))
+    with ExitStack() as hooks:
+        seen = [hooks.enter_context(outputs_of(stage)) for stage in stages]
+        maps = backbone(picture, torch.ones_like(picture[:, 0]))
+    return [PROBE // len(features[0, 0]) for features, _ in maps], [PROBE // len(one[0][0, 0]) for one in seen]
+
+
+def _grids(backbone: Any, strides: Sequence[int]) -> tuple[Grid, ...]:
+    """Where the cells of a backbone's levels lie, the finest first.
+
+    Convolutions of odd kernels keep the first cell on the first pixel. Patches that do not overlap (Swin, ConvNeXt)
+    have it in the middle of their stride. HGNetV2's stem of even kernels, padded on one side, moves what its two
+    branches see by 1 and by 2 pixels. In a ResNet-D, as RT-DETR has it, shortcuts average 2 x 2 cells while the
+    convolutions beside them do not move: the middle of the two is (stride - 4) / 4 pixels further; coarser levels are
+    laid where the finest is, which is at most 0.2 of their cells off, so that the cells of all levels nest.
+    """
+    parts = list(backbone.model.modules())
+    first = next((part for part in parts if isinstance(part, nn.Conv2d)), None)
+    if first is not None and first.kernel_size == first.stride != (1, 1):
+        return tuple(Grid(stride / 2, stride / 2, stride, stride) for stride in strides)
+    moved = 0.0
+    if is_named(backbone.model, "transformers", "HGNetV2Backbone"):
+        moved = 1.5
+    elif any(isinstance(part, nn.AvgPool2d) and part.stride == 2 for part in parts):
+        moved = (strides[0] - 4) / 4
+    return tuple(Grid(0.5 + moved, 0.5 + moved, stride, stride) for stride in strides)
+
+
+KINDS = {
+    "DetrForObjectDetection": Kind("DetrImageProcessor", True, _of_detr),
+    "ConditionalDetrForObjectDetection": Kind("ConditionalDetrImageProcessor", False, _of_detr),
+    "DeformableDetrForObjectDetection": Kind("DeformableDetrImageProcessor", False, _of_deformable),
+    "RTDetrForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
+    "RTDetrV2ForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
+    "DFineForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
+    "YolosForObjectDetection": Kind("YolosImageProcessor", True, _of_yolos),
+}
+"""Heads of transformers by the name of their class."""
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "transformers' DETR, Conditional DETR, Deformable DETR, RT-DETR (v1, v2), D-FINE, YOLOS",
+        lambda model: is_named(model, "transformers", "PreTrainedModel"),
+        build,
+    ),
+)

@@ -33,6 +33,7 @@ from odam_lib.detectors.faster_rcnn import (
 from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
 from odam_lib.detectors.of_torchvision import load_published
 from odam_lib.detectors.published import published_state, sha256
+from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
 from odam_lib.files import data_root, write_whole
@@ -116,6 +117,9 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
 }
 
 
+SOURCES: dict[str, Callable[[str], Detector]] = {"hf": load_hub}
+"""What loads a published detector by the name that follows a prefix and a colon."""
+
 ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build for name, entry in ZOO.items() if "-crowd" not in name
 }
@@ -145,6 +149,8 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     Args:
         name: a key of ``ZOO``, of which those ending in ``-scenes`` are bundled and the others published, or
             ``torchvision:NAME``, a detector of torchvision by the name of its builder.
+        name: a key of ``ZOO``; those ending in ``-scenes`` are bundled, the others published. Or ``hf:`` and the
+            ``owner/name`` of a published model of transformers, or the folder of one.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:

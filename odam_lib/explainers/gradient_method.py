@@ -11,8 +11,16 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, Windows, chunk_size, exact
-from odam_lib.heatmaps import REACH, HeatMaps
+from odam_lib.gradients import (
+    BUDGET,
+    CACHE_BUDGET,
+    UnconnectedTargetError,
+    Windows,
+    chunk_size,
+    exact,
+    exact_on_levels,
+)
+from odam_lib.heatmaps import REACH, HeatMaps, resample
 
 COPIES = 4
 """Making a map takes about this many times the memory of its gradients."""
@@ -21,6 +29,9 @@ COPIES = 4
 @dataclass(frozen=True, kw_only=True)
 class GradientMethod(ABC):
     """A method that needs the gradients of each prediction's attributes and the activations, on the prediction's level.
+
+    Where a prediction reads several levels (Deformable DETR, RT-DETR) each of them gets a map of its own, smoothed and
+    rectified by itself as Eq. (2) says, and the detection's map is their sum on the grid of the finest.
 
     Attributes:
         derivative: ``"exact"``: the gradient; ``"window"``: the gradient on the receptive field of the detector's head
@@ -53,8 +64,14 @@ class GradientMethod(ABC):
             ``Tensor[N, A, h, w]``.
         """
 
-    def sigma(self, trace: Trace, detections: Detections) -> Tensor | None:
-        """The smoothing of each detection in cells of its features, ``Tensor[N]``; ``None`` for a method without."""
+    def sigma(self, trace: Trace, detections: Detections, levels: Tensor) -> Tensor | None:
+        """The smoothing of each detection in cells of its level, ``Tensor[N]``; ``None`` for a method without.
+
+        Args:
+            trace: the pass.
+            detections: N rows of it.
+            levels: ``Tensor[N]``, int64, which of the trace's features are to be smoothed for each.
+        """
         return None
 
     def removed(self) -> str:
@@ -80,16 +97,21 @@ class GradientMethod(ABC):
                 f"Layer {trace.layer!r} has no derivative on a window: use "
                 f"{type(self).__name__}(derivative='exact') there, or the detector's default layer."
             )
-        levels, sigma = trace.feature_level(detections), self.sigma(trace, detections)
+        levels = trace.feature_level(detections)
+        sigma = self.sigma(trace, detections, levels)
         maps: dict[int, Tensor] = {}
         reasons: dict[int, tuple[str, ...]] = {}
         for rows in self._batches(trace, detections, sigma, len(attributes)):
-            windows = self._windows(trace, detections[rows], attributes)
-            windows = replace(windows, gradients=windows.gradients.float())  # whatever the model computes in
-            which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
-            made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
+            if trace.reads_all_levels:
+                made, gradients = self._over_levels(trace, detections[rows], attributes)
+            else:
+                windows = self._windows(trace, detections[rows], attributes)
+                windows = replace(windows, gradients=windows.gradients.float())  # whatever the model computes in
+                which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
+                made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
+                gradients = [windows.gradients]
             maps |= dict(zip(rows.tolist(), made))
-            reasons |= dict(zip(rows.tolist(), self._reasons(made, windows.gradients)))
+            reasons |= dict(zip(rows.tolist(), self._reasons(made, gradients)))
         order = range(len(detections))
         return HeatMaps(
             maps=tuple(maps[row] for row in order),
@@ -122,6 +144,9 @@ class GradientMethod(ABC):
         """How many maps fit the memory, given their level or region and their smoothing."""
         features = trace.features[level]
         cells, budget = features[0, 0].numel(), CACHE_BUDGET if features.device.type == "cpu" else BUDGET
+        if trace.reads_all_levels:
+            numbers = sum(one.numel() for one in trace.features)
+            return chunk_size(COPIES * features.element_size() * numbers, features.device, budget)
         if trace.windows_are_exact or self.derivative == "window":
             reach = 0 if sigma is None else 2 * REACH * sigma.max().item()
             cells, budget = min(cells, math.prod(side + reach for side in trace.window_size(detections))), BUDGET
@@ -144,10 +169,38 @@ class GradientMethod(ABC):
                 f"level {level}: explain it at another layer."
             ) from error
 
-    def _reasons(self, maps: Tensor, gradients: Tensor) -> list[tuple[str, ...]]:
-        """Why each map ``[N, A, h, w]`` is zero everywhere; empty where it is not."""
+    def _over_levels(
+        self, trace: Trace, detections: Detections, attributes: Sequence[str]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The sum of the maps of all levels ``[N, A, h, w]``, and the gradients ``[N, A, K, h, w]`` on each of them."""
+        by_attribute = [self._exact_on_levels(trace, detections, attribute) for attribute in attributes]
+        gradients = [torch.stack(level, dim=1).float() for level in zip(*by_attribute)]
+        start = torch.zeros_like(detections.index)
+        grid, size = trace.grids[0], trace.features[0].shape[-2:]
+        total = gradients[0].new_zeros((*gradients[0].shape[:2], *size))
+        for level, weights in enumerate(gradients):
+            sigma, features = self.sigma(trace, detections, start + level), trace.features[level].detach().float()
+            maps = self.weigh(Windows(weights, start, start), features, start, sigma)
+            if level:
+                maps = resample(maps.flatten(0, 1), trace.grids[level], grid, (size[0], size[1])).view_as(total)
+            total += maps
+        return total, gradients
+
+    def _exact_on_levels(self, trace: Trace, detections: Detections, attribute: str) -> list[Tensor]:
+        try:
+            return exact_on_levels(trace.targets(attribute, detections), trace.features)
+        except UnconnectedTargetError as error:
+            raise UnconnectedTargetError(
+                f"The attribute {attribute!r} of these detections does not depend on layer {trace.layer!r}: "
+                "explain it at another layer."
+            ) from error
+
+    def _reasons(self, maps: Tensor, gradients: Sequence[Tensor]) -> list[tuple[str, ...]]:
+        """Why each map ``[N, A, h, w]`` is zero everywhere, by the gradients on each level; empty where it is not."""
         zero = ~maps.flatten(2).any(dim=2)
-        flat = gradients.flatten(2).abs().amax(dim=2) == 0 if zero.any() else zero
+        flat = zero.clone()
+        for level in gradients if zero.any() else ():
+            flat &= level.flatten(2).abs().amax(dim=2) == 0
         sentences = ("", self.removed(), UNMOVED)
         return [tuple(sentences[kind] for kind in row) for row in (zero.int() + (zero & flat).int()).tolist()]
 

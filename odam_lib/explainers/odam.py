@@ -58,15 +58,14 @@ class ODAM(GradientMethod):
         if self.rectify not in RECTIFIERS:
             raise ValueError(f"rectify is {self.rectify!r}: give one of {', '.join(RECTIFIERS)}.")
 
-    def sigma(self, trace: Trace, detections: Detections) -> Tensor | None:
-        """The smoothing of each detection, in cells of its own features."""
+    def sigma(self, trace: Trace, detections: Detections, levels: Tensor) -> Tensor | None:
         if self.smoothing is None:
             return None
         if self.smoothing != "adaptive":
             return detections.boxes.new_full((len(detections),), float(self.smoothing))
         height, width = detections.image_size
         to_image = detections.boxes.new_tensor([width / trace.input_size[1], height / trace.input_size[0]])
-        grids = [trace.grids[level] for level in trace.feature_level(detections).tolist()]
+        grids = [trace.grids[level] for level in levels.tolist()]
         cells = detections.boxes.new_tensor([(grid.dx, grid.dy) for grid in grids]).reshape(-1, 2)
         return adaptive_sigma(detections.boxes, cells * to_image, self.share)
 

@@ -21,7 +21,7 @@ def untrained() -> DetrDetector:
     """Random weights with outputs that differ between places, and without background, as after training."""
     torch.manual_seed(0)
     built = small_detr("untrained", CATEGORIES)
-    built.model.requires_grad_(False)
+    built.model.eval().requires_grad_(False)
     for module in built.model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
@@ -211,7 +211,7 @@ def test_the_dilated_backbone_computes_the_small_resnet_at_every_second_cell() -
 def test_full_size_model_has_its_strides_and_reads_the_published_names() -> None:
     torch.manual_seed(0)
     detector = full_detr("full", tuple(f"class {number}" for number in range(91)))
-    detector.model.transform.min_size = (64,)
+    detector.model.eval().transform.min_size = (64,)
     image = torch.rand(3, 64, 100)
     for layer, stride in [("layer4", 32), ("layer3", 16), ("layer2", 8), ("layer1", 4), ("encoder", 32)]:
         trace = detector.trace(image, layer)
