@@ -24,7 +24,7 @@ BOX_CELLS = 6.4
 """Sides of the drawn predictions' boxes in cells of their features: adaptive smoothing then has a usual width."""
 
 ONE_STAGE = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
-TARGET_FORWARDS = dict.fromkeys(ONE_STAGE, (100, 1.0)) | {
+TARGET_FORWARDS = dict.fromkeys((*ONE_STAGE, "yolov3-tiny"), (100, 1.0)) | {
     "fasterrcnn_resnet50_fpn": (100, 0.3),
     "detr_resnet50": (20, 1.0),
 }
@@ -145,8 +145,10 @@ def draw(trace: Trace, number: int, seed: int = 0) -> Detections:
 
 @torch.no_grad()
 def forward(detector: Detector, image: Tensor) -> object:
-    """The detector's own forward pass, from the picture to what it found."""
+    """The detector's own forward pass, from the picture to what it found, before suppression if that is not in it."""
     model = detector.model
+    if not hasattr(model, "transform"):
+        return detector.predict(image[None])
     return model.run(model.transform([image])[0]) if hasattr(model, "run") else model([image])
 
 
