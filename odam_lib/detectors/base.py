@@ -439,7 +439,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     """
     before = [(module, dict(vars(module))) for module in model.modules()]
     hooks = [
-        (hooked, dict(hooked)) for _, attributes in before for name, hooked in attributes.items() if "_hooks" in name
+        (hooked, dict(hooked))
+        for _, attributes in before
+        for name, hooked in attributes.items()
+        if "_hooks" in name and isinstance(hooked, dict)  # transformers keeps a flag of such a name
     ]
     for module, _ in before:
         module.training = False

@@ -106,7 +106,8 @@ class GradientMethod(ABC):
                 made, gradients = self._over_levels(trace, detections[rows], attributes)
             else:
                 windows = self._windows(trace, detections[rows], attributes)
-                windows = replace(windows, gradients=windows.gradients.float())  # whatever the model computes in
+                # Without a graph, though the model may be in training; in float32, whatever it computes in.
+                windows = replace(windows, gradients=windows.gradients.detach().float())
                 which, features = levels[rows].unique(return_inverse=True)[1], _sheets(trace, levels[rows])
                 made = self.weigh(windows, features, which, None if sigma is None else sigma[rows])
                 gradients = [windows.gradients]

@@ -208,6 +208,7 @@ def test_a_model_in_training_mode_gives_the_maps_of_evaluation_and_trains_on(wra
     trace = detector.trace(PICTURE)
     maps = ODAM()(trace, some(trace, case.threshold, 2), ("class",))
     for one, other in zip(maps.maps, expected.maps):
+        assert not one.requires_grad  # else it could not be drawn
         torch.testing.assert_close(one, other)
     losses = []
     for each in (untouched, model):
