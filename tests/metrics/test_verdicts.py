@@ -9,11 +9,13 @@ from odam_lib.metrics.verdicts import (
     as_paired_markdown,
     as_table,
     better,
+    measured,
     paired,
     ranking,
     scoreboard,
     won,
 )
+from odam_lib.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
 
 
 def evaluation(**means: tuple[float, float]) -> Evaluation:
@@ -81,9 +83,21 @@ def test_an_unknown_method_is_refused() -> None:
         better(FOUND, "VEA", "nobody", "ours")
 
 
-@pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes"])
+@pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny"])
 def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
     found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv.gz")
     readme = (data_root().parent / "README.md").read_text()
-    assert as_markdown(found) in readme
+    assert as_markdown(found, measured(found)) in readme
     assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
+
+
+def test_readme_says_what_holds_on_photographs() -> None:
+    found = Evaluation.load(data_root() / "evaluation" / "yolov3-tiny.csv.gz")
+    readme = (data_root().parent / "README.md").read_text()
+    rivals = ["Grad-CAM", "Grad-CAM++", "D-RISE", "box fill", "centred Gaussian"]
+    assert as_paired_markdown(found, "ODAM", rivals, measured(found)) in readme
+    rows = read_rows(data_root() / "evaluation" / "own-masks-yolov3-tiny.csv")
+    for others in (OF_CLASS, OF_ALL):
+        counts = [own_mask_wins(rows, name, others) for name in ("ODAM", "Grad-CAM")]
+        cells = " | ".join(f"{wins / number:.0%} ({wins})".replace("%", " %") for wins, number in counts)
+        assert f"| {counts[0][1]} | {cells} |" in readme
