@@ -25,7 +25,7 @@ def test_the_readmes_eight_lines_run_as_printed(tmp_path) -> None:
 
 def test_the_readmes_other_python_runs(tmp_path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks[1:]:
         done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

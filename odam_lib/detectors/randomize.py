@@ -9,7 +9,7 @@ from torch import nn
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.zoo import build_detector
 
-OPENED = ("backbone", "body", "stages", "detr", "model")
+OPENED = ("backbone", "body", "stages", "detr", "model", "pyramid", "heads")
 """Modules of these names are not one part of a network but hold several."""
 PROPOSALS = "rpn"
 """The part of a two-stage detector that says where to look: it is no part of the cascade."""
