@@ -113,6 +113,8 @@ def captum_map(detector: Detector, image: Tensor, row: Detections, attribute: st
 def random_detector(name: str, side: int, seed: int = 0, device: torch.device | str = "cpu") -> Detector:
     """A detector without training for pictures of side x side pixels: costs do not depend on weights.
 
+    YOLOv3-tiny resizes every picture to a longer side of its own.
+
     The towers of one-stage heads get weights with which gradients do not fade away, and FCOS's edges a
     bias with which its ReLU does not cut them off.
 
@@ -121,7 +123,8 @@ def random_detector(name: str, side: int, seed: int = 0, device: torch.device | 
     """
     torch.manual_seed(seed)
     detector = build_detector(name)
-    detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
+    if hasattr(detector.model, "transform"):
+        detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
     if isinstance(detector.model, (RetinaNet, FCOS)):
         for tower in detector.towers[1:]:
             for module in tower.modules():
@@ -291,7 +294,8 @@ def training_steps(
     """
     torch.manual_seed(seed)
     detector, device = ARCHITECTURES[name](name, PEOPLE), torch.device(device)
-    detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
+    if hasattr(detector.model, "transform"):
+        detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
     model = detector.model.to(device).train().requires_grad_(True)
     items = [Scenes("train", pictures, "crowd", side, seed)[item] for item in range(pictures)]
     images = [image.to(device) for image, _ in items]
