@@ -16,7 +16,7 @@ from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import write_whole
+from odam_lib.files import write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.judges import Picture
 from odam_lib.metrics.localization import energy_inside
@@ -97,10 +97,7 @@ def main() -> None:
         picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
         if len(picture.own):
             found += rows_of(picture)
-    with write_whole(asked.output) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(asked.output, found)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Files are written whole or not at all; folders are checked before the work."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
-from odam_lib.files import data_root, from_root, output_folder, write_whole
+from odam_lib.files import data_root, from_root, output_folder, write_rows, write_whole
 
 
 def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
@@ -40,3 +41,13 @@ def test_no_path_of_this_machine_is_in_the_repository() -> None:
     for path in [*root.glob("*.md"), *root.glob("odam_lib/**/*.py"), *root.glob("notebooks/*.ipynb")]:
         text = path.read_text()
         assert str(root) not in text and f"{Path.home()}/" not in text, path
+
+
+def test_rows_come_back_as_they_were(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    write_rows(path, [{"name": "Käse, alt", "value": 0.5}, {"name": 'a "b"', "value": ""}])
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == [{"name": "Käse, alt", "value": "0.5"}, {"name": 'a "b"', "value": ""}]
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        write_rows(path, [{"a": 1}, {"b": 2}])
+    assert path.read_text(encoding="utf-8").startswith("name,value")

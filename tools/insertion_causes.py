@@ -8,7 +8,6 @@ nothing, its zeros, in the order of a wide blur of the map, so that they are rev
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,7 @@ from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import write_whole
+from odam_lib.files import write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
 from odam_lib.metrics.judges import Picture
@@ -113,10 +112,7 @@ def main() -> None:
         found = list(chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES)))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    with write_whole(asked.output) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(asked.output, found)
 
 
 if __name__ == "__main__":
