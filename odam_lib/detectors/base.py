@@ -520,6 +520,23 @@ def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
     return counts.cumsum(dim=0) - counts
 
 
+def number_predictions(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The provenance of predictions that are listed level after level.
+
+    Args:
+        counts: how many each level makes.
+        device: where the tensors shall be.
+
+    Returns:
+        int64: the level of each prediction ``[P]``, its number within its level ``[P]``, and the place of each level's
+        first prediction ``[levels]``.
+    """
+    numbers = torch.tensor(counts, device=device)
+    first = numbers.cumsum(dim=0) - numbers
+    level = torch.arange(len(counts), device=device).repeat_interleave(numbers)
+    return level, torch.arange(len(level), device=device) - first[level], first
+
+
 def iou_nms(iou_threshold: float) -> NMS:
     """Classical suppression within each class at a threshold of intersection over union."""
     return partial(nms, iou_threshold=iou_threshold)

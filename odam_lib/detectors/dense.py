@@ -27,6 +27,7 @@ from odam_lib.detectors.base import (
     first_objects,
     iou_nms,
     leaves,
+    number_predictions,
     observed,
     outputs_of,
 )
@@ -302,6 +303,7 @@ class DenseDetector(Detector):
         shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
         a_cell = tuple(model.anchor_generator.num_anchors_per_location())
         counts = [height * width * anchors for (height, width), anchors in zip(shapes, a_cell)]
+        level, index, first = number_predictions(counts, self.device)
         with torch.no_grad():
             predictions = self._read(logits, regression, centerness, references)
         return self.trace_type(
@@ -311,19 +313,14 @@ class DenseDetector(Detector):
             features=tuple(features),
             grids=self._layers[layer].grids,
             input_size=input_size,
-            candidates=self.candidates(
-                image,
-                predictions,
-                torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
-                torch.cat([torch.arange(count) for count in counts]).to(self.device),
-            ),
+            candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(model.nms_thresh),
             limits=Limits(model.topk_candidates, self.limited, model.detections_per_img),
             logits=logits,
             regression=regression,
             centerness=centerness,
             references=references,
-            first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
+            first=first,
             anchors_a_cell=a_cell,
             shapes=shapes,
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),

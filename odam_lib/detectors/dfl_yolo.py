@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Predictions, Trace, evaluating, iou_nms
+from odam_lib.detectors.base import Detector, Predictions, Trace, evaluating, iou_nms, number_predictions
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
@@ -186,6 +186,7 @@ class DflDetector(Detector):
         with torch.no_grad():
             predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
         counts = [sheet.shape[-2] * sheet.shape[-1] for sheet in maps]
+        level, index, first = number_predictions(counts, self.device)
         return DflTrace(
             detector=self,
             image=image,
@@ -193,17 +194,12 @@ class DflDetector(Detector):
             features=features,
             grids=tuple(_grid(box, sheet) for sheet in features),
             input_size=box.inner,
-            candidates=self.candidates(
-                image,
-                predictions,
-                torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
-                torch.cat([torch.arange(count) for count in counts]).to(self.device),
-            ),
+            candidates=self.candidates(image, predictions, level, index),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
             outputs=outputs,
             choices=self._choices(),
             units=units,
-            first=torch.tensor([sum(counts[:level]) for level in range(len(counts))], device=self.device),
+            first=first,
             chains=chains,
         )
 

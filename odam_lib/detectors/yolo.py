@@ -10,7 +10,19 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, logsigmoid, pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Layer, Predictions, Trace, check_elongation, evaluating, iou_nms, leaves
+from odam_lib.detectors.base import (
+    Detector,
+    Layer,
+    Predictions,
+    Trace,
+    check_elongation,
+    evaluating,
+    iou_nms,
+    leaves,
+    number_predictions,
+)
+from odam_lib.detectors.boxes import around
+from odam_lib.detectors.letterbox import cell_centres
 from odam_lib.gradients import Sheets, Windows
 from odam_lib.heatmaps import EDGES, Grid
 
@@ -115,8 +127,7 @@ class Anchors(NamedTuple):
 
     def boxes(self, numbers: Tensor) -> Tensor:
         """(x1, y1, x2, y2) ``[P, 4]`` from the head's numbers ``[P, 4]``."""
-        distances = self.distances(numbers)
-        return torch.cat([self.centres - distances[:, :2], self.centres + distances[:, 2:]], dim=1)
+        return around(self.centres.repeat(1, 2), self.distances(numbers))
 
     def rows(self, chosen: Tensor) -> "Anchors":
         """Some of them."""
@@ -235,6 +246,7 @@ class YOLODetector(Detector):
         with torch.no_grad():
             predictions = self._read(outputs, anchors)
         counts = [level.shape[-2] * level.shape[-1] * len(ANCHORS[0]) for level in pyramid]
+        level, index, first = number_predictions(counts, self.device)
         return YOLOTrace(
             detector=self,
             image=image,
@@ -242,16 +254,11 @@ class YOLODetector(Detector):
             features=tuple(features),
             grids=tuple(Grid(stride / 2, stride / 2, stride, stride) for stride in self._layers[layer].strides),
             input_size=input_size,
-            candidates=self.candidates(
-                image,
-                predictions,
-                torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(self.device),
-                torch.cat([torch.arange(count) for count in counts]).to(self.device),
-            ),
+            candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(NMS_IOU),
             outputs=outputs,
             anchors=anchors,
-            first=torch.tensor([0, counts[0]], device=self.device),
+            first=first,
         )
 
     def predict(self, images: Tensor) -> list[Predictions]:
@@ -284,9 +291,7 @@ class YOLODetector(Detector):
         scale = levels[0].new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]])
         parts = []
         for level, stride, sides in zip(levels, STRIDES, ANCHORS):
-            rows, columns = (torch.arange(side, device=level.device) + 0.5 for side in level.shape[-2:])
-            y, x = torch.meshgrid(rows, columns, indexing="ij")
-            centres = torch.stack([x, y], dim=-1).reshape(-1, 1, 2).to(scale) * stride * scale
+            centres = cell_centres((level.shape[-2], level.shape[-1]), stride, scale)[:, None] * scale
             all_sides = scale.new_tensor(sides) * scale
             a_level = len(centres) * len(sides)
             parts.append(
