@@ -20,6 +20,7 @@ from odam_lib.datasets.pictures import (
     Advice,
     Target,
     box_problem,
+    check_item,
     leaves_folder,
     refuse_missing,
     stored_picture,
@@ -104,8 +105,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
             IndexError: there is no such picture.
             ValueError: the picture is damaged, or its size is not the annotation's.
         """
-        if not 0 <= item < len(self._images):
-            raise IndexError(f"Picture {item} does not exist: there are {len(self._images)}, counted from 0.")
+        check_item(item, len(self._images))
         record = self._images[item]
         height, width = record["height"], record["width"]
         # The picture first: until its size is known, the size of the masks is but a claim.

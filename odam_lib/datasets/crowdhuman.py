@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import OFFICIAL, Target, refuse_missing
+from odam_lib.datasets.pictures import OFFICIAL, Target, check_item, refuse_missing
 from odam_lib.images import load_image
 
 CATEGORIES = ("__background__", "person")
@@ -80,8 +80,7 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             IndexError: there is no such picture.
             ValueError: the picture is damaged.
         """
-        if not 0 <= item < len(self.names):
-            raise IndexError(f"Picture {item} does not exist: there are {len(self.names)}, counted from 0.")
+        check_item(item, len(self.names))
         picture = self._pictures[item]
         full, visible, head = range(len(BOXES))
         kind = list(BOXES).index(self.box)

@@ -35,6 +35,12 @@ OWN = Advice("give the pictures that the annotations were made for", "mend the f
 """For data of the user's own."""
 
 
+def check_item(item: int, number: int) -> None:
+    """Raise ``IndexError`` for an item that a data set of so many pictures does not have."""
+    if not 0 <= item < number:
+        raise IndexError(f"Picture {item} does not exist: there are {number}, counted from 0.")
+
+
 def refuse_missing(folder: Path, names: Sequence[str], kind: str, advice: Advice) -> None:
     """Refuse a data set that has lost some of its files, instead of shrinking it.
 

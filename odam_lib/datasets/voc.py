@@ -20,6 +20,7 @@ from odam_lib.datasets.pictures import (
     Advice,
     Target,
     box_problem,
+    check_item,
     pictures_in,
     refuse_missing,
     stored_picture,
@@ -115,8 +116,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
             IndexError: there is no such picture.
             ValueError: the picture is damaged, or its size is not the annotation's.
         """
-        if not 0 <= item < len(self.names):
-            raise IndexError(f"Picture {item} does not exist: there are {len(self.names)}, counted from 0.")
+        check_item(item, len(self.names))
         picture = self._pictures[item]
         labels = torch.tensor([self.categories.index(name) for name in picture.names], dtype=torch.int64)
         kept = ~picture.difficult

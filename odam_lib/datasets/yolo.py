@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from odam_lib.datasets.categories import with_background
 from odam_lib.datasets.masks import LEAST_COORDINATES, stack_masks
 from odam_lib.datasets.pictures import OWN as ADVICE
-from odam_lib.datasets.pictures import Target, box_problem, pictures_in
+from odam_lib.datasets.pictures import Target, box_problem, check_item, pictures_in
 from odam_lib.images import load_image
 
 IMAGES, LABELS = "images", "labels"
@@ -114,9 +114,8 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
             IndexError: there is no such picture.
             ValueError: the picture is damaged.
         """
-        if not 0 <= item < len(self.names):
-            raise IndexError(f"Picture {item} does not exist: there are {len(self.names)}, counted from 0.")
-        # Tools that write this format show pictures turned, and so do the networks that are trained on it see them.
+        check_item(item, len(self.names))
+        # As it is meant to be seen: tools that write this format apply the EXIF rotation, and so do trainings on it.
         image = load_image(self._files[item])
         height, width = image.shape[-2:]
         objects = self._objects[item]
