@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from odam_lib.detections import Detections
+from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.passes import apart, ordinary, twin, weights_hash
 from odam_lib.gradients import Contributions, Sheets, Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
 from odam_lib.images import check_image
@@ -30,13 +32,13 @@ class Layer:
     """A place at which a detector can be explained: the module that computes it and the stride of each level.
 
     Attributes:
-        module: of the network.
+        module: its path in the network, as of ``get_submodule``.
         strides: of what it returns, in pixels of the network's input.
         grids: where the cells of each level lie; by default the first one on the first pixel.
         names: of the levels, where it returns them by name.
     """
 
-    module: nn.Module
+    module: str
     strides: tuple[int, ...]
     grids: tuple[Grid, ...] = ()
     names: tuple[str, ...] = ()
@@ -303,7 +305,7 @@ class Detector(ABC):
 
     Attributes:
         name: the name it was loaded by.
-        model: the network; it is run in evaluation mode, and left as it was found.
+        model: the network; it is asked through copies that share its weights, see :meth:`private`.
         categories: class names, index 0 is the background.
         layers: names of the layers at which it can be explained, the default first.
         towers: modules that may be trained in half precision; what follows them, last layers and losses, may not.
@@ -316,6 +318,34 @@ class Detector(ABC):
     towers: tuple[nn.Module, ...]
 
     @abstractmethod
+    def make_trace(self, image: Tensor, layer: str) -> Trace:
+        """One pass of the network that keeps what an explanation needs.
+
+        It is called on a private copy of the detector, whose network is a :func:`twin` in evaluation mode: hooks and
+        whatever else it changes are gone afterwards.
+
+        Args:
+            image: ``Tensor[3, H, W]``, float in [0, 1], on any device.
+            layer: one of :attr:`layers`.
+        """
+
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
+        """One pass of the network on pictures ``Tensor[B, 3, H, W]`` of one size; called as :meth:`make_trace` is.
+
+        This default takes one picture after another and passes no gradient; the detectors of this library run them in
+        one batch and are differentiable with respect to the pictures.
+        """
+        with torch.no_grad():
+            found = [self.make_trace(image, self.layers[0]).candidates for image in images]
+        return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
+
+    def _pass(self, image: Tensor, layer: str | None) -> Trace:
+        check_image(image)
+        if layer is not None and layer not in self.layers:
+            raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
+        return self.private().make_trace(ordinary(image), layer or self.layers[0])
+
+    @apart()
     def trace(self, image: Tensor, layer: str | None = None) -> Trace:
         """Run the network once and keep what an explanation needs.
 
@@ -324,26 +354,23 @@ class Detector(ABC):
             layer: one of :attr:`layers`; default the first.
 
         Raises:
-            TypeError, ValueError: not an image, or an unknown layer.
+            TypeError, ValueError: not an image, an unknown layer, or weights that are not finite.
         """
+        return self._pass(image, layer)
 
+    @apart()
     def predict(self, images: Tensor) -> list[Predictions]:
         """Run the network on several pictures of one size, without keeping what an explanation needs.
-
-        This default takes one picture after another and passes no gradient; the detectors of this library run them in
-        one batch and are differentiable with respect to the pictures.
 
         Args:
             images: ``Tensor[B, 3, H, W]``, float in [0, 1].
 
         Returns:
-            What is predicted on each picture.
+            What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        with torch.no_grad():
-            found = [self.trace(image).candidates for image in images]
-        return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
+        return self.private().make_predictions(ordinary(images))
 
-    @torch.no_grad()
+    @apart()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
         """The objects in an image, best first; boxes in pixels of the image.
 
@@ -353,9 +380,17 @@ class Detector(ABC):
             nms: suppression of duplicates; default the detector's own.
 
         Raises:
-            TypeError, ValueError: not an image, or a threshold outside [0, 1].
+            TypeError, ValueError: not an image, a threshold outside [0, 1], or weights that are not finite.
         """
-        return self.trace(image).detections(score_threshold, nms)
+        check_threshold(score_threshold)
+        with torch.no_grad():
+            return self._pass(image, None).detections(score_threshold, nms)
+
+    def private(self) -> Self:
+        """The same detector on a :func:`twin` of its network."""
+        made = copy(self)
+        made.model = twin(self.model)
+        return made
 
     def assigned(self) -> AbstractContextManager[list[Positives]]:
         """While active, every training forward pass of :attr:`model` appends its positives to the list it yields.
@@ -377,16 +412,14 @@ class Detector(ABC):
         """The number format in which the network computes."""
         return next(self.model.parameters()).dtype
 
-    def check_trace(self, image: Tensor, layer: str | None) -> str:
-        """Check the arguments of :meth:`trace`; returns the layer's name."""
-        check_image(image)
-        if layer is not None and layer not in self.layers:
-            raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        return layer or self.layers[0]
-
     def candidates(self, image: Tensor, predictions: Predictions, level: Tensor, index: Tensor) -> Detections:
         """All predictions on an image as detections of their best class, with their provenance ``[P]``."""
         boxes, scores, labels = predictions.best()
+        if not (predictions.class_probs.isfinite().all() and not boxes.isnan().any()):
+            raise ValueError(
+                f"{self.name} predicts numbers that are not finite on this picture: in {self.dtype} its activations "
+                "may overflow. Try model.float()."
+            )
         return Detections(
             boxes=boxes.detach().float(),
             scores=scores.detach().float(),
@@ -400,9 +433,18 @@ class Detector(ABC):
         )
 
     def source(self, image: Tensor) -> str:
-        """An identity of this detector together with this image's pixels."""
-        pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-        return f"{self.name} on image {hashlib.blake2b(pixels, digest_size=6).hexdigest()}"
+        """An identity of this detector and its weights together with this image's pixels.
+
+        Raises:
+            ValueError: weights that are not finite.
+        """
+        return f"{self.name} (weights {weights_hash(self.model)}) on image {image_hash(image)}"
+
+
+def image_hash(image: Tensor) -> str:
+    """What tells the pixels of one image from those of another."""
+    pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
+    return hashlib.blake2b(pixels, digest_size=6).hexdigest()
 
 
 def check_attributes(attributes: Sequence[str]) -> None:
@@ -428,90 +470,6 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
             f"The picture of {image_size[1]} x {image_size[0]} pixels is too elongated: fitted into {longest} pixels, "
             "nothing is left of its short side. Crop it."
         )
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """While active, the network is in evaluation mode; afterwards its modules' attributes and hooks are what they were.
-
-    Forward passes may write some: torchvision keeps scales and anchors that it guessed from the first picture, and
-    transformers leaves the hooks by which it records attention.
-    """
-    before = [(module, dict(vars(module))) for module in model.modules()]
-    hooks = [
-        (hooked, dict(hooked))
-        for _, attributes in before
-        for name, hooked in attributes.items()
-        if "_hooks" in name and isinstance(hooked, dict)  # transformers keeps a flag of such a name
-    ]
-    for module, _ in before:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, attributes in before:
-            now = vars(module)
-            for name in now.keys() - attributes.keys():
-                del now[name]
-            for name, value in attributes.items():
-                if now.get(name, before) is not value:
-                    now[name] = value
-        for hooked, those in hooks:
-            for key in hooked.keys() - those.keys():
-                del hooked[key]
-
-
-@contextmanager
-def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
-    """While active, what ``module`` returns is cut from what made it, so that gradients stop there.
-
-    Yields:
-        A list that holds, after the forward pass, the module's output tensors as leaves that require a gradient.
-    """
-    captured: list[Tensor] = []
-
-    def leaf(tensor: Tensor) -> Tensor:
-        captured.append(tensor.detach().requires_grad_())
-        return captured[-1]
-
-    def cut(_: nn.Module, __: Any, output: Any) -> Any:
-        if isinstance(output, Tensor):
-            return leaf(output)
-        return type(output)((name, leaf(tensor)) for name, tensor in output.items())
-
-    handle = module.register_forward_hook(cut)
-    try:
-        yield captured
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def observed(owner: nn.Module, method: str, see: Callable[..., None]) -> Iterator[None]:
-    """While active, ``see`` is called with what a method of a module returned, followed by its arguments."""
-    original = getattr(owner, method)
-
-    def call(*arguments: Any) -> Any:
-        returned = original(*arguments)
-        see(returned, *arguments)
-        return returned
-
-    setattr(owner, method, call)
-    try:
-        yield
-    finally:
-        delattr(owner, method)
-
-
-@contextmanager
-def outputs_of(module: nn.Module) -> Iterator[list[Any]]:
-    """While active, what ``module`` returns is appended to the list that this yields."""
-    returned: list[Any] = []
-    handle = module.register_forward_hook(lambda _, __, output: returned.append(output))
-    try:
-        yield returned
-    finally:
-        handle.remove()
 
 
 def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:

@@ -13,7 +13,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, check_elongation, outputs_of
+from odam_lib.detectors.base import Layer, check_elongation
+from odam_lib.detectors.passes import outputs_of
 from odam_lib.detectors.queries import Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
 from odam_lib.heatmaps import Grid
 
@@ -218,13 +219,13 @@ class DetrDetector(QueryDetector):
     """
 
     def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
-        network = model.detr.model
         places = {
             layer: Place(at.module, tuple(Grid.of_stride(stride) for stride in at.strides), cut_map)
             for layer, at in layers.items()
         }
         deepest = places[next(iter(layers))].grids
-        places[ENCODER] = Place(network.encoder.layers[-1], deepest, cut_tokens(0), (network.input_projection,))
+        network, last = model.detr.model, f"detr.model.encoder.layers.{len(model.detr.model.encoder.layers) - 1}"
+        places[ENCODER] = Place(last, deepest, cut_tokens(0), ("detr.model.input_projection",))
         super().__init__(name, model, categories, places, Reading(first=0, exclusive=True))
         self.model: DetrModel = model
         self.towers = (model.backbone, *network.encoder.layers, *network.decoder.layers)
@@ -236,7 +237,7 @@ class DetrDetector(QueryDetector):
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
         return Pass(self.model.run(batch, **arguments), batch.image_sizes[0])
 
-    def trace(self, image: Tensor, layer: str | None = None) -> DetrTrace:
+    def make_trace(self, image: Tensor, layer: str) -> DetrTrace:
         with outputs_of(self.model.detr.model.input_projection) as projected:
             fields, outputs = self.trace_fields(image, layer, output_attentions=True)
         weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
@@ -265,7 +266,7 @@ def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
         auxiliary_loss=True,
     )
     strides = {"stage3": 16, "stage2": 16, "stage1": 8}
-    layers = {stage: Layer(backbone.stages[stage], (stride,)) for stage, stride in strides.items()}
+    layers = {stage: Layer(f"backbone.stages.{stage}", (stride,)) for stage, stride in strides.items()}
     return DetrDetector(name, model, categories, layers)
 
 
@@ -279,7 +280,7 @@ def full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     kept = OrderedDict((key, module) for key, module in whole.named_children() if key not in ("avgpool", "fc"))
     backbone = nn.Sequential(kept)
     model = DetrModel(backbone, 2048, len(categories), (800, 1333))
-    layers = {f"layer{n}": Layer(kept[f"layer{n}"], (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
+    layers = {f"layer{n}": Layer(f"backbone.layer{n}", (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
     return DetrDetector(name, model, categories, layers)
 
 

@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
@@ -40,13 +41,13 @@ class BBAM:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
 
+    @apart()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)
         maps = [one for some in rows if len(some) for one in self._masks(trace, detections[some])]
         return picture_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
 
-    @torch.enable_grad()
     def _masks(self, trace: Trace, detections: Detections) -> Tensor:
         """``Tensor[N, cells, cells]``, all optimised together."""
         device, rows = detections.boxes.device, trace.row_of(detections)

@@ -11,6 +11,7 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Predictions, Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
@@ -52,6 +53,7 @@ class DRISE:
         if self.settled is not None and self.settled <= 0:
             raise ValueError(f"settled is {self.settled}: give a positive share, or None.")
 
+    @apart()
     @torch.no_grad()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

@@ -6,12 +6,14 @@ from torch import Tensor
 
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace, check_attributes
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 
 Explainer = Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
 
+@apart()
 def explain(
     detector: Detector,
     image: Tensor,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.gradients import (
     BUDGET,
     CACHE_BUDGET,
@@ -78,6 +79,7 @@ class GradientMethod(ABC):
         """Why a map may be zero although its gradient is not."""
         return "the rectifier removed everything: no positive influence at this layer"
 
+    @apart()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         """Explain every attribute of every detection.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -229,6 +230,8 @@ def _numbers(trace: Trace, detection: Detections) -> Tensor:
 def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     """While active, the network that made a trace goes on with other features, whatever module computes them.
 
+    Passes of other threads are left alone.
+
     Args:
         trace: a pass; passes on the same image at the same layer are edited.
         features: what stands in for :attr:`Trace.features`, of the same shapes.
@@ -240,7 +243,7 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     if trace.regional:  # regions of interest are computed together
         pairs = [(torch.cat([old for old, _ in pairs]), torch.cat([new for _, new in pairs]))]
     pairs += [(_tokens(old), _tokens(new)) for old, new in pairs]
-    swapped = False
+    swapped, thread = False, get_ident()
 
     def swap(tensor: Any) -> Any:
         nonlocal swapped
@@ -255,6 +258,8 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
         return torch.allclose(one[..., :1, :], other[..., :1, :], rtol=1e-4) and torch.allclose(one, other, rtol=1e-4)
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
+        if get_ident() != thread:
+            return output
         if isinstance(output, dict):
             return type(output)((name, swap(one)) for name, one in output.items())
         return swap(output)

@@ -73,7 +73,7 @@ def influence_offsets(detector, image: Tensor, layer: str, level: int) -> Tensor
     def keep(_, __, output) -> None:
         seen.extend([output] if isinstance(output, Tensor) else output.values())
 
-    handle = detector._layers[layer].module.register_forward_hook(keep)
+    handle = detector.model.get_submodule(detector._layers[layer].module).register_forward_hook(keep)
     pixels = detector.model.transform([image])[0].tensors.clone().requires_grad_()
     detector.model.backbone(pixels)
     handle.remove()

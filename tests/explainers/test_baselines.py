@@ -73,7 +73,7 @@ class BlockDetector(Detector):
         self.differentiable = differentiable
         self.batches: list[int] = []
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         self.batches.append(len(images))
         found = [self._read(image) for image in images]
         return found if self.differentiable else [Predictions(p.boxes, p.class_probs.detach()) for p in found]
@@ -86,12 +86,12 @@ class BlockDetector(Detector):
         boxes = torch.tensor([[14.0, 6, 34, 26], [40, 30, 60, 44]])
         return Predictions(boxes, probs)
 
-    def trace(self, image: Tensor, layer: str | None = None) -> BlockTrace:
+    def make_trace(self, image: Tensor, layer: str) -> BlockTrace:
         place = torch.zeros(2, dtype=torch.int64)
         return BlockTrace(
             detector=self,
             image=image,
-            layer=self.check_trace(image, layer),
+            layer=layer,
             features=(torch.ones(1, 1, 6, 8, requires_grad=True),),
             grids=(Grid(4, 4, 8, 8),),
             input_size=SIZE,
@@ -105,12 +105,12 @@ class Script(Detector):
 
     name, model, layers, towers = "script", nn.Identity(), ("grid",), ()
     categories = ("__background__", "a", "b")
-    trace = BlockDetector.trace
+    make_trace = BlockDetector.make_trace
 
     def __init__(self, boxes: Sequence[Sequence[float]], probs: Sequence[Sequence[float]]) -> None:
         self.found = Predictions(torch.tensor(boxes).reshape(-1, 4), torch.tensor(probs).reshape(-1, 3))
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         return [self.found] * len(images)
 
     def _read(self, image: Tensor) -> Predictions:
