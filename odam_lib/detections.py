@@ -52,20 +52,6 @@ class Detections:
             rows = rows if rows.dtype == torch.bool else rows.long()
         return replace(self, **{name: getattr(self, name)[rows] for name in _tensor_names()})
 
-    def above(self, score_threshold: float) -> "Detections":
-        """One row for each prediction *and class* whose score is over the threshold, best first.
-
-        This is how torchvision reads a dense detector: one location may be detected as several classes.
-
-        Raises:
-            ValueError: the threshold is outside [0, 1].
-        """
-        check_threshold(score_threshold)
-        rows, labels = torch.nonzero(self.class_probs > score_threshold, as_tuple=True)
-        scores = self.class_probs[rows, labels]
-        order = scores.argsort(descending=True, stable=True)
-        return replace(self[rows[order]], scores=scores[order], labels=labels[order])
-
     def clipped(self) -> "Detections":
         """The same with boxes cut at the image's border."""
         return replace(self, boxes=clip_boxes_to_image(self.boxes, self.image_size))

@@ -50,7 +50,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many predictions a network's own inference keeps at most.
+    """How many predictions a network's own inference keeps at most; those of torchvision's models are read from them.
 
     Attributes:
         before: of each level or class, before suppression.
@@ -64,14 +64,16 @@ class Limits:
     after: int | None = None
     sides: tuple[float, float] = (0.0, 0.0)
 
-    def kept(self, found: Detections) -> Detections:
-        """What goes on to suppression, of detections from the best to the worst."""
-        width, height = self.sides
-        large = (found.boxes[:, 2] - found.boxes[:, 0] >= width) & (found.boxes[:, 3] - found.boxes[:, 1] >= height)
-        found = found[large]
-        groups = getattr(found, self.each)
+    def first(self, level: Tensor, labels: Tensor) -> Tensor:
+        """Which of N predictions ``[N]``, listed from the best to the worst, go on to suppression."""
+        groups = labels if self.each == "labels" else level
         rows = [torch.nonzero(groups == group)[: self.before, 0] for group in groups.unique()]
-        return found[torch.cat(rows).sort().values] if rows else found
+        return torch.cat(rows).sort().values if rows else torch.zeros_like(groups)
+
+    def large(self, boxes: Tensor) -> Tensor:
+        """Which boxes ``[N, 4]`` go on to suppression: bool ``Tensor[N]``."""
+        width, height = self.sides
+        return (boxes[:, 2] - boxes[:, 0] >= width) & (boxes[:, 3] - boxes[:, 1] >= height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,32 +218,40 @@ class Trace(ABC):
         return same.int().argmax(dim=1)
 
     def above(self, score_threshold: float) -> Detections:
-        """The candidates over the threshold, best first: by default one row for each prediction and class.
+        """The candidates over the threshold, best first, within :attr:`limits`.
+
+        By default one row for each prediction *and class*: this is how torchvision reads a dense detector, one location
+        may be detected as several classes.
 
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        return self.candidates.above(score_threshold)
+        check_threshold(score_threshold)
+        candidates = self.candidates
+        rows, labels = torch.nonzero(candidates.class_probs > score_threshold, as_tuple=True)
+        scores = candidates.class_probs[rows, labels]
+        order = scores.argsort(descending=True, stable=True)
+        order = order[self.limits.first(candidates.level[rows[order]], labels[order])]
+        return replace(candidates[rows[order]], scores=scores[order], labels=labels[order])
 
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
-        Scores are what the suppression leaves of them: Soft-NMS lowers them.
+        Scores are what the suppression leaves of them: Soft-NMS lowers them. There are no more than the :attr:`limits`
+        say.
 
         Args:
             score_threshold: least score; with the network's own the result is that of its own inference.
-            nms: suppression of duplicates among all candidates; default the network's own, within its :attr:`limits`.
+            nms: suppression of duplicates; default the network's own.
 
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
         found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
-        if nms is None:
-            found = self.limits.kept(found)
+        found = found[self.limits.large(found.boxes)]
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        found = replace(found[kept.index], scores=kept.scores)
-        return found if nms else found[: self.limits.after]
+        return replace(found[kept.index], scores=kept.scores)[: self.limits.after]
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:
         """Refuse detections of another detector or image, and unknown attributes.
@@ -316,6 +326,7 @@ class Detector(ABC):
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
+    _weights: str = ""  # of a private copy: the hash of what it was made with
 
     @abstractmethod
     def make_trace(self, image: Tensor, layer: str) -> Trace:
@@ -379,6 +390,9 @@ class Detector(ABC):
             score_threshold: least score, in [0, 1].
             nms: suppression of duplicates; default the detector's own.
 
+        Returns:
+            At most as many as the network's own limits allow, see :attr:`Trace.limits`.
+
         Raises:
             TypeError, ValueError: not an image, a threshold outside [0, 1], or weights that are not finite.
         """
@@ -387,9 +401,13 @@ class Detector(ABC):
             return self._pass(image, None).detections(score_threshold, nms)
 
     def private(self) -> Self:
-        """The same detector on a :func:`twin` of its network."""
+        """The same detector on a :func:`twin` of its network.
+
+        Raises:
+            ValueError: weights that are not finite.
+        """
         made = copy(self)
-        made.model = twin(self.model)
+        made.model, made._weights = twin(self.model), weights_hash(self.model)
         return made
 
     def assigned(self) -> AbstractContextManager[list[Positives]]:
@@ -438,7 +456,7 @@ class Detector(ABC):
         Raises:
             ValueError: weights that are not finite.
         """
-        return f"{self.name} (weights {weights_hash(self.model)}) on image {image_hash(image)}"
+        return f"{self.name} (weights {self._weights or weights_hash(self.model)}) on image {image_hash(image)}"
 
 
 def image_hash(image: Tensor) -> str:

@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
 from odam_lib.detectors.base import Layer, check_elongation
 from odam_lib.detectors.passes import outputs_of
-from odam_lib.detectors.queries import Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.heatmaps import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
@@ -225,7 +225,7 @@ class DetrDetector(QueryDetector):
         }
         deepest = places[next(iter(layers))].grids
         network, last = model.detr.model, f"detr.model.encoder.layers.{len(model.detr.model.encoder.layers) - 1}"
-        places[ENCODER] = Place(last, deepest, cut_tokens(0), ("detr.model.input_projection",))
+        places[ENCODER] = Place(last, deepest, CutTokens(), ("detr.model.input_projection",))
         super().__init__(name, model, categories, places, Reading(first=0, exclusive=True))
         self.model: DetrModel = model
         self.towers = (model.backbone, *network.encoder.layers, *network.decoder.layers)

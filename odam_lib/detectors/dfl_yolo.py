@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Predictions, Trace, iou_nms, number_predictions
+from odam_lib.detectors.base import Detector, Limits, Predictions, Trace, iou_nms, number_predictions
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
@@ -26,8 +26,9 @@ from odam_lib.nms import NMS, keep_all
 
 NECK = "neck"
 """The maps that the head reads, the default layer."""
-IOU_THRESHOLD = 0.7
-"""``iou`` in the package's cfg/default.yaml; its predict takes this whatever the model was trained with."""
+IOU_THRESHOLD, MOST = 0.7, 300
+"""``iou`` and ``max_det`` in the package's cfg/default.yaml, which its predict takes whatever the model was trained with:
+the threshold of suppression, and the number of detections of a picture."""
 
 
 class Outputs(NamedTuple):
@@ -81,7 +82,7 @@ class DflTrace(Trace):
         """See :meth:`Trace.detections`; as in the package, boxes are compared before they are clipped."""
         found = self.above(score_threshold)
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        return replace(found[kept.index], scores=kept.scores).clipped()
+        return replace(found[kept.index], scores=kept.scores)[: self.limits.after].clipped()
 
     @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
@@ -195,6 +196,7 @@ class DflDetector(Detector):
             input_size=box.inner,
             candidates=self.candidates(image, predictions, level, index),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
+            limits=Limits(after=MOST),
             outputs=outputs,
             choices=self._choices(),
             units=units,

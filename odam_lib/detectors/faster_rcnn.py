@@ -135,14 +135,15 @@ class FasterRCNNTrace(Trace):
     def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
         """Back through RoIAlign, each proposal in a window of its level that holds it."""
         level, cells = self._in_cells(detections)
-        features, (height, width) = self.features[level], self.window_size(detections)
+        gradients, (height, width) = gradients.to(cells.dtype), self.window_size(detections)
+        features = self.features[level]
         limits = (features.shape[-2], features.shape[-1])
         left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
         top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
         shifted = cells - torch.stack([left, top, left, top], dim=1)
         count, attributes = gradients.shape[:2]
         numbers = torch.arange(count * attributes, device=cells.device)[:, None]
-        windows = features.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
+        windows = gradients.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
         regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
         pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.pool.sampling_ratio)
         (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
@@ -231,7 +232,7 @@ class FasterRCNNDetector(Detector):
         with self._leaves(layer) as below:
             pyramid = named_levels(model.backbone(images.tensors))
         at_input, pool = self._proposals(images, pyramid)[0], self._pool()
-        pooled = pool(pyramid, [at_input], images.image_sizes)
+        pooled = self._pooled(pool, pyramid, [at_input], images.image_sizes)
         features = tuple(below)
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
@@ -316,8 +317,17 @@ class FasterRCNNDetector(Detector):
 
     @torch.no_grad()
     def _proposals(self, images: ImageList, pyramid: Mapping[str, Tensor]) -> list[Tensor]:
-        """``Tensor[P, 4]`` a picture, in pixels of the input: where the network looks again; no gradient passes."""
-        return self.model.rpn(images, pyramid)[0]
+        """``Tensor[P, 4]`` a picture, in pixels of the input: where the network looks again; no gradient passes.
+
+        Which proposals are left is decided in single precision at least: their suppression knows no half precision.
+        """
+        rpn, wide = self.model.rpn, self._wide
+        choose = rpn.filter_proposals
+        rpn.filter_proposals = lambda boxes, scores, *others: choose(boxes.to(wide), scores.to(wide), *others)
+        try:
+            return rpn(images, pyramid)[0]
+        finally:
+            del rpn.filter_proposals
 
     def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
         return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))
@@ -338,7 +348,7 @@ class FasterRCNNDetector(Detector):
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
         pyramid = named_levels(self.model.backbone(batch.tensors))
         regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
-        pooled = self._pool()(pyramid, regions, batch.image_sizes)
+        pooled = self._pooled(self._pool(), pyramid, regions, batch.image_sizes)
         logits, regression = heads.box_predictor(heads.box_head(pooled))
         counts = [len(one) for one in regions]
         size = (images.shape[-2], images.shape[-1])
@@ -354,6 +364,21 @@ class FasterRCNNDetector(Detector):
         each = proposals[:, None].expand(-1, regression.shape[1], 4)
         distances = coded_distances(self.model.roi_heads.box_coder, regression, each)
         return Predictions(around(each, distances), class_probs * found)
+
+    @property
+    def _wide(self) -> torch.dtype:
+        """The number format of proposals and of their pooling, which knows no bfloat16."""
+        return torch.promote_types(self.dtype, torch.float32)
+
+    def _pooled(
+        self,
+        pool: MultiScaleRoIAlign,
+        pyramid: Mapping[str, Tensor],
+        regions: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> Tensor:
+        levels = {name: level.to(self._wide) for name, level in pyramid.items()}
+        return pool(levels, [one.to(self._wide) for one in regions], sizes).to(self.dtype)
 
     def _pool(self) -> MultiScaleRoIAlign:
         """The model's pooling with the scales of its levels, unless a picture that it saw has set others."""

@@ -18,7 +18,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.passes import outputs_of, path_of, twin
-from odam_lib.detectors.queries import Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.heatmaps import Grid
 
 NO_CLASS = ("n/a", "background", BACKGROUND)
@@ -165,8 +165,8 @@ def _of_detr(model: Any) -> Places:
     strides, of_stages = _strides(network.backbone, stages)
     last = _grids(network.backbone, strides[-1:])
     places = {
-        "backbone": Place("model.backbone", last, _cut_backbone(1)),
-        "encoder": Place(_last_layer(network), last, cut_tokens(0), ("model.input_projection",)),
+        "backbone": Place("model.backbone", last, _CutBackbone(1)),
+        "encoder": Place(_last_layer(network), last, CutTokens(), ("model.input_projection",)),
     }
     for number in range(len(stages) - 1, 0, -1):
         grids = _grids(network.backbone, of_stages[number - 1 : number])
@@ -183,8 +183,8 @@ def _of_deformable(model: Any) -> Places:
         encoder.append(encoder[-1] * projection[0].stride[0])
     projections = tuple(f"model.input_proj.{level}" for level in range(len(encoder)))
     return {
-        "backbone": Place("model.backbone", _grids(network.backbone, backbone), _cut_backbone(len(backbone))),
-        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), cut_tokens(0), projections),
+        "backbone": Place("model.backbone", _grids(network.backbone, backbone), _CutBackbone(len(backbone))),
+        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), CutTokens(), projections),
     }
 
 
@@ -194,7 +194,7 @@ def _of_hybrid(model: Any) -> Places:
     grids = _grids(network.backbone, _strides(network.backbone)[0])
     return {
         "encoder": Place("model.encoder", grids, _cut_pyramid),
-        "backbone": Place("model.backbone", grids, _cut_backbone(len(grids))),
+        "backbone": Place("model.backbone", grids, _CutBackbone(len(grids))),
     }
 
 
@@ -214,7 +214,7 @@ def _of_yolos(model: Any) -> Places:
     paths = {f"block{n}": f"vit.encoder.layer.{n - 1}" for n in sorted(blocks, key=lambda n: n != middle)}
     paths["embeddings"] = "vit.embeddings"
     patches = ("vit.embeddings.patch_embeddings.projection",)
-    return {name: Place(path, (grid,), cut_tokens(1), patches) for name, path in paths.items()}
+    return {name: Place(path, (grid,), CutTokens(1), patches) for name, path in paths.items()}
 
 
 def _last_layer(network: Any) -> str:
@@ -222,14 +222,15 @@ def _last_layer(network: Any) -> str:
     return f"model.encoder.layers.{len(network.encoder.layers) - 1}"
 
 
-def _cut_backbone(number: int) -> Callable[[Any, Leaf, Any], Any]:
+@dataclass(frozen=True)
+class _CutBackbone:
     """The cut of the last few of the (map, mask) that a backbone returns."""
 
-    def cut(output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
-        kept = len(output) - number
-        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
+    number: int
 
-    return cut
+    def __call__(self, output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
+        kept = len(output) - self.number
+        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
 
 
 def _cut_pyramid(output: Any, leaf: Leaf, _: Any) -> Any:

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.passes import apart
 from odam_lib.heatmaps import EDGES, Grid
@@ -108,23 +108,27 @@ def cut_map(output: Tensor, leaf: Leaf, _: list[tuple[int, int]]) -> Tensor:
     return leaf(output)
 
 
-def cut_tokens(skipped: int) -> Cut:
-    """The cut of tokens ``[1, T, K]``: those of all levels one after another, behind some that belong to no grid.
+@dataclass(frozen=True)
+class CutTokens:
+    """The cut of tokens ``[1, T, K]``: those of all levels one after another, among some that belong to no grid.
 
     Those before and behind the grids (a class token, detection tokens) are carried through as they are.
+
+    Attributes:
+        skipped: how many come before the grids.
     """
 
-    def cut(tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
+    skipped: int = 0
+
+    def __call__(self, tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
         numbers = [height * width for height, width in sizes]
-        others = tokens.shape[1] - skipped - sum(numbers)
-        before, *levels, behind = _cut_off(tokens).split([skipped, *numbers, others], dim=1)
+        others = tokens.shape[1] - self.skipped - sum(numbers)
+        before, *levels, behind = _cut_off(tokens).split([self.skipped, *numbers, others], dim=1)
         explained = [
             leaf(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
             for level, size in zip(levels, sizes)
         ]
         return torch.cat([before, *explained, behind], dim=1)
-
-    return cut
 
 
 class Undetached(TorchFunctionMode):
@@ -270,6 +274,7 @@ class QueryDetector(Detector):
             "input_size": input_size,
             "candidates": self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
             "nms": keep_all,  # queries are trained to say each object once
+            "limits": Limits(after=len(logits)),
             "logits": logits,
             "corners": corners,
             "reading": self.reading,

@@ -45,9 +45,7 @@ class SSDTrace(DenseTrace):
         sheet, which = Sheets.of([self.features[level].detach()]), torch.zeros_like(cell)
         place = (which, top, left, self.window_size(detections))
         cut = sheet.cut(*place).requires_grad_()
-        said = [
-            head(cut)[:, :, reach, reach].unflatten(1, (anchors, -1))[rows, anchor] for head in self._heads(level)
-        ]
+        said = [head(cut)[:, :, reach, reach].unflatten(1, (anchors, -1))[rows, anchor] for head in self._heads(level)]
         sums = [self._values(attribute, torch.cat(said, dim=1), detections).sum() for attribute in attributes]
         gradients = torch.stack([torch.autograd.grad(one, cut, retain_graph=True)[0] for one in sums], dim=1)
         _, inside = sheet.places(*place)

@@ -13,6 +13,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import (
     Detector,
     Layer,
+    Limits,
     Predictions,
     Trace,
     check_elongation,
@@ -37,6 +38,8 @@ LONG_SIDE = 416
 GREY = 0.5
 """What the resized picture is padded with to a multiple of the coarsest stride, on its right and below."""
 NMS_IOU = 0.45
+LIMITS = Limits(before=1000, after=300)
+"""The authors' code has none; a threshold of 0 would leave 200,000 predictions."""
 FPN = "fpn"
 NOT_PREDICTED = ("__background__", "N/A")
 BOX, OBJECTNESS, CLASSES = 4, 4, 5
@@ -253,6 +256,7 @@ class YOLODetector(Detector):
             input_size=input_size,
             candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(NMS_IOU),
+            limits=LIMITS,
             outputs=outputs,
             anchors=anchors,
             first=first,

@@ -216,7 +216,7 @@ def candidate_pairs(
     found = []
     for image, target in items:
         trace = detector.trace(image)
-        candidates = trace.candidates.above(score_threshold)
+        candidates = trace.above(score_threshold)
         overlap = box_iou(candidates.boxes, target["boxes"].to(candidates.boxes))
         overlap = overlap * (candidates.labels[:, None] == target["labels"].to(candidates.labels))
         best, person = overlap.max(dim=1)

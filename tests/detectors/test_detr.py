@@ -54,7 +54,7 @@ def test_targets_are_the_numbers_of_the_detection(untrained) -> None:
     centres = (rows.boxes[:, :2] + rows.boxes[:, 2:]) / 2
     torch.testing.assert_close(torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], dim=1), rows.boxes)
     assert (trace.targets("logit", rows) == trace.logits[:, 1:-1].max(dim=1).values).all()
-    other = trace.candidates.above(0.0)  # each query under every class, not under its best one alone
+    other = trace.above(0.0)  # each query under every class, not under its best one alone
     torch.testing.assert_close(trace.targets("class", other), other.scores)
 
 

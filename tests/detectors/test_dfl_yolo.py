@@ -142,7 +142,7 @@ def test_a_prediction_is_read_as_its_best_class_alone(stand_in: DflDetector) -> 
     trace = stand_in.trace(PICTURE)
     found = trace.above(0.02)
     assert len({(int(level), int(index)) for level, index in zip(found.level, found.index)}) == len(found)
-    assert len(trace.candidates.above(0.02)) > len(found)
+    assert len(Trace.above(trace, 0.02)) > len(found)
     assert (found.scores[:-1] >= found.scores[1:]).all() and found.scores[-1] > 0.02
     ours, rule = trace.detections(0.02), suppressed(trace, 0.02, by_boxes(trace.nms))
     assert torch.equal(ours.scores, rule.scores)
