@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,16 +234,24 @@ class DetrDetector(QueryDetector):
     def check_size(self, image_size: tuple[int, int]) -> None:
         check_elongation(image_size, self.model.transform.min_size[-1], self.model.transform.max_size)
 
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
+    def run(self, images: Tensor) -> Pass:
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        return Pass(self.model.run(batch, **arguments), batch.image_sizes[0])
+        return Pass(self.model.run(batch), batch.image_sizes[0])
 
     def make_trace(self, image: Tensor, layer: str) -> DetrTrace:
-        with outputs_of(self.model.detr.model.input_projection) as projected:
-            fields, outputs = self.trace_fields(image, layer, output_attentions=True)
-        weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
+        network = self.model.detr.model
+        # What transformers itself records is lost in a process that did not build the model but was handed it.
+        looking = (
+            [layer.self_attn for layer in network.encoder.layers],
+            [layer.encoder_attn for layer in network.decoder.layers],
+            [layer.self_attn for layer in network.decoder.layers],
+        )
+        with ExitStack() as stack:
+            projected = stack.enter_context(outputs_of(network.input_projection))
+            seen = [[stack.enter_context(outputs_of(one)) for one in kind] for kind in looking]
+            fields = self.trace_fields(image, layer)
         size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
-        kinds = (tuple(one.detach()[0] for one in kind) for kind in weights)
+        kinds = (tuple(output[1].detach()[0] for (output,) in kind) for kind in seen)
         return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
 
 

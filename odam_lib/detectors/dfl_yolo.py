@@ -27,7 +27,7 @@ from odam_lib.nms import NMS, keep_all
 NECK = "neck"
 """The maps that the head reads, the default layer."""
 IOU_THRESHOLD, MOST = 0.7, 300
-"""``iou`` and ``max_det`` in the package's cfg/default.yaml, which its predict takes whatever the model was trained with:
+"""``iou`` and ``max_det`` in the package's cfg/default.yaml, which its predict takes whatever a model was trained with:
 the threshold of suppression, and the number of detections of a picture."""
 
 

@@ -99,21 +99,20 @@ class TransformersDetector(QueryDetector):
         if self.processor.do_resize and size.shortest_edge and size.longest_edge:
             check_elongation(image_size, size.shortest_edge, size.longest_edge)
 
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
+    def run(self, images: Tensor) -> Pass:
         # Grey levels, not [0, 1]: so the processor's own rescaling applies, whatever it is. In single precision, since
         # a resize in half precision would lose grey levels.
         pictures = list(images.to(self.device, torch.promote_types(self.dtype, torch.float32)) * 255)
         batch = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_first")
         pixels, mask = batch["pixel_values"].to(self.dtype), batch.get("pixel_mask")
-        if mask is not None and self._takes_mask:
-            arguments["pixel_mask"] = mask
-        outputs = self.model(pixel_values=pixels, return_dict=True, **arguments)
+        masked = {"pixel_mask": mask} if mask is not None and self._takes_mask else {}
+        outputs = self.model(pixel_values=pixels, return_dict=True, **masked)
         if mask is None:
             return Pass(outputs, (pixels.shape[-2], pixels.shape[-1]))
         return Pass(outputs, (int(mask[0].any(dim=1).sum()), int(mask[0].any(dim=0).sum())))
 
     def make_trace(self, image: Tensor, layer: str) -> WrappedTrace:
-        made, _ = self.trace_fields(image, layer)
+        made = self.trace_fields(image, layer)
         return WrappedTrace(**made, most=self._most or len(made["logits"]))
 
 

@@ -249,23 +249,23 @@ class QueryDetector(Detector):
         """Raise ``ValueError`` for a picture of which the resize would leave nothing."""
 
     @abstractmethod
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
-        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1], with further arguments for the network."""
+    def run(self, images: Tensor) -> Pass:
+        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1]."""
 
     def make_trace(self, image: Tensor, layer: str) -> QueryTrace:
-        return QueryTrace(**self.trace_fields(image, layer)[0])
+        return QueryTrace(**self.trace_fields(image, layer))
 
-    def trace_fields(self, image: Tensor, layer: str, **arguments: Any) -> tuple[dict[str, Any], Any]:
-        """The fields of a :class:`QueryTrace` of one pass, and what the network returned."""
+    def trace_fields(self, image: Tensor, layer: str) -> dict[str, Any]:
+        """The fields of a :class:`QueryTrace` of one pass."""
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
         cut = place_leaves(self.model, self._layers[layer])
         with sound_batch_norms(self.model), cut as features, Undetached():
-            outputs, input_size = self.run(image[None], **arguments)
+            outputs, input_size = self.run(image[None])
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
         predictions = Predictions(corners.detach(), self.reading.class_probs(logits.detach()))
-        fields = {
+        return {
             "detector": self,
             "image": image,
             "layer": layer,
@@ -279,7 +279,6 @@ class QueryDetector(Detector):
             "corners": corners,
             "reading": self.reading,
         }
-        return fields, outputs
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         size = (images.shape[-2], images.shape[-1])

@@ -42,6 +42,7 @@ def wrap(
     for argument, value in (("categories", categories), ("strides", strides)):
         if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
             raise TypeError(f"{argument} is {value!r}: give a list or tuple.")
+    model = getattr(model, "_orig_mod", model)  # of torch.compile: what it compiled
     known = families()
     for family in known:
         if family.recognises(model):
