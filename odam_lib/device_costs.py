@@ -18,6 +18,8 @@ import torch
 import torchvision
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -49,6 +51,9 @@ PATIENCE = 3.0
 """Seconds after which no further repeat is begun."""
 IDLE = 0.4
 """A larger share of the time without a kernel means that launching them is the limit."""
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+LONGEST, NAMED = 12, 90
+"""How many operators and kernels are listed, and how much of their names."""
 REPORT, FIGURE = "device-costs.json", "device-costs.png"
 
 
@@ -143,7 +148,7 @@ class Limits:
 
     Attributes:
         seconds: by the clock.
-        busy: seconds in which the device worked; NaN where its kernels cannot be seen.
+        busy: seconds in which the device worked; ``None`` where its kernels cannot be seen.
         launches: kernels and copies.
         waits: times the program waited for the device.
         operations: multiplications and additions of products and convolutions.
@@ -151,11 +156,11 @@ class Limits:
         arithmetic: the share of the ceiling of its products and convolutions that was reached.
         bandwidth: the share of the ceiling of the memory that was reached.
         limited_by: what the next gain has to come from.
-        by_operator: (operator, seconds of the device, calls), the longest first.
+        by_operator, by_kernel: (name, seconds of the device, calls), the longest first; operators include no others.
     """
 
     seconds: float
-    busy: float
+    busy: float | None
     launches: int
     waits: int
     operations: float
@@ -164,6 +169,7 @@ class Limits:
     bandwidth: float
     limited_by: str
     by_operator: tuple[tuple[str, float, int], ...]
+    by_kernel: tuple[tuple[str, float, int], ...]
 
 
 def limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
@@ -176,10 +182,9 @@ def limits(function: Callable[[], object], device: torch.device, best: Ceilings,
         function()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    kernels = [event for event in profiled.events() if event.device_type == torch.autograd.DeviceType.CUDA]
-    waits = [event for event in profiled.events() if event.name in ("cudaStreamSynchronize", "cudaDeviceSynchronize")]
-    averages = sorted(profiled.key_averages(), key=_own_time(device), reverse=True)
-    busy = sum(event.time_range.elapsed_us() for event in kernels) / 1e6 if kernels else math.nan
+    averages = sorted(profiled.key_averages(), key=partial(_own_time, device), reverse=True)
+    launched = [event for event in profiled.events() if event.device_type == DeviceType.CUDA]
+    busy = sum(event.time_range.elapsed_us() for event in launched) / 1e6 if launched else None
     # Convolutions and, where it is allowed, products round to TF32 on CUDA.
     peak = best.tf32 if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else best.float32
     operations, moved = counted.get_total_flops(), traffic.bytes
@@ -187,24 +192,32 @@ def limits(function: Callable[[], object], device: torch.device, best: Ceilings,
     return Limits(
         seconds=seconds,
         busy=busy,
-        launches=len(kernels),
-        waits=len(waits),
+        launches=len(launched),
+        waits=sum(event.name in WAITS for event in profiled.events()),
         operations=operations,
         bytes=moved,
         arithmetic=arithmetic,
         bandwidth=bandwidth,
         limited_by=_limit(seconds, busy, arithmetic, bandwidth),
-        by_operator=tuple((one.key, _own_time(device)(one) / 1e6, one.count) for one in averages[:12]),
+        by_operator=_longest(averages, DeviceType.CPU, device),
+        by_kernel=_longest(averages, DeviceType.CUDA, device),
     )
 
 
-def _own_time(device: torch.device) -> Callable[[Any], float]:
-    name = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    return lambda event: getattr(event, name)
+def _own_time(device: torch.device, event: FunctionEventAvg) -> float:
+    """Microseconds on the device of a kind of event, without those of events within it."""
+    return event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
 
 
-def _limit(seconds: float, busy: float, arithmetic: float, bandwidth: float) -> str:
-    if seconds - busy > IDLE * seconds:
+def _longest(
+    averages: Sequence[FunctionEventAvg], kind: DeviceType, device: torch.device
+) -> tuple[tuple[str, float, int], ...]:
+    chosen = [one for one in averages if one.device_type == kind][:LONGEST]
+    return tuple((one.key[:NAMED], _own_time(device, one) / 1e6, one.count) for one in chosen)
+
+
+def _limit(seconds: float, busy: float | None, arithmetic: float, bandwidth: float) -> str:
+    if busy is not None and seconds - busy > IDLE * seconds:
         return f"launching: the device idles {1 - busy / seconds:.0%} of the time"
     return "memory" if bandwidth > arithmetic else "arithmetic"
 
@@ -385,7 +398,8 @@ def summary(report: Mapping[str, Any]) -> str:
             )
         (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
         lines.append(
-            f"  {closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
+            f"  busy {1e3 * (closely['busy'] or 0):.1f} of {1e3 * closely['seconds']:.1f} ms, "
+            f"{closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
             f"{closely['launches']} launches, {closely['waits']} waits; limited by {closely['limited_by']}"
         )
     for part in ("odam_nms", "training", "drise", "failed"):
@@ -397,7 +411,7 @@ def summary(report: Mapping[str, Any]) -> str:
 def write(report: Mapping[str, Any], drawn: Figure, folder: Path) -> tuple[Path, Path]:
     """The report as JSON and the figure as PNG, each whole or not at all."""
     with write_whole(folder / REPORT) as aside:
-        aside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return folder / REPORT, save_png(drawn, folder / FIGURE)
 
 
@@ -409,7 +423,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--revision", default="", help="of the sources, kept in the report")
     arguments = parser.parse_args(words)
     try:
-        folder, device = output_folder(arguments.output), resolve_device(arguments.device)
+        device = resolve_device(arguments.device)
+        if device.type == "cpu":
+            raise ValueError("There is no accelerator to measure here: notebook 90 measures a processor.")
+        folder = output_folder(arguments.output)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     report, drawn = benchmark(device, said=partial(print, flush=True))

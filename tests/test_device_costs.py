@@ -1,7 +1,6 @@
 """The benchmark of an accelerator at its smallest: every part is measured, limits are told, a failure is reported."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ CPU = torch.device("cpu")
 TINY = Sizes(
     side=96,
     numbers=(1, 3),
-    names=(("fcos-scenes", "window"), ("detr-scenes", "exact")),
+    names=(("fcos-scenes", "window"),),
     masks=10,
     crowds=1,
     steps=(),
@@ -38,7 +37,7 @@ def test_a_products_operations_are_counted() -> None:
     found = limits(lambda: one @ one, CPU, Ceilings(1e12, 1e12, 1e12, 1e12), 3)
     assert found.operations == 2 * 256**3 and found.bytes == 3 * one.nbytes and found.seconds > 0
     assert found.arithmetic == pytest.approx(found.operations / found.seconds / 1e12)
-    assert math.isnan(found.busy) and found.limited_by == "arithmetic" and "mm" in found.by_operator[0][0]
+    assert found.busy is None and found.limited_by == "arithmetic" and "mm" in found.by_operator[0][0]
 
 
 def test_an_idle_device_is_limited_by_launching() -> None:
@@ -48,6 +47,7 @@ def test_an_idle_device_is_limited_by_launching() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr(device_costs, "PATIENCE", 0.1)
     said: list[str] = []
@@ -70,18 +70,15 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
         monkeypatch.setattr(device_costs, name, broken)
     for name in ("suppression", "training"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
+    monkeypatch.setattr(device_costs, "ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
     report, _ = benchmark(CPU, TINY, lambda _: None)
     reason = "RuntimeError: out of memory"
-    assert report["failed"] == {"fcos-scenes, window": reason, "detr-scenes, exact": reason, "drise": reason}
+    assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
     assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summary(report)
 
 
 def test_a_bad_argument_is_told_before_any_work(tmp_path, capsys) -> None:
-    (tmp_path / "file").write_text("")
-    for words, sentence in (
-        (["--device", "gpu0"], "device 'gpu0' is not usable"),
-        (["--output", str(tmp_path / "file")], "cannot be written"),
-    ):
+    for device, sentence in (("gpu0", "device 'gpu0' is not usable"), ("cpu", "no accelerator to measure here")):
         with pytest.raises(SystemExit):
-            main([*words, *(["--output", str(tmp_path)] if "--output" not in words else [])])
-        assert sentence in capsys.readouterr().err
+            main(["--device", device, "--output", str(tmp_path / "new")])
+        assert sentence in capsys.readouterr().err and not (tmp_path / "new").exists()
