@@ -23,7 +23,7 @@ from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from odam_lib import costs
 from odam_lib.charts import show_growth
@@ -124,15 +124,25 @@ def ceilings(device: torch.device, side: int) -> Ceilings:
     )
 
 
-class Traffic(TorchDispatchMode):
-    """While active, adds up the bytes that operators read and write, as if nothing stayed in a cache between them."""
+class Work(TorchDispatchMode):
+    """While active, adds up what operators do.
+
+    torch's own ``FlopCounterMode`` also follows modules by hooks, which fail where gradients are asked of a module's
+    input.
+
+    Attributes:
+        operations: multiplications and additions of products and convolutions.
+        bytes: read and written, as if nothing stayed in a cache from one operator to the next.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes = 0
+        self.operations, self.bytes = 0, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         outcome = function(*arguments, **(options or {}))
+        if function.overloadpacket in flop_registry:
+            self.operations += flop_registry[function.overloadpacket](*arguments, **(options or {}), out_val=outcome)
         if not function.is_view and "empty" not in function.name():
             self.bytes += sum(
                 one.numel() * one.element_size()
@@ -151,8 +161,7 @@ class Limits:
         busy: seconds in which the device worked; ``None`` where its kernels cannot be seen.
         launches: kernels and copies.
         waits: times the program waited for the device.
-        operations: multiplications and additions of products and convolutions.
-        bytes: see :class:`Traffic`.
+        operations, bytes: see :class:`Work`.
         arithmetic: the share of the ceiling of its products and convolutions that was reached.
         bandwidth: the share of the ceiling of the memory that was reached.
         limited_by: what the next gain has to come from.
@@ -175,7 +184,7 @@ class Limits:
 def limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
     """Measure a call, look at its kernels, and compare with what the device reaches at its best."""
     seconds = measure(function, repeats, 2, PATIENCE, device).seconds
-    with FlopCounterMode(display=False) as counted, Traffic() as traffic:
+    with Work() as work:
         function()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as profiled:
@@ -187,15 +196,14 @@ def limits(function: Callable[[], object], device: torch.device, best: Ceilings,
     busy = sum(event.time_range.elapsed_us() for event in launched) / 1e6 if launched else None
     # Convolutions and, where it is allowed, products round to TF32 on CUDA.
     peak = best.tf32 if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else best.float32
-    operations, moved = counted.get_total_flops(), traffic.bytes
-    arithmetic, bandwidth = operations / seconds / peak, moved / seconds / best.bandwidth
+    arithmetic, bandwidth = work.operations / seconds / peak, work.bytes / seconds / best.bandwidth
     return Limits(
         seconds=seconds,
         busy=busy,
         launches=len(launched),
         waits=sum(event.name in WAITS for event in profiled.events()),
-        operations=operations,
-        bytes=moved,
+        operations=work.operations,
+        bytes=work.bytes,
         arithmetic=arithmetic,
         bandwidth=bandwidth,
         limited_by=_limit(seconds, busy, arithmetic, bandwidth),
@@ -328,21 +336,24 @@ def about(device: torch.device) -> dict[str, object]:
     }
 
 
+Report = dict[str, Any]
+
+
 def benchmark(
-    device: torch.device, sizes: Sizes = Sizes(), said: Callable[[str], None] = print
-) -> tuple[dict[str, Any], Figure]:
+    device: torch.device, sizes: Sizes = Sizes(), told: Callable[[str, Report], None] = lambda *_: None
+) -> tuple[Report, Figure]:
     """Measure everything; a part that fails is reported by its error and does not take the others with it.
 
     Args:
         device: where.
         sizes: how much.
-        said: is told a line as each part ends.
+        told: is given a line and the report so far as each part ends.
 
     Returns:
         The report, and the figure of its maps.
     """
     began = time.monotonic()
-    report: dict[str, Any] = about(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
+    report: Report = about(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
     best = ceilings(device, sizes.product)
     report["ceilings"] = asdict(best)
     grown: dict[str, Mapping[int, Cost]] = {}
@@ -369,8 +380,8 @@ def benchmark(
                 report[name] = found
         except Exception as error:
             report.setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
-        said(f"{time.monotonic() - began:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}")
-    report["seconds"] = time.monotonic() - began
+        report["seconds"] = time.monotonic() - began
+        told(f"{report['seconds']:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}", report)
     return report, figure(grown, str(report["card"]))
 
 
@@ -408,11 +419,19 @@ def summary(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(report: Mapping[str, Any], drawn: Figure, folder: Path) -> tuple[Path, Path]:
-    """The report as JSON and the figure as PNG, each whole or not at all."""
+def write(report: Mapping[str, Any], folder: Path) -> Path:
+    """The report as JSON, whole or not at all; what is no number becomes ``null``."""
     with write_whole(folder / REPORT) as aside:
-        aside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return folder / REPORT, save_png(drawn, folder / FIGURE)
+        aside.write_text(json.dumps(_known(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return folder / REPORT
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _known(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -429,9 +448,13 @@ def main(words: Sequence[str] | None = None) -> None:
         folder = output_folder(arguments.output)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    report, drawn = benchmark(device, said=partial(print, flush=True))
-    paths = write({"revision": arguments.revision} | report, drawn, folder)
-    print(summary(report), "\nwrote", *paths)
+
+    def told(line: str, report: Report) -> None:
+        print(line, flush=True)
+        write({"revision": arguments.revision} | report, folder)  # so that little is lost if this is stopped
+
+    report, drawn = benchmark(device, told=told)
+    print(summary(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """The benchmark of an accelerator at its smallest: every part is measured, limits are told, a failure is reported."""
 
 import json
+import math
 
 import pytest
 import torch
 
 from odam_lib import device_costs
-from odam_lib.device_costs import Ceilings, Sizes, Traffic, benchmark, limits, main, summary
+from odam_lib.device_costs import Ceilings, Sizes, Work, benchmark, limits, main, summary
 
 CPU = torch.device("cpu")
 TINY = Sizes(
@@ -21,15 +22,25 @@ TINY = Sizes(
 )
 
 
-def test_traffic_counts_what_is_read_and_written_but_not_views() -> None:
+def test_work_counts_what_is_read_and_written_but_not_views() -> None:
     one, other = torch.rand(100, 10), torch.rand(10, 100)
-    with Traffic() as traffic:
+    with Work() as work:
         one.T.reshape(10, 100)[:, :50]
         torch.empty(10**6)
-    assert traffic.bytes <= 2 * one.nbytes
-    with Traffic() as traffic:
+    assert work.bytes <= 2 * one.nbytes
+    with Work() as work:
         one @ other
-    assert traffic.bytes == 4 * (1000 + 1000 + 10**4)
+    assert work.bytes == 4 * (1000 + 1000 + 10**4)
+
+
+def test_gradients_at_regions_are_counted() -> None:
+    """Where the gradient is asked of a module's input."""
+    layer = torch.nn.Linear(3, 4)
+    inputs = torch.rand(2, 3, requires_grad=True)
+    outputs = layer(inputs).sum(dim=1)
+    with Work() as work:
+        torch.autograd.grad(outputs, inputs, torch.eye(2), is_grads_batched=True)
+    assert work.operations == 2 * 2 * 2 * 4 * 3
 
 
 def test_a_products_operations_are_counted() -> None:
@@ -50,16 +61,16 @@ def test_an_idle_device_is_limited_by_launching() -> None:
 @pytest.mark.slow
 def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr(device_costs, "PATIENCE", 0.1)
-    said: list[str] = []
-    report, drawn = benchmark(CPU, TINY, said.append)
-    assert "failed" not in report and len(said) == len(TINY.names) + 3
+    told: list[str] = []
+    report, drawn = benchmark(CPU, TINY, lambda line, _: told.append(line))
+    assert "failed" not in report and len(told) == len(TINY.names) + 3 and drawn.axes
     window = report["detectors"]["fcos-scenes, window"]
     assert window["maps"][3]["ms_a_map"] == pytest.approx(window["maps"][3]["ms"] / 15)
     assert window["limits_3"]["operations"] > 0 and report["ceilings"]["bandwidth"] > 0
     assert report["drise"]["seconds"] > 0 and report["odam_nms"]["fcos-crowd-odam"]["ratio"] > 0
-    read, drawn_at = device_costs.write(report, drawn, tmp_path)
-    assert json.loads(read.read_text())["card"] == "cpu" and drawn_at.read_bytes().startswith(b"\x89PNG")
-    assert "one forward pass" in summary(report) and "limited by" in summary(json.loads(read.read_text()))
+    read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text())
+    assert read["card"] == "cpu" and read["unknown"] == [None] and read["drise"] == report["drise"]
+    assert "one forward pass" in summary(report) and "limited by" in summary(read)
 
 
 def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> None:
@@ -71,7 +82,7 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
     for name in ("suppression", "training"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
     monkeypatch.setattr(device_costs, "ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
-    report, _ = benchmark(CPU, TINY, lambda _: None)
+    report, _ = benchmark(CPU, TINY)
     reason = "RuntimeError: out of memory"
     assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
     assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summary(report)
