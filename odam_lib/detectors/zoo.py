@@ -30,7 +30,7 @@ from odam_lib.detectors.faster_rcnn import (
     mobile_faster_rcnn,
     small_faster_rcnn,
 )
-from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
+from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_plain, small_fcos_pvt
 from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.of_torchvision import load_published
 from odam_lib.detectors.published import published_state, sha256
@@ -121,7 +121,7 @@ ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
     if "-crowd" not in name and entry.build is not yolov3_tiny
-}
+} | {"fcos-plain": small_fcos_plain}
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 
 
