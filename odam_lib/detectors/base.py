@@ -89,6 +89,10 @@ class Predictions:
     boxes: Tensor
     class_probs: Tensor
 
+    def single(self) -> Predictions:
+        """The same in single precision, whatever the network computes in."""
+        return Predictions(self.boxes.float(), self.class_probs.float())
+
     def of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes ``[N, P, 4]`` and scores ``[N, P]`` of all predictions, read as each of N labels ``[N]``."""
         boxes = self.boxes[:, labels] if self.boxes.dim() == 3 else self.boxes[:, None].expand(-1, len(labels), 4)
@@ -379,7 +383,7 @@ class Detector(ABC):
         Returns:
             What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        return self.private().make_predictions(ordinary(images))
+        return [one.single() for one in self.private().make_predictions(ordinary(images))]
 
     @apart()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:

@@ -14,7 +14,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, check_elongation
+from odam_lib.detectors.base import Layer, Limits, check_elongation
 from odam_lib.detectors.passes import outputs_of
 from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.heatmaps import Grid
@@ -218,6 +218,8 @@ class DetrDetector(QueryDetector):
         categories: class names, index 0 is the background.
         layers: where in the backbone it can be explained, the default first; the encoder's output comes after these.
     """
+
+    limits = Limits(after=100)  # as many as COCO's average precision counts
 
     def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
         places = {

@@ -85,7 +85,7 @@ class FasterRCNNTrace(Trace):
         return around(proposals, distances).float()
 
     def again(self, images: Tensor) -> list[Predictions]:
-        return self.detector.private().predict_at(images, self.at_input)
+        return [one.single() for one in self.detector.private().predict_at(images, self.at_input)]
 
     @property
     def regional(self) -> bool:
@@ -322,6 +322,8 @@ class FasterRCNNDetector(Detector):
         Which proposals are left is decided in single precision at least: their suppression knows no half precision.
         """
         rpn, wide = self.model.rpn, self._wide
+        if wide == self.dtype:
+            return rpn(images, pyramid)[0]
         choose = rpn.filter_proposals
         rpn.filter_proposals = lambda boxes, scores, *others: choose(boxes.to(wide), scores.to(wide), *others)
         try:

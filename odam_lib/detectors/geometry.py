@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ SMALL = 128
 """Side of the picture that is sent through a network that takes any size."""
 
 
-def located(asked: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
+def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
     """The strides and grids of what some modules of a backbone return, from one pass of an empty picture.
 
     A convolution or pooling of kernel k, dilation d and padding p moves the centre of the first cell by
@@ -29,18 +29,18 @@ def located(asked: nn.Module, modules: Mapping[str, str], size: tuple[int, int])
     the first one on the first pixel, at the power of two of the input's size that is next to theirs.
 
     Args:
-        asked: a :func:`twin` of a network with a ``backbone`` from ``Tensor[1, 3, H, W]`` to features.
-        modules: paths of layers by name: of the backbone itself or of parts of it that return one tensor or several by
-            name.
+        backbone: from ``Tensor[1, 3, H, W]`` to features.
+        modules: paths within it by name: of the backbone itself, which is "", or of parts of it that return one tensor
+            or several by name.
         size: (H, W) of the picture.
     """
-    parameter = next(asked.backbone.parameters())
+    asked, parameter = twin(backbone), next(backbone.parameters())
     picture = torch.zeros(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
     walk = _Walk(picture)
     with apart(), torch.no_grad(), ExitStack() as stack:
         seen = {name: stack.enter_context(outputs_of(asked.get_submodule(path))) for name, path in modules.items()}
         stack.enter_context(walk)
-        asked.backbone(picture)
+        asked(picture)
     layers = {}
     for name, (output, *_) in seen.items():
         levels = named_levels(output)
@@ -54,11 +54,11 @@ def backbone_layers(model: nn.Module) -> dict[str, Layer]:
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.
     """
-    asked, fixed = twin(model), model.transform.fixed_size
-    backbone = asked.backbone
+    backbone, fixed = twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
-    modules = {default: "backbone", **{name: f"backbone.{path}" for name, path in _stages(backbone).items()}}
-    return located(asked, modules, (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0]))
+    size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
+    found = located(backbone, {default: "", **_stages(backbone)}, size)
+    return {name: replace(layer, module=f"backbone.{layer.module}".rstrip(".")) for name, layer in found.items()}
 
 
 def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:

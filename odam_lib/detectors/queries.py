@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -229,6 +229,8 @@ class QueryDetector(Detector):
         reading: what its logits mean.
     """
 
+    limits: ClassVar[Limits] = Limits()
+
     def __init__(
         self,
         name: str,
@@ -274,7 +276,7 @@ class QueryDetector(Detector):
             "input_size": input_size,
             "candidates": self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
             "nms": keep_all,  # queries are trained to say each object once
-            "limits": Limits(after=len(logits)),
+            "limits": self.limits,
             "logits": logits,
             "corners": corners,
             "reading": self.reading,

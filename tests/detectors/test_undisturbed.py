@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from wrapped import snapshot
 
 from odam_lib import HeatMaps, explain, load_detector
 from odam_lib.datasets.scenes import Scenes
@@ -26,7 +27,6 @@ from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
 from odam_lib.nms import keep_all
 from odam_lib.suppression import by_maps, suppressed
-from wrapped import snapshot
 
 NAMES = ("fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny")
 METHODS = (ODAM(), ODAM(smoothing=None, derivative="exact"), GradCAM(), DRISE(masks=4, cells=4, batch=2))
@@ -130,7 +130,9 @@ def test_the_models_number_format_is_taken(scenes: list[Tensor], detector: Detec
         expected = explain(detector, image, best(detector, image), ("class", "x1"), layer=layer)
         rows = replace(expected.detections, source=converted.detect(image, 1.0).source)
         maps = explain(converted, image, rows, ("class", "x1"), layer=layer)
-        assert same(maps, maps) and all(parameter.dtype == dtype for parameter in converted.model.parameters())
+        assert same(maps, maps)
+        assert all(parameter.dtype == dtype for parameter in converted.model.parameters())
+        assert explain(converted, image, rows, ("class",), METHODS[3], layer).maps[0].dtype == torch.float32
         for ours, theirs in zip(maps.to_image(), expected.to_image()):
             cosine = nn.functional.cosine_similarity(ours.flatten(1), theirs.flatten(1))
             assert (cosine > (0.999 if dtype == torch.float64 else 0.8)).all()
