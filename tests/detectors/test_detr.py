@@ -100,7 +100,8 @@ def test_the_background_is_never_detected_and_nothing_is_suppressed(untrained) -
         head.bias.copy_(bias)
     assert (trace.candidates.class_probs[:, 0] == 0).all() and (trace.candidates.labels > 0).all()
     found = trace.detections(0.0)
-    assert len(found) == 25 * (len(CATEGORIES) - 1) and 0 not in found.labels
+    assert len(trace.above(0.0)) == 25 * (len(CATEGORIES) - 1) and 0 not in found.labels
+    assert len(found) == trace.limits.after == 100
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
 
 

@@ -167,8 +167,9 @@ def test_a_head_trained_to_say_each_object_once_is_not_suppressed(stand_in: DflD
     head.cv2 = head.cv3 = None  # as after the package's fuse()
     trace, plain = wrap(model).trace(PICTURE), stand_in.trace(PICTURE)
     torch.testing.assert_close(trace.candidates.boxes, plain.candidates.boxes)
-    found = trace.detections(0.02)
+    found = trace.above(0.02)
     assert len(found) == int((plain.candidates.class_probs > 0.02).sum()) > len(plain.detections(0.02))
+    assert torch.equal(trace.detections(0.02).scores, found.scores[: trace.limits.after])
 
 
 def test_a_head_that_says_distances_themselves() -> None:
