@@ -14,7 +14,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from odam_lib.detections import Detections, check_threshold
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.passes import apart, ordinary, twin, weights_hash
 from odam_lib.gradients import Contributions, Sheets, Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
@@ -251,6 +252,7 @@ class Trace(ABC):
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
+        check_nms(nms)
         found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
         found = found[self.limits.large(found.boxes)]
@@ -261,8 +263,10 @@ class Trace(ABC):
         """Refuse detections of another detector or image, and unknown attributes.
 
         Raises:
+            TypeError: no ``Detections``, or no names of attributes.
             ValueError: naming what does not fit.
         """
+        check_detections(detections)
         if detections.source != self.candidates.source:
             raise ValueError(
                 f"The detections are of {detections.source}, the trace is of {self.candidates.source}: "
@@ -356,6 +360,7 @@ class Detector(ABC):
 
     def _pass(self, image: Tensor, layer: str | None) -> Trace:
         check_image(image)
+        checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
         return self.private().make_trace(ordinary(image), layer or self.layers[0])
@@ -398,9 +403,11 @@ class Detector(ABC):
             At most as many as the network's own limits allow, see :attr:`Trace.limits`.
 
         Raises:
-            TypeError, ValueError: not an image, a threshold outside [0, 1], or weights that are not finite.
+            TypeError, ValueError: not an image, a threshold outside [0, 1], no function of suppression, or weights that
+                are not finite.
         """
         check_threshold(score_threshold)
+        check_nms(nms)
         with torch.no_grad():
             return self._pass(image, None).detections(score_threshold, nms)
 
@@ -470,12 +477,21 @@ def image_hash(image: Tensor) -> str:
 
 
 def check_attributes(attributes: Sequence[str]) -> None:
-    """Raise ``ValueError`` for an attribute that no detector has, or for none at all."""
+    """Raise ``ValueError`` for an attribute that no detector has, or for none at all; ``TypeError`` for no names."""
+    attributes = checks.names("attributes", attributes)
     if not attributes:
         raise ValueError(f"No attribute was asked for: give at least one of {', '.join(TARGETS)}.")
     for attribute in attributes:
         if attribute not in TARGETS:
             raise ValueError(f"Unknown attribute {attribute!r}: choose among {', '.join(TARGETS)}.")
+
+
+def check_nms(nms: object) -> None:
+    """Raise ``TypeError`` for what cannot be called to suppress duplicates."""
+    if nms is not None and not callable(nms):
+        raise TypeError(
+            f"nms is {checks.told(nms)}: give a function of boxes, scores and labels, such as iou_nms(0.5), or None."
+        )
 
 
 def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import apart
@@ -37,9 +38,10 @@ class BBAM:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "cells", "sparsity", "rate", "batch"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+        for name in ("iterations", "cells", "batch"):
+            checks.count(name, getattr(self, name))
+        for name in ("sparsity", "rate"):
+            checks.number(name, getattr(self, name), "(0, inf)")
 
     @apart()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace, image_hash
 from odam_lib.explainers.whole import picture_maps, whole_maps
@@ -49,8 +50,8 @@ class RandomMap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.cells < 1:
-            raise ValueError(f"cells is {self.cells}: give at least 1.")
+        checks.count("cells", self.cells)
+        checks.count("seed", self.seed, least=0)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from odam_lib.detections import Detections, check_threshold
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace, check_attributes
 from odam_lib.detectors.passes import apart
 from odam_lib.explainers.odam import ODAM
@@ -40,9 +41,25 @@ def explain(
     Raises:
         TypeError, ValueError: what was wrong with an argument, before any work is done.
     """
+    check_detector(detector)
     check_attributes(attributes)
-    check_threshold(score_threshold)
+    checks.explainer("method", method)
+    score_threshold = check_threshold(score_threshold)
+    if detections is not None:
+        check_detections(detections)
     trace = detector.trace(image, layer)
     if detections is None:
         detections = trace.detections(score_threshold)
     return method(trace, detections, attributes)
+
+
+def check_detector(detector: object) -> None:
+    """Raise ``TypeError`` for what cannot be explained."""
+    if callable(getattr(detector, "trace", None)) and not isinstance(detector, type):
+        return
+    give = "one of load_detector or wrap"
+    if isinstance(detector, str):
+        give = f"load_detector({detector!r})"
+    elif isinstance(detector, nn.Module):
+        give = "odam_lib.wrap(model)"
+    raise TypeError(f"The detector is {checks.told(detector)}: give {give}.")

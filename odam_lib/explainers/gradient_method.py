@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import apart
@@ -46,10 +47,9 @@ class GradientMethod(ABC):
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        if self.derivative not in ("exact", "window"):
-            raise ValueError(f"derivative is {self.derivative!r}: give 'exact' or 'window'.")
-        if self.chunk is not None and self.chunk < 1:
-            raise ValueError(f"chunk is {self.chunk}: give a number of maps of at least 1, or None.")
+        checks.choice("derivative", self.derivative, ("exact", "window"))
+        if self.chunk is not None:
+            checks.count("chunk", self.chunk, otherwise=", or None")
 
     @abstractmethod
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
