@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Rows = int | np.integer | slice | Sequence[int] | Sequence[bool] | np.ndarray | Tensor
 """What :func:`rows` understands."""
@@ -72,13 +72,13 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str 
     return plain
 
 
-def count(name: str, value: Any, least: int = 1, otherwise: str = "") -> int:
-    """A whole number of at least ``least`` as an ``int``; errors as of :func:`number`."""
-    plain = _plain(value)
+def count(name: str, value: Any, least: int | None = 1, otherwise: str = "") -> int:
+    """A whole number of at least ``least`` as an ``int``; ``None`` for no bound; else as :func:`number`."""
+    plain, give = _plain(value), "a whole number" + ("" if least is None else f" of at least {least}")
     if not _is_whole(plain):
-        raise TypeError(f"{name} is {told(value)}: give a whole number of at least {least}{otherwise}.")
-    if plain < least:
-        raise ValueError(f"{name} is {plain}: give a whole number of at least {least}{otherwise}.")
+        raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
+    if least is not None and plain < least:
+        raise ValueError(f"{name} is {plain}: give {give}{otherwise}.")
     return plain
 
 
@@ -135,7 +135,7 @@ def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:
     """A tensor of a kind and shape; it is returned as it is.
 
     Args:
-        name: that the sentence begins with.
+        name: of the argument.
         value: the tensor.
         shape: such as ``"[N, 4]"``: numbers must agree, letters stand for any, ``...`` for any number of dimensions.
         kind: ``numbers`` (of any kind), ``float``, ``int`` or ``bool``.
@@ -144,19 +144,32 @@ def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:
         TypeError: not a tensor, or one of another kind.
         ValueError: another shape.
     """
-    give = f"give {_KINDS[kind]} {shape}"
+    many, give = name.endswith("s"), f"give {_KINDS[kind]} {shape}"
     if not isinstance(value, Tensor):
-        hint = " (torch.as_tensor makes one)" if isinstance(value, (np.ndarray, list, tuple)) else ""
-        raise TypeError(f"{name} is {told(value)}: {give}{hint}.")
+        hint = ", as torch.as_tensor makes" if isinstance(value, (np.ndarray, list, tuple)) else ""
+        raise TypeError(f"The {name} {'are' if many else 'is'} {told(value)}: {give}{hint}.")
     if _kind_of(value.dtype) not in ({"int", "float"} if kind == "numbers" else {kind}):
-        raise TypeError(f"{name} is {told(value)}: {give}.")
-    wanted = [side.strip() for side in shape[1:-1].split(",")]
-    found = list(value.shape)
-    if wanted[0] == "...":
-        wanted, found = wanted[1:], found[-len(wanted) + 1 :] if len(wanted) > 1 else []
+        raise TypeError(f"The {name} {'are' if many else 'is'} {told(value)}: {give}.")
+    wanted, found = [side.strip() for side in shape[1:-1].split(",")], list(value.shape)
+    if "..." in wanted:
+        before, after = wanted.index("..."), len(wanted) - 1 - wanted.index("...")
+        wanted.remove("...")
+        found = found[:before] + found[max(before, len(found) - after) :]
     if len(wanted) != len(found) or any(side.isdigit() and int(side) != at for side, at in zip(wanted, found)):
-        raise ValueError(f"{name} is {told(value)}: {give}.")
+        raise ValueError(f"The {name} {'have' if many else 'has'} shape {list(value.shape)}: {give}.")
     return value
+
+
+def detector(value: object) -> None:
+    """Raise ``TypeError`` for what cannot be explained."""
+    if callable(getattr(value, "trace", None)) and not isinstance(value, type):
+        return
+    give = "a detector, as load_detector or wrap returns"
+    if isinstance(value, str):
+        give = f"load_detector({value!r})"
+    elif isinstance(value, nn.Module):
+        give = "odam_lib.wrap(model)"
+    raise TypeError(f"The detector is {told(value)}: give {give}.")
 
 
 def explainer(name: str, value: object) -> None:

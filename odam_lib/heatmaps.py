@@ -382,7 +382,7 @@ class HeatMaps:
                     f"There are {number} detections and {len(getattr(self, name))} {name}: give one for each."
                 )
         for row, maps in enumerate(self.maps):
-            checks.tensor(f"maps[{row}]", maps, f"[{len(named)}, h, w]", "float")
+            checks.tensor(f"map of row {row}", maps, f"[{len(named)}, h, w]", "float")
         checks.size("input_size", self.input_size)
 
     def __len__(self) -> int:

@@ -16,10 +16,11 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.files import write_whole
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps, min_max
-from odam_lib.images import to_uint8
+from odam_lib.images import check_image, to_uint8
 
 TITLES = {
     "class": "class",
@@ -54,8 +55,7 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     Raises:
         ValueError: an opacity outside [0, 1].
     """
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"The opacity is {opacity}: give a number in [0, 1].")
+    opacity = checks.number("The opacity", opacity, "[0, 1]")
     grey = image.new_tensor([0.299, 0.587, 0.114]) @ image.flatten(1)
     dimmed = (0.15 + 0.6 * grey).reshape(1, *heat.shape)
     colour = torch.from_numpy(_colour_map(heat)(_unit(heat).cpu().numpy())[..., :3]).to(image).permute(2, 0, 1)
@@ -83,7 +83,12 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
         image: ``Tensor[3, H, W]`` in [0, 1].
         detections: boxes in pixels of the image.
         title: the figure's message; default the number of objects.
+
+    Raises:
+        TypeError, ValueError: not an image, or not ``Detections``.
     """
+    check_image(image)
+    check_detections(detections)
     figure, axes = _panels(1, 1, image.shape, width=5.2)
     draw_picture(axes[0][0], reduced(image, display_size(detections.image_size)), detections.image_size)
     for row, name in enumerate(detections.names()):
@@ -110,9 +115,13 @@ def show_map(
 
     Raises:
         IndexError, ValueError: no such detection or attribute.
+        TypeError: an argument of another type.
     """
+    _check_shown(image, heat_maps)
+    checks.kind("The attribute", attribute, str, f"one of {', '.join(TITLES)}")
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
+    row = checks.row(row, len(heat_maps))
     one = with_combined(heat_maps[row], [attribute]).normalized()
     figure, axes = _panels(1, 1, image.shape, width=5.2, bar=True)
     small = reduced(image.cpu(), display_size(one.detections.image_size))
@@ -143,13 +152,15 @@ def show_maps(
         The figure; :func:`show_detections` where there is no detection to show.
 
     Raises:
-        ValueError: an attribute was not computed.
+        TypeError: an argument of another type.
+        ValueError: an attribute was not computed, or not one number for each object.
     """
+    _check_shown(image, heat_maps)
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
     shown = with_combined(heat_maps, attributes).normalized()
     figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.7, bar=True)
-    numbers = range(len(shown)) if numbers is None else numbers
+    numbers = _numbers(numbers, len(shown))
     small = reduced(image.cpu(), display_size(shown.detections.image_size))
     for row, name in enumerate(shown.detections.names()):
         draw_picture(axes[row][0], small, shown.detections.image_size)
@@ -189,6 +200,9 @@ def show_methods(
     """
     if not methods:
         raise ValueError("There is no method to show: give at least one.")
+    checks.kind("What is shown", methods, Mapping, "a dict of HeatMaps by the heading of their column")
+    for one in methods.values():
+        _check_shown(image, one)
     first = next(iter(methods.values()))
     if any(one.detections.source != first.detections.source or len(one) != len(first) for one in methods.values()):
         raise ValueError("The methods explain different detections: compare them on the same ones.")
@@ -196,7 +210,7 @@ def show_methods(
         return show_detections(image, first.detections)
     shown = {name: with_combined(one, [attribute]).normalized() for name, one in methods.items()}
     figure, axes = _panels(len(first), len(shown) + 1, image.shape, width=2.0, bar=True)
-    numbers = range(len(first)) if numbers is None else numbers
+    numbers = _numbers(numbers, len(first))
     small = reduced(image.cpu(), display_size(first.detections.image_size))
     for row, name in enumerate(first.detections.names()):
         draw_picture(axes[row][0], small, first.detections.image_size)
@@ -263,6 +277,9 @@ def show_detectors(
     """
     if not detectors:
         raise ValueError("There is no detector to show: give at least one.")
+    checks.kind("What is shown", detectors, Mapping, "a dict of HeatMaps by the detector's name")
+    for one in detectors.values():
+        _check_shown(image, one)
     shown = {name: with_combined(maps, attributes).normalized() for name, maps in detectors.items()}
     figure, axes = _panels(len(shown), len(attributes) + 1, image.shape, width=1.45, bar=True)
     size = (image.shape[-2], image.shape[-1])
@@ -299,11 +316,18 @@ def show_columns(
             named as an edge in ``TITLES`` has that edge drawn thick. Each map is scaled by itself.
         title: the figure's message.
         numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, or not one map or number for each object.
     """
+    check_image(image)
+    check_detections(detections)
+    for heading, maps in columns.items():
+        checks.tensor(f"column {heading!r}", maps, f"[{len(detections)}, H, W]")
     if not len(detections):
         return show_detections(image, detections)
     figure, axes = _panels(len(detections), len(columns) + 1, image.shape, width=1.35)
-    numbers = range(len(detections)) if numbers is None else numbers
+    numbers = _numbers(numbers, len(detections))
     size = display_size(detections.image_size)
     small, edges = reduced(image.cpu(), size), {TITLES[edge]: edge for edge in EDGES}
     for row, name in enumerate(detections.names()):
@@ -348,6 +372,7 @@ def close_up(
 
 def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
     """The maps of the given attributes in their order, ``combined`` made from the five where it is among them."""
+    attributes = checks.names("attributes", attributes)
     if COMBINED not in attributes:
         return heat_maps.select(*attributes)
     combined = heat_maps.combined()
@@ -406,9 +431,24 @@ def to_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
 
 def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Write the figure as a PNG file, whole or not at all."""
+    path = checks.path("The path of a picture", path)
     with write_whole(path) as aside:
         aside.write_bytes(to_png(figure, dpi))
     return path
+
+
+def _check_shown(image: Tensor, heat_maps: HeatMaps) -> None:
+    """Refuse anything but a picture and heat maps."""
+    check_image(image)
+    checks.kind("The heat maps", heat_maps, HeatMaps, "what explain returned")
+
+
+def _numbers(numbers: Sequence[int] | None, count: int) -> list[int]:
+    """The objects' numbers in other figures; their rows if none are given."""
+    found = list(range(count)) if numbers is None else [checks.count("A number", one, least=0) for one in numbers]
+    if len(found) != count:
+        raise ValueError(f"There are {len(found)} numbers for {count} objects: give one for each, or None.")
+    return found
 
 
 def _map_panel(panel: Axes, small: Tensor, one: HeatMaps, colour: int, opacity: float) -> None:

@@ -51,7 +51,7 @@ class RandomMap:
 
     def __post_init__(self) -> None:
         checks.count("cells", self.cells)
-        checks.count("seed", self.seed, least=0)
+        checks.count("seed", self.seed, least=None)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

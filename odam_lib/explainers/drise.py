@@ -48,7 +48,7 @@ class DRISE:
     def __post_init__(self) -> None:
         for name in ("masks", "cells", "batch"):
             checks.count(name, getattr(self, name))
-        checks.count("seed", self.seed, least=0)
+        checks.count("seed", self.seed, least=None)
         checks.number("keep", self.keep, "(0, 1)")
         if self.settled is not None:
             checks.number("settled", self.settled, "(0, inf)", ", or None")

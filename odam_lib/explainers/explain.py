@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from odam_lib import checks
 from odam_lib.detections import Detections, check_detections, check_threshold
@@ -41,7 +41,7 @@ def explain(
     Raises:
         TypeError, ValueError: what was wrong with an argument, before any work is done.
     """
-    check_detector(detector)
+    checks.detector(detector)
     check_attributes(attributes)
     checks.explainer("method", method)
     score_threshold = check_threshold(score_threshold)
@@ -51,15 +51,3 @@ def explain(
     if detections is None:
         detections = trace.detections(score_threshold)
     return method(trace, detections, attributes)
-
-
-def check_detector(detector: object) -> None:
-    """Raise ``TypeError`` for what cannot be explained."""
-    if callable(getattr(detector, "trace", None)) and not isinstance(detector, type):
-        return
-    give = "one of load_detector or wrap"
-    if isinstance(detector, str):
-        give = f"load_detector({detector!r})"
-    elif isinstance(detector, nn.Module):
-        give = "odam_lib.wrap(model)"
-    raise TypeError(f"The detector is {checks.told(detector)}: give {give}.")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torchvision.ops import box_iou
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.regions import box_regions
@@ -28,7 +29,12 @@ def strongest(heat: Tensor, count: int) -> Tensor:
 
     Returns:
         bool ``Tensor[H, W]``, true at exactly ``count`` pixels, or at all if there are fewer.
+
+    Raises:
+        TypeError, ValueError: no such tensor or number.
     """
+    checks.tensor("heat", heat, "[H, W]")
+    count = checks.count("count", count, least=0)
     chosen = torch.zeros(heat.numel(), dtype=torch.bool, device=heat.device)
     chosen[heat.flatten().topk(min(count, heat.numel())).indices] = True
     return chosen.reshape(heat.shape)
