@@ -4,11 +4,9 @@ A wrong kind of thing is a ``TypeError``, a wrong value a ``ValueError``, a row 
 NumPy's numbers and tensors of one number count as numbers; a bool never does.
 """
 
-import os
 from collections.abc import Sequence
 from math import inf
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,16 +117,6 @@ def size(name: str, value: Any) -> tuple[int, int]:
     if min(sides) < 1:
         raise ValueError(f"{name} is {tuple(sides)}: give (height, width), two whole numbers of at least 1.")
     return sides[0], sides[1]
-
-
-def path(name: str, value: Any) -> Path:
-    """A path of the user's.
-
-    Raises:
-        TypeError: neither a string nor a path.
-    """
-    kind(name, value, (str, os.PathLike), "a path, as a str or a pathlib.Path")
-    return Path(value)
 
 
 def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:

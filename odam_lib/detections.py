@@ -75,7 +75,12 @@ class Detections:
         return [self.categories[label] for label in self.labels.tolist()]
 
     def to(self, device: str | torch.device) -> "Detections":
-        """The same on another device."""
+        """The same on another device.
+
+        Raises:
+            TypeError: neither a string nor a device.
+        """
+        checks.kind("The device", device, (str, torch.device), "cpu or one this machine has")
         return replace(self, **{name: getattr(self, name).to(device) for name in _tensor_names()})
 
     def __getstate__(self) -> dict[str, Any]:

@@ -383,6 +383,8 @@ class HeatMaps:
                 )
         for row, maps in enumerate(self.maps):
             checks.tensor(f"map of row {row}", maps, f"[{len(named)}, h, w]", "float")
+        if any(len(reasons) != len(named) for reasons in self.reasons):
+            raise ValueError(f"A detection has not {len(named)} reasons: give one for each attribute, empty if none.")
         checks.size("input_size", self.input_size)
 
     def __len__(self) -> int:
@@ -480,12 +482,8 @@ class HeatMaps:
         return torch.tensor(flags, dtype=torch.bool).reshape(len(self), len(self.attributes))
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one safetensors file, whole or not at all.
-
-        Raises:
-            TypeError: no path.
-        """
-        path, found = checks.path("path", path), vars(self.detections)
+        """Write everything to one safetensors file, whole or not at all."""
+        found = vars(self.detections)
         tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
         tensors |= {f"maps.{row}": maps for row, maps in enumerate(self.maps)}
         # Each with memory of its own: one map may stand for several detections or attributes.

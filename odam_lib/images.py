@@ -23,13 +23,12 @@ def load_image(path: str | Path, max_side: int | None = None) -> Tensor:
         ``Tensor[3, H, W]``, float32 in [0, 1].
 
     Raises:
-        TypeError: ``path`` is no path, or ``max_side`` no whole number.
         FileNotFoundError: there is no such file.
         ValueError: the file is not a picture, is damaged or has no pixels, or ``max_side`` is not positive.
     """
-    path = checks.path("The path of a picture", path)
-    if max_side is not None:
-        max_side = checks.count("max_side", max_side, otherwise=" pixel, or None")
+    path = Path(path)
+    if max_side is not None and max_side < 1:
+        raise ValueError(f"max_side is {max_side}: give a number of pixels of at least 1, or None.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no picture at {path}: check the path.")
     try:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
 
+from odam_lib import checks
 from odam_lib.crowd_results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -434,7 +435,7 @@ def _compared(name: str, value: float, threshold: str, limit: float, over: bool)
 
 def _check_pair(found: Detections, maps: Tensor, first: int, second: int) -> None:
     for row in (first, second):
-        if row not in range(len(found)):
+        if checks.count("A row", row, least=None) not in range(len(found)):
             raise IndexError(_absent(row, len(found)))
     if first == second:
         raise ValueError(_twice(first))

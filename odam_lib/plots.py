@@ -431,7 +431,6 @@ def to_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
 
 def save_png(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Write the figure as a PNG file, whole or not at all."""
-    path = checks.path("The path of a picture", path)
     with write_whole(path) as aside:
         aside.write_bytes(to_png(figure, dpi))
     return path

@@ -538,12 +538,14 @@ def iou_nms(iou_threshold: float) -> NMS:
     return partial(nms, iou_threshold=iou_threshold)
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """Turn ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ... into a device.
 
     Raises:
+        TypeError: neither a string nor a device.
         ValueError: unknown, or not on this machine.
     """
+    checks.kind("The device", device, (str, torch.device), "auto, cpu or one this machine has")
     if device == "auto":
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return found if found is not None else torch.device("cpu")
