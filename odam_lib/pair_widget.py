@@ -114,11 +114,11 @@ def decisions(
         high: T_h, in [low, 1].
 
     Raises:
+        TypeError: a row is no whole number.
         IndexError: there is no such row.
         ValueError: the same row twice, not one map for each detection, or what :func:`odam_lib.nms.odam_nms` refuses.
     """
-    _check_pair(found, maps, first, second)
-    rows = sorted((first, second))  # the order decides between equal scores
+    rows = sorted(_checked_pair(found, maps, first, second))  # the order decides between equal scores
     pair, heat = found[rows], maps[rows]
     given = (pair.boxes, pair.scores, pair.labels)
     dropped = {
@@ -206,10 +206,11 @@ def pair_figure(
         iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decisions`.
 
     Raises:
-        IndexError, ValueError: as of :func:`decisions`.
+        TypeError, IndexError, ValueError: as of :func:`decisions`.
     """
     if len(found) < 2:
         return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
+    first, second = _checked_pair(found, maps, first, second)
     decided = decisions(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Figure(figsize=(10, 4.6), dpi=SCREEN_DPI, layout="constrained")
@@ -433,14 +434,17 @@ def _compared(name: str, value: float, threshold: str, limit: float, over: bool)
     return f"{name} is {threshold} {shown_limit} up to rounding and counts as {'' if over else 'not '}over it"
 
 
-def _check_pair(found: Detections, maps: Tensor, first: int, second: int) -> None:
-    for row in (first, second):
-        if checks.count("A row", row, least=None) not in range(len(found)):
+def _checked_pair(found: Detections, maps: Tensor, first: int, second: int) -> list[int]:
+    """The rows of two detections as Python's own numbers."""
+    rows = [checks.count("A row", row, least=None) for row in (first, second)]
+    for row in rows:
+        if row not in range(len(found)):
             raise IndexError(_absent(row, len(found)))
-    if first == second:
-        raise ValueError(_twice(first))
+    if rows[0] == rows[1]:
+        raise ValueError(_twice(rows[0]))
     if len(maps) != len(found):
         raise ValueError(f"There are {len(maps)} maps of {len(found)} detections: give one for each.")
+    return rows
 
 
 def _absent(row: int, count: int) -> str:
