@@ -41,7 +41,7 @@ def told(value: object) -> str:
 def kind(name: str, value: object, kinds: type | tuple[type, ...], give: str) -> None:
     """Raise ``TypeError`` unless a value is of one of these types; ``give`` says what to give instead."""
     if not isinstance(value, kinds):
-        raise TypeError(f"{name} is {told(value)}: give {give}.")
+        raise TypeError(f"{name} {_are(name)} {told(value)}: give {give}.")
 
 
 def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str = "") -> Any:
@@ -132,25 +132,26 @@ def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:
         TypeError: not a tensor, or one of another kind.
         ValueError: another shape.
     """
-    many, give = name.endswith("s"), f"give {_KINDS[kind]} {shape}"
+    name, give = f"The {name}", f"give {_KINDS[kind]} {shape}"
     if not isinstance(value, Tensor):
         hint = ", as torch.as_tensor makes" if isinstance(value, (np.ndarray, list, tuple)) else ""
-        raise TypeError(f"The {name} {'are' if many else 'is'} {told(value)}: {give}{hint}.")
+        raise TypeError(f"{name} {_are(name)} {told(value)}: {give}{hint}.")
     if _kind_of(value.dtype) not in ({"int", "float"} if kind == "numbers" else {kind}):
-        raise TypeError(f"The {name} {'are' if many else 'is'} {told(value)}: {give}.")
+        raise TypeError(f"{name} {_are(name)} {told(value)}: {give}.")
     wanted, found = [side.strip() for side in shape[1:-1].split(",")], list(value.shape)
     if "..." in wanted:
         before, after = wanted.index("..."), len(wanted) - 1 - wanted.index("...")
         wanted.remove("...")
         found = found[:before] + found[max(before, len(found) - after) :]
     if len(wanted) != len(found) or any(side.isdigit() and int(side) != at for side, at in zip(wanted, found)):
-        raise ValueError(f"The {name} {'have' if many else 'has'} shape {list(value.shape)}: {give}.")
+        raise ValueError(f"{name} {'have' if _are(name) == 'are' else 'has'} shape {list(value.shape)}: {give}.")
     return value
 
 
 def detector(value: object) -> None:
     """Raise ``TypeError`` for what cannot be explained."""
-    if callable(getattr(value, "trace", None)) and not isinstance(value, type):
+    traces = callable(getattr(value, "trace", None))
+    if traces and not isinstance(value, (type, Tensor, np.ndarray)):  # of which the last two have one of their own
         return
     give = "a detector, as load_detector or wrap returns"
     if isinstance(value, str):
@@ -254,6 +255,11 @@ def _is_whole(plain: object) -> bool:
 def _plain(value: Any) -> Any:
     """A number of NumPy or PyTorch as Python's own; anything else as it is."""
     return value.item() if isinstance(value, (np.generic, np.ndarray, Tensor)) and value.ndim == 0 else value
+
+
+def _are(name: str) -> str:
+    """The verb after "The boxes" or "The image"; the bare name of an argument is one name, whatever it ends in."""
+    return "are" if name.startswith("The ") and name.endswith("s") else "is"
 
 
 def _kind_of(dtype: torch.dtype) -> str:

@@ -200,7 +200,7 @@ def show_methods(
     """
     if not methods:
         raise ValueError("There is no method to show: give at least one.")
-    checks.kind("What is shown", methods, Mapping, "a dict of HeatMaps by the heading of their column")
+    checks.kind("The methods", methods, Mapping, "a dict of HeatMaps by the heading of their column")
     for one in methods.values():
         _check_shown(image, one)
     first = next(iter(methods.values()))
@@ -277,7 +277,7 @@ def show_detectors(
     """
     if not detectors:
         raise ValueError("There is no detector to show: give at least one.")
-    checks.kind("What is shown", detectors, Mapping, "a dict of HeatMaps by the detector's name")
+    checks.kind("The detectors", detectors, Mapping, "a dict of HeatMaps by the detector's name")
     for one in detectors.values():
         _check_shown(image, one)
     shown = {name: with_combined(maps, attributes).normalized() for name, maps in detectors.items()}

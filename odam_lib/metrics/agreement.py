@@ -59,7 +59,7 @@ def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
         TypeError, ValueError: not such a tensor, or not windows.
     """
     checks.tensor("gradients", gradients, "[N, K, h, w]", "float")
-    checks.kind("What is left out", windows, Windows, "the Windows of a trace")
+    checks.kind("The windows", windows, Windows, "the Windows of a trace")
     height, width = windows.gradients.shape[-2:]
     rows = torch.arange(gradients.shape[-2], device=gradients.device) - windows.top[:, None]
     columns = torch.arange(gradients.shape[-1], device=gradients.device) - windows.left[:, None]

@@ -439,7 +439,7 @@ def _estimate(statistic: Callable[[Tensor], float], number: int, repeats: int, s
 
 
 def _weights(found: CrowdMatches, weights: Tensor | None) -> Tensor:
-    checks.kind("What was found", found, CrowdMatches, "what matches returned")
+    checks.kind("The matches", found, CrowdMatches, "what matches returned")
     if weights is None:
         return torch.ones(len(found), dtype=torch.float64)
     checks.tensor("weights", weights, "[...]")

@@ -31,7 +31,7 @@ def object_discrimination(maps: Tensor, own: Tensor, regions: Tensor) -> Tensor:
     """
     check_energy(maps)
     checks.tensor("own", own, "[...]", "int")
-    checks.kind("What the regions are", regions, Tensor, "a bool tensor [M, H, W]")
+    checks.kind("The regions", regions, Tensor, "a bool tensor [M, H, W]")
     if maps.dim() != 3 or own.shape != maps.shape[:1]:
         raise ValueError(f"The maps have shape {list(maps.shape)}, own {list(own.shape)}: give [N, H, W] and [N].")
     if regions.dim() != 3 or regions.dtype != torch.bool or regions.shape[1:] != maps.shape[1:]:

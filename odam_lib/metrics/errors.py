@@ -185,7 +185,7 @@ def mended(
     for found in (detections, others):
         check_detections(found)
     for verdicts in (errors, their_errors):
-        checks.kind("What was said of them", verdicts, Errors, "what classify_errors returned")
+        checks.kind("The errors", verdicts, Errors, "what classify_errors returned")
     least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
     wrong = their_errors.verdicts != 0
     same = box_iou(detections.boxes, others.boxes) >= least_iou

@@ -27,7 +27,7 @@ def ranking(maps: Tensor, seed: int) -> Tensor:
         TypeError: no tensor.
         ValueError: not ``[N, H, W]``, or a map with NaN, which has no rank.
     """
-    checks.kind("What is ranked", maps, Tensor, "a tensor [N, H, W]")
+    checks.kind("The maps", maps, Tensor, "a tensor [N, H, W]")
     if maps.dim() != 3:
         raise ValueError(f"The maps have shape {list(maps.shape)}: give [N, H, W].")
     seed = checks.count("seed", seed, least=None)
@@ -60,7 +60,7 @@ def best_score(
         ValueError: an IoU outside (0, 1], or not one label for each box.
     """
     least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
-    checks.kind("What is predicted", predictions, Predictions, "Predictions of a detector")
+    checks.kind("The predictions", predictions, Predictions, "Predictions of a detector")
     checks.tensor("boxes", boxes, "[...]")
     checks.tensor("labels", labels, "[N]", "int")
     size = checks.size("size", size)

@@ -112,8 +112,8 @@ def relative_change(
     Raises:
         TypeError, ValueError: no such tensors or numbers.
     """
-    checks.tensor("numbers before", before, "[N]")
-    checks.tensor("numbers after", after, f"[{len(before)}]")
+    checks.tensor("earlier values", before, "[N]")
+    checks.tensor("later values", after, f"[{len(before)}]")
     _check_draws(groups, len(before), repeats, seed)
     if not len(before):
         return math.nan, math.nan, math.nan

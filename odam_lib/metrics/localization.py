@@ -251,7 +251,7 @@ def compactness(maps: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _check_regions(maps: Tensor, regions: Tensor) -> None:
-    checks.kind("What the regions are", regions, Tensor, "a bool tensor [..., H, W]")
+    checks.kind("The regions", regions, Tensor, "a bool tensor [..., H, W]")
     if regions.dtype != torch.bool or regions.shape[-2:] != maps.shape[-2:]:
         raise ValueError(
             f"The regions are {regions.dtype} of shape {list(regions.shape)}: "
