@@ -8,6 +8,8 @@ from torch import Tensor
 
 from odam_lib import explain, show_map, show_maps
 from odam_lib.checks import row, rows
+from odam_lib.datasets.pictures import check_item
+from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import Grid, HeatMaps
 from odam_lib.pair_widget import decisions
@@ -120,6 +122,20 @@ def test_detections_chosen_in_any_way_are_explained(detector, held_out) -> None:
         assert len(maps) == 1 and int(maps.detections.index[0]) == int(found.index[best])
     every = explain(detector, image, found, ("class",))
     assert torch.equal(every[best].maps[0], every[int(best)].maps[0])
+
+
+def test_items_of_data_sets_are_whole_numbers() -> None:
+    scenes = Scenes("val", 3)
+    expected = scenes[2][1]["image_id"]
+    assert [scenes[item][1]["image_id"] for item in (np.int64(2), torch.tensor(2), np.array(2))] == [expected] * 3
+    for item in (True, 1.0, "1", None, slice(0, 2), [1]):
+        for choose in (scenes.__getitem__, lambda item: check_item(item, 3)):
+            with pytest.raises(TypeError, match="give a whole number"):
+                choose(item)
+    for item in (np.int64(3), torch.tensor(-1)):
+        for choose in (scenes.__getitem__, lambda item: check_item(item, 3)):
+            with pytest.raises(IndexError, match="does not exist: there are 3"):
+                choose(item)
 
 
 def test_numbers_of_objects_are_whole_and_one_for_each() -> None:

@@ -1,7 +1,10 @@
 """Baselines and controls against other packages, against plain computations and against planted truth."""
 
+import copy
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,6 +261,17 @@ def test_maps_do_not_depend_on_chunks_order_and_company(untrained, image) -> Non
         apart = method(chunk=1)(trace, rows[[4, 1]], ("class", "y1"))
         for ours, expected in zip(apart.maps, (together.maps[4], together.maps[1])):
             closely(ours, expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_maps_of_every_method_can_be_saved(untrained, image, name: str, tmp_path: Path) -> None:
+    trace = untrained.trace(image)
+    maps = EVERY[name](trace, trace.candidates[[0, 300, 301]], ("class", "y1"))
+    for part in (maps, maps[1], maps[[0, 0]], maps[::-1]):
+        part.save(tmp_path / "maps.safetensors")
+        loaded = HeatMaps.load(tmp_path / "maps.safetensors")
+        for kept in (loaded, pickle.loads(pickle.dumps(part)), copy.deepcopy(part)):
+            assert all(torch.equal(ours, theirs) for ours, theirs in zip(kept.maps, part.maps, strict=True))
 
 
 def test_a_zero_map_says_whether_its_gradient_or_the_rectifier_is_why(untrained, image) -> None:
