@@ -18,6 +18,7 @@ from torch import nn
 import odam_lib as o
 from odam_lib import losses, nms
 from odam_lib.datasets.photos import photo
+from odam_lib.detections import check_threshold
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.explainers.bbam import BBAM
@@ -200,7 +201,6 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("classes", lambda: replace(found, categories=("person",)), V, r"class_probs have shape \[2, 2\]: .*\[2, 1\]"),
     ("one category", lambda: replace(found, categories="person"), T, "categories is 'person', one string"),
     ("size of one side", lambda: replace(found, image_size=16), T, r"image_size is 16: give \(height, width\)"),
-    ("above in words", lambda: found.above("0.5"), T, "threshold is '0.5': give a number"),
     (
         "maps of another number",
         lambda: replace(heat, maps=heat.maps[:1]),
@@ -448,7 +448,7 @@ def test_layers_are_checked_before_the_network_runs(detector) -> None:
 
 def test_numbers_of_numpy_and_tensors_count_as_numbers() -> None:
     settings = SimpleNamespace(half=np.float32(0.5), two=np.int64(2), tensor=torch.tensor(0.5))
-    assert len(found.above(settings.half)) == len(found.above(settings.tensor)) == len(found.above(0.5))
+    assert check_threshold(settings.half) == check_threshold(settings.tensor) == 0.5
     assert o.ODAM(smoothing=settings.half, chunk=settings.two).smoothing == 0.5
     kept = nms.nms(boxes, scores, labels, settings.tensor)
     assert torch.equal(kept.index, nms.nms(boxes, scores, labels, 0.5).index)

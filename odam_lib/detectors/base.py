@@ -231,7 +231,7 @@ class Trace(ABC):
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        check_threshold(score_threshold)
+        score_threshold = check_threshold(score_threshold)
         candidates = self.candidates
         rows, labels = torch.nonzero(candidates.class_probs > score_threshold, as_tuple=True)
         scores = candidates.class_probs[rows, labels]
