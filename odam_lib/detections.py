@@ -63,8 +63,9 @@ class Detections:
             TypeError: no rows.
             IndexError: a row does not exist.
         """
-        chosen = checks.rows(rows, len(self)).to(self.boxes.device)
-        return replace(self, **{name: getattr(self, name)[chosen] for name in _tensor_names()})
+        with torch.inference_mode(False):  # else gradients could not be asked for the rows
+            chosen = checks.rows(rows, len(self)).to(self.boxes.device)
+            return replace(self, **{name: getattr(self, name)[chosen] for name in _tensor_names()})
 
     def clipped(self) -> "Detections":
         """The same with boxes cut at the image's border."""

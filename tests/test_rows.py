@@ -97,6 +97,13 @@ def test_what_was_chosen_keeps_nothing_else_in_memory() -> None:
         assert some.boxes.untyped_storage().nbytes() == some.boxes.nbytes
 
 
+def test_rows_chosen_in_inference_mode_can_be_explained_all_the_same() -> None:
+    found = explained().detections
+    with torch.inference_mode():
+        for chosen in (1, [1], slice(1, 2), torch.tensor([1]), found.scores == found.scores.max()):
+            assert not any(value.is_inference() for value in vars(found[chosen]).values() if isinstance(value, Tensor))
+
+
 @pytest.mark.parametrize("chosen", [3, -2, np.int32(3), torch.tensor(3), np.array(-2)], ids=repr)
 def test_one_row_is_the_same_in_figures_and_verdicts(chosen: int | np.integer | Tensor) -> None:
     maps, picture = explained(), torch.zeros(3, 20, 30)
