@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from odam_lib.detections import Detections
-from odam_lib.files import write_whole
+from odam_lib.files import write_tensors
 from odam_lib.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
@@ -446,8 +445,7 @@ class HeatMaps:
         tensors |= {f"maps.{row}": maps.contiguous() for row, maps in enumerate(self.maps)}
         about = {name: value for name, value in detections.items() if not isinstance(value, Tensor)}
         about |= {name: getattr(self, name) for name in _PLAIN} | {"grids": [asdict(grid) for grid in self.grids]}
-        with write_whole(path) as aside:
-            save_file(tensors, aside, metadata={"heat_maps": json.dumps(about)})
+        write_tensors(path, tensors, {"heat_maps": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> "HeatMaps":
