@@ -31,7 +31,8 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # else the parent may be a shell that is left
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)

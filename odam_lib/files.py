@@ -74,8 +74,7 @@ def owned(path: str | Path) -> Iterator[None]:
         FileExistsError: a folder or a device is there.
         PermissionError: it, or its folder, cannot be written.
     """
-    path = _replaceable(path)
-    output_folder(path.parent)
+    path = output_file(path)
     with _locked(path, "run", 0):
         with _locked(path, "write", PATIENCE):
             _remove(_aside(path))
@@ -140,6 +139,18 @@ def output_folder(path: str | Path) -> Path:
     except OSError as error:
         raise _not_writable(folder, error) from error
     return folder
+
+
+def output_file(path: str | Path) -> Path:
+    """The path with links followed, once it is known that a file can be written there; its folder is made.
+
+    Raises:
+        FileExistsError: a folder or a device is there.
+        PermissionError: it, or its folder, cannot be written.
+    """
+    path = _replaceable(path)
+    output_folder(path.parent)
+    return path
 
 
 def _not_writable(folder: Path, error: OSError) -> PermissionError:

@@ -15,7 +15,7 @@ from torch import Tensor
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_folder, owned, write_rows
+from odam_lib.files import output_file, output_folder, owned, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.metrics.intervals import relative_change
 from odam_lib.metrics.separation import Survey, both, survey
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     try:
+        output_file(arguments.output)
         folder = output_folder(arguments.folder)
         held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
         pictures = [held_out[item] for item in range(arguments.pictures)]

@@ -1,11 +1,19 @@
-"""Files are written whole or not at all; folders are checked before the work."""
+"""Files are written whole or not at all, and by one run at a time; places are checked before the work."""
 
 import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from odam_lib.files import data_root, from_root, output_folder, write_rows, write_whole
+from odam_lib.files import data_root, from_root, output_folder, owned, write_rows, write_tensors, write_whole
 
 
 def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
@@ -51,3 +59,105 @@ def test_rows_come_back_as_they_were(tmp_path) -> None:
     with pytest.raises(ValueError, match="fields not in fieldnames"):
         write_rows(path, [{"a": 1}, {"b": 2}])
     assert path.read_text(encoding="utf-8").startswith("name,value")
+    with pytest.raises(ValueError, match="no row to write"):
+        write_rows(path, [])
+    write_rows(path, [], ["name"])
+    assert path.read_text(encoding="utf-8") == "name\n"
+
+
+def test_tensors_come_back_and_nothing_else_is_left(tmp_path) -> None:
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.arange(3)}, {"said": "ä"})
+    assert load_file(tmp_path / "a.safetensors")["a"].tolist() == [0, 1, 2]
+    assert os.listdir(tmp_path) == ["a.safetensors"]
+
+
+# By one run at a time
+
+
+def test_what_a_run_owns_no_other_gets_by_any_name(tmp_path) -> None:
+    path, link = tmp_path / "deep" / "rows.csv", tmp_path / "link.csv"
+    with owned(path):
+        link.symlink_to(path)
+        for name in (path, str(path), path.parent / ".." / "deep" / "rows.csv", link):
+            with pytest.raises(BlockingIOError, match=r"Another run is writing .*rows\.csv: wait .* or give another"):
+                with owned(name):
+                    pytest.fail("Two own one path.")
+        with owned(tmp_path / "deep" / "rows.csv.gz"), write_whole(path) as aside:
+            aside.write_text("by the owner")
+        with write_whole(link) as aside:
+            aside.write_text("through a link")
+    assert path.read_text() == "through a link" and link.is_symlink()
+    with owned(path):
+        pass
+    assert os.listdir(path.parent) == ["rows.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_killed_run_owns_nothing_and_what_it_left_is_removed(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    code = f"""
+import os, signal, time
+from odam_lib.files import owned, write_whole
+with owned({str(path)!r}), write_whole({str(path)!r}) as aside:
+    aside.write_bytes(bytes(1000))
+    if os.fork():  # as a worker of a data loader, which lives on for a while
+        print("ready", flush=True)
+    time.sleep(60)
+"""
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert run.stdout and run.stdout.readline() == "ready\n"
+        with pytest.raises(BlockingIOError), owned(path):
+            pass
+        run.kill()
+        run.wait()
+        assert ".rows.part.csv" in os.listdir(tmp_path)
+        for name in (".other.part.csv", ".rows.csv.part.gz"):
+            (tmp_path / name).write_text("of another file")
+        with owned(path):
+            assert ".rows.part.csv" not in os.listdir(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == [".other.part.csv", ".rows.csv.part.gz"]
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+
+
+def test_threads_that_write_one_file_wait_for_each_other(tmp_path) -> None:
+    path, met = tmp_path / "text", []
+
+    def write(letter: str) -> None:
+        with write_whole(path) as aside:
+            assert not aside.exists()
+            with aside.open("w") as file:
+                for _ in range(50):
+                    file.write(letter * 99)
+                    file.flush()
+            met.append(letter)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcdefgh"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() == met[-1] * 4950 and len(met) == 8 and os.listdir(tmp_path) == ["text"]
+
+
+def test_what_cannot_be_replaced_is_told_before_any_work(tmp_path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    told = {
+        tmp_path / "folder": "is a folder or a device, not a file: give another path",
+        Path(os.devnull): "is a folder or a device, not a file: give another path",
+        tmp_path / "file" / "rows.csv": "cannot be written .*choose another one",
+        tmp_path / f"{'n' * 250}.csv": "cannot be written .*choose another one",
+    }
+    if os.access(tmp_path, os.W_OK) and os.name == "posix" and os.getuid():  # nothing is protected against root
+        (tmp_path / "protected").write_text("")
+        (tmp_path / "protected").chmod(0o444)
+        told[tmp_path / "protected"] = "is protected against writing"
+    for path, sentence in told.items():
+        for enter in (owned, write_whole):
+            with pytest.raises(OSError, match=sentence), ExitStack() as stack:
+                stack.enter_context(enter(path))
+                pytest.fail("Work began.")
+    with pytest.raises(PermissionError, match=r"cannot be written .*choose another one"), write_whole(tmp_path / "a/b"):
+        pytest.fail("Work began.")
