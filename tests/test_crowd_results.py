@@ -141,7 +141,7 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
 
     for name in ("apply", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
-    (tmp_path / "text").write_text("nothing")
+    (tmp_path / "text").write_text("nothing", encoding="utf-8")
     results().save(tmp_path / "two")
     told = {
         tmp_path: "is a folder",

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -119,9 +120,9 @@ def stored(folder: Path) -> None:
     place, title = folder / "notebooks" / f"{name}.ipynb", folder / "notebooks" / "figures" / f"{name}.png"
     if not place.exists():
         title.parent.mkdir(parents=True)
-        place.write_text("{}")
+        place.write_text("{}", encoding="utf-8")
         title.write_bytes(b"old")
-    assert place.read_text() == "{}" or nbformat.read(place, 4).cells[0].source == "new"
+    assert place.read_text(encoding="utf-8") == "{}" or nbformat.read(place, 4).cells[0].source == "new"
     assert title.read_bytes() == b"old" or Image.open(title).mode == "P"
 
     def run(name: str, parameters: dict[str, object], output: Path) -> nbformat.NotebookNode:
@@ -161,7 +162,7 @@ def read_trained(folder: Path) -> Any:
     import torch
 
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return str((state["step"], state["model"], state["rows"], (folder / "log.csv").read_text()))
+    return str((state["step"], state["model"], state["rows"], (folder / "log.csv").read_text(encoding="utf-8")))
 
 
 def fetched(folder: Path) -> None:
@@ -254,6 +255,7 @@ def test_killed_at_any_replacement_and_started_again_it_ends_as_an_undisturbed_r
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        encoding="utf-8",
         timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
@@ -266,8 +268,7 @@ def test_killed_at_any_replacement_and_started_again_it_ends_as_an_undisturbed_r
 
 
 if __name__ == "__main__":
-    import nbconvert  # noqa: F401  (what children would import again and again)
-    import papermill  # noqa: F401
+    import nbformat  # noqa: F401  (what children would import again and again)
     import torch
 
     import odam_lib.crowd_results
@@ -276,4 +277,5 @@ if __name__ == "__main__":
     import odam_lib.training  # noqa: F401
 
     torch.set_num_threads(1)
+    sys.modules.update(papermill=SimpleNamespace(), nbconvert=SimpleNamespace(HTMLExporter=None))  # slow, and not used
     print(json.dumps({name: killed_everywhere(*of, Path(sys.argv[1]) / name) for name, of in WORKS.items()}))

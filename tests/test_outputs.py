@@ -60,7 +60,7 @@ def test_an_output_that_cannot_be_written(
     if case == "of another run" and name == "metrics.evaluate_command":
         pytest.skip("evaluate's own test says so")
     (tmp_path / "a.csv").mkdir()
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     path, sentence = {
         "a folder": (tmp_path / "a.csv", "is a folder or a device, not a file: give another path"),
         "below a file": (tmp_path / "file" / "a.csv", "cannot be written"),

@@ -502,12 +502,14 @@ def test_a_place_whose_settings_could_lie_on_other_files_is_refused(tmp_path, na
 def test_another_file_where_the_settings_would_be_stays_as_it_is(tmp_path, text: str) -> None:
     """As the annotations of a data set: ``evaluate photos.csv ... --annotations photos.json``."""
     detector, beside = PlantedDetector(), tmp_path / "photos.json"
-    beside.write_text(text)
+    beside.write_text(text, encoding="utf-8")
     with pytest.raises(
         ValueError, match=r"photos\.json is in the way, since the settings of photos\.csv .* another path"
     ):
         evaluate(detector, FOUR, {"fill": BoxFill()}, QUICK, path=tmp_path / "photos.csv")
-    assert detector.passes == 0 and beside.read_text() == text and os.listdir(tmp_path) == ["photos.json"]
+    assert (
+        detector.passes == 0 and beside.read_text(encoding="utf-8") == text and os.listdir(tmp_path) == ["photos.json"]
+    )
 
 
 @pytest.mark.parametrize(("first", "second"), [("a.csv", "a.csv.gz"), ("a.csv.gz", "a.csv")])
