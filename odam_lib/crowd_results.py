@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.zoo import load_detector, version
 from odam_lib.embeddings import EMBEDDED, load_embedder, weights_name
 from odam_lib.explainers.raster import raster_maps
-from odam_lib.files import data_root, write_whole
+from odam_lib.files import data_root, owned, write_tensors
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
 from odam_lib.nms import Kept, linear, nms, odam_nms, soft_nms
 from odam_lib.suppression import Rule, by_boxes, by_embeddings, by_maps
@@ -258,8 +257,7 @@ class CrowdResults:
         tensors = _packed("truth", [(boxes,) for boxes in self.truth])
         for (detector, rule), each in self.kept.items():
             tensors |= _packed(f"{detector}/{rule}", each)
-        with write_whole(path) as aside:
-            save_file(tensors, aside, metadata={"crowd_results": json.dumps(self.about)})
+        write_tensors(path, tensors, {"crowd_results": json.dumps(self.about)})
 
     @classmethod
     def load(cls, path: str | Path) -> "CrowdResults":
@@ -329,31 +327,43 @@ def _versions(detector: str) -> list[dict[str, str]]:
 def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:
     """Add the results of detectors to a file; those that it holds, made with the same weights, are not made again.
 
+    No other run may write to the file meanwhile.
+
     Raises:
         ValueError: the file holds results of another number of pictures.
+        OSError: the file cannot be written, see :func:`~odam_lib.files.owned`.
     """
     pictures = Scenes("val", number, "crowd")
-    drawn = [pictures[item] for item in tqdm(range(number), desc="drawing crowds", unit="picture")]
-    truth = tuple(target["boxes"] for _, target in drawn)
-    results = CrowdResults.load(path) if path.is_file() else CrowdResults(truth)
-    if len(results.truth) != number:
-        raise ValueError(f"{path} holds results of {len(results.truth)} pictures: give another path or that number.")
-    for name in detectors:
-        used = rules(name)
-        about = {
-            "versions": _versions(name),
-            "score_threshold": score_threshold,
-            "thresholds": list(THRESHOLDS[name]),
-            "raster": RASTER,
-            "rules": list(used),
-        }
-        if results.about.get(name) == about:
-            continue
-        shown = tqdm(drawn, desc=name, unit="picture")
-        done = apply(load_detector(name, device), shown, used, score_threshold)
-        results = results.joined(name, done, about)
-        results.save(path)
-    return results
+    with owned(path):
+        results = CrowdResults.load(path) if path.is_file() else None
+        if results is not None and len(results.truth) != number:
+            raise ValueError(
+                f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
+            )
+        used = {name: rules(name) for name in detectors}
+        about = {name: _about(name, each, score_threshold) for name, each in used.items()}
+        drawn = [pictures[item] for item in tqdm(range(number), desc="drawing crowds", unit="picture")]
+        if results is None:
+            results = CrowdResults(tuple(target["boxes"] for _, target in drawn))
+        for name in detectors:
+            if results.about.get(name) == about[name]:
+                continue
+            shown = tqdm(drawn, desc=name, unit="picture")
+            done = apply(load_detector(name, device), shown, used[name], score_threshold)
+            results = results.joined(name, done, about[name])
+            results.save(path)
+        return results
+
+
+def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> dict[str, Any]:
+    """What results are made with: if it changes, they are made again."""
+    return {
+        "versions": _versions(detector),
+        "score_threshold": score_threshold,
+        "thresholds": list(THRESHOLDS[detector]),
+        "raster": RASTER,
+        "rules": list(used),
+    }
 
 
 def main() -> None:

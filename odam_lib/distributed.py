@@ -1,6 +1,9 @@
 """Several processes, as torchrun starts them, that train as one process would on the same global batch."""
 
 import os
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,10 +12,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the launcher."""
+
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the other processes if torchrun started this one; they talk by nccl on CUDA, by gloo elsewhere.
+
+    The process ends when torchrun is gone, even killed: without it nobody would end those that wait for each other.
 
     Yields:
         The device of this process: of several CUDA devices its own.
@@ -23,6 +31,8 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # else the parent may be a shell that is left
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
@@ -38,6 +48,14 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def _end_with(launcher: int) -> None:
+    """End this process once its parent is another one, which takes children over whose own parent is gone."""
+    while os.getppid() == launcher:
+        time.sleep(LOOK_EVERY)
+    print("The launcher of this process is gone: it ends, too.", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def rank() -> int:

@@ -113,6 +113,7 @@ def train(
     Raises:
         ValueError: the detector or the data set's length is not that of the settings, or the folder holds a run of
             other settings.
+        OSError: the folder cannot be written or another run writes to it, see :func:`~odam_lib.files.owned`.
         FloatingPointError: the loss is not finite; names the images.
     """
     if detector.name != settings.detector:
@@ -123,9 +124,9 @@ def train(
     head = EmbeddingHead(detector.model.backbone.out_channels * SIDE**2).to(detector.device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = Run(folder, settings)
-    done = run.resume(head, optimizer)
-    bar = tqdm(total=settings.steps, initial=done, desc=settings.detector, unit="step", disable=not progress)
-    with bar, observing(detector, settings.cap) as observe:
+    with run.owned(), observing(detector, settings.cap) as observe:
+        done = run.resume(head, optimizer)
+        bar = tqdm(total=settings.steps, initial=done, desc=settings.detector, unit="step", disable=not progress)
         for step, images, targets in batches(settings, dataset, done):
             torch.manual_seed(settings.seed * settings.steps + step)
             rate = learning_rate(settings, step)
@@ -143,6 +144,7 @@ def train(
             bar.update()
             if (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps:
                 run.save(step + 1, head, optimizer)
+        bar.close()
     return head.requires_grad_(False)
 
 

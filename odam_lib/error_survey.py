@@ -19,10 +19,10 @@ from tqdm import tqdm
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
-from odam_lib.detections import Detections
+from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import owned, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
@@ -239,14 +239,11 @@ def _edges(
 
 def write_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
     """Write mistakes as CSV, shares and scores with four digits; the file is written whole or not at all."""
-    with write_whole(path) as aside, aside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Mistake)], lineterminator="\n")
-        writer.writeheader()
-        for one in mistakes:
-            row = asdict(one)
-            writer.writerow(
-                {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
-            )
+    rows = [
+        {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in asdict(one).items()}
+        for one in mistakes
+    ]
+    write_rows(path, rows, [field.name for field in fields(Mistake)])
 
 
 def read_mistakes(path: Path) -> list[Mistake]:
@@ -256,7 +253,7 @@ def read_mistakes(path: Path) -> list[Mistake]:
         FileNotFoundError: there is no such file.
         ValueError: its columns are others.
     """
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != [field.name for field in fields(Mistake)]:
             raise ValueError(f"{path} holds no mistakes: write it with python -m odam_lib.error_survey.")
@@ -285,18 +282,19 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     arguments = parser.parse_args()
     try:
+        check_threshold(arguments.threshold)
         scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
-        output_folder(arguments.output.parent)
+        with owned(arguments.output):
+            detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+            mistakes = [
+                mistake
+                for detector in detectors
+                for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
+                for mistake in survey_scene(detector, scenes, item, arguments.threshold)
+            ]
+            write_mistakes(mistakes, arguments.output)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    mistakes = [
-        mistake
-        for detector in detectors
-        for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
-        for mistake in survey_scene(detector, scenes, item, arguments.threshold)
-    ]
-    write_mistakes(mistakes, arguments.output)
     print(f"wrote {len(mistakes)} mistakes to {arguments.output}")
 
 

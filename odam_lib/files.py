@@ -1,11 +1,41 @@
-"""Where the bundled data lies, and files that are written whole or not at all."""
+"""Where the bundled data lies; files that are written whole or not at all, and by one run at a time.
+
+A run that is killed leaves at most hidden files beside what it was writing: ``.NAME.part``, half written, and the empty
+``.NAME.run`` and ``.NAME.write``, which it had locked. The system gives locks free when their owner dies, whatever the
+way, and the next run that owns the name removes the files.
+"""
 
 import csv
+import errno
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+else:
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+"""What systems say of a file that another one has locked."""
+PATIENCE = 60.0
+"""Seconds that one waits for another to write the same file."""
 
 
 def data_root() -> Path:
@@ -31,26 +61,68 @@ def from_root(path: str | Path) -> Path:
 
 
 @contextmanager
+def owned(path: str | Path) -> Iterator[None]:
+    """Keep a file for one run while the block lasts: no other run owns it, and it is known that it can be written.
+
+    To be entered before any work, and before what the file holds is read. What killed runs left beside it is removed.
+
+    Args:
+        path: the file, or a folder that is to be made whole; its folder is made if it is missing.
+
+    Raises:
+        BlockingIOError: another run owns it.
+        FileExistsError: a folder or a device is there.
+        PermissionError: it, or its folder, cannot be written.
+    """
+    path = output_file(path)
+    with _locked(path, "run", 0):
+        with _locked(path, "write", PATIENCE):
+            _remove(_aside(path))
+        yield
+
+
+@contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; it replaces ``path`` only if the block ends without an error."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        yield aside
-        aside.chmod(0o644)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    """Yield a path beside ``path`` to write to; it replaces ``path`` only if the block ends without an error.
+
+    Raises:
+        FileExistsError: a folder or a device is at ``path``.
+        PermissionError: it, or its folder, cannot be written.
+        BlockingIOError: another process was writing the same file for a minute.
+    """
+    path = _replaceable(path)
+    with _locked(path, "write", PATIENCE):
+        aside = _aside(path)
+        _remove(aside)
+        try:
+            yield aside
+            os.replace(aside, path)
+        finally:
+            _remove(aside)
 
 
-def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write one row or more as CSV, whole or not at all; the keys of the first are the columns."""
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> None:
+    """Write rows as CSV, whole or not at all; the columns are the keys of the first row unless they are given.
+
+    Raises:
+        ValueError: a row has another column, or there is neither a row nor a column.
+    """
+    if not rows and not columns:
+        raise ValueError(f"There is no row to write to {path}: nothing was found.")
     with write_whole(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_tensors(path: str | Path, tensors: "Mapping[str, Tensor]", about: Mapping[str, str] | None = None) -> None:
+    """Write tensors, and text that goes with them, to one safetensors file, whole or not at all."""
+    from safetensors.torch import save
+
+    # Not save_file, which writes to a hidden file of its own first and leaves it when it is killed.
+    content = save(dict(tensors), None if about is None else dict(about))
+    with write_whole(path) as aside:
+        aside.write_bytes(content)
 
 
 def output_folder(path: str | Path) -> Path:
@@ -62,10 +134,97 @@ def output_folder(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise PermissionError(
-            f"The output folder {folder} cannot be written ({error.strerror}): choose another one."
-        ) from error
+        raise _not_writable(folder, error) from error
     return folder
+
+
+def output_file(path: str | Path) -> Path:
+    """The path with links followed, once it is known that a file can be written there; its folder is made.
+
+    Raises:
+        FileExistsError: a folder or a device is there.
+        PermissionError: it, or its folder, cannot be written.
+    """
+    path = _replaceable(path)
+    output_folder(path.parent)
+    return path
+
+
+def _not_writable(folder: Path, error: OSError) -> PermissionError:
+    return PermissionError(f"The output folder {folder} cannot be written ({error.strerror}): choose another one.")
+
+
+def _replaceable(path: str | Path) -> Path:
+    """The path with links followed, so that a file has one name, if a file there may be replaced."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileExistsError(f"{path} is a folder or a device, not a file: give another path.")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} is protected against writing: give another path, or allow it.")
+    return Path(os.path.realpath(path))
+
+
+def _aside(path: Path) -> Path:
+    """What a file is called until it is whole; the suffix stays, since it tells some writers the format."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+_HELD: set[int] = set()
+"""Files that this process has locked. A child that is forked must not keep them when their owner dies."""
+
+
+def _forget() -> None:
+    for file in _HELD:
+        os.close(file)
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def _locked(path: Path, kind: str, patience: float) -> Iterator[None]:
+    """Hold the lock of one kind on a file, or say after so many seconds that another holds it."""
+    beside = path.with_name(f".{path.name}.{kind}")
+    until = time.monotonic() + patience
+    while (file := _try_lock(beside)) is None:
+        if time.monotonic() >= until:
+            raise BlockingIOError(f"Another run is writing {path}: wait until it has ended, or give another path.")
+        time.sleep(0.01)
+    _HELD.add(file)
+    try:
+        yield
+    finally:
+        if file in _HELD:  # not in a child
+            _HELD.remove(file)
+            with suppress(OSError):  # Windows removes no open file: there an empty one stays
+                beside.unlink()
+            os.close(file)
+
+
+def _try_lock(path: Path) -> int | None:
+    """The open file, locked, or nothing if another one has it."""
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _not_writable(path.parent, error) from error
+        try:
+            _lock(file)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass  # who had it before has removed it since it was opened: it is no lock any more
+        except OSError as error:
+            os.close(file)
+            if error.errno in BUSY:
+                return None
+            raise _not_writable(path.parent, error) from error
+        os.close(file)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from odam_lib import checks
 from odam_lib.detections import Detections, packed
-from odam_lib.files import write_whole
+from odam_lib.files import write_tensors
 from odam_lib.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
@@ -492,9 +491,7 @@ class HeatMaps:
         }
         about = {name: value for name, value in found.items() if not isinstance(value, Tensor)}
         about |= {name: getattr(self, name) for name in _PLAIN} | {"grids": [asdict(grid) for grid in self.grids]}
-        about = json.dumps(about, default=_plain)
-        with write_whole(path) as aside:
-            save_file(tensors, aside, metadata={"heat_maps": about})
+        write_tensors(path, tensors, {"heat_maps": json.dumps(about, default=_plain)})
 
     @classmethod
     def load(cls, path: str | Path) -> "HeatMaps":

@@ -15,7 +15,7 @@ from torch import Tensor
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import output_file, output_folder, owned, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.metrics.intervals import relative_change
 from odam_lib.metrics.separation import Survey, both, survey
@@ -108,25 +108,33 @@ def sweep(
         variants: names of ``VARIANTS``; the control of each must stand before it.
         folder: of the runs.
         pictures: held-out items.
-        path: CSV of the rows, rewritten whole after each variant.
+        path: CSV of the rows, rewritten whole after each variant; no other run may write to it meanwhile.
         device: as for ``load_detector``.
+
+    Returns:
+        All that ``path`` holds, in the order of ``VARIANTS``.
+
+    Raises:
+        ValueError: ``path`` holds something else.
+        OSError: it cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    done = {outcome.variant: outcome for outcome in read_outcomes(path)} if path.is_file() else {}
     scenes = Scenes("train", base.number, "crowd", base.size, base.seed)
-    cached = Cached(scenes, folder / f"scenes-crowd-{base.size}-{base.number}-{base.seed}.pt")
-    controls: dict[str, Survey] = {}
-    for name in variants:
-        control = LONG_CONTROL if "three times" in name else CONTROL
-        if name in done and name != control:
-            continue
-        run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
-        detector = train(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
-        seen = survey(detector, pictures, TRAINED, "logit")
-        controls.setdefault(control, seen)
-        ap50 = detector_ap(detector, pictures)["AP50"]
-        done[name] = _outcome(name, controls[control], seen, ap50)
-        _write([done[one] for one in variants if one in done], path)
-    return list(done.values())
+    with owned(path):
+        done = {outcome.variant: outcome for outcome in read_outcomes(path)} if path.is_file() else {}
+        cached = Cached(scenes, folder / f"scenes-crowd-{base.size}-{base.number}-{base.seed}.pt")
+        controls: dict[str, Survey] = {}
+        for name in variants:
+            control = LONG_CONTROL if "three times" in name else CONTROL
+            if name in done and name != control:
+                continue
+            run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
+            detector = train(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
+            seen = survey(detector, pictures, TRAINED, "logit")
+            controls.setdefault(control, seen)
+            ap50 = detector_ap(detector, pictures)["AP50"]
+            done[name] = _outcome(name, controls[control], seen, ap50)
+            write_rows(path, [asdict(done[one]) for one in VARIANTS if one in done])
+    return [done[one] for one in VARIANTS if one in done]
 
 
 def _outcome(name: str, control: Survey, seen: Survey, ap50: float) -> Outcome:
@@ -142,10 +150,20 @@ def _outcome(name: str, control: Survey, seen: Survey, ap50: float) -> Outcome:
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """The rows that :func:`sweep` wrote."""
+    """The rows that :func:`sweep` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it was not written by :func:`sweep`.
+    """
     kinds: Mapping[str, type] = {one.name: one.type for one in fields(Outcome)}  # type: ignore[misc]
-    with path.open(newline="") as opened:
-        return [Outcome(**{name: kinds[name](text) for name, text in row.items()}) for row in csv.DictReader(opened)]
+    try:
+        with path.open(newline="", encoding="utf-8") as opened:
+            return [
+                Outcome(**{name: kinds[name](text) for name, text in row.items()}) for row in csv.DictReader(opened)
+            ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no outcomes of a sweep: give a file that odam_lib.odam_sweep wrote.") from error
 
 
 def as_text(outcomes: Sequence[Outcome]) -> str:
@@ -164,13 +182,6 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _write(outcomes: Sequence[Outcome], path: Path) -> None:
-    with write_whole(path) as aside, aside.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, [one.name for one in fields(Outcome)])
-        writer.writeheader()
-        writer.writerows(asdict(outcome) for outcome in outcomes)
-
-
 def main() -> None:
     """Train and judge the variants of Odam-Train, one row each."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -183,12 +194,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    folder = output_folder(arguments.folder)
-    held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
-    pictures = [held_out[item] for item in range(arguments.pictures)]
-    base = base_settings(arguments.detector, arguments.number, arguments.seed)
-    torch.manual_seed(arguments.seed)
-    for outcome in sweep(base, arguments.variants, folder, pictures, arguments.output, arguments.device):
+    try:
+        output_file(arguments.output)
+        folder = output_folder(arguments.folder)
+        held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
+        pictures = [held_out[item] for item in range(arguments.pictures)]
+        base = base_settings(arguments.detector, arguments.number, arguments.seed)
+        torch.manual_seed(arguments.seed)
+        found = sweep(base, arguments.variants, folder, pictures, arguments.output, arguments.device)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for outcome in found:
         print(outcome)
 
 

@@ -16,7 +16,7 @@ from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import write_rows
+from odam_lib.files import owned, write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.judges import Picture
 from odam_lib.metrics.localization import energy_inside
@@ -88,16 +88,17 @@ def main() -> None:
     parser.add_argument("--score-threshold", type=float, default=0.3)
     asked = parser.parse_args()
     try:
-        detector = load_detector(asked.detector)
-        dataset = relabel(Coco(asked.coco), detector.categories)
+        with owned(asked.output):
+            detector = load_detector(asked.detector)
+            dataset = relabel(Coco(asked.coco), detector.categories)
+            found: list[dict[str, object]] = []
+            for item in range(len(dataset)):
+                picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
+                if len(picture.own):
+                    found += rows_of(picture)
+            write_rows(asked.output, found)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    found: list[dict[str, object]] = []
-    for item in range(len(dataset)):
-        picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
-        if len(picture.own):
-            found += rows_of(picture)
-    write_rows(asked.output, found)
 
 
 if __name__ == "__main__":

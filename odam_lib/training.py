@@ -5,12 +5,11 @@ odam_lib.training ...`` by several processes.
 """
 
 import argparse
-import csv
 import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
 from odam_lib.detectors.base import Detector, Positives, resolve_device
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
 from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import output_folder, owned, write_rows, write_whole
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.odam_train import OdamTrain
 
@@ -181,6 +180,7 @@ def train(
 
     Raises:
         ValueError: the folder holds a run of other settings, or the data set has another length or no box.
+        OSError: the folder cannot be written or another run writes to it, see :func:`~odam_lib.files.owned`.
         NotImplementedError: Odam-Train, or several processes, with a detector that keeps no positives.
         FloatingPointError: a loss is not finite; names the images.
     """
@@ -196,8 +196,9 @@ def train(
         synchronize_norms(model)
     optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
     run = Run(folder, settings)
-    done = run.resume(model, optimizer)
     with ExitStack() as stack:
+        stack.enter_context(run.owned())
+        done = run.resume(model, optimizer)
         if settings.precision == "bfloat16":
             for tower in detector.towers:
                 stack.callback(_HalfPrecision(tower).remove)
@@ -383,6 +384,10 @@ class Run:
         self.rows: list[dict[str, float]] = []
         self.seconds, self.since = 0.0, time.monotonic()
 
+    def owned(self) -> AbstractContextManager[None]:
+        """No other run may write to the folder while this lasts; of several processes the first one writes."""
+        return owned(self.checkpoint) if rank() == 0 else nullcontext()
+
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
         """Load the last checkpoint if there is one; returns the number of steps done.
 
@@ -405,6 +410,8 @@ class Run:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         self.rows, self.seconds = state["rows"], state["seconds"]
+        if rank() == 0:
+            self._write_log()  # a run may have been stopped between its two files
         return state["step"]
 
     def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -413,10 +420,10 @@ class Run:
         state = {"settings": asdict(self.settings), "step": step, "rows": self.rows, "seconds": self.seconds}
         with write_whole(self.checkpoint) as aside:
             torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, aside)
-        with write_whole(self.csv) as aside, aside.open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, fieldnames=list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        self._write_log()
+
+    def _write_log(self) -> None:
+        write_rows(self.csv, self.rows)
 
     def log(self, step: int, rate: float, losses: dict[str, float]) -> None:
         """Keep the losses of every tenth step for the log."""

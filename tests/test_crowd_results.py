@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from odam_lib import crowd_results
 from odam_lib.crowd_results import (
     FEATURE_NMS,
     NMS,
@@ -16,10 +17,12 @@ from odam_lib.crowd_results import (
     apply,
     candidates,
     choose,
+    collect,
     grid,
     rules,
 )
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.files import owned
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
 from odam_lib.nms import nms
 from odam_lib.suppression import by_boxes, by_maps
@@ -130,3 +133,24 @@ def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, 
     found = candidates(trace, 0.3)
     assert len(found) and (found.scores > 0.3).all()
     assert len(candidates(trace, 0.4)) < len(found)
+
+
+def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
+    def work(*arguments: object) -> None:
+        pytest.fail("Work began.")
+
+    for name in ("apply", "load_detector", "tqdm"):
+        monkeypatch.setattr(crowd_results, name, work)
+    (tmp_path / "text").write_text("nothing", encoding="utf-8")
+    results().save(tmp_path / "two")
+    told = {
+        tmp_path: "is a folder",
+        tmp_path / "text" / "a": "cannot be written",
+        tmp_path / "text": "holds no results",
+        tmp_path / "two": "results of 2 pictures",
+    }
+    for path, sentence in told.items():
+        with pytest.raises((OSError, ValueError), match=sentence):
+            collect(path, 3, ["fcos-crowd"], 0.3, "cpu")
+    with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
+        collect(tmp_path / "three", 3, ["fcos-crowd"], 0.3, "cpu")

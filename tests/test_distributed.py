@@ -2,9 +2,12 @@
 
 import csv
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,16 @@ def normed(folder: str) -> None:
         ((norm(mine) * weights[rank() :: world_size()]).sum()).backward()
         kept = {"gradient": mine.grad, "weight": summed(norm.weight.grad), "running": norm.running_var}
         torch.save(kept, Path(folder) / f"{rank()}.pt")
+
+
+def waiting(folder: str) -> None:
+    """The first process waits for the second one, which sleeps."""
+    with processes(torch.device("cpu")):
+        summed(torch.zeros(1))
+        (Path(folder) / str(os.getpid())).touch()
+        if rank():
+            time.sleep(600)
+        summed(torch.zeros(1))
 
 
 def norm_and_batch(kind: type[nn.BatchNorm2d]) -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
@@ -124,6 +137,42 @@ def test_a_port_in_use_is_named(tmp_path) -> None:
     assert last.startswith("RuntimeError: The processes cannot meet at 127.0.0.1:" + port) and "--master-port" in last
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_processes_end_when_torchrun_is_killed(tmp_path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    launcher = subprocess.Popen([*command, "waiting", str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    try:
+        ids = until(lambda: [int(path.name) for path in tmp_path.iterdir()], lambda found: len(found) == 2, 120)
+        assert all(map(alive, ids))
+    finally:
+        launcher.kill()
+        launcher.wait()
+    try:
+        until(lambda: [one for one in ids if alive(one)], lambda left: not left, 30)
+    finally:
+        for one in filter(alive, ids):
+            os.kill(one, signal.SIGKILL)
+
+
+def until(look: Callable[[], list[int]], right: Callable[[list[int]], bool], seconds: float) -> list[int]:
+    """What one sees once it is right."""
+    end = time.monotonic() + seconds
+    while not right(found := look()):
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+    return found
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended may still be listed where nobody asks for its status."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z")
+
+
 def test_alone_there_is_nothing_to_share() -> None:
     assert (rank(), world_size()) == (0, 1)
     assert summed(torch.tensor([2.0])).tolist() == [2.0]
@@ -131,4 +180,4 @@ def test_alone_there_is_nothing_to_share() -> None:
 
 if __name__ == "__main__":
     training.LOG_EVERY = 1
-    {"trained": trained, "normed": normed}[sys.argv[1]](sys.argv[2])
+    {"trained": trained, "normed": normed, "waiting": waiting}[sys.argv[1]](sys.argv[2])

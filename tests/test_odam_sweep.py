@@ -27,6 +27,8 @@ def test_rows_are_kept_and_not_made_twice(tmp_path, pictures) -> None:
     made = checkpoint.stat().st_mtime_ns
     sweep(base, [CONTROL, "weight 5", "raster 16"], tmp_path, pictures, path, "cpu")
     assert checkpoint.stat().st_mtime_ns == made
+    again = sweep(base, [CONTROL], tmp_path, pictures, path, "cpu")
+    assert again == read_outcomes(path) and [one.variant for one in again] == [CONTROL, "weight 5", "raster 16"]
     assert {one.variant: one for one in read_outcomes(path)} | {} == first | {
         one.variant: one for one in read_outcomes(path) if one.variant == "raster 16"
     }
@@ -45,3 +47,13 @@ def test_the_table_shows_changes_and_controls_as_they_are() -> None:
     lines = as_text([control, other]).splitlines()
     assert "0.40" in lines[1] and "0.30" in lines[1] and "%" not in lines[1]
     assert "-20% (-30% to -10%)" in lines[2]
+
+
+def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, pictures) -> None:
+    base = replace(base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
+    with pytest.raises(FileExistsError, match="is a folder or a device"):
+        sweep(base, [CONTROL], tmp_path / "runs", pictures, tmp_path, "cpu")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"other\.csv holds no outcomes of a sweep"):
+        sweep(base, [CONTROL], tmp_path / "runs", pictures, tmp_path / "other.csv", "cpu")
+    assert not (tmp_path / "runs").exists()

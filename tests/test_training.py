@@ -41,6 +41,35 @@ class Dots(Dataset):
         return image, {"boxes": boxes, "labels": torch.tensor([1 + item % 8]), "image_id": 100 + item}
 
 
+def test_of_two_runs_in_one_folder_the_second_stops(tmp_path) -> None:
+    others = [SMALL, replace(SMALL, seed=1)]
+
+    class Meanwhile(Dots):
+        def __getitem__(self, item: int) -> tuple[Tensor, dict]:
+            while (tmp_path / CHECKPOINT).exists() and others:
+                with pytest.raises(BlockingIOError, match=r"Another run is writing .*checkpoint\.pt: wait until"):
+                    train(others.pop(), Dots(), tmp_path, "cpu", progress=False)
+            return super().__getitem__(item)
+
+    train(SMALL, Meanwhile(), tmp_path, "cpu", checkpoint_every=2, progress=False)
+    assert not others
+
+
+def test_a_data_set_is_drawn_by_one_run_and_a_stopped_one_leaves_nothing(tmp_path) -> None:
+    path, drawn = tmp_path / "dots.pt", []
+
+    class Meanwhile(Dots):
+        def __getitem__(self, item: int) -> tuple[Tensor, dict]:
+            if not drawn:
+                drawn.append(item)
+                with pytest.raises(BlockingIOError, match=r"Another run is writing .*dots\.pt"):
+                    Cached(Dots(), path, workers=0)
+            return super().__getitem__(item)
+
+    assert len(Cached(Meanwhile(), path, workers=0)) == 8 and drawn
+    assert [each.name for each in tmp_path.iterdir()] == ["dots.pt"]
+
+
 def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> None:
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()

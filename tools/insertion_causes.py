@@ -21,7 +21,7 @@ from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import write_rows
+from odam_lib.files import owned, write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
 from odam_lib.metrics.judges import Picture
@@ -109,10 +109,11 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=300, help="of D-RISE, 300 by default")
     asked = parser.parse_args()
     try:
-        found = list(chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES)))
+        with owned(asked.output):
+            found = chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES))
+            write_rows(asked.output, list(found))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    write_rows(asked.output, found)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,8 @@ import papermill
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
+
+from odam_lib.files import owned, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
@@ -80,6 +83,22 @@ def to_html(notebook: NotebookNode, path: Path) -> None:
     path.write_text(page)
 
 
+def kept(name: str) -> tuple[Path, Path]:
+    """Where a notebook is stored, and the figure that the README shows of it."""
+    folder = ROOT / "notebooks"
+    return folder / f"{name}.ipynb", folder / "figures" / f"{name}.png"
+
+
+def store(name: str, notebook: NotebookNode, output: Path) -> None:
+    """Replace the stored notebook and its figure by those of a run, each whole or not at all."""
+    place, title = kept(name)
+    figure = with_palette((output.with_suffix("") / title.name).read_bytes())
+    with write_whole(place) as aside, aside.open("w", encoding="utf-8") as file:
+        nbformat.write(stored(notebook), file)
+    with write_whole(title) as aside:
+        aside.write_bytes(figure)
+
+
 def main() -> None:
     """Command line: run, store or list the notebooks."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,18 +113,22 @@ def main() -> None:
     if arguments.command == "matrix":
         print(json.dumps(names))
         return
-    for name in names:
-        output = ROOT / "runs" / f"{name}.ipynb"
-        notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
-        print(f"executed notebook: {output.relative_to(ROOT)}")
-        if arguments.html:
-            to_html(notebook, output.with_suffix(".html"))
-            print(f"web page:          {output.with_suffix('.html').relative_to(ROOT)}")
-            print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
-        if arguments.command == "store":
-            nbformat.write(stored(notebook), ROOT / "notebooks" / f"{name}.ipynb")
-            title = ROOT / "notebooks" / "figures" / f"{name}.png"
-            title.write_bytes(with_palette((output.with_suffix("") / title.name).read_bytes()))
+    try:
+        for name in names:
+            output = ROOT / "runs" / f"{name}.ipynb"
+            with ExitStack() as stack:
+                for file in (output, *(kept(name) if arguments.command == "store" else ())):
+                    stack.enter_context(owned(file))
+                notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
+                print(f"executed notebook: {output.relative_to(ROOT)}")
+                if arguments.html:
+                    to_html(notebook, output.with_suffix(".html"))
+                    print(f"web page:          {output.with_suffix('.html').relative_to(ROOT)}")
+                    print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
+                if arguments.command == "store":
+                    store(name, notebook, output)
+    except OSError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

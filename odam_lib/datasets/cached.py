@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from odam_lib.files import write_whole
+from odam_lib.files import owned, write_whole
 
 Target = dict[str, Tensor | int]
 
@@ -19,11 +19,17 @@ class Cached(Dataset[tuple[Tensor, Target]]):
         dataset: items ``(image [3, H, W] in [0, 1], target)``, all images of one size.
         path: the file; it is made if it is missing. Its name must identify the data set.
         workers: processes that fill it.
+
+    Raises:
+        ValueError: the file holds another number of items.
+        OSError: it is missing and cannot be written, see :func:`~odam_lib.files.owned`.
     """
 
     def __init__(self, dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int = 2) -> None:
         if not path.is_file():
-            _fill(dataset, path, workers)
+            with owned(path):
+                if not path.is_file():
+                    _fill(dataset, path, workers)
         content = torch.load(path, mmap=True, weights_only=True)
         if len(content["counts"]) != len(dataset):  # type: ignore[arg-type]
             raise ValueError(
@@ -51,7 +57,6 @@ def _fill(dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int) -> 
         "counts": torch.tensor([len(item["labels"]) for item in items]),
         "image_ids": torch.tensor([item["image_id"] for item in items]),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     with write_whole(path) as aside:
         torch.save(content, aside)
 

@@ -8,17 +8,16 @@ instead of the network, if its hash is right.
 
 import argparse
 import errno
+import hashlib
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from odam_lib.datasets.unpack import unpack
-from odam_lib.files import output_folder
+from odam_lib.files import output_folder, owned, write_whole
 
 ARCHIVES = "archives"
 # What an interruption loses at most.
@@ -172,8 +171,9 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
             expected one, or one with a harmful member.
         FileExistsError: the data set's folder exists and lacks a part.
         ConnectionError: an archive could not be fetched; says how to go on or where to put it.
+        BlockingIOError: another run is fetching the same data set into this folder.
         OSError: the disk is full, or ``folder`` cannot be written.
-        ModuleNotFoundError: pooch is not installed.
+        ModuleNotFoundError: requests is not installed.
     """
     if name not in SOURCES:
         raise ValueError(f"Unknown data set {name!r}: choose among {', '.join(SOURCES)}.")
@@ -189,8 +189,9 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
     output_folder(parent)
     _refuse_full_disk(source, parent)
     try:
-        archives = [_download(archive, parent / ARCHIVES, base_url) for archive in source.archives]
-        _unpack_whole(name, archives, root)
+        with owned(root):
+            archives = [_download(archive, output_folder(parent / ARCHIVES), base_url) for archive in source.archives]
+            _unpack_whole(name, archives, root)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -214,16 +215,12 @@ def _refuse_full_disk(source: Source, parent: Path) -> None:
 
 def _unpack_whole(name: str, archives: list[Path], root: Path) -> None:
     source = SOURCES[name]
-    aside = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{name}."))
-    try:
+    with write_whole(root) as aside:
+        aside.mkdir()
         for archive, path in zip(source.archives, archives):
             unpack(path, aside, archive.only)
         if missing := _missing(aside, source):
             raise ValueError(f"The archives of {name} lack {missing}: fetch the official ones.")
-        aside.chmod(0o755)
-        aside.rename(root)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _missing(root: Path, source: Source) -> str:
@@ -231,52 +228,60 @@ def _missing(root: Path, source: Source) -> str:
 
 
 def _download(archive: Archive, folder: Path, base_url: str | None) -> Path:
+    """The archive with the right hash, fetched unless it lies there; what comes is kept as ``.part`` until it is."""
+    path = folder / archive.filename
+    if path.is_file() and _sha256(path) == archive.sha256:
+        return path
+    url = f"{base_url.rstrip('/')}/{archive.filename}" if base_url else archive.url
+    part = path.with_name(f"{path.name}.part")
+    wrong = _fetch(archive, url, part, path)
+    if not wrong and (found := _sha256(part)) != archive.sha256:
+        wrong = f"its sha256 is {found}, not {archive.sha256}"
+    if wrong:
+        part.unlink()
+        raise ValueError(f"{url} is not the expected archive and was deleted ({wrong}): fetch it again.")
+    os.replace(part, path)
+    return path
+
+
+def _fetch(archive: Archive, url: str, part: Path, path: Path) -> str:
+    """Ask for what an interrupted download has not brought yet; returns what was wrong with what came, or nothing."""
     try:
-        import pooch
         import requests
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Fetching data sets needs pooch: pip install 'odam_lib[data]'.") from error
-    url = f"{base_url.rstrip('/')}/{archive.filename}" if base_url else archive.url
-    path = folder / archive.filename
-    part = path.with_name(f"{path.name}.part")
+        raise ModuleNotFoundError("Fetching data sets needs requests: pip install 'odam_lib[data]'.") from error
+    have = part.stat().st_size if part.exists() else 0
+    if have == archive.size:
+        return ""
+    if have > archive.size:
+        have = 0
+    # Bytes as they are stored: a range of a re-encoded body would not fit what is there.
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
     try:
-        pooch.retrieve(url, f"sha256:{archive.sha256}", path.name, folder, downloader=_Resuming(part, archive.size))
+        with requests.get(url, headers=headers, stream=True, timeout=SECONDS_WITHOUT_DATA) as response:
+            response.raise_for_status()
+            have = have if response.status_code == 206 else 0
+            progress = tqdm(total=archive.size, initial=have, desc=path.name, unit="B", unit_scale=True)
+            with part.open("ab" if have else "wb") as opened, progress:
+                for chunk in response.iter_content(CHUNK):
+                    have += len(chunk)
+                    if have > archive.size:
+                        return f"it is larger than its {archive.size} bytes"
+                    opened.write(chunk)
+                    progress.update(len(chunk))
+        # With a length, requests itself tells an interrupted file from a smaller one.
+        if have < archive.size and "Content-Length" not in response.headers:
+            raise requests.ConnectionError(f"{have} of {archive.size} bytes came")
     except requests.RequestException as error:
         raise ConnectionError(
             f"{url} could not be fetched ({error}): start again to go on from what came, or put the file at {path}."
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{url} is not the expected archive and was deleted ({error}): fetch it again.") from error
-    return path
+    return ""
 
 
-class _Resuming:
-    """A downloader for pooch that asks only for what an interrupted download has not brought yet."""
-
-    def __init__(self, part: Path, size: int) -> None:
-        self.part, self.size = part, size
-
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        import requests
-
-        have = self.part.stat().st_size if self.part.exists() else 0
-        if have < self.size:
-            # Bytes as they are stored: a range of a re-encoded body would not fit what is there.
-            headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-            with requests.get(url, headers=headers, stream=True, timeout=SECONDS_WITHOUT_DATA) as response:
-                response.raise_for_status()
-                self._append(response, have)
-        # Only now is it pooch's to check and, if the hash is wrong, to delete.
-        os.replace(self.part, output_file)
-
-    def _append(self, response: Any, have: int) -> None:
-        partial = response.status_code == 206
-        start = have if partial else 0
-        progress = tqdm(total=self.size, initial=start, desc=self.part.stem, unit="B", unit_scale=True)
-        with self.part.open("ab" if partial else "wb") as opened, progress:
-            for chunk in response.iter_content(CHUNK):
-                opened.write(chunk)
-                progress.update(len(chunk))
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def main() -> None:

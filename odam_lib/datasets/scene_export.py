@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from odam_lib.datasets.scene_render import render
 from odam_lib.datasets.scene_values import CATEGORIES, Instance
-from odam_lib.files import write_whole
+from odam_lib.files import owned, write_whole
 
-VERSION = "1"
+DESCRIPTION, VERSION = "odam_lib scenes", "1"
 
 
 def export(scenes: Any, folder: Path, workers: int = 2) -> list[Path]:
@@ -23,32 +23,54 @@ def export(scenes: Any, folder: Path, workers: int = 2) -> list[Path]:
 
     Args:
         scenes: a :class:`~odam_lib.datasets.scenes.Scenes`.
-        folder: an existing folder.
+        folder: an existing folder. Scenes that are there are replaced; there are no annotations until all pictures are.
         workers: processes; 0 works in this one.
 
     Raises:
         ValueError: a negative number of workers.
+        FileExistsError: the folder holds another data set.
+        OSError: it cannot be written or another run writes to it, see :func:`~odam_lib.files.owned`.
     """
     if workers < 0:
         raise ValueError(f"The number of workers is {workers}: give 0 or more.")
+    with owned(folder / "annotations.json"):
+        _remove_scenes(folder)
+        return _export(scenes, folder, workers)
+
+
+def _remove_scenes(folder: Path) -> None:
+    path = folder / "annotations.json"
+    if path.is_file():
+        try:
+            ours = json.loads(path.read_text(encoding="utf-8"))["info"]["description"] == DESCRIPTION
+        except (ValueError, KeyError, TypeError):
+            ours = False
+        if not ours:
+            raise FileExistsError(f"{path} is of another data set than exported scenes: choose another folder.")
+    for one in (path, folder / "annotations.odgt"):
+        one.unlink(missing_ok=True)
+
+
+def _export(scenes: Any, folder: Path, workers: int) -> list[Path]:
     images = folder / "images"
     images.mkdir(exist_ok=True)
     loader = DataLoader(_Written(scenes, images), batch_size=None, num_workers=workers)
     records = list(tqdm(loader, desc="scenes", unit="scene"))
     annotations = [annotation for record in records for annotation in record["annotations"]]
     coco = {
-        "info": {"description": "odam_lib scenes", "version": VERSION},
+        "info": {"description": DESCRIPTION, "version": VERSION},
         "images": [record["image"] for record in records],
         "categories": [{"id": label, "name": name} for label, name in enumerate(CATEGORIES) if label],
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)],
     }
     written = [folder / "annotations.json"]
     with write_whole(written[0]) as aside:
-        aside.write_text(json.dumps(coco))
+        aside.write_text(json.dumps(coco), encoding="utf-8")
     if scenes.setting == "crowd":
         written.append(folder / "annotations.odgt")
         with write_whole(written[1]) as aside:
-            aside.write_text("".join(json.dumps(record["odgt"]) + "\n" for record in records))
+            text = "".join(json.dumps(record["odgt"]) + "\n" for record in records)
+            aside.write_text(text, encoding="utf-8")
     return written
 
 

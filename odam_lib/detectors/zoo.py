@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torchvision.models import WeightsEnum
 from torchvision.models.detection import (
     FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
@@ -37,7 +37,7 @@ from odam_lib.detectors.of_torchvision import load_published
 from odam_lib.detectors.published import published_state, sha256
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
-from odam_lib.files import data_root, write_whole
+from odam_lib.files import data_root, write_tensors, write_whole
 
 Build = Callable[[str, tuple[str, ...]], Detector]
 PEOPLE = ("__background__", "person")
@@ -201,10 +201,10 @@ def save_state(name: str, state: Mapping[str, torch.Tensor], about: Mapping[str,
     """Write tensors in half precision with a card that holds their hash; returns the path of the tensors."""
     path = folder / f"{name}.safetensors"
     halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    with write_whole(path) as aside:
-        save_file({key: value.contiguous().cpu() for key, value in halves.items()}, aside)
+    write_tensors(path, {key: value.contiguous().cpu() for key, value in halves.items()})
     with write_whole(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"name": name, "sha256": sha256(path), **about}, indent=2) + "\n")
+        text = json.dumps({"name": name, "sha256": sha256(path), **about}, indent=2) + "\n"
+        aside.write_text(text, encoding="utf-8")
     return path
 
 

@@ -12,6 +12,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +31,7 @@ from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
 from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.whole import Combined
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import owned, write_whole
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.judges import (
@@ -68,6 +69,8 @@ class Evaluation:
             FileNotFoundError: there are none.
             ValueError: the file, or the ``.json`` beside it, was not written by :func:`evaluate`.
         """
+        if not path.is_file():
+            raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
         about, rows = _read(path)
         images = about["images"].values()
         objects = sum(image["objects"] for image in images)
@@ -144,7 +147,7 @@ def evaluate(
     least_iou: float = 0.5,
     score_threshold: float = 0.5,
     layer: str | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
 ) -> Evaluation:
     """Explain well-detected objects by every method and judge every map.
 
@@ -163,16 +166,16 @@ def evaluate(
         layer: of the detector; ``None`` for its default.
         path: a CSV, compressed if it is called ``.csv.gz``, that keeps the rows, with a ``.json`` of the settings
             beside it. What it holds already is not computed again, so that an interrupted run goes on; it is rewritten
-            whole after each picture.
+            whole after each picture. No other run may write to it meanwhile.
 
     Returns:
         The rows; fewer objects than asked for if the data set ends before.
 
     Raises:
         ValueError: no method, a data set of another numbering or that a judge cannot work on, a picture without masks
-            where one is needed, or a ``path`` whose rows were made with other settings, of other pictures, or cannot be
-            read.
-        PermissionError: the folder of ``path`` cannot be written.
+            where one is needed, or a ``path`` that has another suffix, or whose rows were made with other settings, of
+            other pictures, or cannot be read.
+        OSError: ``path`` cannot be written, see :func:`~odam_lib.files.owned`.
     """
     if not methods or objects < 1:
         raise ValueError("There is nothing to evaluate: give at least one method and one object.")
@@ -186,28 +189,29 @@ def evaluate(
         "score_threshold": score_threshold,
         "judges": [repr(judge) for judge in judges],
     }
-    store = _Store(path, settings, {name: repr(method) for name, method in methods.items()})
-    if len(dataset):
-        store.check_first(dataset)
-    bar = tqdm(total=objects, desc=detector.name, unit="object")
-    explained = 0
-    for item in range(len(dataset)):
-        if explained >= objects:
-            break
-        if wanted := store.missing(item, list(methods)):
-            if path is not None:
-                output_folder(path.parent)
-            image, target = dataset[item]
-            _check_truth(target, judges)
-            image_id = int(target["image_id"])
-            store.check_image(item, image_id)
-            picture = open_picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
-            rows = [row for name in wanted for row in _judge(picture, name, methods[name], judges)]
-            store.add(item, image_id, rows, wanted, len(target["labels"]), len(picture.own))
-        explained += store.explained(item)
-        bar.update(store.explained(item))
-    bar.close()
-    return store.evaluation(list(methods), objects, len(dataset))
+    path = None if path is None else Path(path)
+    with ExitStack() as stack:
+        for file in () if path is None else (path, _settings(path)):
+            stack.enter_context(owned(file))
+        store = _Store(path, settings, {name: repr(method) for name, method in methods.items()})
+        if len(dataset):
+            store.check_first(dataset)
+        bar = stack.enter_context(tqdm(total=objects, desc=detector.name, unit="object"))
+        explained = 0
+        for item in range(len(dataset)):
+            if explained >= objects:
+                break
+            if wanted := store.missing(item, list(methods)):
+                image, target = dataset[item]
+                _check_truth(target, judges)
+                image_id = int(target["image_id"])
+                store.check_image(item, image_id)
+                picture = open_picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
+                rows = [row for name in wanted for row in _judge(picture, name, methods[name], judges)]
+                store.add(item, image_id, rows, wanted, len(target["labels"]), len(picture.own))
+            explained += store.explained(item)
+            bar.update(store.explained(item))
+        return store.evaluation(list(methods), objects, len(dataset))
 
 
 def open_picture(
@@ -269,7 +273,7 @@ class _Store:
         self.path = path
         self.rows: list[Row] = []
         self.about: dict[str, Any] = {"settings": settings, "methods": methods, "images": {}}
-        if path is None or not path.is_file():
+        if path is None or not (path.is_file() or _settings(path).is_file()):
             return
         kept, self.rows = _read(path)
         _check_same(path, kept["settings"], settings)
@@ -308,6 +312,8 @@ class _Store:
         return self.about["images"][str(item)]["explained"]
 
     def add(self, item: int, image_id: int, rows: list[Row], methods: list[str], objects: int, explained: int) -> None:
+        if self.path is not None and not self.about["images"]:
+            self._keep_settings(self.path)  # so that whenever there are rows, it is known whose they are
         known = self.about["images"].get(str(item), {"methods": []})
         image = {"image_id": image_id, "objects": objects, "explained": explained}
         self.about["images"][str(item)] = image | {"methods": known["methods"] + methods}
@@ -319,7 +325,10 @@ class _Store:
                 writer = csv.DictWriter(file, list(self.rows[0]) if self.rows else KEYS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
-        with write_whole(_settings(self.path)) as aside:
+        self._keep_settings(self.path)
+
+    def _keep_settings(self, path: Path) -> None:
+        with write_whole(_settings(path)) as aside:
             aside.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
 
     def evaluation(self, methods: list[str], objects: int, items: int) -> Evaluation:
@@ -351,21 +360,25 @@ def _opened(path: Path, mode: str) -> IO[str]:
 
 
 def _settings(path: Path) -> Path:
-    """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``."""
-    return path.with_name(path.name.removesuffix(".gz")).with_suffix(".json")
+    """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``.
+
+    Raises:
+        ValueError: a path of another kind, whose settings could lie where the rows or those of other rows do.
+    """
+    name = path.name.removesuffix(".gz")
+    if not name.endswith(".csv"):
+        raise ValueError(f"{path} is no place for rows, which are CSV: give a path that ends in .csv or .csv.gz.")
+    return path.with_name(f"{name.removesuffix('.csv')}.json")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
-    """What an earlier run left.
+    """What an earlier run left: settings that know of no picture yet, later rows and settings.
 
     A run that was stopped between writing its two files leaves rows of one picture that the settings do not know yet.
 
     Raises:
-        FileNotFoundError: there are no rows.
-        ValueError: their settings are missing, or one of the files is damaged or from another run than the other.
+        ValueError: one of the files is missing, damaged, or from another run or program than the other.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
     beside = _settings(path)
     try:
         kept = json.loads(beside.read_text(encoding="utf-8"))
@@ -374,13 +387,20 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
             for image in kept["images"].values()
             for method in image["methods"]
         }
-        with _opened(path, "r") as file:
-            rows = [_typed(row) for row in csv.DictReader(file)]
+        rows = []
+        if path.is_file():
+            with _opened(path, "r") as file:
+                rows = [_typed(row) for row in csv.DictReader(file)]
         rows = [row for row in rows if (row["image_id"], row["method"]) in due]
         whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
         readable = whole and kept["settings"].keys() and kept["methods"].keys()
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
         readable = False
+    if not readable and not path.is_file():
+        raise ValueError(
+            f"{beside} is in the way, since the settings of {path.name} would be written there and it holds something "
+            "else: give another path."
+        )
     if not readable:
         raise ValueError(
             f"{path} cannot be used, since it and {beside.name} beside it are not what one run of evaluate left: "
@@ -402,13 +422,35 @@ def begin_with(rows: Path, path: Path) -> None:
 
     Args:
         rows: CSV that :func:`evaluate` made; its ``.json`` lies beside it.
-        path: where the evaluation will keep its own; what is there is replaced.
+        path: where the evaluation will keep its own. What is there stays if it went on from these rows, else it is
+            replaced.
+
+    Raises:
+        ValueError: the rows cannot be read, or their settings would lie where those of ``path`` do.
+        OSError: ``path`` cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    if rows.is_file():
-        with write_whole(path) as aside, _opened(rows, "r") as kept, _opened(aside, "w") as copy:
-            shutil.copyfileobj(kept, copy)
+    if not rows.is_file():
+        return
+    if _settings(rows).resolve() == _settings(path).resolve():
+        raise ValueError(f"{path} would share its settings with {rows}, which are to stay as they are: give another.")
+    _read(rows)
+    with owned(path), owned(_settings(path)):
+        if _goes_on(path, rows):
+            return
         with write_whole(_settings(path)) as aside:
             shutil.copyfile(_settings(rows), aside)
+        with write_whole(path) as aside, _opened(rows, "r") as kept, _opened(aside, "w") as copy:
+            shutil.copyfileobj(kept, copy)
+
+
+def _goes_on(path: Path, rows: Path) -> bool:
+    """Whether a path holds whole rows, and among them all of some others."""
+    try:
+        _read(path)
+        with _opened(path, "r") as ours, _opened(rows, "r") as theirs:
+            return set(theirs) <= set(ours)
+    except (ValueError, OSError):
+        return False
 
 
 def smoothings() -> dict[str, Explainer]:

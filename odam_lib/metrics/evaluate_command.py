@@ -9,7 +9,7 @@ from odam_lib.datasets.categories import relabel, unknown_classes
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import SETTINGS
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.files import output_folder
+from odam_lib.files import output_file
 from odam_lib.metrics.evaluate import Evaluation, comparison, evaluate, slow, smoothings, windowed
 from odam_lib.metrics.judges import (
     Discrimination,
@@ -71,7 +71,7 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
     dataset = open_dataset(asked.dataset, asked.root, asked.annotations, setting)
     known = comparison(asked.masks, asked.seed) | slow() | windowed() | smoothings()
     methods = {name: known[name] for name in asked.methods}
-    output_folder(asked.output.parent)
+    output_file(asked.output)
     detector = load_detector(asked.detector, device=asked.device)
     dataset = relabel(dataset, detector.categories)
     return evaluate(

@@ -10,6 +10,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,12 +27,18 @@ FILES = {"val2017/000000000001.jpg": b"picture" * 40_000, "annotations/instances
 
 @dataclass
 class Mirror:
-    """A server on this machine: its files, how many bytes it sends before it breaks off, and what it sent."""
+    """A server on this machine: its files, how many bytes it sends before it breaks off, and what it sent.
+
+    It may know no ranges, never end, tell no length, or do something else before it sends.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     breaks_after: int | None = None
     knows_ranges: bool = True
+    endless: bool = False
+    tells_length: bool = True
+    meanwhile: Callable[[], None] = lambda: None
     sent: list[tuple[str, str | None, int]] = field(default_factory=list)
 
 
@@ -48,11 +55,17 @@ def mirror() -> Iterator[Mirror]:
             content = state.files[name]
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and state.knows_ranges else 0
             self.send_response(206 if wanted and state.knows_ranges else 200)
-            self.send_header("Content-Length", str(len(content) - start))
+            if state.tells_length and not state.endless:
+                self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
+            state.meanwhile()
             body = content[start:][: state.breaks_after]
             state.sent.append((name, wanted, len(body)))  # before the client can have all of it
             self.wfile.write(body)
+            with suppress(OSError):  # the client goes
+                while state.endless:
+                    self.wfile.write(bytes(download.CHUNK))
+                    state.sent[-1] = (name, wanted, state.sent[-1][2] + download.CHUNK)
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -125,6 +138,69 @@ def test_a_server_without_ranges_sends_all_again(tmp_path: Path, mirror: Mirror,
     mirror.breaks_after = None
     assert contents(fetch(NAME, tmp_path)) == FILES
     assert [size for _, _, size in mirror.sent] == [100_000, len(content)]
+
+
+def test_a_server_that_does_not_end_is_left_once_it_sent_too_much(
+    tmp_path: Path, mirror: Mirror, publish: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(zipped(FILES))
+    mirror.endless, largest = True, [0]
+    copy = download.tqdm.update
+
+    def update(bar: object, number: int) -> None:
+        largest.append((tmp_path / "archives" / "all.zip.part").stat().st_size)
+        copy(bar, number)
+
+    monkeypatch.setattr(download.tqdm, "update", update)
+    with pytest.raises(ValueError, match=r"all\.zip is not the expected archive and was deleted \(it is larger than"):
+        fetch(NAME, tmp_path)
+    assert not contents(tmp_path) and max(largest) <= len(mirror.files["all.zip"])
+    mirror.endless = False
+    assert contents(fetch(NAME, tmp_path)) == FILES
+
+
+def test_a_server_that_tells_no_length_and_breaks_off_loses_nothing(
+    tmp_path: Path, mirror: Mirror, publish: Callable
+) -> None:
+    content = zipped(FILES)
+    publish(content)
+    mirror.tells_length, mirror.breaks_after = False, 100_000
+    with pytest.raises(ConnectionError, match=f"100000 of {len(content)} bytes came.*: start again to go on"):
+        fetch(NAME, tmp_path)
+    mirror.breaks_after = None
+    assert contents(fetch(NAME, tmp_path)) == FILES
+    assert mirror.sent[1] == ("all.zip", "bytes=100000-", len(content) - 100_000)
+
+
+def test_of_two_that_fetch_one_data_set_the_second_stops(tmp_path: Path, mirror: Mirror, publish: Callable) -> None:
+    publish(zipped(FILES))
+    told: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(BlockingIOError) as caught:
+            fetch(NAME, tmp_path)
+        told.append(str(caught.value))
+
+    mirror.meanwhile = second
+    assert contents(fetch(NAME, tmp_path)) == FILES and len(mirror.sent) == 1
+    assert told == [f"Another run is writing {tmp_path / NAME}: wait until it has ended, or give another path."]
+
+
+@pytest.mark.parametrize("size", [10, 10**6])
+def test_what_killed_runs_left_is_used_or_removed(tmp_path: Path, mirror: Mirror, publish: Callable, size: int) -> None:
+    publish(zipped(FILES))
+    (tmp_path / f".{NAME}.part" / "val2017").mkdir(parents=True)
+    (tmp_path / f".{NAME}.part" / "val2017" / "000000000001.jpg").write_bytes(b"half")
+    (tmp_path / f".{NAME}.run").touch()
+    (tmp_path / "archives").mkdir()
+    mirror.breaks_after = 0
+    (tmp_path / "archives" / "all.zip.part").write_bytes(mirror.files["all.zip"][:size] + bytes(max(0, size - 10**5)))
+    with pytest.raises(ConnectionError):
+        fetch(NAME, tmp_path)
+    mirror.breaks_after = None
+    assert contents(fetch(NAME, tmp_path)) == FILES
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["archives", NAME]
+    assert [each.name for each in (tmp_path / "archives").iterdir()] == ["all.zip"]
 
 
 def test_an_archive_put_there_by_hand_needs_no_network(tmp_path: Path, mirror: Mirror, publish: Callable) -> None:

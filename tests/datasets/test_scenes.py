@@ -152,6 +152,29 @@ def test_coco_and_odgt_files_say_what_was_rendered(tmp_path) -> None:
             assert person["tag"] == "person" and len(person["hbox"]) == len(person["vbox"]) == 4
 
 
+def test_exported_scenes_are_replaced_and_another_data_set_is_not(tmp_path) -> None:
+    export(Scenes("demo", 2, "crowd", 64), tmp_path, workers=0)
+
+    class Stopped(Scenes):
+        def scene(self, item: int):
+            if item == 1:
+                raise KeyboardInterrupt
+            return super().scene(item)
+
+    with pytest.raises(KeyboardInterrupt):  # no annotations of other scenes beside the first of the new pictures
+        export(Stopped("demo", 2, "beach", 64), tmp_path, workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    export(Scenes("demo", 1, "beach", 64), tmp_path, workers=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations.json", "images"]
+    for text in ('{"images": []}', "[]", "no JSON"):
+        (tmp_path / "annotations.json").write_text(text)
+        with pytest.raises(
+            FileExistsError, match=r"annotations\.json is of another data set .*: choose another folder"
+        ):
+            export(Scenes("demo", 1, "beach", 64), tmp_path, workers=0)
+        assert (tmp_path / "annotations.json").read_text() == text
+
+
 def test_the_bundled_sample_is_what_the_generator_draws_today() -> None:
     for folder, setting in (("mixed", None), ("crowd", "crowd")):
         coco = json.loads((data_root() / "scenes" / folder / "annotations.json").read_text())

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -487,6 +488,80 @@ def test_a_run_stopped_between_its_two_files_counts_no_object_twice(tmp_path) ->
     path.with_suffix(".json").write_text(earlier)
     found = evaluate(PlantedDetector(), FOUR, {"noise": method}, QUICK, 3, path=path)
     assert without_times(found) == without_times(whole) and len(on_disk(path)) == 3
+
+
+@pytest.mark.parametrize("name", ["out.json", "out.json.gz", "rows", "rows.csv.zip", "rows.txt", "csv"])
+def test_a_place_whose_settings_could_lie_on_other_files_is_refused(tmp_path, name: str) -> None:
+    detector = PlantedDetector()
+    with pytest.raises(ValueError, match=r"is no place for rows, which are CSV: give a path that ends in \.csv or"):
+        evaluate(detector, FOUR, {"fill": BoxFill()}, QUICK, path=tmp_path / name)
+    assert detector.passes == 0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ['{"images": [], "annotations": []}', '{"categories": 3}', "no JSON"])
+def test_another_file_where_the_settings_would_be_stays_as_it_is(tmp_path, text: str) -> None:
+    """As the annotations of a data set: ``evaluate photos.csv ... --annotations photos.json``."""
+    detector, beside = PlantedDetector(), tmp_path / "photos.json"
+    beside.write_text(text, encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"photos\.json is in the way, since the settings of photos\.csv .* another path"
+    ):
+        evaluate(detector, FOUR, {"fill": BoxFill()}, QUICK, path=tmp_path / "photos.csv")
+    assert (
+        detector.passes == 0 and beside.read_text(encoding="utf-8") == text and os.listdir(tmp_path) == ["photos.json"]
+    )
+
+
+@pytest.mark.parametrize(("first", "second"), [("a.csv", "a.csv.gz"), ("a.csv.gz", "a.csv")])
+def test_two_kinds_of_rows_do_not_overwrite_each_others_settings(tmp_path, first: str, second: str) -> None:
+    found = evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=tmp_path / first)
+    with pytest.raises(ValueError, match=r"a\.json is in the way"):
+        evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 2, path=tmp_path / second)
+    assert str(Evaluation.load(tmp_path / first)) == str(found)
+
+
+@pytest.mark.parametrize("second", ["rows.csv", "rows.csv.gz", "link.csv"])
+def test_of_two_runs_on_one_path_the_second_stops_and_the_first_loses_nothing(tmp_path, second: str) -> None:
+    path, other = tmp_path / "rows.csv", PlantedDetector()
+    (tmp_path / "link.csv").symlink_to(path)
+
+    def meanwhile() -> None:
+        with pytest.raises(
+            BlockingIOError, match=r"Another run is writing .*rows\.(csv|json): wait until it has ended"
+        ):
+            evaluate(other, FOUR, {"other": BoxFill()}, QUICK, 99, path=tmp_path / second)
+        with pytest.raises(BlockingIOError, match="Another run is writing"):
+            begin_with(kept, tmp_path / second)
+
+    kept = tmp_path / "kept.csv"
+    evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 1, path=kept)
+    found = evaluate(PlantedDetector(), FOUR, {"first": Watched(1, before=meanwhile)}, QUICK, 99, path=path)
+    assert other.passes == 0 and len(found.rows) == len(on_disk(path)) == 5
+    both = evaluate(other, FOUR, {"first": Watched(1), "other": BoxFill()}, QUICK, 99, path=path)
+    assert len(both.rows) == 10 and both.rows[:5] == found.rows
+
+
+@pytest.mark.parametrize("in_the_way", ["rows.csv", "rows.json"])
+def test_a_folder_in_place_of_a_file_is_told_before_any_work(tmp_path, in_the_way: str) -> None:
+    (tmp_path / in_the_way).mkdir()
+    detector = PlantedDetector()
+    with pytest.raises(FileExistsError, match="is a folder or a device, not a file: give another path"):
+        evaluate(detector, FOUR, {"fill": BoxFill()}, QUICK, path=tmp_path / "rows.csv")
+    assert detector.passes == 0
+
+
+def test_beginning_with_kept_rows_keeps_what_was_measured_since(tmp_path) -> None:
+    kept, path, method = tmp_path / "kept.csv.gz", tmp_path / "own" / "rows.csv", Watched(1)
+    evaluate(PlantedDetector(), FOUR, {"noise": method}, QUICK, 3, path=kept)
+    begin_with(kept, path)
+    found = evaluate(PlantedDetector(), FOUR, {"noise": method, "other": BoxFill()}, QUICK, 99, path=path)
+    begin_with(kept, path)
+    assert sorted(map(str, Evaluation.load(path).rows)) == sorted(map(str, found.rows)) and len(found.rows) == 10
+    evaluate(PlantedDetector(), FOUR, {"noise": Watched(2)}, QUICK, 3, path=tmp_path / "others.csv")
+    begin_with(tmp_path / "others.csv", path)  # of other rows: these are taken instead
+    assert str(Evaluation.load(path)) == str(Evaluation.load(tmp_path / "others.csv"))
+    with pytest.raises(ValueError, match=r"kept\.csv would share its settings with .*kept\.csv\.gz"):
+        begin_with(kept, tmp_path / "kept.csv")
 
 
 def test_kept_rows_are_read_again(tmp_path) -> None:

@@ -50,10 +50,10 @@ def test_scenes_from_files_are_judged_as_scenes(folder: Path, capsys: pytest.Cap
     main([str(folder / "whole.csv"), *QUICK, *own, str(folder / "annotations.json")])
     printed = capsys.readouterr().out
     assert "Left out: causes, all causes." in printed and "fcos-scenes cannot detect: unicorn" in printed
-    main([str(folder / "boxes.csv"), *QUICK, *own, str(folder / "boxes.json")])
+    main([str(folder / "bare.csv"), *QUICK, *own, str(folder / "boxes.json")])
     printed = capsys.readouterr().out
     assert "Left out: VEA, VEA best, pointing mask, energy mask, ODI mask" in printed and "boxes.json" in printed
-    scenes, whole, boxes = (rows(folder / f"{name}.csv") for name in ("scenes", "whole", "boxes"))
+    scenes, whole, boxes = (rows(folder / f"{name}.csv") for name in ("scenes", "whole", "bare"))
     assert len(scenes) >= 5 and len(scenes) == len(whole) == len(boxes)
     for known, row, box in zip(scenes, whole, boxes):
         assert set(box) < set(row) < set(known) and all(box[name] == row[name] for name in box)
