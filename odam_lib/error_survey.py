@@ -16,13 +16,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
-from odam_lib.detections import Detections
+from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import output_file, read_rows, truth_of, write_whole
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
@@ -239,7 +240,7 @@ def _edges(
 
 def write_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
     """Write mistakes as CSV, shares and scores with four digits; the file is written whole or not at all."""
-    with write_whole(path) as aside, aside.open("w", newline="") as file:
+    with write_whole(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Mistake)], lineterminator="\n")
         writer.writeheader()
         for one in mistakes:
@@ -254,20 +255,13 @@ def read_mistakes(path: Path) -> list[Mistake]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: its columns are others.
+        ValueError: it holds something else, or is damaged.
     """
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != [field.name for field in fields(Mistake)]:
-            raise ValueError(f"{path} holds no mistakes: write it with python -m odam_lib.error_survey.")
-        return [Mistake(**{name: _read(name, text) for name, text in row.items()}) for row in reader]
+    kinds = {field.name: truth_of if field.type is bool else field.type for field in fields(Mistake)}
+    return [Mistake(**row) for row in read_rows(path, "mistakes", "python -m odam_lib.error_survey", kinds)]  # type: ignore[arg-type]
 
 
-def _read(name: str, text: str) -> str | int | float | bool:
-    kind = {field.name: field.type for field in fields(Mistake)}[name]
-    return text == "True" if kind is bool else kind(text)  # type: ignore[operator]
-
-
+@command
 def main() -> None:
     """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
     from odam_lib.detectors.zoo import load_detector
@@ -284,12 +278,10 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.5, help="least score")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     arguments = parser.parse_args()
-    try:
-        scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
-        output_folder(arguments.output.parent)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
+    detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+    check_threshold(arguments.threshold)
+    output_file(arguments.output)
     mistakes = [
         mistake
         for detector in detectors

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import write_rows
+from odam_lib.files import output_file, write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
 from odam_lib.metrics.judges import Picture
@@ -100,6 +101,7 @@ def rows(name: str, kind: str, root: str, objects: int, masks: int) -> Iterator[
                 yield about | {"method": method} | values
 
 
+@command
 def main() -> None:
     """Measure all cases and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,11 +110,8 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=60, help="at least so many of each case, 60 by default")
     parser.add_argument("--masks", type=int, default=300, help="of D-RISE, 300 by default")
     asked = parser.parse_args()
-    try:
-        found = list(chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES)))
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    write_rows(asked.output, found)
+    output_file(asked.output)
+    write_rows(asked.output, list(chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES))))
 
 
 if __name__ == "__main__":

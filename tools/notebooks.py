@@ -13,6 +13,9 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
 
+from odam_lib.command import command
+from odam_lib.files import naming, output_file, write_whole
+
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -20,21 +23,22 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 def listed() -> dict[str, dict]:
     """The list of notebooks: name to question, activity and parameter sets."""
-    return tomllib.loads(LIST.read_text())
+    return tomllib.loads(LIST.read_text(encoding="utf-8"))
 
 
 def run(name: str, parameters: dict[str, object], output: Path) -> NotebookNode:
     """Execute one notebook from a clean kernel; the executed copy is written to ``output`` as it grows."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return papermill.execute_notebook(
-        ROOT / "notebooks" / f"{name}.ipynb",
-        output,
-        parameters=parameters,
-        cwd=ROOT / "notebooks",
-        kernel_name="python3",
-        execution_timeout=1800,
-        progress_bar=False,
-    )
+    output_file(output)
+    with naming(output):
+        return papermill.execute_notebook(
+            ROOT / "notebooks" / f"{name}.ipynb",
+            output,
+            parameters=parameters,
+            cwd=ROOT / "notebooks",
+            kernel_name="python3",
+            execution_timeout=1800,
+            progress_bar=False,
+        )
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
@@ -77,9 +81,11 @@ def to_html(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook as one web page that needs no network for its pictures."""
     where = {"metadata": {"path": str(ROOT / "notebooks")}}
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
-    path.write_text(page)
+    with write_whole(path) as aside:
+        aside.write_text(page, encoding="utf-8")
 
 
+@command
 def main() -> None:
     """Command line: run, store or list the notebooks."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,7 +102,12 @@ def main() -> None:
         return
     for name in names:
         output = ROOT / "runs" / f"{name}.ipynb"
-        notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
+        try:
+            notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
+        except papermill.PapermillExecutionError as error:
+            raise RuntimeError(
+                f"notebook {name} stopped ({error.ename}: {error.evalue}): {output.relative_to(ROOT)} shows where."
+            ) from error
         print(f"executed notebook: {output.relative_to(ROOT)}")
         if arguments.html:
             to_html(notebook, output.with_suffix(".html"))

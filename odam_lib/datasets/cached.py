@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from odam_lib.files import write_whole
+from odam_lib.sealed import load_sealed, save_sealed
 
 Target = dict[str, Tensor | int]
+KEPT = ("images", "boxes", "labels", "counts", "image_ids")
+"""What the file holds."""
 
 
 class Cached(Dataset[tuple[Tensor, Target]]):
@@ -19,12 +21,16 @@ class Cached(Dataset[tuple[Tensor, Target]]):
         dataset: items ``(image [3, H, W] in [0, 1], target)``, all images of one size.
         path: the file; it is made if it is missing. Its name must identify the data set.
         workers: processes that fill it.
+
+    Raises:
+        ValueError: the file is damaged, or holds another number of items.
+        OSError: it cannot be read or written.
     """
 
     def __init__(self, dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int = 2) -> None:
-        if not path.is_file():
+        if not path.exists():
             _fill(dataset, path, workers)
-        content = torch.load(path, mmap=True, weights_only=True)
+        content = load_sealed(path, KEPT, mapped=True)
         if len(content["counts"]) != len(dataset):  # type: ignore[arg-type]
             raise ValueError(
                 f"{path} holds {len(content['counts'])} items, the data set has {len(dataset)}: delete it."
@@ -52,8 +58,7 @@ def _fill(dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int) -> 
         "image_ids": torch.tensor([item["image_id"] for item in items]),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_whole(path) as aside:
-        torch.save(content, aside)
+    save_sealed(content, path)
 
 
 class _Bytes(Dataset[dict[str, Tensor | int]]):

@@ -44,11 +44,12 @@ def export(scenes: Any, folder: Path, workers: int = 2) -> list[Path]:
     }
     written = [folder / "annotations.json"]
     with write_whole(written[0]) as aside:
-        aside.write_text(json.dumps(coco))
+        aside.write_text(json.dumps(coco), encoding="utf-8")
     if scenes.setting == "crowd":
         written.append(folder / "annotations.odgt")
         with write_whole(written[1]) as aside:
-            aside.write_text("".join(json.dumps(record["odgt"]) + "\n" for record in records))
+            lines = "".join(json.dumps(record["odgt"]) + "\n" for record in records)
+            aside.write_text(lines, encoding="utf-8")
     return written
 
 
