@@ -44,9 +44,9 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
 
 def sentence(error: BaseException) -> str:
     """What an exception says, in one line, without the traceback that a worker process sends along."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}."
     text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     if "Original Traceback" in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(text.split()) or type(error).__name__
