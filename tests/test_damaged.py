@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from odam_lib import HeatMaps, data_root, explain, load_detector, photo
+from odam_lib import HeatMaps, data_root, explain, load_detector
 from odam_lib.charts import training_curves
 from odam_lib.crowd_results import CrowdResults
 from odam_lib.datasets.cached import KEPT, Cached
@@ -23,12 +23,12 @@ from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors import zoo
 from odam_lib.embeddings import load_embedder
-from odam_lib.error_survey import Mistake, read_mistakes, write_mistakes
+from odam_lib.error_survey import read_mistakes, write_mistakes
 from odam_lib.files import output_folder, write_rows
 from odam_lib.metrics.evaluate import Evaluation
-from odam_lib.odam_sweep import Outcome, read_outcomes
+from odam_lib.odam_sweep import read_outcomes
 from odam_lib.own_masks import read_rows as read_own_masks
-from odam_lib.plots import save_png, show_detections
+from odam_lib.plots import save_png, show_map
 from odam_lib.sealed import load_sealed, save_sealed
 from odam_lib.training import CHECKPOINT, Run, Settings
 
@@ -120,7 +120,7 @@ def test_an_altered_byte_of_a_checkpoint_is_noticed_wherever_it_is(tmp_path: Pat
     save_sealed({"model": torch.arange(5), "step": 1}, path)
     assert load_sealed(path, ["model"])["step"] == 1 == torch.load(path, weights_only=True)["step"]
     content = path.read_bytes()
-    for place in range(len(content)):
+    for place in (*range(0, len(content) - 100, 9), *range(len(content) - 100, len(content))):
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
         with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged.*delete it"):
             load_sealed(path, ["model"])
@@ -146,7 +146,7 @@ def test_files_of_another_kind_or_version_are_refused(tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    for kind in ("mistakes", "outcomes", "own masks"):
+    for kind, number in (("mistakes", 6), ("outcomes", 1), ("own masks", 3)):
         _, write, read = READERS[kind]
         write(path)
         heading, first, *rest = path.read_text(encoding="utf-8").splitlines()
@@ -154,16 +154,14 @@ def test_rows_that_cannot_be_are_refused(tmp_path: Path) -> None:
         for changed in (
             [*cells, "1"],
             cells[:-1],
-            ["" if cell == cells[5] else cell for cell in cells],
+            [*cells[:number], "", *cells[number + 1 :]],
+            [*cells[:number], "\0", *cells[number + 1 :]],
             [f"{cell}x" for cell in cells],
-            ["\0", *cells[1:]],
         ):
             path.write_text("\n".join([heading, *rest[:3], ",".join(changed)]), encoding="utf-8")
-            if changed[0] != "\0" or kind == "own masks":
-                refuses(read, path)
+            refuses(read, path)
         path.write_text("\n".join([heading.replace("e", "a"), first]), encoding="utf-8")
         refuses(read, path)
-    assert {one.name for one in fields(Mistake)} and {one.name for one in fields(Outcome)}
 
 
 def test_an_evaluations_rows_are_refused_with_damaged_settings(tmp_path: Path) -> None:
@@ -233,7 +231,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["fcos-scenes", "fcos-crowd", "fcos-crowd-embedding"])
 def test_a_damaged_card_is_refused_by_name(name: str, weights: Path) -> None:
-    load = load_embedder if name.endswith("embedding") else (lambda detector: load_detector(detector, "cpu"))
+    load = load_embedder if name.endswith("embedding") else zoo.bundled_state
     path, card = weights / f"{name}.json", json.loads((weights / f"{name}.json").read_text(encoding="utf-8"))
     key = {"fcos-crowd": "shares", "fcos-crowd-embedding": "embeds"}.get(name, "sha256")
     texts = ["", "{", "[]", "null", "5", '"text"', "{}", json.dumps(card | {"sha256": 5}), json.dumps(card | {key: []})]
@@ -298,7 +296,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path,
     if mounted.returncode:
         pytest.skip("no right to mount a small disk")
     yield folder, errno.ENOSPC
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # torch's writer may still hold its file
 
 
 def _checkpoint(folder: Path, maps: HeatMaps) -> Path:
@@ -310,7 +308,7 @@ def _checkpoint(folder: Path, maps: HeatMaps) -> Path:
 
 
 def _maps(folder: Path, maps: HeatMaps) -> None:
-    maps[[0] * 40].save(folder / "a.safetensors")
+    replace(maps[[0] * 40], maps=tuple(one.clone() for one in maps[[0] * 40].maps)).save(folder / "a.safetensors")
 
 
 def _crowds(folder: Path, maps: HeatMaps) -> None:
@@ -318,8 +316,7 @@ def _crowds(folder: Path, maps: HeatMaps) -> None:
 
 
 def _picture(folder: Path, maps: HeatMaps) -> None:
-    image = photo("horses")[0]
-    save_png(show_detections(image, load_detector("fcos-scenes", "cpu").detect(image, 0.9)), folder / "a.png", dpi=300)
+    save_png(show_map(Scenes("val", 1)[0][0], maps[0].select("class")), folder / "a.png", dpi=300)
 
 
 WRITERS: dict[str, tuple[str, Callable[[Path, HeatMaps], object]]] = {
@@ -336,7 +333,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, HeatMaps], object]]] = {
         ),
     ),
     "figure": ("a.png", _picture),
-    "scenes": ("annotations.json", lambda folder, _: export(Scenes("val", 40, None, 16), output_folder(folder), 0)),
+    "scenes": ("annotations.json", lambda folder, _: export(Scenes("val", 12, "crowd", 64), output_folder(folder), 0)),
 }
 
 
