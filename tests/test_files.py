@@ -10,18 +10,18 @@ from odam_lib.files import data_root, from_root, output_folder, write_rows, writ
 
 def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
     path = tmp_path / "numbers.csv"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError), write_whole(path) as aside:
-        aside.write_text("half")
+        aside.write_text("half", encoding="utf-8")
         raise RuntimeError("disk full")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]
     with write_whole(path) as aside:
-        aside.write_text("new")
-    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+        aside.write_text("new", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "new" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(PermissionError, match=r"cannot be written .*choose another one"):
         output_folder(tmp_path / "file" / "runs")
     assert output_folder(tmp_path / "deep" / "runs").is_dir()
@@ -39,7 +39,7 @@ def test_relative_paths_start_at_the_checkout(tmp_path, monkeypatch) -> None:
 def test_no_path_of_this_machine_is_in_the_repository() -> None:
     root = data_root().parent
     for path in [*root.glob("*.md"), *root.glob("odam_lib/**/*.py"), *root.glob("notebooks/*.ipynb")]:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert str(root) not in text and f"{Path.home()}/" not in text, path
 
 

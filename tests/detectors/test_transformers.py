@@ -186,11 +186,11 @@ def test_a_checkpoint_loads_by_its_folder(tmp_path: Path, name: str) -> None:
 
 def test_checkpoints_that_cannot_be_trusted_or_used_are_refused(tmp_path: Path, monkeypatch) -> None:
     folder, _ = saved(tmp_path / "mine")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["RTDetrModel"]}))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["RTDetrModel"]}), encoding="utf-8")
     with pytest.raises(ValueError, match="checkpoint of RTDetrModel, without a detection head"):
         load_detector(f"hf:{folder}")
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="no weights as safetensors, and a pickle is not read"):
