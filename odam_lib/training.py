@@ -117,8 +117,10 @@ class Settings(Plan):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose among {', '.join(choices)}.")
         for name in ("number", "epochs", "batch_size", "accumulate", "learning_rate", "backbone_rate", "clip"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay is {self.weight_decay}: give 0 for none, or a positive number.")
         if not 0 <= self.odam_weight < math.inf:
             raise ValueError(f"odam_weight is {self.odam_weight}: give 0 for no Odam-Train, or a positive number.")
         if not 0 <= self.odam_from < 1:

@@ -72,6 +72,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{text}/in"], "cannot be written"),
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["--output", "{new}", "--held-out", "0"], "number of scenes is 0"),
+        (["--output", "{new}", "--learning-rate", "nan"], "learning_rate is nan"),
+        (["--output", "{new}", "--weight-decay", "inf"], "weight_decay is inf"),
         (["--output", "{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
@@ -104,6 +105,8 @@ def main() -> None:
         output = ROOT / "runs" / f"{name}.ipynb"
         try:
             notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
+        except NoSuchKernel as error:
+            raise OSError("Jupyter has no kernel 'python3': pip install ipykernel.") from error
         except papermill.PapermillExecutionError as error:
             raise RuntimeError(
                 f"notebook {name} stopped ({error.ename}: {error.evalue}): {output.relative_to(ROOT)} shows where."
