@@ -1,6 +1,5 @@
 """Charts of numbers - shares, tables, steps, costs, losses - in the style of :mod:`odam_lib.plots`."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from odam_lib.files import read_rows
 from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, save_png
 from odam_lib.timing import Cost
 
@@ -315,9 +315,15 @@ def show_cost_ratios(
 
 
 def training_curves(log: Path, path: Path) -> Path:
-    """Draw the losses of a training run from its CSV log into a PNG file."""
-    with log.open(newline="") as opened:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
+    """Draw the losses of a training run from its CSV log into a PNG file.
+
+    Raises:
+        FileNotFoundError: there is no such log.
+        ValueError: it is damaged, or empty.
+    """
+    rows = read_rows(log, "losses", "a training", float)
+    if not rows:
+        raise ValueError(f"{log} holds no losses: train for more steps.")
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     panel = figure.subplots()
     for colour, name in enumerate(name for name in rows[0] if name not in ("step", "epoch", "lr")):

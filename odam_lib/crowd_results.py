@@ -17,6 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
+from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
@@ -265,21 +266,36 @@ class CrowdResults:
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it was not written by :meth:`save`.
+            ValueError: it was not written by :meth:`save`, or is damaged.
         """
         try:
             with safe_open(path, framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["crowd_results"])
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+            names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
+            rows = {name: _unpacked(tensors, name) for name in names}
+            truth = tuple(boxes for (boxes,) in rows.pop("truth"))
+            keys = [(detector, rule) for detector, one in about.items() for rule in one["rules"]]
+            kept = {key: rows["/".join(key)] for key in keys}
+            if not _fits(truth, kept):
+                raise ValueError("What the file says does not fit together.")
         except FileNotFoundError as error:
             raise FileNotFoundError(f"There are no results at {path}: check the path.") from error
-        except Exception as error:
-            raise ValueError(f"{path} holds no results: give a file that CrowdResults.save wrote.") from error
-        names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
-        rows = {name: _unpacked(tensors, name) for name in names}
-        truth = tuple(boxes for (boxes,) in rows.pop("truth"))
-        keys = [(detector, rule) for detector, one in about.items() for rule in one["rules"]]
-        return cls(truth, {key: rows["/".join(key)] for key in keys}, about)
+        except Exception as error:  # whatever a file of another kind leads to
+            raise ValueError(
+                f"{path} holds no results or is damaged: give a file that CrowdResults.save wrote, or delete it."
+            ) from error
+        return cls(truth, kept, about)
+
+
+def _fits(truth: Sequence[Tensor], kept: Mapping[Any, Sequence[tuple[Tensor, ...]]]) -> bool:
+    """Whether each rule has boxes and scores of each picture."""
+    boxes = [*truth, *(pair[0] for rows in kept.values() for pair in rows)]
+    return (
+        all(box.dim() == 2 and box.shape[1] == 4 for box in boxes)
+        and all(len(rows) == len(truth) for rows in kept.values())
+        and all(score.shape == box.shape[:1] for rows in kept.values() for box, score in rows)
+    )
 
 
 def _packed(name: str, rows: Sequence[tuple[Tensor, ...]]) -> dict[str, Tensor]:
@@ -311,7 +327,7 @@ def load_results() -> CrowdResults:
     """
     results = CrowdResults.load(bundled())
     for detector, about in results.about.items():
-        if about["versions"] != _versions(detector):
+        if about.get("versions") != _versions(detector):
             raise ValueError(
                 f"{bundled()} was made with other weights of {detector} than those here: "
                 f"run python -m odam_lib.crowd_results {bundled()} again."
@@ -366,6 +382,7 @@ def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> d
     }
 
 
+@command
 def main() -> None:
     """Run detectors on held-out crowds and keep what each rule leaves of their candidates, or choose thresholds."""
     parser = argparse.ArgumentParser(
@@ -379,11 +396,8 @@ def main() -> None:
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments = parser.parse_args()
-    try:
-        check_threshold(arguments.score_threshold)
-        collect(arguments.output, arguments.pictures, arguments.detectors, arguments.score_threshold, arguments.device)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    check_threshold(arguments.score_threshold)
+    collect(arguments.output, arguments.pictures, arguments.detectors, arguments.score_threshold, arguments.device)
 
 
 if __name__ == "__main__":

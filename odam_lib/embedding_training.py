@@ -20,6 +20,7 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from odam_lib.charts import training_curves
+from odam_lib.command import command
 from odam_lib.datasets.cached import Target
 from odam_lib.detectors.base import Detector, Positives
 from odam_lib.detectors.boxes import paired_iou
@@ -37,7 +38,7 @@ from odam_lib.embeddings import (
 )
 from odam_lib.files import output_folder
 from odam_lib.odam_train import at_most
-from odam_lib.training import CHECKPOINT, LOG, Plan, Run, batches, drawn_once, learning_rate, pictures, refuse_infinite
+from odam_lib.training import LOG, Plan, Run, batches, drawn_once, hours, learning_rate, pictures, refuse_infinite
 
 DETECTORS = tuple(name for name, entry in ZOO.items() if entry.categories == PEOPLE)
 LEAST_IOU = 0.5
@@ -254,6 +255,7 @@ def shares(
     return {name: float(right[group].float().mean()) for name, group in groups.items()}
 
 
+@command
 def main() -> None:
     """Train embeddings for a detector of crowds, measure them on held-out scenes, write weights, card, log, curves."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -264,15 +266,12 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--held-out", type=int, default=200, help="held-out scenes that embeddings are measured on")
     arguments = vars(parser.parse_args())
-    try:
-        settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
-        folder = output_folder(arguments["output"])
-        detector = load_detector(settings.detector, arguments["device"])
-        embeds = version(settings.detector)
-        held_out = pictures(settings, "val", arguments["held_out"], None)
-        scenes = drawn_once(settings, pictures(settings, "train", settings.number, None), folder)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
+    folder = output_folder(arguments["output"])
+    detector = load_detector(settings.detector, arguments["device"])
+    embeds = version(settings.detector)
+    held_out = pictures(settings, "val", arguments["held_out"], None)
+    scenes = drawn_once(settings, pictures(settings, "train", settings.number, None), folder)
     head = train(settings, detector, scenes, folder)
     words = [f"--{name.replace('_', '-')} {value}" for name, value in asdict(settings).items()]
     about = {
@@ -280,7 +279,7 @@ def main() -> None:
         "data": f"{settings.number} generated scenes (crowd, {settings.size} px)",
         "measured_on": f"{arguments['held_out']} generated scenes (crowd, {settings.size} px), held out",
         "seed": settings.seed,
-        "hours": round(torch.load(folder / CHECKPOINT, weights_only=True)["seconds"] / 3600, 2),
+        "hours": hours(folder),
         "hardware": f"{torch.get_num_threads()} threads, {detector.device.type}",
         "parameters": sum(parameter.numel() for parameter in head.parameters()),
         **{name: round(value, 4) for name, value in shares(detector, head, held_out, settings.cap).items()},

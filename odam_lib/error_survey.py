@@ -4,7 +4,6 @@
 """
 
 import argparse
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, write_rows
+from odam_lib.files import owned, read_rows, truth_of, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
@@ -251,20 +251,13 @@ def read_mistakes(path: Path) -> list[Mistake]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: its columns are others.
+        ValueError: it holds something else, or is damaged.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != [field.name for field in fields(Mistake)]:
-            raise ValueError(f"{path} holds no mistakes: write it with python -m odam_lib.error_survey.")
-        return [Mistake(**{name: _read(name, text) for name, text in row.items()}) for row in reader]
+    kinds = {field.name: truth_of if field.type is bool else field.type for field in fields(Mistake)}
+    return [Mistake(**row) for row in read_rows(path, "mistakes", "python -m odam_lib.error_survey", kinds)]  # type: ignore[arg-type]
 
 
-def _read(name: str, text: str) -> str | int | float | bool:
-    kind = {field.name: field.type for field in fields(Mistake)}[name]
-    return text == "True" if kind is bool else kind(text)  # type: ignore[operator]
-
-
+@command
 def main() -> None:
     """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
     from odam_lib.detectors.zoo import load_detector
@@ -281,20 +274,17 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.5, help="least score")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     arguments = parser.parse_args()
-    try:
-        check_threshold(arguments.threshold)
-        scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-        with owned(arguments.output):
-            detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
-            mistakes = [
-                mistake
-                for detector in detectors
-                for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
-                for mistake in survey_scene(detector, scenes, item, arguments.threshold)
-            ]
-            write_mistakes(mistakes, arguments.output)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    check_threshold(arguments.threshold)
+    scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
+    with owned(arguments.output):
+        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+        mistakes = [
+            mistake
+            for detector in detectors
+            for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
+            for mistake in survey_scene(detector, scenes, item, arguments.threshold)
+        ]
+        write_mistakes(mistakes, arguments.output)
     print(f"wrote {len(mistakes)} mistakes to {arguments.output}")
 
 

@@ -7,14 +7,15 @@ way, and the next run that owns the name removes the files.
 
 import csv
 import errno
+import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +83,27 @@ def owned(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """While a file is written: an error of the disk says which one it was and what to do, which a full disk's does not.
+
+    Raises:
+        OSError: with the number of the error that came; one about another file stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        # What has no number is not the system's; a file elsewhere is one that was read.
+        if error.errno is None or (error.filename and Path(error.filename).parent != Path(path).parent):
+            raise
+        kind = type(OSError(error.errno, ""))
+        said = kind(
+            f"{path} cannot be written ({os.strerror(error.errno)}): free some space there, or choose another place."
+        )
+        said.errno = error.errno
+        raise said from error
+
+
+@contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it replaces ``path`` only if the block ends without an error.
 
@@ -89,16 +111,18 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         FileExistsError: a folder or a device is at ``path``.
         PermissionError: it, or its folder, cannot be written.
         BlockingIOError: another process was writing the same file for a minute.
+        OSError: the disk is full, for instance; names ``path``.
     """
     path = _replaceable(path)
     with _locked(path, "write", PATIENCE):
         aside = _aside(path)
-        _remove(aside)
-        try:
-            yield aside
-            os.replace(aside, path)
-        finally:
+        with naming(path):
             _remove(aside)
+            try:
+                yield aside
+                os.replace(aside, path)
+            finally:
+                _remove(aside)
 
 
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> None:
@@ -106,6 +130,7 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], columns: 
 
     Raises:
         ValueError: a row has another column, or there is neither a row nor a column.
+        OSError: the file cannot be written; names it.
     """
     if not rows and not columns:
         raise ValueError(f"There is no row to write to {path}: nothing was found.")
@@ -125,6 +150,70 @@ def write_tensors(path: str | Path, tensors: "Mapping[str, Tensor]", about: Mapp
         aside.write_bytes(content)
 
 
+Kind = Callable[[str], Any]
+
+
+def read_rows(path: Path, what: str, made_by: str, kinds: Mapping[str, Kind] | Kind) -> list[dict[str, Any]]:
+    """The rows of a CSV file.
+
+    Args:
+        path: of the file.
+        what: the rows are, as a user calls them.
+        made_by: what writes such files.
+        kinds: what turns the text of each column into its value, by column; or one for whatever columns there are.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has other columns, is no text in UTF-8, or a value that cannot be.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There are no {what} at {path}: check the path, or make them by {made_by}.")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = list(reader.fieldnames or ())
+            of = dict.fromkeys(columns, kinds) if callable(kinds) else kinds
+            if columns == list(of) and columns:
+                # A row that is too short has None as a value, one that is too long as a key.
+                return [{name: of[name](text) for name, text in _complete(row).items()} for row in reader]
+    except (ValueError, KeyError, TypeError, csv.Error):
+        pass
+    raise ValueError(f"{path} holds no {what}, or is damaged: delete it and make it again by {made_by}.")
+
+
+def _complete(row: Mapping[Any, Any]) -> Mapping[str, str]:
+    if None in row or None in row.values():
+        raise ValueError("The row has another length than the heading.")
+    return row
+
+
+def truth_of(text: str) -> bool:
+    """A truth value as CSV holds it; a ``KeyError`` for anything else."""
+    return {"True": True, "False": False}[text]
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+        path: of the file.
+        remedy: what to do where it is missing or damaged.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no JSON in UTF-8, or holds something else than an object.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: {remedy}.")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged, it holds no JSON: {remedy}.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged, it holds no JSON object: {remedy}.")
+    return found
+
+
 def output_folder(path: str | Path) -> Path:
     """Make ``path`` if it is missing and prove that files can be written to it, before any work is done.
 
@@ -134,8 +223,8 @@ def output_folder(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+            probe.write(bytes(4096))  # an empty file has room on a full disk
     except OSError as error:
         raise _not_writable(folder, error) from error
     return folder

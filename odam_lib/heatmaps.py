@@ -499,21 +499,45 @@ class HeatMaps:
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it was not written by :meth:`save`.
+            ValueError: it was not written by :meth:`save`, or is damaged.
         """
         try:
             with safe_open(path, framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["heat_maps"])
                 tensors = dict(_tensors(opened))
+            grids = tuple(Grid(**grid) for grid in about.pop("grids"))
+            maps = tuple(tensors.pop(f"maps.{row}") for row in range(len(grids)))
+            about = {name: _tuples(value) for name, value in about.items()}
+            plain = {name: about.pop(name) for name in _PLAIN}
+            return cls(maps=maps, grids=grids, detections=Detections(**tensors, **about), **plain)._whole()
         except FileNotFoundError as error:
             raise FileNotFoundError(f"There are no heat maps at {path}: check the path.") from error
-        except Exception as error:
-            raise ValueError(f"{path} holds no heat maps: give a file that HeatMaps.save wrote.") from error
-        grids = tuple(Grid(**grid) for grid in about.pop("grids"))
-        maps = tuple(tensors.pop(f"maps.{row}") for row in range(len(grids)))
-        about = {name: _tuples(value) for name, value in about.items()}
-        plain = {name: about.pop(name) for name in _PLAIN}
-        return cls(maps=maps, grids=grids, detections=Detections(**tensors, **about), **plain)
+        except Exception as error:  # whatever a file of another kind leads to
+            raise ValueError(
+                f"{path} holds no heat maps or is damaged: give a file that HeatMaps.save wrote, or make it again."
+            ) from error
+
+    def _whole(self) -> "HeatMaps":
+        """These, if what a file said about them fits together; an exception of any kind if not."""
+        rows, found = len(self.maps), self.detections
+        each = (found.boxes, found.scores, found.labels, found.class_probs, found.level, found.index)
+        shapes = [(rows, 4), (rows,), (rows,), (rows, len(found.categories)), (rows,), (rows,)]
+        kinds = [torch.float32, torch.float32, torch.int64, torch.float32, torch.int64, torch.int64]
+        named = [*self.attributes, *found.categories, self.layer, self.method, found.source]
+        fits = [
+            [tuple(one.shape) for one in each] == shapes,
+            [one.dtype for one in each] == kinds,
+            all(one.dim() == 3 and len(one) == len(self.attributes) and one.is_floating_point() for one in self.maps),
+            [len(reasons) for reasons in self.reasons] == [len(self.attributes)] * rows,
+            all(isinstance(name, str) for name in named),
+            all(int(side) == side > 0 for size in (self.input_size, found.image_size) for side in size),
+            len(self.input_size) == len(found.image_size) == 2,
+            bool(((found.labels >= 0) & (found.labels < len(found.categories))).all()),
+            all(step > 0 for grid in self.grids for step in (grid.dx, grid.dy)),
+        ]
+        if not all(fits):
+            raise ValueError("What the file says does not fit together.")
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return packed(self)

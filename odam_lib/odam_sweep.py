@@ -4,7 +4,6 @@
 """
 
 import argparse
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from odam_lib.command import command
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_file, output_folder, owned, write_rows
+from odam_lib.files import output_file, output_folder, owned, read_rows, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.metrics.intervals import relative_change
 from odam_lib.metrics.separation import Survey, both, survey
@@ -153,17 +154,11 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """The rows that :func:`sweep` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it was not written by :func:`sweep`.
+        FileNotFoundError: there are none.
+        ValueError: the file holds something else, or is damaged.
     """
     kinds: Mapping[str, type] = {one.name: one.type for one in fields(Outcome)}  # type: ignore[misc]
-    try:
-        with path.open(newline="", encoding="utf-8") as opened:
-            return [
-                Outcome(**{name: kinds[name](text) for name, text in row.items()}) for row in csv.DictReader(opened)
-            ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no outcomes of a sweep: give a file that odam_lib.odam_sweep wrote.") from error
+    return [Outcome(**row) for row in read_rows(path, "outcomes", "python -m odam_lib.odam_sweep", kinds)]
 
 
 def as_text(outcomes: Sequence[Outcome]) -> str:
@@ -182,6 +177,7 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+@command
 def main() -> None:
     """Train and judge the variants of Odam-Train, one row each."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -194,17 +190,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    try:
-        output_file(arguments.output)
-        folder = output_folder(arguments.folder)
-        held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
-        pictures = [held_out[item] for item in range(arguments.pictures)]
-        base = base_settings(arguments.detector, arguments.number, arguments.seed)
-        torch.manual_seed(arguments.seed)
-        found = sweep(base, arguments.variants, folder, pictures, arguments.output, arguments.device)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    for outcome in found:
+    base = base_settings(arguments.detector, arguments.number, arguments.seed)
+    resolve_device(arguments.device)
+    folder, output = output_folder(arguments.folder), output_file(arguments.output)
+    held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
+    pictures = [held_out[item] for item in range(arguments.pictures)]
+    torch.manual_seed(arguments.seed)
+    for outcome in sweep(base, arguments.variants, folder, pictures, output, arguments.device):
         print(outcome)
 
 

@@ -4,19 +4,20 @@
 """
 
 import argparse
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from odam_lib import files
+from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.coco import Coco
+from odam_lib.detections import check_threshold
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.judges import Picture
 from odam_lib.metrics.localization import energy_inside
@@ -24,6 +25,20 @@ from odam_lib.metrics.localization import energy_inside
 METHODS = {"ODAM": ODAM(), "Grad-CAM": GradCAM()}
 OF_CLASS, OF_ALL = "best of its class", "best of all"
 """Columns: the largest share of the map's energy on another object of the same class, and on any other object."""
+
+
+def _number(text: str) -> str:
+    float(text)
+    return text
+
+
+KINDS = {
+    **dict.fromkeys(("image_id", "object", "label", "score"), _number),
+    "method": str,
+    "own": _number,
+    **dict.fromkeys((OF_CLASS, OF_ALL), lambda text: text and _number(text)),
+}
+"""Columns, and what checks their text."""
 
 
 def largest(shares: Tensor) -> float | str:
@@ -56,15 +71,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: there are none.
-        ValueError: the file holds something else.
+        ValueError: the file holds something else, or is damaged.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"There are no rows of own masks at {path}: check the path.")
-    with path.open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
-    if not found or not {"method", "own", OF_CLASS, OF_ALL} <= found[0].keys():
-        raise ValueError(f"{path} holds no rows of own masks: give a file that odam_lib.own_masks wrote.")
-    return found
+    return files.read_rows(path, "rows of own masks", "python -m odam_lib.own_masks", KINDS)
 
 
 def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
@@ -79,6 +88,7 @@ def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -
     return sum(float(row["own"]) > float(row[others]) for row in compared), len(compared)
 
 
+@command
 def main() -> None:
     """Explain every object that is found and write the rows."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.own_masks", description=main.__doc__)
@@ -87,18 +97,16 @@ def main() -> None:
     parser.add_argument("--detector", default="yolov3-tiny")
     parser.add_argument("--score-threshold", type=float, default=0.3)
     asked = parser.parse_args()
-    try:
-        with owned(asked.output):
-            detector = load_detector(asked.detector)
-            dataset = relabel(Coco(asked.coco), detector.categories)
-            found: list[dict[str, object]] = []
-            for item in range(len(dataset)):
-                picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
-                if len(picture.own):
-                    found += rows_of(picture)
-            write_rows(asked.output, found)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    check_threshold(asked.score_threshold)
+    with files.owned(asked.output):
+        detector = load_detector(asked.detector)
+        dataset = relabel(Coco(asked.coco), detector.categories)
+        found: list[dict[str, object]] = []
+        for item in range(len(dataset)):
+            picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
+            if len(picture.own):
+                found += rows_of(picture)
+        files.write_rows(asked.output, found)
 
 
 if __name__ == "__main__":

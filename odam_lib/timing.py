@@ -230,7 +230,7 @@ def _peak(device: torch.device) -> Iterator[list[float]]:
 
 
 def _resident() -> int:
-    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(STATM.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _give_back_free_memory() -> None:

@@ -19,18 +19,22 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from odam_lib.charts import training_curves
+from odam_lib.command import command
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
 from odam_lib.detectors.base import Detector, Positives, resolve_device
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
 from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
-from odam_lib.files import output_folder, owned, write_rows, write_whole
+from odam_lib.files import output_folder, owned, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.odam_train import OdamTrain
+from odam_lib.sealed import load_sealed, save_sealed
 
 DATASETS = ("mixed", *SETTINGS, "crowdhuman")
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+STATE = ("settings", "step", "rows", "seconds", "model", "optimizer")
+"""What a checkpoint holds."""
 WARM_UP = 0.1
 LOG_EVERY = 10
 
@@ -113,8 +117,10 @@ class Settings(Plan):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose among {', '.join(choices)}.")
         for name in ("number", "epochs", "batch_size", "accumulate", "learning_rate", "backbone_rate", "clip"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay is {self.weight_decay}: give 0 for none, or a positive number.")
         if not 0 <= self.odam_weight < math.inf:
             raise ValueError(f"odam_weight is {self.odam_weight}: give 0 for no Odam-Train, or a positive number.")
         if not 0 <= self.odam_from < 1:
@@ -392,16 +398,16 @@ class Run:
         """Load the last checkpoint if there is one; returns the number of steps done.
 
         Raises:
-            ValueError: it is of a run with other settings; names them.
+            ValueError: it is damaged, or of a run with other settings; names them.
         """
-        if not self.checkpoint.is_file():
+        if not self.checkpoint.exists():
             return 0
-        state = torch.load(self.checkpoint, weights_only=True, map_location=next(model.parameters()).device)
-        ours = asdict(self.settings)
+        state = load_sealed(self.checkpoint, STATE, next(model.parameters()).device)
+        ours, theirs = asdict(self.settings), state["settings"]
         changed = [
-            f"{name} {state['settings'][name]} instead of {ours[name]}"
-            for name in ours
-            if state["settings"][name] != ours[name]
+            f"{name} {theirs.get(name)} instead of {ours.get(name)}"
+            for name in ours | theirs
+            if ours.get(name) != theirs.get(name)
         ]
         if changed:
             raise ValueError(
@@ -418,8 +424,7 @@ class Run:
         """Write what is needed to go on after so many steps, and the log; each whole or not at all."""
         self.seconds, self.since = self.seconds + time.monotonic() - self.since, time.monotonic()
         state = {"settings": asdict(self.settings), "step": step, "rows": self.rows, "seconds": self.seconds}
-        with write_whole(self.checkpoint) as aside:
-            torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, aside)
+        save_sealed(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, self.checkpoint)
         self._write_log()
 
     def _write_log(self) -> None:
@@ -499,6 +504,7 @@ def pictures(settings: Plan, split: str, number: int, root: str | None) -> Datas
     return Subset(found, range(number))
 
 
+@command
 def main() -> None:
     """Train, measure AP on held-out pictures, and write weights, card, log and curves."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -510,13 +516,10 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--held-out", type=int, default=500, help="held-out pictures that AP is measured on")
     arguments = vars(parser.parse_args())
-    try:
-        settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
-        folder = output_folder(arguments["output"])
-        training = pictures(settings, "train", settings.number, arguments["root"])
-        held_out = pictures(settings, "val", arguments["held_out"], arguments["root"])
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
+    folder = output_folder(arguments["output"])
+    training = pictures(settings, "train", settings.number, arguments["root"])
+    held_out = pictures(settings, "val", arguments["held_out"], arguments["root"])
     with processes(resolve_device(arguments["device"])) as device:
         if settings.dataset != "crowdhuman":
             training = drawn_once(settings, training, folder)
@@ -549,7 +552,7 @@ def _finish(settings: Settings, detector: Detector, held_out: Dataset[tuple[Tens
         "data": _description(settings, settings.number),
         "measured_on": f"{_description(settings, len(held_out))}, held out, pycocotools",  # type: ignore[arg-type]
         "seed": settings.seed,
-        "hours": round(torch.load(folder / CHECKPOINT, weights_only=True)["seconds"] / 3600, 2),
+        "hours": hours(folder),
         "hardware": f"{torch.get_num_threads()} threads, {detector.device.type}",
         "parameters": sum(parameter.numel() for parameter in detector.model.parameters()),
         **{name: round(value, 4) for name, value in scores.items()},
@@ -557,6 +560,11 @@ def _finish(settings: Settings, detector: Detector, held_out: Dataset[tuple[Tens
     path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
     training_curves(folder / LOG, folder / "curves.png")
     print(json.dumps(card, indent=2), f"\nwrote {path}")
+
+
+def hours(folder: Path) -> float:
+    """How long a run has trained, by its checkpoint."""
+    return round(load_sealed(folder / CHECKPOINT, STATE)["seconds"] / 3600, 2)
 
 
 def _description(settings: Settings, number: int) -> str:

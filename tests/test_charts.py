@@ -94,7 +94,7 @@ def test_cost_ratios_are_in_forward_passes_and_hollow_where_extrapolated() -> No
 
 
 def test_training_curves_are_written_as_a_picture(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("step,epoch,lr,total_loss\n1,0.5,0.1,2.0\n2,1.0,0.1,1.0\n")
+    (tmp_path / "log.csv").write_text("step,epoch,lr,total_loss\n1,0.5,0.1,2.0\n2,1.0,0.1,1.0\n", encoding="utf-8")
     assert training_curves(tmp_path / "log.csv", tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 

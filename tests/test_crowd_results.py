@@ -70,7 +70,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         results().pictures("a", ODAM_NMS)
     with pytest.raises(FileNotFoundError, match="no results"):
         CrowdResults.load(tmp_path / "none.safetensors")
-    (tmp_path / "text.safetensors").write_text("nothing")
+    (tmp_path / "text.safetensors").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no results"):
         CrowdResults.load(tmp_path / "text.safetensors")
 

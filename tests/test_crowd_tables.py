@@ -99,4 +99,4 @@ def test_readmes_table_is_of_the_bundled_results() -> None:
         *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
     ]
     shown = {key: results.matches(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
-    assert as_markdown(scored(shown, repeats=200)) in (data_root().parent / "README.md").read_text()
+    assert as_markdown(scored(shown, repeats=200)) in (data_root().parent / "README.md").read_text(encoding="utf-8")

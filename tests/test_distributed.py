@@ -84,11 +84,12 @@ def run_together(function: str, folder: Path, *options: str, **environment: str)
         capture_output=True,
         text=True,
         timeout=300,
+        encoding="utf-8",
     )
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
-    with (folder / "log.csv").open() as opened:
+    with (folder / "log.csv").open(encoding="utf-8") as opened:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
 
 
@@ -131,6 +132,7 @@ def test_a_port_in_use_is_named(tmp_path) -> None:
             capture_output=True,
             text=True,
             timeout=120,
+            encoding="utf-8",
         )
     assert ended.returncode != 0
     last = ended.stderr.strip().splitlines()[-1]

@@ -227,11 +227,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("ODAM_DATA", str(tmp_path))
     assert load_embedder("fcos-crowd").detector == "fcos-crowd"
     detectors, own = (tmp_path / "weights" / f"{name}.json" for name in ("fcos-crowd", weights_name("fcos-crowd")))
-    text = detectors.read_text()
-    detectors.write_text(text.replace(card("fcos-crowd")["sha256"], "0" * 64))
+    text = detectors.read_text(encoding="utf-8")
+    detectors.write_text(text.replace(card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
     with pytest.raises(ValueError, match=r"embedding\.safetensors go with others of fcos-crowd than those here"):
         load_embedder("fcos-crowd")
-    detectors.write_text(text)
+    detectors.write_text(text, encoding="utf-8")
     own.with_suffix(".safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"embedding\.safetensors are damaged"):
         load_embedder("fcos-crowd")
@@ -325,7 +325,7 @@ def test_interrupted_and_started_again_it_ends_with_the_same_weights(crowded: De
     start = untrained_head(crowded).state_dict()
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]) and not torch.equal(value, start[name])
-    assert len({(folder / LOG).read_text() for folder in folders.values()}) == 1
+    assert len({(folder / LOG).read_text(encoding="utf-8") for folder in folders.values()}) == 1
 
 
 def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
         monkeypatch.setattr(sys, "argv", ["embedding_training", "--output", str(folder), "--device", "cpu", *words])
         main()
         (found,) = folder.glob("*.json")
-        return json.loads(found.read_text())
+        return json.loads(found.read_text(encoding="utf-8"))
 
     return call
 

@@ -70,7 +70,7 @@ def test_rows_come_back_as_they_were_written(mistakes: list[Mistake], tmp_path) 
     assert [one.mended for one in back] == [one.mended for one in mistakes]
     for ours, theirs in zip(mistakes, back):
         assert repr(replace(theirs, **rounded(ours))) == repr(theirs)
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no mistakes"):
         read_mistakes(tmp_path / "other.csv")
 

@@ -61,7 +61,7 @@ def test_to_uint8_inverts_loading(tmp_path) -> None:
 def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "good.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:300])
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not a picture", encoding="utf-8")
     (tmp_path / "empty.png").touch()
     for name in ("cut.jpg", "text.png", "empty.png"):
         with pytest.raises(ValueError, match=rf"{name} cannot be read as a picture"):

@@ -25,7 +25,7 @@ def test_no_share_is_written_as_nothing() -> None:
 def test_other_files_are_refused(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="no rows of own masks"):
         read_rows(tmp_path / "absent.csv")
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no rows of own masks"):
         read_rows(tmp_path / "other.csv")
 

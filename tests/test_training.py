@@ -97,7 +97,9 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
     whole = train(SMALL, Dots(), tmp_path / "whole", "cpu", checkpoint_every=100, progress=False)
     for ours, theirs in zip(resumed.model.state_dict().values(), whole.model.state_dict().values()):
         assert torch.equal(ours, theirs)
-    assert (tmp_path / "killed" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
+    assert (tmp_path / "killed" / LOG).read_text(encoding="utf-8") == (tmp_path / "whole" / LOG).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_training_learns(tmp_path) -> None:
@@ -254,7 +256,9 @@ def test_frozen_modules_stay_and_are_read_from_their_detector(tmp_path, monkeypa
     for name, value in trained.model.state_dict().items():
         torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-3)
     card = tmp_path / "weights" / "fcos-crowd.json"
-    card.write_text(card.read_text().replace('"sha256": "ca1651', '"sha256": "000000'))
+    card.write_text(
+        card.read_text(encoding="utf-8").replace('"sha256": "ca1651', '"sha256": "000000'), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="go with others of fcos-scenes"):
         load_detector("fcos-crowd", "cpu")
 
@@ -334,7 +338,7 @@ def command_line(monkeypatch, folder: Path, *words: str) -> dict:
     monkeypatch.setattr(sys, "argv", ["training", "--output", str(folder), "--device", "cpu", *words])
     main()
     (card,) = folder.glob("*.json")
-    return json.loads(card.read_text())
+    return json.loads(card.read_text(encoding="utf-8"))
 
 
 def test_the_card_tells_how_to_train_the_same_weights(tmp_path, monkeypatch) -> None:

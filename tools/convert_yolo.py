@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from odam_lib.command import command
 from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.yolo import YOLOv3Tiny
 from odam_lib.detectors.zoo import build_detector, save_weights
-from odam_lib.files import data_root
+from odam_lib.files import data_root, output_folder
 from odam_lib.metrics.detection import detector_ap
 
 NAME = "yolov3-tiny"
@@ -65,6 +66,7 @@ def fill(model: YOLOv3Tiny, numbers: Tensor) -> None:
             slot.copy_(part.view_as(slot))
 
 
+@command
 def main() -> None:
     """Convert the authors' file to half precision and write it with its card."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -72,12 +74,10 @@ def main() -> None:
     parser.add_argument("coco", type=Path, help="COCO pictures in the official layout, on which AP is measured")
     parser.add_argument("--output", type=Path, default=data_root() / "weights", help="folder of the weights and card")
     arguments = parser.parse_args()
+    output_folder(arguments.output)
     detector = build_detector(NAME)
-    try:
-        pictures = Coco(arguments.coco)
-        fill(detector.model, read(arguments.weights))
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    pictures = Coco(arguments.coco)
+    fill(detector.model, read(arguments.weights))
     detector.model.half().float()  # as the file will hold it
     scores = detector_ap(detector, pictures, SCORE_THRESHOLD)
     about = {

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
@@ -100,6 +101,7 @@ def rows(name: str, kind: str, root: str, objects: int, masks: int) -> Iterator[
                 yield about | {"method": method} | values
 
 
+@command
 def main() -> None:
     """Measure all cases and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,12 +110,9 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=60, help="at least so many of each case, 60 by default")
     parser.add_argument("--masks", type=int, default=300, help="of D-RISE, 300 by default")
     asked = parser.parse_args()
-    try:
-        with owned(asked.output):
-            found = chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES))
-            write_rows(asked.output, list(found))
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    with owned(asked.output):
+        found = chain(*(rows(*case, asked.coco, asked.objects, asked.masks) for case in CASES))
+        write_rows(asked.output, list(found))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
 
-from odam_lib.files import owned, write_whole
+from odam_lib.command import command
+from odam_lib.files import naming, output_file, owned, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
@@ -23,21 +25,22 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 def listed() -> dict[str, dict]:
     """The list of notebooks: name to question, activity and parameter sets."""
-    return tomllib.loads(LIST.read_text())
+    return tomllib.loads(LIST.read_text(encoding="utf-8"))
 
 
 def run(name: str, parameters: dict[str, object], output: Path) -> NotebookNode:
     """Execute one notebook from a clean kernel; the executed copy is written to ``output`` as it grows."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return papermill.execute_notebook(
-        ROOT / "notebooks" / f"{name}.ipynb",
-        output,
-        parameters=parameters,
-        cwd=ROOT / "notebooks",
-        kernel_name="python3",
-        execution_timeout=1800,
-        progress_bar=False,
-    )
+    output_file(output)
+    with naming(output):
+        return papermill.execute_notebook(
+            ROOT / "notebooks" / f"{name}.ipynb",
+            output,
+            parameters=parameters,
+            cwd=ROOT / "notebooks",
+            kernel_name="python3",
+            execution_timeout=1800,
+            progress_bar=False,
+        )
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
@@ -80,7 +83,8 @@ def to_html(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook as one web page that needs no network for its pictures."""
     where = {"metadata": {"path": str(ROOT / "notebooks")}}
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
-    path.write_text(page)
+    with write_whole(path) as aside:
+        aside.write_text(page, encoding="utf-8")
 
 
 def kept(name: str) -> tuple[Path, Path]:
@@ -99,6 +103,7 @@ def store(name: str, notebook: NotebookNode, output: Path) -> None:
         aside.write_bytes(figure)
 
 
+@command
 def main() -> None:
     """Command line: run, store or list the notebooks."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,22 +118,26 @@ def main() -> None:
     if arguments.command == "matrix":
         print(json.dumps(names))
         return
-    try:
-        for name in names:
-            output = ROOT / "runs" / f"{name}.ipynb"
-            with ExitStack() as stack:
-                for file in (output, *(kept(name) if arguments.command == "store" else ())):
-                    stack.enter_context(owned(file))
+    for name in names:
+        output = ROOT / "runs" / f"{name}.ipynb"
+        with ExitStack() as stack:
+            for file in (output, *(kept(name) if arguments.command == "store" else ())):
+                stack.enter_context(owned(file))
+            try:
                 notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
-                print(f"executed notebook: {output.relative_to(ROOT)}")
-                if arguments.html:
-                    to_html(notebook, output.with_suffix(".html"))
-                    print(f"web page:          {output.with_suffix('.html').relative_to(ROOT)}")
-                    print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
-                if arguments.command == "store":
-                    store(name, notebook, output)
-    except OSError as error:
-        parser.error(str(error))
+            except NoSuchKernel as error:
+                raise OSError("Jupyter has no kernel 'python3': pip install ipykernel.") from error
+            except papermill.PapermillExecutionError as error:
+                raise RuntimeError(
+                    f"notebook {name} stopped ({error.ename}: {error.evalue}): {output.relative_to(ROOT)} shows where."
+                ) from error
+            print(f"executed notebook: {output.relative_to(ROOT)}")
+            if arguments.html:
+                to_html(notebook, output.with_suffix(".html"))
+                print(f"web page:          {output.with_suffix('.html').relative_to(ROOT)}")
+                print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
+            if arguments.command == "store":
+                store(name, notebook, output)
 
 
 if __name__ == "__main__":

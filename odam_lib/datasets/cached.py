@@ -7,9 +7,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from odam_lib.files import owned, write_whole
+from odam_lib.files import owned
+from odam_lib.sealed import load_sealed, save_sealed
 
 Target = dict[str, Tensor | int]
+KEPT = ("images", "boxes", "labels", "counts", "image_ids")
+"""What the file holds."""
 
 
 class Cached(Dataset[tuple[Tensor, Target]]):
@@ -21,16 +24,16 @@ class Cached(Dataset[tuple[Tensor, Target]]):
         workers: processes that fill it.
 
     Raises:
-        ValueError: the file holds another number of items.
-        OSError: it is missing and cannot be written, see :func:`~odam_lib.files.owned`.
+        ValueError: the file is damaged, or holds another number of items.
+        OSError: it cannot be read, or is missing and cannot be written, see :func:`~odam_lib.files.owned`.
     """
 
     def __init__(self, dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int = 2) -> None:
-        if not path.is_file():
+        if not path.exists():
             with owned(path):
-                if not path.is_file():
+                if not path.exists():
                     _fill(dataset, path, workers)
-        content = torch.load(path, mmap=True, weights_only=True)
+        content = load_sealed(path, KEPT, mapped=True)
         if len(content["counts"]) != len(dataset):  # type: ignore[arg-type]
             raise ValueError(
                 f"{path} holds {len(content['counts'])} items, the data set has {len(dataset)}: delete it."
@@ -57,8 +60,7 @@ def _fill(dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int) -> 
         "counts": torch.tensor([len(item["labels"]) for item in items]),
         "image_ids": torch.tensor([item["image_id"] for item in items]),
     }
-    with write_whole(path) as aside:
-        torch.save(content, aside)
+    save_sealed(content, path)
 
 
 class _Bytes(Dataset[dict[str, Tensor | int]]):

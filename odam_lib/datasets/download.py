@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from odam_lib.command import command
 from odam_lib.datasets.unpack import unpack
 from odam_lib.files import output_folder, owned, write_whole
 
@@ -284,6 +285,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+@command
 def main() -> None:
     """Fetch a data set from its makers, check its hashes and unpack it."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.datasets.download", description=main.__doc__)
@@ -291,10 +293,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where to; by default $ODAM_DATASETS, else ~/.cache/odam_lib/datasets")
     parser.add_argument("--base-url", help="a mirror that has the archives under their official names")
     arguments = parser.parse_args()
-    try:
-        print(fetch(arguments.name, arguments.folder, arguments.base_url))
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        parser.error(str(error))
+    print(fetch(arguments.name, arguments.folder, arguments.base_url))
 
 
 if __name__ == "__main__":

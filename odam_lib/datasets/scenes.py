@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib import checks
+from odam_lib.command import command
 from odam_lib.datasets.scene_compose import check_request, make_scene
 from odam_lib.datasets.scene_planting import make_distracted
 from odam_lib.datasets.scene_render import render
@@ -141,6 +142,7 @@ def _distractors(rendered: Rendered, size: tuple[int, int]) -> dict[str, Tensor]
     }
 
 
+@command
 def main() -> None:
     """Write generated scenes: ``images/*.png``, ``annotations.json`` (COCO) and, for a crowd, ``annotations.odgt``."""
     from odam_lib.datasets.scene_export import export
@@ -166,11 +168,8 @@ def main() -> None:
         parser.error(f"--size takes one or two numbers, not {len(arguments.size)}")
     size = arguments.size[0] if len(arguments.size) == 1 else tuple(arguments.size)
     setting = None if arguments.setting == "mixed" else arguments.setting
-    try:
-        scenes = Scenes(arguments.split, arguments.number, setting, size, arguments.seed)
-        written = export(scenes, output_folder(arguments.output), arguments.workers)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    scenes = Scenes(arguments.split, arguments.number, setting, size, arguments.seed)
+    written = export(scenes, output_folder(arguments.output), arguments.workers)
     print("wrote", *written)
 
 

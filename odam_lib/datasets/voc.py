@@ -227,7 +227,7 @@ def _misfit(segmentation: Tensor, picture: _Picture) -> str:
 def _names(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: unpack the official archive of this split.")
-    names = path.read_text().split()
+    names = path.read_text(encoding="utf-8-sig", errors="replace").split()
     if not names or not all(name.isdecimal() for name in names):
         raise ValueError(f"{path} is not VOC 2007's list of pictures, a number a line: use the official file.")
     return names

@@ -1,13 +1,14 @@
 """Published models of transformers by name, or from a folder: safetensors alone, never a pickle."""
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from odam_lib.command import sentence
 from odam_lib.detectors.family import Told
 from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, build
 from odam_lib.detectors.published import sha256
+from odam_lib.files import read_json
 
 FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 
@@ -23,7 +24,7 @@ def load_hub(name: str) -> TransformersDetector:
 
     Raises:
         FileNotFoundError: it is neither here nor to be had; says what to put where.
-        ValueError: no detection head that is known, or no weights as safetensors.
+        ValueError: no detection head that is known, no weights as safetensors, or they or their settings are damaged.
     """
     local = Path(name).is_dir()
     folder = Path(name) if local else _fetched(name)
@@ -35,22 +36,36 @@ def load_hub(name: str) -> TransformersDetector:
             "you trust it, and write it anew by model.save_pretrained(folder)."
         )
     transformers: Any = import_module("transformers")  # an extra, and slow to import
-    model, report = getattr(transformers, head).from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-    )
+    hashes = {path.name: sha256(path) for path in weights}
+    for path in weights:
+        # The hub's client stores a file of weights under its hash, which the name here is a link to.
+        stored = path.resolve()
+        if not local and len(stored.name) == 64 and stored.name != hashes[path.name]:
+            raise ValueError(
+                f"The weights {stored} are damaged (sha256 {hashes[path.name]}): delete the file and load {name} again."
+            )
+    remedy = "write it anew by model.save_pretrained" if local else "delete the folder and load it again"
+    try:
+        model, report = getattr(transformers, head).from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        processor = None
+        if (folder / "preprocessor_config.json").is_file():
+            processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # whatever damaged settings or weights lead to in transformers
+        raise ValueError(
+            f"The checkpoint in {folder} cannot be loaded ({type(error).__name__}: {sentence(error)[:200]}): {remedy}."
+        ) from error
     if report["missing_keys"]:
         raise ValueError(
             f"{name} lacks weights of its detector ({', '.join(sorted(report['missing_keys'])[:3])}, ...): give a "
             f"checkpoint of {head} that was trained."
         )
-    processor = None
-    if (folder / "preprocessor_config.json").is_file():
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     detector = build(model.eval().requires_grad_(False), Told(folder.name if local else name, processor=processor))
     detector.card = {
         "source": name,
         "revision": "" if local else folder.name,
-        "sha256": {path.name: sha256(path) for path in weights},
+        "sha256": hashes,
     }
     return detector
 
@@ -60,12 +75,13 @@ def _head(folder: Path, name: str) -> str:
     config = folder / "config.json"
     if not config.is_file():
         raise FileNotFoundError(f"There is no config.json in {folder}: give a folder that save_pretrained wrote.")
-    said = json.loads(config.read_text(encoding="utf-8")).get("architectures") or ["nothing"]
+    heads = read_json(config, "write it anew by model.save_pretrained, or fetch it again").get("architectures")
+    said = [head for head in heads if isinstance(head, str)] if isinstance(heads, list) else []
     known = [head for head in said if head in KINDS]
     if not known:
+        what = said[0] if said else "nothing"
         raise ValueError(
-            f"{name} is a checkpoint of {said[0]}, without a detection head that is known: give one of "
-            f"{', '.join(KINDS)}."
+            f"{name} is a checkpoint of {what}, without a detection head that is known: give one of {', '.join(KINDS)}."
         )
     return known[0]
 

@@ -3,6 +3,8 @@
 ``python -m odam_lib.detectors.zoo`` lists them.
 """
 
+import argparse
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torchvision.models import WeightsEnum
 from torchvision.models.detection import (
     FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
@@ -21,6 +24,7 @@ from torchvision.models.detection import (
 )
 
 from odam_lib import checks
+from odam_lib.command import command
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors import detr
 from odam_lib.detectors.base import Detector, resolve_device
@@ -37,7 +41,7 @@ from odam_lib.detectors.of_torchvision import load_published
 from odam_lib.detectors.published import published_state, sha256
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
-from odam_lib.files import data_root, write_tensors, write_whole
+from odam_lib.files import data_root, read_json, write_tensors, write_whole
 
 Build = Callable[[str, tuple[str, ...]], Detector]
 PEOPLE = ("__background__", "person")
@@ -174,7 +178,10 @@ def load_detector(name: str, device: str = "auto") -> Detector:
             "and train it."
         )
     state = bundled_state(name) if isinstance(entry, Bundled) else entry.convert(published_state(entry.url))
-    detector.model.load_state_dict(state)
+    try:
+        detector.model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"The weights of {name} are those of another network: {RESTORE}.") from error
     detector.model.to(place)
     return detector
 
@@ -212,9 +219,56 @@ def _within(key: str, modules: Sequence[str]) -> bool:
     return any(key.startswith(f"{module}.") for module in modules)
 
 
-def card(name: str) -> dict[str, Any]:
-    """How bundled weights, of a detector or of what goes with one, were made and what they reached."""
-    return json.loads((data_root() / "weights" / f"{name}.json").read_text())
+def weights_file(name: str) -> Path:
+    """Where bundled weights lie; their card lies beside them."""
+    return data_root() / "weights" / f"{name}.safetensors"
+
+
+def card(name: str, *needed: str) -> dict[str, Any]:
+    """How bundled weights, of a detector or of what goes with one, were made and what they reached.
+
+    Args:
+        name: of the weights.
+        needed: what the card must say beside the ``sha256``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged; names what is wrong.
+    """
+    path = weights_file(name).with_suffix(".json")
+    about = read_json(path, RESTORE)
+    wrong = [key for key in ("sha256", *needed) if key not in about]
+    wrong += [key for key, value in about.items() if key in SAID and not SAID[key](value)]
+    if wrong:
+        raise ValueError(f"{path} is damaged, {wrong[0]!r} is missing there or cannot be: {RESTORE}.")
+    return about
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _version(value: object) -> bool:
+    return isinstance(value, dict) and _words(value.get("detector")) and _words(value.get("sha256"))
+
+
+def _part(value: object) -> bool:
+    modules = value.get("modules") if isinstance(value, dict) else None
+    return _version(value) and isinstance(modules, list) and all(map(_words, modules))
+
+
+RESTORE = "restore it from the repository (git checkout data/weights)"
+SAID: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("sha256", "measured_on", "command"), _words),
+    **dict.fromkeys(("parameters", "AP", "AP50"), _number),
+    "embeds": _version,
+    "shares": _part,
+}
+"""Whether what a card says can be."""
 
 
 def version(detector: str) -> dict[str, str]:
@@ -234,7 +288,7 @@ def check_version(name: str, made_with: Mapping[str, Any]) -> None:
     """
     if version(made_with["detector"])["sha256"] != made_with["sha256"]:
         raise ValueError(
-            f"The weights {data_root() / 'weights' / name}.safetensors go with others of {made_with['detector']} than "
+            f"The weights {weights_file(name)} go with others of {made_with['detector']} than "
             "those here: restore both from the repository (git checkout data/weights)."
         )
 
@@ -244,25 +298,35 @@ def bundled_state(name: str) -> dict[str, torch.Tensor]:
 
     Raises:
         FileNotFoundError: the weights or their card are missing.
-        ValueError: they are damaged, or were made with another version of the detector they share tensors with.
+        ValueError: they are damaged, share tensors with themselves, or were made with another version of the detector
+            they share tensors with.
     """
-    path = data_root() / "weights" / f"{name}.safetensors"
-    for needed in (path, path.with_suffix(".json")):
-        if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing: restore it from the repository (git checkout data/weights).")
-    about, found = card(name), sha256(path)
-    expected = about["sha256"]
-    if found != expected:
+    return _state(name, ())
+
+
+def _state(name: str, shared_by: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    path = weights_file(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: {RESTORE}.")
+    about, content = card(name), path.read_bytes()
+    if name in shared_by:
         raise ValueError(
-            f"The weights {path} are damaged (sha256 {found}, expected {expected}): "
-            "restore them from the repository (git checkout data/weights)."
+            f"{path.with_suffix('.json')} is damaged, {name} shares weights with itself "
+            f"({' with '.join((*shared_by, name))}): {RESTORE}."
         )
-    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    found, expected = hashlib.sha256(content).hexdigest(), about["sha256"]
+    try:
+        tensors = load(content) if found == expected else {}
+    except SafetensorError:
+        tensors = {}
+    if not tensors:
+        raise ValueError(f"The weights {path} are damaged (sha256 {found}, expected {expected}): {RESTORE}.")
+    state = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     if "shares" not in about:
         return state
     shared = about["shares"]
     check_version(name, shared)
-    start = bundled_state(shared["detector"])
+    start = _state(shared["detector"], (*shared_by, name))
     return {key: value for key, value in start.items() if _within(key, shared["modules"])} | state
 
 
@@ -271,7 +335,7 @@ def table() -> str:
     rows = [("name", "weights", "parameters", "AP50", "AP", "measured on")]
     for name, entry in ZOO.items():
         if isinstance(entry, Bundled):
-            about = card(name)
+            about = card(name, "AP", "AP50", "measured_on", "parameters")
             scores = (f"{100 * about['AP50']:.1f}", f"{100 * about['AP']:.1f}", about["measured_on"].split(",")[0])
             rows.append((name, "bundled", f"{about['parameters'] / 1e6:.1f} M", *scores))
         elif isinstance(entry, Published):
@@ -282,5 +346,12 @@ def table() -> str:
     return "\n".join("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
-if __name__ == "__main__":
+@command
+def main() -> None:
+    """List all detectors."""
+    argparse.ArgumentParser(prog="python -m odam_lib.detectors.zoo", description=main.__doc__).parse_args()
     print(table())
+
+
+if __name__ == "__main__":
+    main()

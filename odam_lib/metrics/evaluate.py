@@ -394,7 +394,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Row]]:
         rows = [row for row in rows if (row["image_id"], row["method"]) in due]
         whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
         readable = whole and kept["settings"].keys() and kept["methods"].keys()
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         readable = False
     if not readable and not path.is_file():
         raise ValueError(

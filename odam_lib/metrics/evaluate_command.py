@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from odam_lib.command import command
 from odam_lib.datasets.categories import relabel, unknown_classes
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import SETTINGS
@@ -23,14 +24,10 @@ from odam_lib.metrics.judges import (
 MIXED = "mixed"
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate the compared methods on a data set, by default held-out scenes, and keep every row."""
-    parser = _parser()
-    asked = parser.parse_args(arguments)
-    try:
-        found = _evaluate(asked)
-    except (ValueError, OSError, ImportError) as error:
-        parser.error(str(error))
+    found = _evaluate(_parser().parse_args(arguments))
     print(f"{found.objects - found.undetected} of {found.objects} objects had a detection to explain")
     for line in found.table():
         print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format(**line))

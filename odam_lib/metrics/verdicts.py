@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from odam_lib.command import command
 from odam_lib.metrics.evaluate import Evaluation, Row
 from odam_lib.metrics.intervals import mean_interval
 
@@ -123,11 +124,15 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     return "\n".join(lines)
 
 
+@command
 def main() -> None:
     """Print the tables of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.metrics.verdicts", description=main.__doc__)
     parser.add_argument("rows", type=Path, help="CSV that evaluate made")
-    found = Evaluation.load(parser.parse_args().rows)
+    path = parser.parse_args().rows
+    found = Evaluation.load(path)
+    if not found.rows:
+        raise ValueError(f"{path} has no rows: there was no object with a detection to explain.")
     metrics = measured(found)
     print(as_markdown(found, metrics), end="\n\n")
     print(as_paired_markdown(found, found.methods[0], found.methods[1:], metrics))

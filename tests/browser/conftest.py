@@ -65,7 +65,7 @@ def _lab(folder: Path, name: str, sources: Mapping[str, str]) -> Iterator[str]:
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -80,8 +80,8 @@ def _lab(folder: Path, name: str, sources: Mapping[str, str]) -> Iterator[str]:
     }
     quiet = folder / "home" / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
-    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    with (folder / "jupyter.log").open("w") as log:
+    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8")
+    with (folder / "jupyter.log").open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -115,7 +115,7 @@ def _wait_until_up(server: subprocess.Popen, address: str, log: Path, seconds: f
             return
         except OSError as error:
             if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from error
+                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')[-3000:]}") from error
             time.sleep(0.1)
 
 

@@ -77,7 +77,7 @@ def root(tmp_path: Path) -> Path:
         images.append({"id": image_id, "file_name": name, "height": height, "width": width})
     categories = [{"id": key, "name": name} for key, name in enumerate(CATEGORIES) if name != "N/A" and key]
     content = {"images": images[::-1], "annotations": annotations(), "categories": categories}
-    annotation_file(tmp_path).write_text(json.dumps(content))
+    annotation_file(tmp_path).write_text(json.dumps(content), encoding="utf-8")
     return tmp_path
 
 
@@ -86,9 +86,9 @@ def annotation_file(root: Path) -> Path:
 
 
 def change(root: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(annotation_file(root).read_text())
+    content = json.loads(annotation_file(root).read_text(encoding="utf-8"))
     edit(content)
-    annotation_file(root).write_text(json.dumps(content))
+    annotation_file(root).write_text(json.dumps(content), encoding="utf-8")
 
 
 def test_items_agree_with_pycocotools(root: Path) -> None:
@@ -166,7 +166,7 @@ def test_another_layout_names_what_is_missing(root: Path, missing: str) -> None:
     "content", ["{", "[]", "{}", '{"images": [1], "annotations": [1], "categories": [{"id": 1, "name": "person"}]}']
 )
 def test_json_that_is_not_cocos_is_refused(root: Path, content: str) -> None:
-    annotation_file(root).write_text(content)
+    annotation_file(root).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"instances_val2017\.json is (no JSON|not in COCO's format)"):
         Coco(root)
 

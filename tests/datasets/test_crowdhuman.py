@@ -44,7 +44,7 @@ def annotation_file(root: Path, split: str = "val") -> Path:
 
 
 def write(root: Path, records: list[dict[str, Any]]) -> None:
-    annotation_file(root).write_text("".join(json.dumps(record) + "\n" for record in records))
+    annotation_file(root).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
 def change(root: Path, edit: Callable[[list[dict[str, Any]]], object]) -> None:
@@ -143,7 +143,7 @@ def test_a_picture_without_people_has_empty_tensors_of_the_right_shape_and_type(
 
 
 def test_splits_share_the_folder_of_pictures(root: Path) -> None:
-    annotation_file(root, "train").write_text(json.dumps(annotations()[1]) + "\n")
+    annotation_file(root, "train").write_text(json.dumps(annotations()[1]) + "\n", encoding="utf-8")
     training = CrowdHuman(root)
     assert training.names == [NAMES[1]] and torch.equal(training[0][0], CrowdHuman(root, "val")[1][0])
 
@@ -234,7 +234,7 @@ def test_the_default_folder_and_the_fetching_command_say_what_to_get_by_hand(
     ],
 )
 def test_lines_that_are_not_crowdhumans_are_refused(root: Path, content: str, message: str) -> None:
-    annotation_file(root).write_text(content)
+    annotation_file(root).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         CrowdHuman(root, "val")
 

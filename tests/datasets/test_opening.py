@@ -26,15 +26,15 @@ def place(tmp_path: Path) -> Path:
     for name in ("images/a.png", "JPEGImages/a.jpg", "flat/a.png", "a.png"):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     for name in ("Annotations/a.xml", "flat/a.xml"):
-        (tmp_path / name).write_text(XML)
-    (tmp_path / "labels" / "a.txt").write_text("0 0.25 0.25 0.5 0.5")
-    (tmp_path / "names.txt").write_text("cow")
+        (tmp_path / name).write_text(XML, encoding="utf-8")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.25 0.25 0.5 0.5", encoding="utf-8")
+    (tmp_path / "names.txt").write_text("cow", encoding="utf-8")
     content = {
         "images": [{"id": 5, "file_name": "a.png", "height": 4, "width": 4}],
         "categories": [{"id": 3, "name": "cow"}],
         "annotations": [{"image_id": 5, "category_id": 3, "bbox": [0, 0, 2, 2]}],
     }
-    (tmp_path / "own.json").write_text(json.dumps(content))
+    (tmp_path / "own.json").write_text(json.dumps(content), encoding="utf-8")
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_a_part_of_yolos_pictures_is_opened_by_its_folder(place: Path) -> None:
     for folder in ("images/val", "labels/val"):
         (place / folder).mkdir()
     Image.new("RGB", (4, 4)).save(place / "images" / "val" / "b.png")
-    (place / "labels" / "val" / "b.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (place / "labels" / "val" / "b.txt").write_text("0 0.5 0.5 0.5 0.5", encoding="utf-8")
     assert open_dataset("yolo", place, place / "names.txt").names == ["a", "val/b"]
     assert open_dataset("yolo", place / "images" / "val", place / "names.txt").names == ["val/b"]
 

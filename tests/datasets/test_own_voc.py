@@ -27,8 +27,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "xml").mkdir()
     for name in ("field 1.png", "field 2.JPG"):
         Image.new("RGB", (10, 8)).save(tmp_path / name, format="png")
-    (tmp_path / "xml" / "field 1.xml").write_text(xml(PLOUGH, ("tractor", (1, 1, 2, 2), 1)))
-    (tmp_path / "xml" / "field 2.xml").write_text(xml(COW))
+    (tmp_path / "xml" / "field 1.xml").write_text(xml(PLOUGH, ("tractor", (1, 1, 2, 2), 1)), encoding="utf-8")
+    (tmp_path / "xml" / "field 2.xml").write_text(xml(COW), encoding="utf-8")
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_given_classes_set_the_numbering_and_refuse_others(folder: Path) -> None
     ],
 )
 def test_what_cannot_be_right_is_refused_when_the_file_is_read(folder: Path, content: str, sentence: str) -> None:
-    (folder / "xml" / "field 2.xml").write_text(content)
+    (folder / "xml" / "field 2.xml").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"field 2\.xml.*{sentence}") as caught:
         VocFormat(folder, folder / "xml")
     assert "official" not in str(caught.value)
@@ -80,7 +80,7 @@ def spoil(folder: Path) -> None:
 
 def empty(folder: Path) -> None:
     for path in (folder / "xml").iterdir():
-        path.write_text(xml())
+        path.write_text(xml(), encoding="utf-8")
 
 
 def double(folder: Path) -> None:

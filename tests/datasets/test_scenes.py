@@ -136,7 +136,7 @@ def test_coco_and_odgt_files_say_what_was_rendered(tmp_path) -> None:
     scenes = Scenes("demo", 3, "crowd", 128)
     export(scenes, tmp_path, workers=0)
     coco = COCO(tmp_path / "annotations.json")
-    lines = [json.loads(line) for line in (tmp_path / "annotations.odgt").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "annotations.odgt").read_text(encoding="utf-8").splitlines()]
     for item, (image_id, line) in enumerate(zip(coco.getImgIds(), lines)):
         rendered = render(scenes.scene(item))
         record = coco.loadImgs(image_id)[0]
@@ -177,7 +177,7 @@ def test_exported_scenes_are_replaced_and_another_data_set_is_not(tmp_path) -> N
 
 def test_the_bundled_sample_is_what_the_generator_draws_today() -> None:
     for folder, setting in (("mixed", None), ("crowd", "crowd")):
-        coco = json.loads((data_root() / "scenes" / folder / "annotations.json").read_text())
+        coco = json.loads((data_root() / "scenes" / folder / "annotations.json").read_text(encoding="utf-8"))
         assert len(coco["images"]) >= 4
         scenes = Scenes("demo", len(coco["images"]), setting)
         for item, record in enumerate(coco["images"]):
@@ -214,10 +214,10 @@ def test_unknown_objects_and_parts_are_refused() -> None:
 
 def test_the_command_line_refuses_before_it_works(tmp_path) -> None:
     command = [sys.executable, "-m", "odam_lib.datasets.scenes"]
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     for arguments, sentence in (
         ([str(tmp_path / "file")], "cannot be written"),
         ([str(tmp_path), "--size", "8"], "at least 32 pixels"),
     ):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, encoding="utf-8")
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr

@@ -66,11 +66,11 @@ def root(tmp_path: Path) -> Path:
     for name, objects in OBJECTS.items():
         picture = Image.fromarray(rng.integers(256, size=(HEIGHT, WIDTH, 3), dtype=np.uint8))
         picture.save(place / "JPEGImages" / f"{name}.jpg", quality=100)
-        (place / "Annotations" / f"{name}.xml").write_text(xml(objects))
+        (place / "Annotations" / f"{name}.xml").write_text(xml(objects), encoding="utf-8")
         if objects:
             draw(tmp_path, name, segmentation(objects))
-    (place / "ImageSets" / "Main" / "test.txt").write_text("000001\n000002\n000003\n")
-    (place / "ImageSets" / "Segmentation" / "test.txt").write_text("000001\n000002\n")
+    (place / "ImageSets" / "Main" / "test.txt").write_text("000001\n000002\n000003\n", encoding="utf-8")
+    (place / "ImageSets" / "Segmentation" / "test.txt").write_text("000001\n000002\n", encoding="utf-8")
     return tmp_path
 
 
@@ -180,14 +180,14 @@ def test_a_data_set_not_fetched_names_the_archive_of_the_split(tmp_path: Path, m
     ["<annotation>", "<annotation/>", xml([("dog", (1, 1, 2, "x"), 0)])],
 )
 def test_annotations_that_are_not_vocs_are_refused(root: Path, content: str) -> None:
-    (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(content)
+    (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"000002\.xml is not VOC's annotation"):
         Voc(root)
 
 
 def test_a_class_that_voc_does_not_have_is_refused(root: Path) -> None:
     changed = xml([("unicorn", (1, 1, 2, 2), 0)])
-    (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(changed)
+    (root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml").write_text(changed, encoding="utf-8")
     with pytest.raises(
         ValueError, match=r"000002\.xml has an object of the class 'unicorn', which is none of aeroplane"
     ):

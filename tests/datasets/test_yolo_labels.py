@@ -18,9 +18,9 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / part).mkdir(parents=True)
     for name in ("a.png", "b.jpg", "val/c.png"):
         Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "images" / name)
-    (tmp_path / "labels" / "a.txt").write_text("1 0.5 0.5 0.5 0.4\n\n0 0.25 0.5 0.5 1\n")
-    (tmp_path / "labels" / "val" / "c.txt").write_text("0 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n")
-    (tmp_path / "classes.txt").write_text("cow\nplough\n")
+    (tmp_path / "labels" / "a.txt").write_text("1 0.5 0.5 0.5 0.4\n\n0 0.25 0.5 0.5 1\n", encoding="utf-8")
+    (tmp_path / "labels" / "val" / "c.txt").write_text("0 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n", encoding="utf-8")
+    (tmp_path / "classes.txt").write_text("cow\nplough\n", encoding="utf-8")
     return tmp_path
 
 
@@ -82,13 +82,13 @@ def test_names_are_read_from_where_tools_leave_them(root: Path, name: str, text:
     ],
 )
 def test_names_that_cannot_be_right_are_refused(root: Path, text: str, sentence: str) -> None:
-    (root / "data.yaml").write_text(text)
+    (root / "data.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"data\.yaml {sentence}"):
         YoloFormat(root)
 
 
 def test_yaml_without_pyyaml_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "data.yaml").write_text("names: [cow, plough]")
+    (root / "data.yaml").write_text("names: [cow, plough]", encoding="utf-8")
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(
         ModuleNotFoundError, match=r"data\.yaml is read by pyyaml, .* pip install 'odam_lib\[notebooks\]'"
@@ -115,7 +115,7 @@ def test_yaml_without_pyyaml_says_what_to_do(root: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_a_line_that_cannot_be_right_is_named(root: Path, line: str, sentence: str) -> None:
-    (root / "labels" / "b.txt").write_text(f"0 0.5 0.5 0.5 0.4\n{line}\n")
+    (root / "labels" / "b.txt").write_text(f"0 0.5 0.5 0.5 0.4\n{line}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"Line 2 of .*b\.txt {sentence}"):
         YoloFormat(root)
 
@@ -128,8 +128,8 @@ def test_files_that_do_not_belong_together_are_refused(root: Path) -> None:
     (root / "labels" / "b.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ValueError, match=r"b\.txt is no text"):
         YoloFormat(root)
-    (root / "labels" / "b.txt").write_text("")
-    (root / "labels" / "d.txt").write_text("")
+    (root / "labels" / "b.txt").write_text("", encoding="utf-8")
+    (root / "labels" / "d.txt").write_text("", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"1 of 4 label files have no picture in .*, the first is .*d\.txt"):
         YoloFormat(root)
     (root / "labels" / "d.txt").unlink()
@@ -142,6 +142,6 @@ def test_files_that_do_not_belong_together_are_refused(root: Path) -> None:
 
 
 def test_labels_without_an_object_are_refused(root: Path) -> None:
-    (root / "labels" / "val" / "c.txt").write_text("\n")
+    (root / "labels" / "val" / "c.txt").write_text("\n", encoding="utf-8")
     with pytest.raises(ValueError, match="hold no objects"):
         YoloFormat(root, split="val")

@@ -23,7 +23,7 @@ class StandIn(nn.Module):
 
 
 def readme_code() -> str:
-    section = (data_root().parent / "README.md").read_text().split("## A detector of your own\n")[1]
+    section = (data_root().parent / "README.md").read_text(encoding="utf-8").split("## A detector of your own\n")[1]
     (code,) = [block.split("```")[0] for block in section.split("```python\n") if "class MyTrace" in block]
     return code
 

@@ -1,5 +1,6 @@
 """What is particular to wrapped models of transformers: levels, background, processors, refusals, checkpoints."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from wrapped import PICTURE, nudged
 from wrapped_transformers import CASES, NAMES
 
 from odam_lib import ATTRIBUTES, ODAM, load_detector, wrap
+from odam_lib.detectors import hub
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.queries import Undetached
 from odam_lib.explainers.grad_cam import GradCAM
@@ -186,11 +188,11 @@ def test_a_checkpoint_loads_by_its_folder(tmp_path: Path, name: str) -> None:
 
 def test_checkpoints_that_cannot_be_trusted_or_used_are_refused(tmp_path: Path, monkeypatch) -> None:
     folder, _ = saved(tmp_path / "mine")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["RTDetrModel"]}))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["RTDetrModel"]}), encoding="utf-8")
     with pytest.raises(ValueError, match="checkpoint of RTDetrModel, without a detection head"):
         load_detector(f"hf:{folder}")
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="no weights as safetensors, and a pickle is not read"):
@@ -202,6 +204,46 @@ def test_checkpoints_that_cannot_be_trusted_or_used_are_refused(tmp_path: Path, 
         load_detector("hf:nobody/nothing")
     with pytest.raises(ValueError, match="neither a folder nor a name"):
         load_detector("hf:a/b/c/d")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"\xff\xfe{}", b'{"architectures": 5}', b'{"architectures": [5]}']
+)
+def test_damaged_settings_are_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json is damaged.*write it anew|checkpoint of nothing"):
+        load_detector(f"hf:{tmp_path}")
+
+
+def test_damaged_weights_and_processors_are_refused_by_name(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path / "mine", "detr")
+    for name in ("model.safetensors", "preprocessor_config.json", "config.json"):
+        content = (folder / name).read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"[1]", b"\xff" * 100):
+            (folder / name).write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"mine.*(cannot be loaded|is damaged).*write it anew") as caught:
+                load_detector(f"hf:{folder}", "cpu")
+            assert "\n" not in str(caught.value)
+        (folder / name).write_bytes(content)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"d_model": "wide"}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mine cannot be loaded .*write it anew"):
+        load_detector(f"hf:{folder}", "cpu")
+
+
+def test_weights_of_the_hub_are_those_they_are_stored_by(tmp_path: Path, monkeypatch) -> None:
+    folder, _ = saved(tmp_path / "snapshot", "detr")
+    weights = folder / "model.safetensors"
+    stored = tmp_path / hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.rename(stored)
+    weights.symlink_to(stored)
+    monkeypatch.setattr(hub, "_fetched", lambda name: folder)
+    load_detector("hf:some/one", "cpu")
+    content = bytearray(stored.read_bytes())
+    content[-9] ^= 1
+    stored.write_bytes(content)
+    with pytest.raises(ValueError, match=r"are damaged \(sha256 .*delete the file and load some/one again"):
+        load_detector("hf:some/one", "cpu")
 
 
 def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_every_bundled_detector_has_a_card_that_fits_its_weights() -> None:
     for name, entry in zoo.ZOO.items():
         if isinstance(entry, zoo.Bundled):
             path = data_root() / "weights" / f"{name}.safetensors"
-            card = json.loads(path.with_suffix(".json").read_text())
+            card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
             made = {"source", "license", "sha256_before"} if name == "yolov3-tiny" else {"seed", "hours"}
             assert {"command", "data", "AP50", "AP", "measured_on", "parameters"} | made <= card.keys()

@@ -111,7 +111,7 @@ def without_times(found: Evaluation) -> list[dict[str, Any]]:
 
 def on_disk(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV, each of which has all columns."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert all(None not in row and None not in row.values() for row in rows)
     return rows
@@ -359,7 +359,7 @@ def test_missing_masks_are_named_before_work_on_that_picture(tmp_path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path) -> None:
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     detector = PlantedDetector()
     with pytest.raises(PermissionError, match="cannot be written"):
         evaluate(detector, FOUR, {"fill": BoxFill()}, QUICK, path=tmp_path / "file" / "rows.csv")
@@ -404,7 +404,10 @@ def test_rows_may_be_compressed(tmp_path) -> None:
     for path in (plain, packed):
         evaluate(PlantedDetector(), FOUR, {"method": Watched(1)}, QUICK, 99, path=path)
         path.with_name("rows.json").rename(tmp_path / "other.json" if path == plain else tmp_path / "rows.json")
-    assert gzip.decompress(packed.read_bytes()).decode().splitlines()[0] == plain.read_text().splitlines()[0]
+    assert (
+        gzip.decompress(packed.read_bytes()).decode().splitlines()[0]
+        == plain.read_text(encoding="utf-8").splitlines()[0]
+    )
     begin_with(packed, tmp_path / "copy.csv")
     method = Watched(1)
     found = evaluate(PlantedDetector(), FOUR, {"method": method}, QUICK, 99, path=tmp_path / "copy.csv")
@@ -464,7 +467,7 @@ def test_rows_without_their_settings_are_refused_in_one_sentence(tmp_path, text:
     path = tmp_path / "rows.csv"
     evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
     beside = path.with_suffix(".json")
-    beside.unlink() if text is None else beside.write_text(text)
+    beside.unlink() if text is None else beside.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"rows\.csv cannot be used, .* rows\.json .*delete both\.$"):
         evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
 
@@ -474,7 +477,7 @@ def test_rows_without_their_settings_are_refused_in_one_sentence(tmp_path, text:
 def test_damaged_rows_do_not_shrink_the_table_in_silence(tmp_path, damage: Callable[[str], str]) -> None:
     path = tmp_path / "rows.csv"
     evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
-    path.write_text(damage(path.read_text()))
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(ValueError, match="cannot be used"):
         evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
 
@@ -483,9 +486,9 @@ def test_a_run_stopped_between_its_two_files_counts_no_object_twice(tmp_path) ->
     """The rows of a picture are written before its place in the settings."""
     path, method = tmp_path / "rows.csv", Watched(1)
     evaluate(PlantedDetector(), FOUR, {"noise": method}, QUICK, 2, path=path)
-    earlier = path.with_suffix(".json").read_text()
+    earlier = path.with_suffix(".json").read_text(encoding="utf-8")
     whole = evaluate(PlantedDetector(), FOUR, {"noise": method}, QUICK, 3, path=path)
-    path.with_suffix(".json").write_text(earlier)
+    path.with_suffix(".json").write_text(earlier, encoding="utf-8")
     found = evaluate(PlantedDetector(), FOUR, {"noise": method}, QUICK, 3, path=path)
     assert without_times(found) == without_times(whole) and len(on_disk(path)) == 3
 
@@ -575,7 +578,7 @@ def test_kept_rows_are_read_again(tmp_path) -> None:
 def test_the_settings_beside_the_rows_say_what_was_asked(tmp_path) -> None:
     path = tmp_path / "rows.csv"
     evaluate(PlantedDetector(), FOUR, {"noise": RandomMap(seed=3)}, QUICK, 99, path=path)
-    about = json.loads(path.with_suffix(".json").read_text())
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert about["settings"] == {
         "detector": "planted",
         "layer": "grid",

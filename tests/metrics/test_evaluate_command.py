@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     """Two scenes as files, with other numbers than the detector's classes and one class that it does not know."""
     export(Scenes("val", 2), tmp_path, workers=0)
     path = tmp_path / "annotations.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     last = len(content["categories"]) + 1
     for category in content["categories"]:
         category["id"] = last - category["id"]
@@ -31,15 +31,15 @@ def folder(tmp_path: Path) -> Path:
     content["categories"].append({"id": 50, "name": "unicorn"})
     unicorn = {"image_id": content["images"][1]["id"], "category_id": 50, "bbox": [0, 0, 9, 9]}
     content["annotations"].append(unicorn | {"segmentation": [[0, 0, 9, 0, 9, 9]]})
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     for annotation in content["annotations"]:
         del annotation["segmentation"]
-    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    (tmp_path / "boxes.json").write_text(json.dumps(content), encoding="utf-8")
     return tmp_path
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [row | {"seconds": ""} for row in csv.DictReader(file)]
 
 
@@ -70,7 +70,9 @@ def test_a_higher_threshold_leaves_more_undetected(folder: Path, capsys: pytest.
         main([str(path), *QUICK, "--objects", "1", "--score-threshold", threshold, "--dataset", "coco",
               "--root", str(folder / "images"), "--annotations", str(folder / "boxes.json")])  # fmt: skip
         counts.append(len(rows(path)))
-        assert json.loads(path.with_suffix(".json").read_text())["settings"]["score_threshold"] == float(threshold)
+        assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["settings"][
+            "score_threshold"
+        ] == float(threshold)
     assert counts[0] >= 1 and counts[1] == 0 and "0 of " in capsys.readouterr().out
 
 
@@ -115,9 +117,9 @@ def nameless(content: dict) -> None:
 def test_data_that_cannot_be_used_is_refused(
     folder: Path, edit: Callable[[dict], None], sentence: str, capsys: pytest.CaptureFixture
 ) -> None:
-    content = json.loads((folder / "boxes.json").read_text())
+    content = json.loads((folder / "boxes.json").read_text(encoding="utf-8"))
     edit(content)
-    (folder / "boxes.json").write_text(json.dumps(content))
+    (folder / "boxes.json").write_text(json.dumps(content), encoding="utf-8")
     own = ["--dataset", "coco", "--root", str(folder / "images"), "--annotations", str(folder / "boxes.json")]
     with pytest.raises(SystemExit):
         main([str(folder / "rows.csv"), *QUICK, *own])
@@ -125,5 +127,7 @@ def test_data_that_cannot_be_used_is_refused(
 
 
 def test_the_module_runs_as_a_command() -> None:
-    run = subprocess.run([sys.executable, "-m", "odam_lib.metrics.evaluate", "--help"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "odam_lib.metrics.evaluate", "--help"], capture_output=True, text=True, encoding="utf-8"
+    )
     assert run.returncode == 0 and "--annotations" in run.stdout and "Warning" not in run.stderr

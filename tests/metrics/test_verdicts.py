@@ -86,14 +86,14 @@ def test_an_unknown_method_is_refused() -> None:
 @pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny"])
 def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
     found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv.gz")
-    readme = (data_root().parent / "README.md").read_text()
+    readme = (data_root().parent / "README.md").read_text(encoding="utf-8")
     assert as_markdown(found, measured(found)) in readme
     assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
 
 
 def test_readme_says_what_holds_on_photographs() -> None:
     found = Evaluation.load(data_root() / "evaluation" / "yolov3-tiny.csv.gz")
-    readme = (data_root().parent / "README.md").read_text()
+    readme = (data_root().parent / "README.md").read_text(encoding="utf-8")
     rivals = ["Grad-CAM", "Grad-CAM++", "D-RISE", "box fill", "centred Gaussian"]
     assert as_paired_markdown(found, "ODAM", rivals, measured(found)) in readme
     rows = read_rows(data_root() / "evaluation" / "own-masks-yolov3-tiny.csv")

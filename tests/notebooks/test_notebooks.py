@@ -35,7 +35,7 @@ def code_cells(name: str) -> list[nbformat.NotebookNode]:
 
 def test_every_notebook_is_in_the_list_and_in_the_readme() -> None:
     assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(NAMES)
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, entry in tool.listed().items():
         assert f"notebooks/{name}.ipynb" in readme and entry["question"] in readme and entry["activity"] in readme
 
@@ -88,7 +88,7 @@ def test_runs_from_a_clean_kernel_with_every_detector(name: str, detector: str, 
     assert not any(output.output_type == "error" for cell in executed.cells for output in cell.get("outputs", []))
     assert len(list((tmp_path / "out").glob("*.png"))) >= 3
     tool.to_html(executed, tmp_path / f"{name}.html")
-    page = (tmp_path / f"{name}.html").read_text()
+    page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64") >= 3 and tool.WIDGET_VIEW not in page
 
 
@@ -137,11 +137,11 @@ def test_crowds_may_come_from_a_folder_of_crowdhuman(tmp_path) -> None:
 def test_maps_may_be_judged_on_own_data_without_masks(tmp_path) -> None:
     export(Scenes("val", 5), tmp_path, workers=0)
     path = tmp_path / "annotations.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     for annotation in content["annotations"]:
         del annotation["segmentation"]
     content["categories"].append({"id": 40, "name": "unicorn"})
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     own = {"DATASET": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(path), "OUTPUT_DIR": str(tmp_path)}
     name = "03_is_the_map_right"
     executed = tool.run(name, tool.listed()[name]["test"] | own, tmp_path / "run.ipynb")

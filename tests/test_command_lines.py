@@ -1,0 +1,194 @@
+"""Every command line ends with one sentence and status 2 for what the user or the machine did, never by a traceback."""
+
+import ast
+import errno
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+import torch
+
+from odam_lib import data_root
+from odam_lib.command import command
+
+ROOT = data_root().parent
+FILES = [
+    path
+    for folder in ("odam_lib", "tools")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+]
+NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
+TINY = ["--number", "1", "--batch-size", "1", "--epochs", "1", "--size", "64"]
+WRONG: dict[str, list[tuple[list[str], str]]] = {
+    "odam_lib/crowd_results.py": [
+        (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
+        (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
+        (["{new}", "--pictures", "0"], "number of scenes is 0"),
+    ],
+    "odam_lib/datasets/download.py": [(["coco-val2017", "--folder", "{text}/in"], "cannot be written")],
+    "odam_lib/datasets/scenes.py": [
+        (["{text}/in"], "cannot be written"),
+        (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
+    ],
+    "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
+    "odam_lib/embedding_training.py": [
+        (["--output", "{text}/in"], "cannot be written"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
+        (["--output", "{cached}", *TINY], "scenes-crowd-64-1-0.pt is damaged"),
+    ],
+    "odam_lib/error_survey.py": [
+        (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
+        (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
+        (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
+    ],
+    "odam_lib/metrics/evaluate.py": [
+        (["{text}/in.csv"], "cannot be written"),
+        (["{text}", "--objects", "1"], "text cannot be used"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+        (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
+    ],
+    "odam_lib/metrics/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text cannot be used")],
+    "odam_lib/odam_sweep.py": [
+        (["{text}/in.csv", "--folder", "{new}"], "cannot be written"),
+        (["{folder}", "--folder", "{new}"], "is a folder"),
+        (["{new}", "--number", "3"], "3 pictures do not fill a batch"),
+        (["{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
+        (["{text}", "--folder", "{new}", "--pictures", "1", "--number", "16"], "text holds no outcomes"),
+    ],
+    "odam_lib/own_masks.py": [
+        (["{text}/in.csv", "{folder}"], "cannot be written"),
+        (["{new}", "{new}"], "is missing"),
+        (["{new}", "{new}", "--score-threshold", "-1"], "The score threshold is -1"),
+    ],
+    "odam_lib/training.py": [
+        (["--output", "{text}/in"], "cannot be written"),
+        (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
+        (["--output", "{new}", "--held-out", "0"], "number of scenes is 0"),
+        (["--output", "{new}", "--learning-rate", "nan"], "learning_rate is nan"),
+        (["--output", "{new}", "--weight-decay", "inf"], "weight_decay is inf"),
+        (["--output", "{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
+        (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
+        (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
+    ],
+    "tools/convert_yolo.py": [
+        (["{new}", "{folder}", "--output", "{text}/in"], "cannot be written"),
+        (["{text}", "{new}", "--output", "{folder}"], "is missing"),
+    ],
+    "tools/insertion_causes.py": [
+        (["{text}/in.csv", "{folder}"], "cannot be written"),
+        (["{folder}", "{folder}"], "is a folder"),
+    ],
+    "tools/notebooks.py": [
+        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
+    ],
+}
+
+
+def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> None:
+    assert sorted(WRONG) == NAMES
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "main":
+                assert [one.id for one in node.decorator_list] == ["command"], path  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"), [(name, *case) for name, cases in WRONG.items() for case in cases]
+)
+def test_what_is_wrong_is_said_in_one_line(
+    name: str, arguments: list[str], said: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    places = {one: tmp_path / one for one in ("text", "folder", "new", "cached")}
+    places["text"].write_bytes(b"\xff\xfe no file of ours")
+    places["folder"].mkdir()
+    places["cached"].mkdir()
+    for dataset in ("crowd", "mixed"):
+        (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
+    if name == "odam_lib/detectors/zoo.py":
+        monkeypatch.setenv("ODAM_DATA", str(places["folder"]))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *(each.format(**places) for each in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        if name.startswith("tools/"):
+            runpy.run_path(str(ROOT / name), run_name="__main__")
+        else:
+            runpy.run_module(name.removesuffix(".py").replace("/", "."), run_name="__main__")
+    shown = capsys.readouterr().err
+    last = shown.strip().splitlines()[-1]
+    assert ended.value.code == 2 and last.startswith("error: ") and said in last, shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("two\nlines"), "two lines"),
+        (PermissionError(errno.EACCES, "Permission denied", "/some/where"), "/some/where: Permission denied"),
+        (OSError("of ours"), "of ours"),
+        (ModuleNotFoundError("No module named 'pooch'"), "No module named 'pooch'"),
+        (FloatingPointError("not finite"), "not finite"),
+        (NotImplementedError("no positives"), "no positives"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+        (MemoryError(), "MemoryError"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "killed by signal"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "invalid start byte"),
+        (OSError("Caught OSError in worker 0.\nOriginal Traceback (last):\n  x\nOSError: a.png: full"), "a.png: full"),
+    ],
+)
+def test_what_the_machine_does_is_said_in_one_line(error: Exception, said: str, capsys) -> None:
+    @command
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2 and shown.startswith("error: ") and shown.count("\n") == 1
+    assert said in shown and "Traceback" not in shown
+
+
+def test_an_interruption_is_no_failure_and_a_mistake_in_the_code_keeps_its_traceback(capsys) -> None:
+    def ended_by(error: BaseException) -> int:
+        @command
+        def main() -> None:
+            raise error
+
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code
+
+    assert ended_by(KeyboardInterrupt()) == 130 and capsys.readouterr().err == "error: interrupted\n"
+    for mistake in (KeyError("x"), TypeError("x"), AssertionError("x")):
+        with pytest.raises(type(mistake)):
+            ended_by(mistake)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+def test_output_that_cannot_be_taken_is_said_too() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "odam_lib.detectors.zoo"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr == b"error: No space left on device\n"
+
+
+def test_tables_are_printed_under_a_c_locale() -> None:
+    """A plus-minus sign has no place in ASCII."""
+    done = subprocess.run(
+        [sys.executable, "-m", "odam_lib.metrics.verdicts", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and "±" in done.stdout.decode("utf-8"), done.stderr
