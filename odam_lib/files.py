@@ -8,6 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def user_path(path: str | Path) -> Path:
+    """A path as a user gives it, with ``~`` for a home folder.
+
+    Raises:
+        TypeError: it is no path.
+        ValueError: it begins with the home folder of a user who is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except TypeError as error:
+        raise TypeError(f"The path is of the type {type(path).__name__}: give a str or a Path.") from error
+    except RuntimeError as error:
+        raise ValueError(f"There is no home folder for {path}: write the path out.") from error
+
+
 def data_root() -> Path:
     """The folder of bundled pictures and weights: ``$ODAM_DATA``, else ``data/`` of the checkout.
 
@@ -16,7 +31,7 @@ def data_root() -> Path:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    root = Path(os.environ.get("ODAM_DATA") or Path(__file__).resolve().parent.parent / "data")
+    root = user_path(os.environ.get("ODAM_DATA") or Path(__file__).resolve().parent.parent / "data")
     if not root.is_dir():
         raise FileNotFoundError(
             f"The bundled data folder {root} does not exist: install odam_lib from a clone "
@@ -27,13 +42,13 @@ def data_root() -> Path:
 
 def from_root(path: str | Path) -> Path:
     """A path of the user's; a relative one starts at the checkout, not at the working directory."""
-    return data_root().parent / Path(path).expanduser()
+    return data_root().parent / user_path(path)
 
 
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it replaces ``path`` only if the block ends without an error."""
-    path = Path(path)
+    path = user_path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     aside = Path(name)
@@ -59,7 +74,7 @@ def output_folder(path: str | Path) -> Path:
     Raises:
         PermissionError: it cannot be made or written.
     """
-    folder = Path(path)
+    folder = user_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
