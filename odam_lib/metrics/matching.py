@@ -18,7 +18,13 @@ def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: floa
 
     Returns:
         ``Tensor[M]``, int64: the row of the detection of each true object; -1 where there is none.
+
+    Raises:
+        ValueError: a box is not finite.
     """
+    for whose, those in (("true object", boxes), ("detection", detections.boxes)):
+        if not those.isfinite().all():  # no overlap with it would be less than least_iou
+            raise ValueError(f"The box of a {whose} is not finite: leave it out or mend it.")
     overlap = box_iou(boxes.to(detections.boxes), detections.boxes)
     overlap = overlap * (labels.to(detections.labels)[:, None] == detections.labels)
     rows = torch.full((len(boxes),), -1, dtype=torch.int64, device=overlap.device)

@@ -248,7 +248,10 @@ def test_lines_that_are_not_crowdhumans_are_refused(root: Path, content: str, me
         (lambda gtbox: gtbox.update(vbox=5), r"is not CrowdHuman's annotation of a picture \(TypeError"),
         (lambda gtbox: gtbox.update(fbox=[1, 2, 3]), rf"picture {NAMES[1]}, has the box \[1, 2, 3\], not 4 numbers"),
         (lambda gtbox: gtbox.update(vbox=[1, 2, 3, "4"]), r"is not CrowdHuman's annotation of a picture \(TypeError"),
-        (lambda gtbox: gtbox.update(hbox=[1, 2, 3, float("nan")]), r"has the box .*nan\], whose numbers are not finite"),
+        (
+            lambda gtbox: gtbox.update(hbox=[1, 2, 3, float("nan")]),
+            r"has the box .*nan\], whose numbers are not finite",
+        ),
     ],
 )
 def test_boxes_that_are_not_crowdhumans_name_their_line(root: Path, edit: Callable, message: str) -> None:
