@@ -26,7 +26,7 @@ SMALL = Settings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
 
 
 class Dots(Dataset):
-    """Eight pictures with one object each; killed, or spoiled at a chosen item from the second look on, for the tests."""
+    """Eight pictures with one object each; killed, or spoiled at a chosen item at the second look, for the tests."""
 
     def __init__(self, spoiled: int | None = None) -> None:
         self.spoiled = spoiled
@@ -166,7 +166,7 @@ class Wrong(Dots):
 
 
 def box(*edges: float) -> Callable[[Tensor, dict], tuple]:
-    return lambda image, target: (image, target | {"boxes": torch.tensor([edges])})
+    return lambda image, target: (image, target | {"boxes": torch.tensor([edges], dtype=torch.float32)})
 
 
 def labels(*values: float) -> Callable[[Tensor, dict], tuple]:
@@ -195,7 +195,7 @@ def labels(*values: float) -> Callable[[Tensor, dict], tuple]:
         (lambda image, target: (image * float("nan"), target), "107 .* span .nan, nan."),
         (lambda image, target: (image.double(), target), "107 .* image a torch.float64"),
         (lambda image, target: (image[:1], target), r"107 .* shape \[1, 64, 64\]"),
-        (lambda image, target: (image, {"boxes": target["boxes"]}), "Item 7 .* KeyError: 'labels'"),
+        (lambda image, target: (image, {"boxes": target["boxes"]}), "Item 7 .*KeyError: 'labels'"),
         (lambda image, target: image, "Item 7 of the data set is no pair"),
     ],
 )
