@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from odam_lib.detections import Detections
-from odam_lib.files import write_whole
+from odam_lib.files import user_path, write_whole
 from odam_lib.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
@@ -458,7 +458,7 @@ class HeatMaps:
             ValueError: it was not written by :meth:`save`.
         """
         try:
-            with safe_open(path, framework="pt") as opened:
+            with safe_open(user_path(path), framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["heat_maps"])
                 tensors = dict(_tensors(opened))
         except FileNotFoundError as error:

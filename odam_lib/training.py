@@ -27,7 +27,7 @@ from odam_lib.datasets.targets import check_examples
 from odam_lib.detectors.base import Detector, Positives, resolve_device
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
 from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import output_folder, user_path, write_whole
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.odam_train import OdamTrain
 
@@ -381,7 +381,7 @@ class Run:
 
     def __init__(self, folder: Path, settings: Plan) -> None:
         self.settings = settings
-        self.checkpoint, self.csv = folder / CHECKPOINT, folder / LOG
+        self.checkpoint, self.csv = user_path(folder) / CHECKPOINT, user_path(folder) / LOG
         self.rows: list[dict[str, float]] = []
         self.seconds, self.since = 0.0, time.monotonic()
 

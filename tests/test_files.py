@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from odam_lib.datasets.download import datasets_folder
 from odam_lib.files import data_root, from_root, output_folder, write_rows, write_whole
+from odam_lib.heatmaps import HeatMaps
 
 
 def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
@@ -51,3 +53,16 @@ def test_rows_come_back_as_they_were(tmp_path) -> None:
     with pytest.raises(ValueError, match="fields not in fieldnames"):
         write_rows(path, [{"a": 1}, {"b": 2}])
     assert path.read_text(encoding="utf-8").startswith("name,value")
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ODAM_DATASETS", "~/sets")
+    assert datasets_folder() == tmp_path / "sets"
+    write_rows("~/rows.csv", [{"a": 1}])
+    assert (tmp_path / "rows.csv").is_file() and output_folder("~/out") == tmp_path / "out"
+    with pytest.raises(ValueError, match="holds no heat maps"):
+        HeatMaps.load("~/rows.csv")
+    monkeypatch.setenv("ODAM_DATA", "~/sets")
+    with pytest.raises(FileNotFoundError, match=f"bundled data folder {tmp_path}/sets does not exist"):
+        data_root()
