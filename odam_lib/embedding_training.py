@@ -22,6 +22,7 @@ from tqdm import tqdm
 from odam_lib.charts import training_curves
 from odam_lib.command import command
 from odam_lib.datasets.cached import Target
+from odam_lib.datasets.targets import check_examples
 from odam_lib.detectors.base import Detector, Positives
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
@@ -112,8 +113,9 @@ def train(
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: the detector or the data set's length is not that of the settings, or the folder holds a run of
-            other settings.
+        ValueError: the detector or the data set's length is not that of the settings, the data set cannot be learnt
+            from, see :func:`~odam_lib.datasets.targets.check_examples`, or the folder holds a run of other settings.
+        TypeError: items of the data set are of another kind.
         OSError: the folder cannot be written or another run writes to it, see :func:`~odam_lib.files.owned`.
         FloatingPointError: the loss is not finite; names the images.
     """
@@ -121,6 +123,7 @@ def train(
         raise ValueError(f"The detector is {detector.name}, the settings say {settings.detector}: load that one.")
     if len(dataset) != settings.number:  # type: ignore[arg-type]
         raise ValueError(f"The data set has {len(dataset)} items, the settings say {settings.number}.")  # type: ignore[arg-type]
+    check_examples(dataset, detector.categories)
     torch.manual_seed(settings.seed)
     head = EmbeddingHead(detector.model.backbone.out_channels * SIDE**2).to(detector.device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)

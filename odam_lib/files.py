@@ -39,6 +39,21 @@ PATIENCE = 60.0
 """Seconds that one waits for another to write the same file."""
 
 
+def user_path(path: str | Path) -> Path:
+    """A path as a user gives it, with ``~`` for a home folder.
+
+    Raises:
+        TypeError: it is no path.
+        ValueError: it begins with the home folder of a user who is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except TypeError as error:
+        raise TypeError(f"The path is of the type {type(path).__name__}: give a str or a Path.") from error
+    except RuntimeError as error:
+        raise ValueError(f"There is no home folder for {path}: write the path out.") from error
+
+
 def data_root() -> Path:
     """The folder of bundled pictures and weights: ``$ODAM_DATA``, else ``data/`` of the checkout.
 
@@ -47,7 +62,7 @@ def data_root() -> Path:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    root = Path(os.environ.get("ODAM_DATA") or Path(__file__).resolve().parent.parent / "data")
+    root = user_path(os.environ.get("ODAM_DATA") or Path(__file__).resolve().parent.parent / "data")
     if not root.is_dir():
         raise FileNotFoundError(
             f"The bundled data folder {root} does not exist: install odam_lib from a clone "
@@ -58,7 +73,7 @@ def data_root() -> Path:
 
 def from_root(path: str | Path) -> Path:
     """A path of the user's; a relative one starts at the checkout, not at the working directory."""
-    return data_root().parent / Path(path).expanduser()
+    return data_root().parent / user_path(path)
 
 
 @contextmanager
@@ -220,7 +235,7 @@ def output_folder(path: str | Path) -> Path:
     Raises:
         PermissionError: it cannot be made or written.
     """
-    folder = Path(path)
+    folder = user_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
@@ -248,6 +263,7 @@ def _not_writable(folder: Path, error: OSError) -> PermissionError:
 
 def _replaceable(path: str | Path) -> Path:
     """The path with links followed, so that a file has one name, if a file there may be replaced."""
+    path = user_path(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(f"{path} is a folder or a device, not a file: give another path.")
     if os.path.exists(path) and not os.access(path, os.W_OK):

@@ -14,7 +14,7 @@ from torch.nn.functional import grid_sample
 
 from odam_lib import checks
 from odam_lib.detections import Detections, packed
-from odam_lib.files import write_tensors
+from odam_lib.files import user_path, write_tensors
 from odam_lib.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
@@ -502,7 +502,7 @@ class HeatMaps:
             ValueError: it was not written by :meth:`save`, or is damaged.
         """
         try:
-            with safe_open(path, framework="pt") as opened:
+            with safe_open(user_path(path), framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["heat_maps"])
                 tensors = dict(_tensors(opened))
             grids = tuple(Grid(**grid) for grid in about.pop("grids"))

@@ -23,10 +23,11 @@ from odam_lib.command import command
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
+from odam_lib.datasets.targets import check_examples
 from odam_lib.detectors.base import Detector, Positives, resolve_device
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
 from odam_lib.distributed import processes, rank, summed, synchronize_norms, world_size
-from odam_lib.files import output_folder, owned, write_rows
+from odam_lib.files import output_folder, owned, user_path, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.odam_train import OdamTrain
 from odam_lib.sealed import load_sealed, save_sealed
@@ -185,7 +186,9 @@ def train(
         The trained detector, in evaluation mode.
 
     Raises:
-        ValueError: the folder holds a run of other settings, or the data set has another length or no box.
+        ValueError: the folder holds a run of other settings, or the data set has another length or cannot be learnt
+            from, see :func:`~odam_lib.datasets.targets.check_examples`.
+        TypeError: items of the data set are of another kind.
         OSError: the folder cannot be written or another run writes to it, see :func:`~odam_lib.files.owned`.
         NotImplementedError: Odam-Train, or several processes, with a detector that keeps no positives.
         FloatingPointError: a loss is not finite; names the images.
@@ -233,8 +236,7 @@ def _check(settings: Settings, dataset: Dataset[tuple[Tensor, Target]]) -> None:
             f"A batch of {settings.batch_size} cannot be shared by {world_size()} processes in {settings.accumulate} "
             "equal parts each: choose another batch_size."
         )
-    if not any(len(dataset[item][1]["boxes"]) for item in range(settings.number)):  # type: ignore[arg-type]
-        raise ValueError("No picture of the data set has a box: there is nothing to learn from it.")
+    check_examples(dataset, settings.categories)
 
 
 def learning_rate(settings: Plan, step: int) -> float:
@@ -386,7 +388,7 @@ class Run:
 
     def __init__(self, folder: Path, settings: Plan) -> None:
         self.settings = settings
-        self.checkpoint, self.csv = folder / CHECKPOINT, folder / LOG
+        self.checkpoint, self.csv = user_path(folder) / CHECKPOINT, user_path(folder) / LOG
         self.rows: list[dict[str, float]] = []
         self.seconds, self.since = 0.0, time.monotonic()
 

@@ -291,7 +291,7 @@ def untrained_head(detector: Detector) -> EmbeddingHead:
 
 
 class Crowds(Dataset[tuple[Tensor, Target]]):
-    """Few crowds; the reading breaks off, or a picture is spoiled, at a chosen place."""
+    """Few crowds; the reading breaks off at a chosen place, or a picture is spoiled once all were looked at."""
 
     scenes = None
 
@@ -309,7 +309,7 @@ class Crowds(Dataset[tuple[Tensor, Target]]):
             raise KeyboardInterrupt
         self.reads += 1
         image, target = Crowds.scenes[item]
-        return (image * torch.nan if item == self.spoiled else image), target
+        return (image * torch.nan if item == self.spoiled and self.reads > len(self) else image), target
 
 
 def test_interrupted_and_started_again_it_ends_with_the_same_weights(crowded: Detector, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_interrupted_and_started_again_it_ends_with_the_same_weights(crowded: De
     for folder in folders.values():
         folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        train(settings, crowded, Crowds(breaks_at=7), folders["interrupted"], checkpoint_every=2, progress=False)
+        train(settings, crowded, Crowds(breaks_at=11), folders["interrupted"], checkpoint_every=2, progress=False)
     assert torch.load(folders["interrupted"] / CHECKPOINT, weights_only=True)["step"] == 2
     resumed = train(settings, crowded, Crowds(), folders["interrupted"], checkpoint_every=2, progress=False)
     whole = train(settings, crowded, Crowds(), folders["whole"], progress=False)
@@ -335,7 +335,7 @@ def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None
     image = Crowds()[0][0]
     found = crowded.detect(image)
     with pytest.raises(KeyboardInterrupt):
-        train(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=9), tmp_path, progress=False)
+        train(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=13), tmp_path, progress=False)
     for name, value in crowded.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module.training or module._forward_hooks for module in crowded.model.modules())
@@ -385,10 +385,21 @@ def test_positives_are_of_their_object_and_no_more_than_allowed(crowded: Detecto
 @pytest.mark.parametrize("cap", [20, 1])
 def test_a_picture_that_is_no_number_stops_the_training(cap: int, tmp_path: Path) -> None:
     """Also where each picture gives one prediction, so that there is no pair and the loss itself stays 0."""
-    dataset = Crowds(spoiled=1)
-    with pytest.raises(FloatingPointError, match=f"the images were .*{dataset[1][1]['image_id']}"):
-        train(replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), dataset, tmp_path, progress=False)
+    with pytest.raises(FloatingPointError, match=f"the images were .*{Crowds()[1][1]['image_id']}"):
+        train(replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), Crowds(spoiled=1), tmp_path, progress=False)
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_crowds_that_cannot_be_learnt_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    class Dogs(Crowds):
+        def __getitem__(self, item: int) -> tuple[Tensor, Target]:
+            image, target = super().__getitem__(item)
+            return image, target | {"labels": target["labels"] + (item == 3)}
+
+    detector = load_detector("fcos-crowd", "cpu")
+    with pytest.raises(ValueError, match=f"Picture {Crowds()[3][1]['image_id']} .* an object of the label 2"):
+        train(SMALL, detector, Dogs(), tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from odam_lib import files
+from odam_lib.datasets.download import datasets_folder
 from odam_lib.files import data_root, from_root, output_folder, owned, write_rows, write_tensors, write_whole
+from odam_lib.heatmaps import HeatMaps
 
 
 def test_a_failed_write_leaves_the_previous_file(tmp_path) -> None:
@@ -187,3 +189,16 @@ def test_where_there_is_no_fcntl_the_locks_of_windows_are_used(tmp_path, monkeyp
     windows.locking = refuse
     with pytest.raises(BlockingIOError, match="Another run is writing"), module.owned(tmp_path / "a"):
         pass
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ODAM_DATASETS", "~/sets")
+    assert datasets_folder() == tmp_path / "sets"
+    write_rows("~/rows.csv", [{"a": 1}])
+    assert (tmp_path / "rows.csv").is_file() and output_folder("~/out") == tmp_path / "out"
+    with pytest.raises(ValueError, match="holds no heat maps"):
+        HeatMaps.load("~/rows.csv")
+    monkeypatch.setenv("ODAM_DATA", "~/sets")
+    with pytest.raises(FileNotFoundError, match=f"bundled data folder {tmp_path}/sets does not exist"):
+        data_root()

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from odam_lib import training
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scenes import Scenes
@@ -24,10 +26,11 @@ SMALL = Settings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
 
 
 class Dots(Dataset):
-    """Eight pictures with one object each; killed or spoiled at a chosen item for the tests."""
+    """Eight pictures with one object each; killed, or spoiled at a chosen item at the second look, for the tests."""
 
     def __init__(self, spoiled: int | None = None) -> None:
         self.spoiled = spoiled
+        self.seen: set[int] = set()
 
     def __len__(self) -> int:
         return SMALL.number
@@ -35,8 +38,9 @@ class Dots(Dataset):
     def __getitem__(self, item: int) -> tuple[Tensor, dict]:
         image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(item))
         image[:, 20:40, 10 + item : 30 + item] = 0
-        if item == self.spoiled:
+        if item == self.spoiled and item in self.seen:
             image[0, 0, 0] = float("nan")
+        self.seen.add(item)
         boxes = torch.tensor([[10.0 + item, 20.0, 30.0 + item, 40.0]])
         return image, {"boxes": boxes, "labels": torch.tensor([1 + item % 8]), "image_id": 100 + item}
 
@@ -84,7 +88,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
             reads = 0
             def __getitem__(self, item):
                 self.reads += 1
-                if self.reads == 15:
+                if self.reads == 22:  # each is looked at once before the first step
                     os.kill(os.getpid(), signal.SIGKILL)
                 return super().__getitem__(item)
 
@@ -178,6 +182,74 @@ def test_a_data_set_without_boxes_is_refused(tmp_path) -> None:
 
     with pytest.raises(ValueError, match="No picture of the data set has a box"):
         train(SMALL, Empty(), tmp_path, "cpu", progress=False)
+
+
+class Wrong(Dots):
+    """The last picture, 107, has its image or its target edited."""
+
+    def __init__(self, edit: Callable[[Tensor, dict], tuple]) -> None:
+        super().__init__()
+        self.edit = edit
+
+    def __getitem__(self, item: int) -> tuple[Tensor, dict]:
+        image, target = super().__getitem__(item)
+        return self.edit(image, target) if item + 1 == len(self) else (image, target)
+
+
+def box(*edges: float) -> Callable[[Tensor, dict], tuple]:
+    return lambda image, target: (image, target | {"boxes": torch.tensor([edges], dtype=torch.float32)})
+
+
+def labels(*values: float) -> Callable[[Tensor, dict], tuple]:
+    return lambda image, target: (image, target | {"labels": torch.tensor(values)})
+
+
+@pytest.mark.parametrize("detector", ["fcos", "retinanet", "faster-rcnn", "detr"])
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (labels(9), r"107 .* an object of the label 9 \(box 17, 20, 37, 40\), and labels go from 1 \(person\) to 8"),
+        (labels(0), r"107 .* an object of the label 0 .*, 0 being the background"),
+        (labels(-1), "107 .* an object of the label -1"),
+        (labels(1, 2), r"107 .* as labels a torch.int64 \[2\], no tensor \[1\]"),
+        (labels(1.0), "107 .* as labels a torch.float32"),
+        (box(17, 20, 17, 40), "107 .* has the box 17, 20, 17, 40, which has no width or no height"),
+        (box(17, 20, 37, 20.001), "107 .* has the box 17, 20, 37, 20.001, which has no width or no height"),
+        (box(37.5, 20, 17, 40), "107 .* has the box 37.5, 20, 17, 40, whose corners are swapped"),
+        (box(17, float("nan"), 37, 40), "107 .* has the box 17, nan, 37, 40, whose numbers are not finite"),
+        (box(17, 20, float("inf"), 40), "107 .* has the box 17, 20, inf, 40, whose numbers are not finite"),
+        (box(117, 20, 137, 40), "107 .* has the box 117, 20, 137, 40, outside its 64 x 64 pixels"),
+        (lambda image, target: (image, target | {"boxes": target["boxes"].double()}), "107 .* boxes a torch.float64"),
+        (lambda image, target: (image, target | {"boxes": torch.zeros(0)}), "107 .* as boxes a torch.float32 .0., no"),
+        (lambda image, target: (image * 255, target), r"107 .* The image's values span \[0, 25"),
+        (lambda image, target: ((image * 255).byte(), target), "107 .* The image is .*uint8"),
+        (lambda image, target: (image * float("nan"), target), "107 .*(NaN|nan)"),
+        (lambda image, target: (image.double(), target), "107 .* image a torch.float64"),
+        (lambda image, target: (image[:1], target), r"107 .* shape \[1, 64, 64\]"),
+        (lambda image, target: (image, {"boxes": target["boxes"]}), "Item 7 .*KeyError: 'labels'"),
+        (lambda image, target: image, "Item 7 of the data set is no pair"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_before_the_first_step_by_every_detector_alike(
+    detector: str, edit: Callable, sentence: str, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setitem(training.ARCHITECTURES, detector, lambda *_: pytest.fail("the detector was made"))
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        train(replace(SMALL, detector=detector), Wrong(edit), tmp_path, "cpu", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_data_set_whose_labels_mean_something_else_is_refused(tmp_path) -> None:
+    dots = Dots()
+    dots.categories = ("__background__", "dog", "person")
+    with pytest.raises(ValueError, match="The label 1 is 'dog' in the data set and 'person' to the detector"):
+        train(SMALL, dots, tmp_path, "cpu", progress=False)
+
+
+def test_pictures_out_of_range_are_refused_before_they_are_kept_as_bytes(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"Picture 107 .* The image's values span \[0, 25"):
+        Cached(Wrong(lambda image, target: (image * 255, target)), tmp_path / "kept.pt", workers=0)
+    assert not list(tmp_path.iterdir())
 
 
 class Couples(Dots):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from odam_lib.datasets.targets import check_picture
 from odam_lib.files import owned
 from odam_lib.sealed import load_sealed, save_sealed
 
@@ -74,5 +75,6 @@ class _Bytes(Dataset[dict[str, Tensor | int]]):
 
     def __getitem__(self, item: int) -> dict[str, Tensor | int]:
         image, target = self.dataset[item]
+        check_picture(image, f"Picture {target['image_id']}")  # bytes would hide what is out of range
         kept = {name: target[name] for name in ("boxes", "labels", "image_id")}
         return {"image": (image * 255).round().to(torch.uint8), **kept}

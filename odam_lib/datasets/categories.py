@@ -1,6 +1,7 @@
 """Names of classes, and data sets whose labels are made those of a detector."""
 
 from collections.abc import Sequence
+from reprlib import repr as shortened
 from typing import Any
 
 import torch
@@ -28,7 +29,9 @@ def with_background(names: Sequence[str], place: object) -> tuple[str, ...]:
         raise ValueError(f"{place} has no categories: list the names of the classes.")
     for number, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"{place} has the category {name!r}, which is no name: give it one, as text.")
+            raise ValueError(
+                f"{place} has the category {shortened(name)[:60]}, which is no name: give it one, as text."
+            )
         if name in (*names[:number], BACKGROUND):
             raise ValueError(f"{place} has two categories of the name {name!r}: give each its own.")
     return (BACKGROUND, *names)

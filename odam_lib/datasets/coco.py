@@ -22,9 +22,11 @@ from odam_lib.datasets.pictures import (
     box_problem,
     check_item,
     leaves_folder,
+    refuse_misfits,
     refuse_missing,
-    stored_picture,
 )
+from odam_lib.files import user_path
+from odam_lib.images import stored_picture
 
 CATEGORIES = tuple(FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"])
 """COCO's 91 ids as torchvision lists them; 0 is the background, 10 ids that COCO left out are ``N/A``."""
@@ -52,21 +54,25 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
 
     Raises:
         FileNotFoundError: the file or pictures are missing; says which.
-        ValueError: the file is damaged, not in COCO's format, or holds what cannot be right; says where.
+        ValueError: the file is damaged, not in COCO's format, holds what cannot be right, or states another size than
+            a picture's header; says where.
     """
 
     _advice: ClassVar[Advice] = OWN
     categories: tuple[str, ...]
 
     def __init__(self, images: str | Path, annotations: str | Path) -> None:
-        self.folder, path = Path(images).expanduser(), Path(annotations).expanduser()
+        self.folder, path = user_path(images), user_path(annotations)
         content = _read(path, self._advice)
         names = _names(content["categories"], path, self._advice)
         self.categories, self._label_of = self._numbering(names, path)
         self._images = sorted(_checked(content["images"], path, self._advice).values(), key=lambda image: image["id"])
         self._annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.no_masks = self._sort(content["annotations"], path)
-        refuse_missing(self.folder, [image["file_name"] for image in self._images], "pictures", self._advice)
+        files = [image["file_name"] for image in self._images]
+        refuse_missing(self.folder, files, "pictures", self._advice)
+        sizes = [(image["width"], image["height"]) for image in self._images]
+        refuse_misfits([self.folder / file for file in files], sizes, self._advice)
 
     def _numbering(self, names: dict[int, str], path: Path) -> tuple[tuple[str, ...], dict[int, int]]:
         """The categories and the label of each id."""
@@ -109,7 +115,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         record = self._images[item]
         height, width = record["height"], record["width"]
         # The picture first: until its size is known, the size of the masks is but a claim.
-        image = stored_picture(self.folder / record["file_name"], height, width, self._advice)
+        image = stored_picture(self.folder / record["file_name"], height, width, self._advice.pictures)
         annotations = self._annotations.get(record["id"], [])
         objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
         crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
@@ -231,13 +237,14 @@ def _problem(annotation: dict[str, Any], label_of: dict[int, int], images: dict[
         return f"has the category {annotation['category_id']}, which is not listed"
     image, box = images[annotation["image_id"]], annotation["bbox"]
     height, width = image["height"], image["width"]
+    if annotation.get("iscrowd") not in (None, 0, 1):
+        return f"has iscrowd {annotation['iscrowd']!r}, which is neither 0 nor 1"
     if len(box) != 4:
         return f"has a box of {len(box)} numbers instead of 4"
     x, y, wide, high = box
     if problem := box_problem((x, y, x + wide, y + high), width, height):
         return problem
-    shape = annotation.get("segmentation")
-    return mask_problem(shape, height, width) if has_mask(shape) and not annotation.get("iscrowd") else ""
+    return mask_problem(annotation.get("segmentation"), height, width)
 
 
 def _foreign(path: Path, error: Exception, advice: Advice, place: str) -> ValueError:

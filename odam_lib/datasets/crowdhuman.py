@@ -1,7 +1,6 @@
 """CrowdHuman (Shao et al., 2018): photographs of crowds; for each person a full, a visible and a head box."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import OFFICIAL, Target, check_item, refuse_missing
+from odam_lib.datasets.pictures import OFFICIAL, Target, box_problem, check_item, leaves_folder, refuse_missing
 from odam_lib.images import load_image
 
 CATEGORIES = ("__background__", "person")
@@ -20,6 +19,8 @@ SPLITS = ("train", "val")
 BOXES = {"full": "fbox", "visible": "vbox", "head": "hbox"}
 """Kinds of boxes and what the annotations call them."""
 NAME, IMAGES = "crowdhuman", "Images"
+LONGEST_SIDE = 65_535
+"""Of a JPEG in pixels: a box may reach so far out of a picture whose size the annotations do not state."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
 
         Raises:
             IndexError: there is no such picture.
-            ValueError: the picture is damaged.
+            ValueError: the picture is damaged or too large.
         """
         check_item(item, len(self.names))
         picture = self._pictures[item]
@@ -120,26 +121,42 @@ def _read(path: Path) -> list[_Picture]:
 def _picture(line: bytes, place: str) -> _Picture:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is no JSON ({error}): use the official file.") from error
     try:
         name, gtboxes = record["ID"], record["gtboxes"]
         boxes = [[gtbox[key] for key in BOXES.values()] for gtbox in gtboxes]
         ignored = [_ignored(gtbox) for gtbox in gtboxes]
-        wrong = [box for kinds in boxes for box in kinds if len(box) != 4 or not math.isfinite(sum(box))]
-    except (KeyError, TypeError, AttributeError) as error:
+        wrong = [problem for kinds in boxes for box in kinds if (problem := _problem(box))]
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{place} is not CrowdHuman's annotation of a picture ({type(error).__name__} {error}): use the official "
             "file."
         ) from error
+    if not isinstance(gtboxes, list) or not isinstance(name, str) or not name:
+        raise ValueError(
+            f"{place} is not CrowdHuman's annotation of a picture (the ID is {name!r}, gtboxes are of the type "
+            f"{type(gtboxes).__name__}): use the official file."
+        )
+    if leaves_folder(name):
+        raise ValueError(f"{place} has the ID {name}, a file outside the folder of pictures: use the official file.")
     if wrong:
-        raise ValueError(f"{place}, picture {name}, has the box {wrong[0]}, not 4 numbers: use the official file.")
+        raise ValueError(f"{place}, picture {name}, {wrong[0]}: use the official file.")
     starts, sizes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, len(BOXES), 4).split(2, dim=-1)
     return _Picture(
         name,
         torch.cat([starts, starts + sizes.clamp(min=0)], dim=-1),
         torch.tensor(ignored, dtype=torch.bool).reshape(-1, len(BOXES)) | (sizes <= 0).any(dim=-1),
     )
+
+
+def _problem(box: Any) -> str:
+    """What is wrong with a box (x, y, width, height), as the end of a sentence; empty if nothing is."""
+    if len(box) != 4:
+        return f"has the box {box}, not 4 numbers"
+    x, y, width, height = box
+    # A negative side is no side; see CrowdHuman.
+    return box_problem((x, y, x + max(width, 0), y + max(height, 0)), LONGEST_SIDE, LONGEST_SIDE)
 
 
 def _ignored(gtbox: dict[str, Any]) -> list[bool]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from odam_lib.command import command
 from odam_lib.datasets.unpack import unpack
-from odam_lib.files import output_folder, owned, write_whole
+from odam_lib.files import output_folder, owned, user_path, write_whole
 
 ARCHIVES = "archives"
 # What an interruption loses at most.
@@ -121,7 +121,7 @@ SOURCES: dict[str, Source] = {
 
 def datasets_folder() -> Path:
     """Where data sets are kept unless said otherwise: ``$ODAM_DATASETS``, else ``~/.cache/odam_lib/datasets``."""
-    return Path(os.environ.get("ODAM_DATASETS") or Path.home() / ".cache" / "odam_lib" / "datasets")
+    return user_path(os.environ.get("ODAM_DATASETS") or "~/.cache/odam_lib/datasets")
 
 
 def dataset_root(name: str, root: str | Path | None = None) -> Path:
@@ -135,7 +135,7 @@ def dataset_root(name: str, root: str | Path | None = None) -> Path:
         FileNotFoundError: it is not there or has another layout; says what is missing and how to get it.
     """
     source = SOURCES[name]
-    place = Path(root).expanduser() if root is not None else datasets_folder() / name
+    place = user_path(root) if root is not None else datasets_folder() / name
     if root is None and not place.is_dir():
         raise FileNotFoundError(f"{name} is not at {place}: {_how_to_get(name)} and unpack into that folder.")
     for needed in source.holds:
@@ -179,7 +179,7 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
     if name not in SOURCES:
         raise ValueError(f"Unknown data set {name!r}: choose among {', '.join(SOURCES)}.")
     source = SOURCES[name]
-    parent = Path(folder).expanduser() if folder is not None else datasets_folder()
+    parent = user_path(folder) if folder is not None else datasets_folder()
     root = parent / name
     if source.by_hand and _missing(root, source):
         raise ValueError(f"{name} cannot be fetched: {_how_to_get(name)} and unpack into {root}.")

@@ -7,7 +7,7 @@ from odam_lib.datasets.coco import ANNOTATIONS, Coco, CocoFormat
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.voc import Voc, VocFormat
 from odam_lib.datasets.yolo import IMAGES, YoloFormat
-from odam_lib.files import data_root
+from odam_lib.files import data_root, user_path
 
 KINDS = ("scenes", "coco", "voc", "yolo", "photos")
 BUNDLED = ("scenes", "photos")
@@ -59,17 +59,17 @@ def open_dataset(kind: str, root: str | Path = "", annotations: str | Path = "",
             raise ValueError(
                 "The data set 'yolo' is always your own: give as root the folder with images/ and labels/."
             )
-        return _yolo(Path(root).expanduser(), annotations)
+        return _yolo(user_path(root), annotations)
     return _coco(root, annotations) if kind == "coco" else _voc(root, annotations)
 
 
 def _coco(root: str | Path, annotations: str | Path) -> CocoFormat:
     if annotations:
-        return CocoFormat(root or Path(annotations).expanduser().parent, annotations)
-    if root and not (Path(root).expanduser() / ANNOTATIONS).is_file():
+        return CocoFormat(root or user_path(annotations).parent, annotations)
+    if root and not (user_path(root) / ANNOTATIONS).is_file():
         raise FileNotFoundError(
-            f"{Path(root) / ANNOTATIONS} is missing: give the folder of COCO val2017 as root or, for data of your own, "
-            "the JSON as annotations too."
+            f"{user_path(root) / ANNOTATIONS} is missing: give the folder of COCO val2017 as root or, for data of your "
+            "own, the JSON as annotations too."
         )
     return Coco(root or None)
 
@@ -77,7 +77,7 @@ def _coco(root: str | Path, annotations: str | Path) -> CocoFormat:
 def _voc(root: str | Path, annotations: str | Path) -> VocFormat:
     if annotations:
         return VocFormat(root or annotations, annotations)
-    folder = Path(root).expanduser()
+    folder = user_path(root)
     if not root or (folder / "VOCdevkit").is_dir():
         return Voc(root or None)
     if (folder / "Annotations").is_dir():

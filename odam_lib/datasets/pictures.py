@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from PIL import Image
 from torch import Tensor
 
 from odam_lib import checks
-from odam_lib.images import from_pil
+from odam_lib.images import picture_file
 
 Target = dict[str, Tensor | int]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -61,6 +60,22 @@ def refuse_missing(folder: Path, names: Sequence[str], kind: str, advice: Advice
         )
 
 
+def refuse_misfits(paths: Sequence[Path], sizes: Sequence[tuple[int, int]], advice: Advice) -> None:
+    """Refuse annotations that were made for other pictures, before one is decoded.
+
+    Args:
+        paths: of the pictures, which are there.
+        sizes: (width, height) that the annotations state, in pixels.
+        advice: what to do.
+
+    Raises:
+        ValueError: a picture's header cannot be read or states another size; names the first.
+    """
+    for path, size in zip(paths, sizes):
+        with picture_file(path, advice.pictures, size):
+            pass
+
+
 def leaves_folder(name: str) -> bool:
     """Whether a file name that annotations state points out of the folder of pictures."""
     return Path(name).is_absolute() or bool(PureWindowsPath(name).drive) or ".." in PureWindowsPath(name).parts
@@ -91,31 +106,3 @@ def box_problem(box: Sequence[float], width: float, height: float) -> str:
     if not touches or x1 < -width or y1 < -height or x2 > 2 * width or y2 > 2 * height:
         return f"has the box {x1:g}, {y1:g} to {x2:g}, {y2:g}, far outside its picture of {width} x {height}"
     return ""
-
-
-def stored_picture(path: Path, height: int, width: int, advice: Advice) -> Tensor:
-    """Read a picture as it is stored: annotations refer to the pixels before any EXIF rotation.
-
-    Args:
-        path: the file.
-        height: that the annotation states, in pixels.
-        width: likewise.
-        advice: what to do if it does not fit.
-
-    Returns:
-        ``Tensor[3, H, W]``, float32 in [0, 1].
-
-    Raises:
-        ValueError: it cannot be read, or has another size.
-    """
-    try:
-        with Image.open(path) as opened:
-            size = opened.size
-            if size == (width, height):
-                opened.load()
-                return from_pil(opened)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({error}): {advice.pictures}.") from error
-    raise ValueError(
-        f"{path} has {size[0]} x {size[1]} pixels, its annotation says {width} x {height}: {advice.pictures}."
-    )

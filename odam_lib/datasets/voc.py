@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import with_background
 from odam_lib.datasets.download import dataset_root
+from odam_lib.datasets.masks import check_room
 from odam_lib.datasets.pictures import (
     OFFICIAL,
     OWN,
@@ -22,9 +23,11 @@ from odam_lib.datasets.pictures import (
     box_problem,
     check_item,
     pictures_in,
+    refuse_misfits,
     refuse_missing,
-    stored_picture,
 )
+from odam_lib.files import user_path
+from odam_lib.images import picture_file, stored_picture
 
 CATEGORIES = (
     "__background__", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -72,7 +75,8 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
 
     Raises:
         FileNotFoundError: a folder, annotations or pictures are missing; says which.
-        ValueError: an annotation is damaged, not in VOC's format, or holds what cannot be right; says which.
+        ValueError: an annotation is damaged, not in VOC's format, holds what cannot be right, or states another size
+            than its picture's header; says which.
     """
 
     _advice: ClassVar[Advice] = OWN
@@ -80,7 +84,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
     no_masks = "VOC's annotations hold boxes alone"
 
     def __init__(self, images: str | Path, annotations: str | Path, classes: Sequence[str] | None = None) -> None:
-        pictures, folder = Path(images).expanduser(), Path(annotations).expanduser()
+        pictures, folder = user_path(images), user_path(annotations)
         names = sorted(path.stem for path in folder.glob("*.xml"))
         if not names:
             raise FileNotFoundError(f"There are no annotations (*.xml) in {folder}: check the path.")
@@ -97,6 +101,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
         refuse_missing(images, files, "pictures", self._advice)
         refuse_missing(annotations, [f"{name}.xml" for name in names], "annotations", self._advice)
         self._pictures = [_annotation(annotations / f"{name}.xml", self._advice) for name in names]
+        refuse_misfits(self._files, [(picture.width, picture.height) for picture in self._pictures], self._advice)
 
     def _refuse_other_classes(self) -> None:
         for file, picture in zip(self.names, self._pictures):
@@ -127,7 +132,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
             "ignored": picture.boxes[~kept],
             "ignored_labels": labels[~kept],
         }
-        return stored_picture(self._files[item], picture.height, picture.width, self._advice), target
+        return stored_picture(self._files[item], picture.height, picture.width, self._advice.pictures), target
 
 
 class Voc(VocFormat):
@@ -179,25 +184,23 @@ class Voc(VocFormat):
         image, target = super().__getitem__(item)
         if self.with_masks:
             # Object i of the annotation, difficult ones counted, is drawn with the value i + 1.
-            values = torch.nonzero(~self._pictures[item].difficult).flatten() + 1
-            target["masks"] = self._segmentation(self.names[item]) == values[:, None, None]
+            picture = self._pictures[item]
+            values = torch.nonzero(~picture.difficult).flatten() + 1
+            size = (picture.width, picture.height)
+            with picture_file(self._file(self.names[item]), self._advice.pictures, size) as opened:
+                check_room(len(values), picture.height, picture.width)
+                target["masks"] = _numbers(opened) == values[:, None, None]
         return image, target
 
-    def _segmentation(self, name: str) -> Tensor:
-        """The segmentation's values, uint8 ``[H, W]``: 0 background, i + 1 object i, 255 void."""
-        path = self.folder / "SegmentationObject" / f"{name}.png"
-        try:
-            with Image.open(path) as opened:
-                values = np.array(opened)
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"{path} cannot be read ({error}): unpack the official archive again.") from error
-        return torch.from_numpy(values)
+    def _file(self, name: str) -> Path:
+        return self.folder / "SegmentationObject" / f"{name}.png"
 
     def _refuse_misfits(self) -> None:
         problems = {}
         for name, picture in zip(self.names, self._pictures):
-            if problem := _misfit(self._segmentation(name), picture):
-                problems[name] = problem
+            with picture_file(self._file(name), self._advice.pictures) as opened:
+                if problem := _misfit(opened, picture):
+                    problems[name] = problem
         if problems:
             first, problem = next(iter(problems.items()))
             raise ValueError(
@@ -206,10 +209,18 @@ class Voc(VocFormat):
             )
 
 
-def _misfit(segmentation: Tensor, picture: _Picture) -> str:
-    if segmentation.shape != (picture.height, picture.width):
-        return f"its shape is {list(segmentation.shape)}, the annotation says {[picture.height, picture.width]}"
-    count = len(picture.names)
+def _numbers(segmentation: Image.Image) -> Tensor:
+    """A segmentation's values, uint8 ``[H, W]``: 0 background, i + 1 object i, 255 void."""
+    return torch.from_numpy(np.array(segmentation))
+
+
+def _misfit(opened: Image.Image, picture: _Picture) -> str:
+    """What is wrong with a segmentation of which no more than the header has been read; empty if nothing is."""
+    if opened.size != (picture.width, picture.height):
+        return f"its shape is {list(opened.size[::-1])}, the annotation says {[picture.height, picture.width]}"
+    if opened.mode not in ("P", "L"):
+        return f"it has values of the kind {opened.mode}, not one byte a pixel"
+    segmentation, count = _numbers(opened), len(picture.names)
     highest = int(torch.where(segmentation == VOID, 0, segmentation).max())
     if highest > count:
         return f"it has an object {highest}, the annotation has {count}"
@@ -217,7 +228,7 @@ def _misfit(segmentation: Tensor, picture: _Picture) -> str:
         mask = segmentation == index + 1
         if not mask.any():
             return f"object {index + 1} has no mask"
-        x1, y1, x2, y2 = (round(edge) for edge in picture.boxes[index].tolist())
+        x1, y1, x2, y2 = (max(0, round(edge)) for edge in picture.boxes[index].tolist())
         # Boxes enclose what is visible; a mask outside belongs to another object.
         if 2 * int(mask[y1:y2, x1:x2].sum()) < int(mask.sum()):
             return f"the mask of object {index + 1} lies outside its box"
@@ -227,7 +238,10 @@ def _misfit(segmentation: Tensor, picture: _Picture) -> str:
 def _names(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: unpack the official archive of this split.")
-    names = path.read_text(encoding="utf-8-sig", errors="replace").split()
+    try:
+        names = path.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError:
+        names = []
     if not names or not all(name.isdecimal() for name in names):
         raise ValueError(f"{path} is not VOC 2007's list of pictures, a number a line: use the official file.")
     return names
@@ -253,7 +267,7 @@ def _annotation(path: Path, advice: Advice) -> _Picture:
         objects = tree.findall("object")
         # A person's parts have boxes of their own, one level below.
         corners = [[float(one.findtext(f"bndbox/{edge}", "")) for edge in _EDGES] for one in objects]
-        difficult = [one.findtext("difficult", "0") == "1" for one in objects]
+        difficult = [bool(int(one.findtext("difficult") or 0)) for one in objects]
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"{path} is not VOC's annotation ({error}): {advice.annotations}.") from error
     names = tuple((one.findtext("name") or "").strip() for one in objects)

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import with_background
-from odam_lib.datasets.masks import LEAST_COORDINATES, stack_masks
+from odam_lib.datasets.masks import LEAST_COORDINATES, mask_problem, stack_masks
 from odam_lib.datasets.pictures import OWN as ADVICE
 from odam_lib.datasets.pictures import Target, box_problem, check_item, pictures_in
+from odam_lib.files import user_path
 from odam_lib.images import load_image
 
 IMAGES, LABELS = "images", "labels"
@@ -61,7 +62,7 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
     """
 
     def __init__(self, root: str | Path, classes: Sequence[str] | str | Path | None = None, split: str = "") -> None:
-        place = Path(root).expanduser()
+        place = user_path(root)
         self._images, labels = place / IMAGES, place / LABELS
         for folder in (self._images / split, labels / split):
             if not folder.is_dir():
@@ -112,7 +113,7 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
 
         Raises:
             IndexError: there is no such picture.
-            ValueError: the picture is damaged.
+            ValueError: the picture is damaged or too large.
         """
         check_item(item, len(self.names))
         # As it is meant to be seen: tools that write this format apply the EXIF rotation, and so do trainings on it.
@@ -163,7 +164,7 @@ def _object(line: str, number: int, path: Path, categories: Sequence[str]) -> _O
     else:
         (x, wide), (y, high) = across, down
         box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-    if problem := box_problem(box, 1, 1):
+    if problem := box_problem(box, 1, 1) or (mask_problem([values], 1, 1) if segment else ""):
         raise ValueError(f"{place} {problem}: {ADVICE.annotations}.")
     return _Object(int(kind) + 1, box, tuple(values) if segment else (), number)
 
@@ -178,7 +179,7 @@ def _categories(root: Path, classes: Sequence[str] | str | Path | None) -> tuple
         classes = found[0]
     if not isinstance(classes, (str, Path)):
         return with_background(list(classes), "The list of classes")
-    path = Path(classes).expanduser()
+    path = user_path(classes)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} with the names of the classes: check the path.")
     try:

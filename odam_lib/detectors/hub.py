@@ -8,7 +8,7 @@ from odam_lib.command import sentence
 from odam_lib.detectors.family import Told
 from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, build
 from odam_lib.detectors.published import sha256
-from odam_lib.files import read_json
+from odam_lib.files import read_json, user_path
 
 FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 
@@ -26,8 +26,8 @@ def load_hub(name: str) -> TransformersDetector:
         FileNotFoundError: it is neither here nor to be had; says what to put where.
         ValueError: no detection head that is known, no weights as safetensors, or they or their settings are damaged.
     """
-    local = Path(name).is_dir()
-    folder = Path(name) if local else _fetched(name)
+    local = user_path(name).is_dir()
+    folder = user_path(name) if local else _fetched(name)
     head = _head(folder, name)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:

@@ -21,12 +21,15 @@ def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: floa
         ``Tensor[M]``, int64: the row of the detection of each true object; -1 where there is none.
 
     Raises:
-        TypeError, ValueError: no ``Detections``, no such tensors, or an IoU outside (0, 1].
+        TypeError, ValueError: no ``Detections``, no such tensors, a box that is not finite, or an IoU outside (0, 1].
     """
     check_detections(detections)
     checks.tensor("boxes", boxes, "[M, 4]")
     checks.tensor("labels", labels, f"[{len(boxes)}]", "int")
     least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
+    for whose, those in (("true object", boxes), ("detection", detections.boxes)):
+        if not those.isfinite().all():  # no overlap with it would be less than least_iou
+            raise ValueError(f"The box of a {whose} is not finite: leave it out or mend it.")
     overlap = box_iou(boxes.to(detections.boxes), detections.boxes)
     overlap = overlap * (labels.to(detections.labels)[:, None] == detections.labels)
     rows = torch.full((len(boxes),), -1, dtype=torch.int64, device=overlap.device)

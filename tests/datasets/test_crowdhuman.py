@@ -231,6 +231,12 @@ def test_the_default_folder_and_the_fetching_command_say_what_to_get_by_hand(
         ('{"ID": "a"}\n', r"Line 1 of .* is not CrowdHuman's .*\(KeyError 'gtboxes'\)"),
         ('{"gtboxes": []}\n', r"Line 1 of .* is not CrowdHuman's .*\(KeyError 'ID'\)"),
         ('{"ID": "a", "gtboxes": [7]}\n', r"Line 1 of .* is not CrowdHuman's"),
+        ('{"ID": null, "gtboxes": []}\n', r"Line 1 of .* is not CrowdHuman's .*the ID is None"),
+        ('{"ID": "", "gtboxes": []}\n', r"Line 1 of .* is not CrowdHuman's .*the ID is ''"),
+        ('{"ID": "../a", "gtboxes": []}\n', r"Line 1 of .* has the ID \.\./a, a file outside the folder of pictures"),
+        ('{"ID": "/a", "gtboxes": []}\n', r"Line 1 of .* has the ID /a, a file outside the folder of pictures"),
+        ('{"ID": "a", "gtboxes": {}}\n', r"Line 1 of .* is not CrowdHuman's .*gtboxes are of the type dict"),
+        ("[" * 100_000, r"Line 1 of .* is no JSON"),
     ],
 )
 def test_lines_that_are_not_crowdhumans_are_refused(root: Path, content: str, message: str) -> None:
@@ -248,7 +254,14 @@ def test_lines_that_are_not_crowdhumans_are_refused(root: Path, content: str, me
         (lambda gtbox: gtbox.update(vbox=5), r"is not CrowdHuman's annotation of a picture \(TypeError"),
         (lambda gtbox: gtbox.update(fbox=[1, 2, 3]), rf"picture {NAMES[1]}, has the box \[1, 2, 3\], not 4 numbers"),
         (lambda gtbox: gtbox.update(vbox=[1, 2, 3, "4"]), r"is not CrowdHuman's annotation of a picture \(TypeError"),
-        (lambda gtbox: gtbox.update(hbox=[1, 2, 3, float("nan")]), r"has the box .*nan\], not 4 numbers"),
+        (lambda gtbox: gtbox.update(vbox=[1, 2, float("inf"), 3]), r"has the box .*inf.*, whose numbers are not"),
+        (lambda gtbox: gtbox.update(vbox=[1, 2, 10**400, 3]), r"is not CrowdHuman's .*OverflowError"),
+        (lambda gtbox: gtbox.update(fbox=[1e30, 2, 3, 4]), "has the box 1e.30, 2 to 1e.30, 6, far outside"),
+        (lambda gtbox: gtbox.update(fbox=[1, 2, 3, 10**9]), "has the box 1, 2 to 4, 1e.09, far outside"),
+        (
+            lambda gtbox: gtbox.update(hbox=[1, 2, 3, float("nan")]),
+            r"has the box .*nan\], whose numbers are not",
+        ),
     ],
 )
 def test_boxes_that_are_not_crowdhumans_name_their_line(root: Path, edit: Callable, message: str) -> None:

@@ -153,6 +153,13 @@ RUNS = ("annotations", 1, "segmentation", "counts")
         (change(*RUNS, to="999999"), "has a mask whose run lengths are damaged"),
         (change(*RUNS, to="\u00e9\u00e9"), "has a mask whose run lengths are damaged"),
         (change(*RUNS, to=5), "has a mask whose run lengths are damaged"),
+        (change(*POLYGON, to="abc"), "has a segmentation that is neither run lengths nor a list of polygons"),
+        (change(*POLYGON, to=[1, 2, 5, 2, 5, 5]), "has a segmentation that is neither run lengths nor a list"),
+        (change(*POLYGON, to=[[1, 2, 5, 2, 5, 5], [float("nan")] * 4]), "has a polygon whose numbers are not finite"),
+        (change(*POLYGON, to=[[0, 0, 10, 8] * 1000]), "has an outline that crosses its picture 4000 times"),
+        (change("annotations", 2, "segmentation", to=[[float("nan")] * 6]), "has a polygon whose numbers are not"),
+        (change("annotations", 2, "segmentation", to={"size": [8, 10], "counts": [81]}), "run lengths are damaged"),
+        (change("annotations", 2, "iscrowd", to="0"), "has iscrowd '0', which is neither 0 nor 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_right_is_refused_when_the_file_is_read(
@@ -196,7 +203,14 @@ def test_a_claim_of_another_size_is_refused_before_a_mask_of_that_size_is_drawn(
     content["images"][1] |= {"height": side, "width": side}
     content["annotations"][0]["segmentation"] = [[0, 0, side, 0, side, side]]
     with pytest.raises(ValueError, match=rf"a\.png has 10 x 8 pixels, its annotation says {side} x {side}: give the"):
-        opened(folder, content)[0]
+        opened(folder, content)
+
+
+def test_a_picture_that_was_exchanged_since_is_refused_when_it_is_read(folder: Path) -> None:
+    dataset = opened(folder, annotations())
+    Image.new("RGB", (WIDTH, HEIGHT + 1)).save(folder / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png has 10 x 9 pixels, its annotation says 10 x 8"):
+        dataset[0]
 
 
 def test_scenes_written_as_files_are_the_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from odam_lib.metrics.influence import (
     strongest,
 )
 from odam_lib.metrics.localization import box_frame, centre_in_box, edge_energy, energy_inside
+from odam_lib.metrics.matching import match
 from odam_lib.regions import box_regions
 
 NAMES = ("__background__", "cat", "dog")
@@ -76,6 +77,55 @@ def test_no_detection_is_ap_zero_and_no_truth_is_refused() -> None:
         coco_ap([truth([], [])], [found([CAT], [0.9], [1])], NAMES)
     with pytest.raises(ValueError, match="1 images have truth and 0"):
         coco_ap([truth([CAT], [1])], [], NAMES)
+
+
+def test_detections_in_an_ignored_region_are_neither_right_nor_wrong() -> None:
+    """The best detection lies in a crowd of cats: as in COCO's own evaluation it does not count."""
+    crowd = {"ignored": torch.tensor([[0.0, 60.0, 50.0, 100.0]]), "ignored_labels": torch.tensor([1])}
+    detections = found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])
+    assert coco_ap([truth([CAT], [1])], [detections], NAMES)["AP50"] == pytest.approx(0.5)
+    assert coco_ap([truth([CAT], [1]) | crowd], [detections], NAMES) == pytest.approx(
+        {"AP": 1, "AP50": 1, "AP50 cat": 1}
+    )
+    dogs = crowd | {"ignored_labels": torch.tensor([2])}
+    assert coco_ap([truth([CAT], [1]) | dogs], [detections], NAMES)["AP50 cat"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="No image has a true object"):
+        coco_ap([truth([], []) | crowd], [detections], NAMES)
+
+
+NAN, INFINITE = [10.0, float("nan"), 50.0, 50.0], [10.0, 10.0, float("inf"), 50.0]
+
+
+@pytest.mark.parametrize(
+    ("true", "detected", "sentence"),
+    [
+        (truth([NAN], [1]), found([CAT], [0.9], [1]), "Image number 1 in the truth has the box 10, nan, 50, 50"),
+        (truth([INFINITE], [1]), found([CAT], [0.9], [1]), "in the truth has the box 10, 10, inf, 50, whose"),
+        (truth([[50.0, 10, 10, 50]], [1]), found([CAT], [0.9], [1]), "in the truth has the box .* corners are swapped"),
+        (truth([CAT], [0]), found([CAT], [0.9], [1]), "in the truth has an object of the label 0"),
+        (truth([CAT], [3]), found([CAT], [0.9], [1]), r"in the truth has an object of the label 3 .* 1 \(cat\) to 2"),
+        (truth([CAT, DOG], [1]), found([CAT], [0.9], [1]), r"in the truth has as labels a torch.int64 \[1\]"),
+        (truth([CAT], [1]) | {"ignored": torch.tensor([DOG])}, found([CAT], [0.9], [1]), "as labels a NoneType"),
+        ({"labels": torch.tensor([1])}, found([CAT], [0.9], [1]), "in the truth has as boxes a NoneType"),
+        (truth([CAT], [1]), found([NAN], [0.9], [1]), "among the detections has the box 10, nan"),
+        (truth([CAT], [1]), found([CAT], [float("nan")], [1]), "among the detections has the score nan"),
+        (truth([CAT], [1]), found([CAT], [1.5], [1]), "among the detections has the score 1.5"),
+        (truth([CAT], [1]), found([CAT], [0.9], [3]), "among the detections has an object of the label 3"),
+        (truth([CAT], [1]) | {"image_id": 42}, found([NAN], [0.9], [1]), "Image 42 among the detections"),
+    ],
+)
+def test_average_precision_of_numbers_that_cannot_be_right_is_refused(
+    true: dict, detected: Detections, sentence: str
+) -> None:
+    good = truth([CAT], [1]), found([CAT], [0.9], [1])
+    with pytest.raises(ValueError, match=sentence):
+        coco_ap([good[0], true], [good[1], detected], NAMES)
+
+
+def test_a_box_that_is_no_number_is_no_match() -> None:
+    for boxes, detections in (([NAN], [CAT]), ([CAT], [NAN])):
+        with pytest.raises(ValueError, match="is not finite"):
+            match(found(detections, [0.9], [1]), torch.tensor(boxes), torch.tensor([1]))
 
 
 def test_energy_by_hand() -> None:
