@@ -68,7 +68,7 @@ def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys
     assert window["maps"][3]["ms_a_map"] == pytest.approx(window["maps"][3]["ms"] / 15)
     assert window["limits_3"]["operations"] > 0 and report["ceilings"]["bandwidth"] > 0
     assert report["drise"]["seconds"] > 0 and report["odam_nms"]["fcos-crowd-odam"]["ratio"] > 0
-    read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text())
+    read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text(encoding="utf-8"))
     assert read["card"] == "cpu" and read["unknown"] == [None] and read["drise"] == report["drise"]
     assert "one forward pass" in summary(report) and "limited by" in summary(read)
 

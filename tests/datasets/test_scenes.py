@@ -167,12 +167,12 @@ def test_exported_scenes_are_replaced_and_another_data_set_is_not(tmp_path) -> N
     export(Scenes("demo", 1, "beach", 64), tmp_path, workers=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations.json", "images"]
     for text in ('{"images": []}', "[]", "no JSON"):
-        (tmp_path / "annotations.json").write_text(text)
+        (tmp_path / "annotations.json").write_text(text, encoding="utf-8")
         with pytest.raises(
             FileExistsError, match=r"annotations\.json is of another data set .*: choose another folder"
         ):
             export(Scenes("demo", 1, "beach", 64), tmp_path, workers=0)
-        assert (tmp_path / "annotations.json").read_text() == text
+        assert (tmp_path / "annotations.json").read_text(encoding="utf-8") == text
 
 
 def test_the_bundled_sample_is_what_the_generator_draws_today() -> None:

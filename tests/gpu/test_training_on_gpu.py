@@ -109,6 +109,7 @@ def test_one_process_that_talks_by_nccl_trains_as_one_alone(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         timeout=200,
+        encoding="utf-8",
     )
     assert ended.returncode == 0, ended.stderr
     ours = torch.load(tmp_path / "together" / CHECKPOINT, weights_only=True)["rows"]
