@@ -118,4 +118,4 @@ def without_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = 0.0
+            module.eps = torch.finfo(torch.float32).tiny  # not 0, which PyTorch 2.11 refuses; it is lost in any variance

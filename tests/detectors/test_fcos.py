@@ -165,9 +165,10 @@ def test_unknown_devices_are_refused() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator on this machine")
-def test_the_accelerator_finds_and_explains_the_same(held_out) -> None:
+def test_the_accelerator_finds_and_explains_the_same(held_out, monkeypatch) -> None:
     from odam_lib import explain, load_detector
 
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     image = held_out[0][0]
     here, there = (explain(load_detector("fcos-scenes", device), image) for device in ("cpu", "auto"))
     assert len(here) == len(there)
