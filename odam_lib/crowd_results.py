@@ -24,7 +24,7 @@ from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.zoo import load_detector, version
 from odam_lib.embeddings import EMBEDDED, load_embedder, weights_name
 from odam_lib.explainers.raster import raster_maps
-from odam_lib.files import data_root, owned, write_tensors
+from odam_lib.files import data_root, owned, user_path, write_tensors
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
 from odam_lib.nms import Kept, linear, nms, odam_nms, soft_nms
 from odam_lib.suppression import Rule, by_boxes, by_embeddings, by_maps
@@ -268,6 +268,7 @@ class CrowdResults:
             FileNotFoundError: there is no such file.
             ValueError: it was not written by :meth:`save`, or is damaged.
         """
+        path = user_path(path)
         try:
             with safe_open(path, framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["crowd_results"])
@@ -390,7 +391,7 @@ def main() -> None:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=Path, help="safetensors file; what it holds already is not made again")
+    parser.add_argument("output", type=user_path, help="safetensors file; what it holds already is not made again")
     parser.add_argument("--pictures", type=int, default=500, help="how many crowds")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")

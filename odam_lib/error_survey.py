@@ -22,7 +22,7 @@ from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, read_rows, truth_of, write_rows
+from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
@@ -267,7 +267,7 @@ def main() -> None:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=Path, help="CSV file to write")
+    parser.add_argument("output", type=user_path, help="CSV file to write")
     parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector")
     parser.add_argument("--number", type=int, default=300, help="how many scenes")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")

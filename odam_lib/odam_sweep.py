@@ -16,7 +16,7 @@ from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_file, output_folder, owned, read_rows, write_rows
+from odam_lib.files import output_file, output_folder, owned, read_rows, user_path, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.metrics.intervals import relative_change
 from odam_lib.metrics.separation import Survey, both, survey
@@ -181,12 +181,12 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
 def main() -> None:
     """Train and judge the variants of Odam-Train, one row each."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("output", type=Path, help="CSV of the rows; an interrupted run goes on")
+    parser.add_argument("output", type=user_path, help="CSV of the rows; an interrupted run goes on")
     parser.add_argument("--detector", default="fcos", choices=list(WEIGHTS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--number", type=int, default=4000, help="training scenes")
     parser.add_argument("--pictures", type=int, default=60, help="held-out scenes")
-    parser.add_argument("--folder", type=Path, default=Path("runs/odam_sweep"), help="of the trainings")
+    parser.add_argument("--folder", type=user_path, default=Path("runs/odam_sweep"), help="of the trainings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()

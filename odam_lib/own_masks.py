@@ -92,8 +92,8 @@ def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -
 def main() -> None:
     """Explain every object that is found and write the rows."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.own_masks", description=main.__doc__)
-    parser.add_argument("output", type=Path, help="CSV of the rows")
-    parser.add_argument("coco", type=Path, help="COCO pictures in the official layout")
+    parser.add_argument("output", type=files.user_path, help="CSV of the rows")
+    parser.add_argument("coco", type=files.user_path, help="COCO pictures in the official layout")
     parser.add_argument("--detector", default="yolov3-tiny")
     parser.add_argument("--score-threshold", type=float, default=0.3)
     asked = parser.parse_args()

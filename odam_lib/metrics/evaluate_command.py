@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from odam_lib.command import command
@@ -10,7 +9,7 @@ from odam_lib.datasets.categories import relabel, unknown_classes
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import SETTINGS
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.files import output_file
+from odam_lib.files import output_file, user_path
 from odam_lib.metrics.evaluate import Evaluation, comparison, evaluate, slow, smoothings, windowed
 from odam_lib.metrics.judges import (
     Discrimination,
@@ -39,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=Path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
+    parser.add_argument("output", type=user_path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(

@@ -5,11 +5,11 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from odam_lib.command import command
+from odam_lib.files import user_path
 from odam_lib.metrics.evaluate import Evaluation, Row
 from odam_lib.metrics.intervals import mean_interval
 
@@ -128,7 +128,7 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
 def main() -> None:
     """Print the tables of rows that ``python -m odam_lib.metrics.evaluate`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.metrics.verdicts", description=main.__doc__)
-    parser.add_argument("rows", type=Path, help="CSV that evaluate made")
+    parser.add_argument("rows", type=user_path, help="CSV that evaluate made")
     path = parser.parse_args().rows
     found = Evaluation.load(path)
     if not found.rows:

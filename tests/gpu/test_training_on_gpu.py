@@ -79,7 +79,14 @@ def test_stopped_and_started_again_it_goes_on(tmp_path: Path) -> None:
     whole = rows(settings, tmp_path / "whole")
     (tmp_path / "stopped").mkdir()
     with pytest.raises(InterruptedError):
-        train(settings, Couples(reads=settings.number + 12), tmp_path / "stopped", DEVICE, checkpoint_every=1, progress=False)
+        train(
+            settings,
+            Couples(reads=settings.number + 12),
+            tmp_path / "stopped",
+            DEVICE,
+            checkpoint_every=1,
+            progress=False,
+        )
     done = torch.load(tmp_path / "stopped" / CHECKPOINT, weights_only=True)["step"]
     resumed = rows(settings, tmp_path / "stopped")
     assert 0 < done < settings.steps == len(resumed)
