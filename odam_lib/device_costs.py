@@ -27,6 +27,7 @@ from torch.utils.flop_counter import flop_registry
 
 from odam_lib import costs
 from odam_lib.charts import show_growth
+from odam_lib.command import command
 from odam_lib.crowd_costs import kernels, pipelines
 from odam_lib.crowd_results import NMS, ODAM_NMS, rules
 from odam_lib.datasets.scenes import Scenes
@@ -434,6 +435,7 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@command
 def main(words: Sequence[str] | None = None) -> None:
     """Measure what maps cost on an accelerator; write one JSON file and one figure."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -441,13 +443,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--revision", default="", help="of the sources, kept in the report")
     arguments = parser.parse_args(words)
-    try:
-        device = resolve_device(arguments.device)
-        if device.type == "cpu":
-            raise ValueError("There is no accelerator to measure here: notebook 90 measures a processor.")
-        folder = output_folder(arguments.output)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        raise ValueError("There is no accelerator to measure here: notebook 90 measures a processor.")
+    folder = output_folder(arguments.output)
 
     def told(line: str, report: Report) -> None:
         print(line, flush=True)

@@ -37,6 +37,9 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
     ],
     "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
+    "odam_lib/device_costs.py": [
+        (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
+    ],
     "odam_lib/embedding_training.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--epochs", "0"], "epochs is 0"),
@@ -51,11 +54,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "odam_lib/metrics/evaluate.py": [
         (["{text}/in.csv"], "cannot be written"),
-        (["{text}", "--objects", "1"], "text cannot be used"),
+        (["{text}", "--objects", "1"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
     ],
-    "odam_lib/metrics/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text cannot be used")],
+    "odam_lib/metrics/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
     "odam_lib/odam_sweep.py": [
         (["{text}/in.csv", "--folder", "{new}"], "cannot be written"),
         (["{folder}", "--folder", "{new}"], "is a folder"),
@@ -82,6 +85,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "{folder}", "--output", "{text}/in"], "cannot be written"),
         (["{text}", "{new}", "--output", "{folder}"], "is missing"),
     ],
+    "tools/gpu_check.py": [(["--output", "{text}/in"], "cannot be written")],
     "tools/insertion_causes.py": [
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{folder}", "{folder}"], "is a folder"),

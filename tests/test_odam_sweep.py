@@ -54,6 +54,6 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, pict
     with pytest.raises(FileExistsError, match="is a folder or a device"):
         sweep(base, [CONTROL], tmp_path / "runs", pictures, tmp_path, "cpu")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"other\.csv holds no outcomes of a sweep"):
+    with pytest.raises(ValueError, match=r"other\.csv holds no outcomes"):
         sweep(base, [CONTROL], tmp_path / "runs", pictures, tmp_path / "other.csv", "cpu")
     assert not (tmp_path / "runs").exists()

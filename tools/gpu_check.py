@@ -10,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+from odam_lib.command import command
+from odam_lib.files import output_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -27,21 +30,23 @@ def revision() -> str:
         return ""
 
 
-def main() -> int:
-    """Run the tests, then measure; returns the exit status, which is the tests' own."""
+@command
+def main() -> None:
+    """Run the tests, then measure; the exit status is the tests' own."""
     parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--output", default=str(ROOT / "runs" / "gpu-check"), help="folder of the report and figure")
     parser.add_argument("--revision", default=revision(), help="of the sources, if git does not know it here")
     arguments = parser.parse_args()
+    output_folder(arguments.output)
     if not torch.cuda.is_available():
         print("gpu-check is skipped: PyTorch sees no CUDA device on this machine.")
-        return 0
+        return
     tests = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "--durations", "5", *marked()]
     failed = subprocess.run(tests, cwd=ROOT).returncode
     options = ["--device", "cuda", "--output", arguments.output, "--revision", arguments.revision]
     measured = subprocess.run([sys.executable, "-m", "odam_lib.device_costs", *options], cwd=ROOT).returncode
-    return failed or measured
+    raise SystemExit(failed or measured)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

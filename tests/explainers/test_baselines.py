@@ -492,18 +492,18 @@ def test_a_batch_bounds_how_many_masks_there_are_at_a_time(monkeypatch) -> None:
     trace = detector.trace(bright())
     made: list[int] = []
     before_each: list[int] = []
-    make, predict = random_mask, detector.predict
+    make, predict = random_mask, BlockDetector.predict
 
     def counted(*arguments) -> Tensor:
         made.append(1)
         return make(*arguments)
 
-    def watched(images: Tensor) -> list[Predictions]:
+    def watched(self: BlockDetector, images: Tensor) -> list[Predictions]:
         before_each.append(len(made))
-        return predict(images)
+        return predict(self, images)
 
     monkeypatch.setattr(drise, "random_mask", counted)
-    monkeypatch.setattr(detector, "predict", watched)
+    monkeypatch.setattr(BlockDetector, "predict", watched)
     DRISE(masks=20, batch=6)(trace, trace.candidates, ("class",))
     assert detector.batches == [6, 6, 6, 2] and before_each == [6, 12, 18, 20]
 
