@@ -21,6 +21,7 @@ from odam_lib.explainers.attention import (
 from odam_lib.heatmaps import min_max
 from odam_lib.images import to_uint8
 from odam_lib.plots import DISPLAY_SIDE, blend, display_size, reduced
+from odam_lib.sheets import MOST_ROWS, Sheet, counted
 from odam_lib.widgets import STATIC, Bundle, encode_png, front_end, with_still
 
 MARK = "#56b4e9"
@@ -50,11 +51,14 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1], that of the trace.
         trace: a pass of a DETR.
-        places: (x, y) in pixels of the image, at least one.
+        places: (x, y) in pixels of the image, at least one; of more than ``MOST_ROWS`` the first are shown, and the
+            title says so.
     """
+    title = counted("Where the encoder looked from a place", MOST_ROWS, len(places), "places")
+    places = places[:MOST_ROWS]
     height, width = trace.candidates.image_size
     ratio = min(max(height / width, 0.4), 2.5)
-    figure = Figure(figsize=(2.2 * (len(places) + 1), 2.2 * ratio + 0.6), dpi=80, layout="constrained")
+    figure = Sheet(2.2 * (len(places) + 1), 2.2 * ratio + 0.6)
     small = reduced(image.cpu(), display_size((height, width)))
     cells = [cell_at(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]
@@ -67,7 +71,7 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
                 panel.plot(x, y, "x", color="black", ms=11, mew=4)
                 panel.plot(x, y, "x", color=MARK, ms=10, mew=2)
                 panel.set_title(f"from ({x:.0f}, {y:.0f})" if number else "the places", fontsize=9)
-    figure.suptitle("Where the encoder looked from a place", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 

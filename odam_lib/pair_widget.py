@@ -21,7 +21,6 @@ from odam_lib.heatmaps import min_max
 from odam_lib.nms import correlation, nms, odam_nms, soft_nms
 from odam_lib.plots import (
     OBJECT_COLOURS,
-    SCREEN_DPI,
     blend,
     close_up,
     display_size,
@@ -31,6 +30,7 @@ from odam_lib.plots import (
     reduced,
     show_detections,
 )
+from odam_lib.sheets import MOST_BOXES, Sheet, legible
 from odam_lib.widgets import STATIC, Bundle, describe_objects, encode_png, front_end, label_of, with_still
 
 SOFT_NMS = "Soft-NMS"
@@ -211,7 +211,7 @@ def pair_figure(
         return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
     decided = decisions(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
-    figure = Figure(figsize=(10, 4.6), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(10, 4.6)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
     draw_picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
     draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)

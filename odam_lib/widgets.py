@@ -32,6 +32,7 @@ from odam_lib.plots import (
     to_png,
     with_combined,
 )
+from odam_lib.sheets import MOST_BOXES, Sheet, legible
 
 STATIC = Path(__file__).parent / "static"
 SHOWN = (*ATTRIBUTES, COMBINED)
@@ -88,7 +89,7 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
     height, width = detections.image_size
     size = display_size(detections.image_size)
     small, shown = reduced(image.cpu(), size), with_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
-    figure = Figure(figsize=(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6), layout="constrained")
+    figure = Sheet(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6)
     panels = figure.subplot_mosaic([["all", *SHOWN[:3]], ["all", *SHOWN[3:]]], width_ratios=[2.1, 1, 1, 1])
     pictures = {"all": small} | {attribute: blend(small, heat) for attribute, heat in zip(SHOWN, shown)}
     for key, panel in panels.items():
