@@ -110,12 +110,12 @@ def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:
         return case(caption=f"number {number}")
 
     browser = MistakeBrowser(["0 first", "1 second"], drawn)
-    first = browser.children[1].value
-    browser.chooser.index = 1
-    second = browser.children[1].value
-    browser.chooser.index = 0
-    assert first == browser.children[1].value != second and asked == [0, 1]
-    still = browser._repr_mimebundle_()["image/png"]
+    first = browser._picture
+    browser.selected = 1
+    second = browser._picture
+    browser.selected = 0
+    assert first == browser._picture != second and asked == [0, 1]
+    still = browser._repr_mimebundle_()[0]["image/png"]
     assert isinstance(still, str) and Image.open(io.BytesIO(first)).width > 300
 
 
@@ -127,9 +127,9 @@ def test_an_error_is_shown_and_raised() -> None:
 
     browser = MistakeBrowser(["0", "1"], fails)
     with pytest.raises(RuntimeError):
-        browser.chooser.index = 1
+        browser.selected = 1
     assert "no such picture" in browser.error
-    browser.chooser.index = 0
+    browser.selected = 0
     assert browser.error == ""
 
 
