@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from odam_lib.plots import OBJECT_COLOURS, SEQUENTIAL, save_png
-from odam_lib.sheets import Sheet
+from odam_lib.sheets import Sheet, entry
 from odam_lib.timing import Cost
 
 METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])
@@ -41,7 +41,7 @@ def show_shares(
         tint = _method_colour(place)
         panel.plot(intervals[name], (place, place), color=tint, lw=3, solid_capstyle="butt")
         panel.plot(share, place, "o", color=tint, ms=8)
-    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=mark[1])
+    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=entry(mark[1]))
     panel.set(xlim=(0, 1), xlabel=label)
     panel.set_yticks(range(len(shown)), list(shown))
     panel.set_ylim(len(shown) - 0.4, -0.6)
@@ -167,7 +167,7 @@ def show_mean_curves(
         for name, (places, means) in methods.items():
             place = names.index(name)
             style = "-" if place < len(METHOD_COLOURS) else "--"
-            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=name)
+            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=entry(name))
         panel.set_title(heading, fontsize=10)
         panel.set_xlabel(labels[heading][0], fontsize=9)
         panel.set_ylabel(labels[heading][1], fontsize=9)
@@ -228,7 +228,12 @@ def show_steps(
     for number, (name, values) in enumerate(lines.items()):
         marker, style = ("o", "-") if number == 0 else ("", "--" if number == 1 else ":")
         panel.plot(
-            range(len(steps)), values, color=tints[number % len(tints)], marker=marker, linestyle=style, label=name
+            range(len(steps)),
+            values,
+            color=tints[number % len(tints)],
+            marker=marker,
+            linestyle=style,
+            label=entry(name),
         )
     if band is not None:
         panel.fill_between(range(len(steps)), *band, color=tints[0], alpha=0.15, lw=0)
@@ -265,7 +270,9 @@ def show_growth(
         points = [(number, shown(cost), cost.measured) for number, cost in sorted(growth.items()) if shown(cost) > 0]
         solid = [point for point in points if point[2]]
         beyond = solid[-1:] + [point for point in points if not point[2]]
-        panel.plot([at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=name)
+        panel.plot(
+            [at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=entry(name)
+        )
         if len(beyond) > 1:
             dashed = True
             panel.plot([at for at, *_ in beyond], [value for _, value, _ in beyond], "--", color=tint, lw=1.2)
@@ -311,7 +318,9 @@ def show_cost_ratios(
     panel.grid(axis="x", alpha=0.25)
     handles = [Line2D([], [], ls="", marker="o", color=_method_colour(place)) for place in range(len(methods))]
     handles.append(Line2D([], [], ls="", marker="o", color="0.4", mfc="white"))
-    figure.legend(handles, [*methods, "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    figure.legend(
+        handles, [*map(entry, methods), "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8
+    )
     return figure
 
 
@@ -326,7 +335,9 @@ def training_curves(log: Path, path: Path) -> Path:
         window = max(1, len(values) // 60)
         smooth = values.unfold(0, window, 1).mean(dim=1)
         tint = OBJECT_COLOURS[colour + 4] if colour < 3 else None
-        panel.plot([row["epoch"] for row in rows][window - 1 :], smooth, label=name.replace("_", " "), color=tint)
+        panel.plot(
+            [row["epoch"] for row in rows][window - 1 :], smooth, label=entry(name.replace("_", " ")), color=tint
+        )
     panel.set(xlabel="epoch", ylabel="loss (running mean)", yscale="log", title="Training losses fall")
     panel.legend(frameon=False)
     return save_png(figure, path)

@@ -52,6 +52,11 @@ def counted(title: str, shown: int, count: int, things: str) -> str:
     return title if shown >= count else f"{title}\nThe first {shown} of {count} {things}: hand in others to see them."
 
 
+def entry(name: str) -> str:
+    """A name as the label of what a legend shall list: matplotlib leaves out those that begin with an underscore."""
+    return name if name[:1] not in ("", "_") else f"\N{WORD JOINER}{name}"
+
+
 class Sheet(Figure):
     """A figure whose texts mean nothing but themselves.
 
@@ -124,9 +129,10 @@ def _families_of(letters: AbstractSet[str]) -> list[str]:
     return sorted(family for family in {_families[letter] for letter in letters} if family)
 
 
-def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
-    """Plain fonts come first."""
-    return entry.style != "normal", entry.weight not in (400, "normal", "regular"), "Sans" not in entry.name, entry.name
+def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, bool, str]:
+    """Plain fonts come first, a font that only stands in comes last."""
+    plain = entry.style == "normal", entry.weight in (400, "normal", "regular"), "Sans" in entry.name
+    return entry.name == _LAST_RESORT, not plain[0], not plain[1], not plain[2], entry.name
 
 
 def _is_seen(letter: str) -> bool:
