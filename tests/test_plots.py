@@ -1,5 +1,6 @@
 """Pictures: the map never hides the picture, and what is drawn is what was computed."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
+from planted import PlantedDetector, planted_image
 
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
+from odam_lib.heatmaps import HeatMaps
 from odam_lib.plots import (
     OBJECT_COLOURS,
     TITLES,
@@ -25,7 +28,9 @@ from odam_lib.plots import (
     show_map,
     show_maps,
     show_methods,
+    to_png,
 )
+from odam_lib.sheets import MOST_BOXES, MOST_ROWS
 
 
 def cells(figure: Figure) -> list[list[np.ndarray]]:
@@ -181,6 +186,44 @@ def test_columns_show_each_map_where_it_lies_with_its_heading_and_the_objects_nu
     start = figure.axes[0].get_xticks()[2] - shown / 2
     assert list(thick[:, 0]) == pytest.approx([start + float(found.boxes[0, 2]) * shown / image.shape[-1]] * 2)
     assert sides(figure)[0][1] == OBJECT_COLOURS[3]
+
+
+def many(number: int) -> HeatMaps:
+    """The planted maps, repeated."""
+    return explain(PlantedDetector(), planted_image())[[row % 4 for row in range(number)]]
+
+
+@pytest.mark.parametrize("number", [MOST_ROWS, MOST_ROWS + 1, 5 * MOST_ROWS])
+def test_a_figure_with_a_row_each_stops_at_a_number_that_it_states(number: int) -> None:
+    image, maps = planted_image(), many(number)
+    heat = {"any": torch.zeros(number, 12, 16)}
+    for figure in (
+        show_maps(image, maps, ("class",)),
+        show_maps(image, maps, ("class",), "My title", numbers=range(number)),
+        show_methods(image, {"ODAM": maps}, "class"),
+        show_columns(image, maps.detections, heat, "My title"),
+    ):
+        assert len(figure.axes[0].images) == MOST_ROWS == len(labels(figure, "y"))
+        stated = f"The first {MOST_ROWS} of {number} objects"
+        assert (stated in figure.get_suptitle()) == (number > MOST_ROWS)
+
+
+def test_a_picture_stops_at_a_number_of_boxes_that_it_states() -> None:
+    found = many(2 * MOST_BOXES).detections
+    panel = show_detections(planted_image(), found).axes[0]
+    assert len(panel.patches) == len(panel.texts) == MOST_BOXES
+    assert panel.get_title().startswith(f"600 objects found\nThe first {MOST_BOXES} of 600 objects")
+
+
+def test_a_row_costs_under_a_tenth_of_a_second() -> None:
+    """Time of the processor, since other processes may hold it: the best of three."""
+    image, spent = planted_image(), []
+    maps = many(20)
+    for _ in range(3):
+        begin = time.process_time()
+        to_png(show_maps(image, maps))
+        spent.append((time.process_time() - begin) / len(maps))
+    assert min(spent) < 0.1
 
 
 def test_no_box_leaves_its_picture(detector, held_out) -> None:
