@@ -65,7 +65,7 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
         panel.set_axis_off()
     for panel, case in zip(panels, cases):
         _scene(panel, case, case.image)
-        panel.set_title(case.caption, fontsize=8)
+        panel.set_title(case.caption, fontsize=8, y=1)
     _finish(figure, cases, title)
     return figure
 
@@ -87,10 +87,10 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
     for panels, case in zip(axes, cases):
         _scene(panels[0], case, case.image)
-        panels[0].set_title(case.caption, fontsize=8)
+        panels[0].set_title(case.caption, fontsize=8, y=1)
         for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
             _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
-            panel.set_title(heading, fontsize=8)
+            panel.set_title(heading, fontsize=8, y=1)
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
         ax=axes.flatten().tolist(),

@@ -7,7 +7,7 @@ from traitlets import Bytes, Dict, TraitError, observe, validate
 
 from odam_lib.error_plots import Case, show_evidence
 from odam_lib.plots import to_png
-from odam_lib.sheets import legible
+from odam_lib.sheets import LONGEST_LINE, legible
 from odam_lib.widgets import Bundle, Choosing, Row, front_end, with_png
 
 
@@ -41,7 +41,11 @@ class MistakeBrowser(Choosing):
     def __init__(self, captions: Sequence[str], case: Callable[[int], Case], selected: int = 0) -> None:
         if len(set(captions)) != len(captions):
             raise ValueError("Two mistakes have the same caption: number them.")
-        self._captions, self._case, self._drawn = [legible(one) for one in captions], case, dict[int, bytes]()
+        self._captions, self._case, self._drawn = (
+            [legible(one, LONGEST_LINE) for one in captions],
+            case,
+            dict[int, bytes](),
+        )
         if captions and selected not in range(len(captions)):
             raise ValueError(self._absent(selected))
         super().__init__(selected=selected if captions else -1, _about={"captions": self._captions})
