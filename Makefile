@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Two processes of one thread each: two of many threads would wait for each other.
 SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test lab notebooks outputs help
+.PHONY: demo test lab notebooks outputs gpu-check help
 
 help:
 	@echo "make demo       explain a bundled picture: executed notebook, HTML and heat maps under runs/"
 	@echo "make test       all checks"
+	@echo "make gpu-check  all that needs a GPU: tests and a benchmark into runs/gpu-check; skips where there is none"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  run the series by papermill into runs/"
 	@echo "make outputs    run the series and store its outputs in notebooks/"
@@ -33,6 +34,9 @@ test: $(VENV)/.dev
 	$(SHARED) --dist loadscope --nbval-lax --nbval-current-env notebooks --ignore-glob '*/90_*'
 	$(SHARED) --dist worksteal -m 'not browser'
 	$(BIN)/python -m pytest -m browser
+
+gpu-check: $(VENV)/.dev
+	$(BIN)/python tools/gpu_check.py
 
 lab: $(VENV)/.notebooks
 	$(BIN)/jupyter lab notebooks

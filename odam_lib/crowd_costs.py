@@ -65,7 +65,7 @@ def pipelines(
         ways = {name: partial(_detect, detector, image, score_threshold, rule) for name, rule in rules.items()}
         for name, each in in_turn(ways, repeats, detector.device).items():
             seconds[name].append(median(each))
-    counts = [len(detector.trace(image).candidates.above(score_threshold)) for image in images]
+    counts = [len(detector.trace(image).above(score_threshold)) for image in images]
     return Pipelines({name: tuple(each) for name, each in seconds.items()}, tuple(counts))
 
 

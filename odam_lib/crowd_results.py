@@ -91,7 +91,7 @@ def candidates(trace: Trace, score_threshold: float = SCORE_THRESHOLD) -> Detect
     Raises:
         ValueError: the threshold is outside [0, 1].
     """
-    found = trace.candidates.above(score_threshold)
+    found = trace.above(score_threshold)
     return replace(found, boxes=trace.boxes(found))
 
 

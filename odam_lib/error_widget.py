@@ -46,7 +46,7 @@ class MistakeBrowser(Choosing):
             case,
             dict[int, bytes](),
         )
-        if captions and selected not in range(len(captions)):
+        if captions and self.traits()["selected"].validate(self, selected) not in range(len(captions)):
             raise ValueError(self._absent(selected))
         super().__init__(selected=selected if captions else -1, _about={"captions": self._captions})
         self.follow()

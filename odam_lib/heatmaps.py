@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, packed
 from odam_lib.files import write_whole
 from odam_lib.gradients import Sheets, Windows
 
@@ -44,7 +47,12 @@ def gaussian_matrix(length: int, sigma: Tensor, margin: int = 0) -> Tensor:
 
     Returns:
         ``Tensor[N, margin + length + margin, length]``.
+
+    Raises:
+        ValueError: a sigma is negative or NaN.
     """
+    if not (sigma >= 0).all():
+        raise ValueError(f"A sigma is {sigma[~(sigma >= 0)][0]:g}: give numbers of cells of at least 0.")
     width = sigma.clamp(min=1e-3)[:, None, None]
     reach = int(torch.ceil(6 * sigma.max()).item()) + 1 if len(sigma) else 1
     endless = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
@@ -349,6 +357,9 @@ class HeatMaps:
         layer: name of the explained layer.
         method: name of the explanation method.
         settings: the method's settings, by name.
+
+    Raises:
+        TypeError, ValueError: an attribute of another type or shape, or not one of everything for each detection.
     """
 
     maps: tuple[Tensor, ...]
@@ -361,13 +372,36 @@ class HeatMaps:
     method: str
     settings: dict[str, str | float | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        checks.kind("detections", self.detections, Detections, "the Detections that are explained")
+        named = checks.names("attributes", self.attributes)
+        number = len(self.detections)
+        for name in ("maps", "reasons", "grids"):
+            if len(getattr(self, name)) != number:
+                raise ValueError(
+                    f"There are {number} detections and {len(getattr(self, name))} {name}: give one for each."
+                )
+        for row, maps in enumerate(self.maps):
+            checks.tensor(f"map of row {row}", maps, f"[{len(named)}, h, w]", "float")
+        if any(len(reasons) != len(named) for reasons in self.reasons):
+            raise ValueError(f"A detection has not {len(named)} reasons: give one for each attribute, empty if none.")
+        checks.size("input_size", self.input_size)
+
     def __len__(self) -> int:
         return len(self.maps)
 
-    def __getitem__(self, rows: int | slice | Sequence[int]) -> "HeatMaps":
-        """The maps of some detections; one integer gives ``HeatMaps`` of length one."""
+    def __getitem__(self, rows: checks.Rows) -> "HeatMaps":
+        """The maps of some detections; one integer gives ``HeatMaps`` of length one.
+
+        Args:
+            rows: see :func:`odam_lib.checks.rows`.
+
+        Raises:
+            TypeError: no rows.
+            IndexError: a row does not exist.
+        """
         detections = self.detections[rows]
-        picked = torch.arange(len(self))[rows].reshape(-1).tolist()
+        picked = checks.rows(rows, len(self)).tolist()
         return replace(
             self,
             maps=tuple(self.maps[row] for row in picked),
@@ -380,8 +414,11 @@ class HeatMaps:
         """The maps of some attributes, in the given order.
 
         Raises:
-            ValueError: an attribute was not computed.
+            TypeError: an attribute is no string.
+            ValueError: one was not computed, or none was asked for.
         """
+        if not attributes:
+            raise ValueError(f"No attribute was asked for: computed were {', '.join(self.attributes)}.")
         columns = [self._column(attribute) for attribute in attributes]
         return replace(
             self,
@@ -410,8 +447,10 @@ class HeatMaps:
         """These attributes followed by those of other maps of the same detections.
 
         Raises:
+            TypeError: no heat maps.
             ValueError: maps of other detections.
         """
+        checks.kind("What is joined", other, HeatMaps, "HeatMaps of the same detections")
         if len(self) != len(other) or self.detections.source != other.detections.source:
             raise ValueError("The maps are of different detections: join only maps of the same ones.")
         return replace(
@@ -429,8 +468,11 @@ class HeatMaps:
 
         Returns:
             ``Tensor[N, A, height, width]``, raw values.
+
+        Raises:
+            TypeError, ValueError: not two positive whole numbers.
         """
-        size = size or self.detections.image_size
+        size = self.detections.image_size if size is None else checks.size("size", size)
         spread = [sample_grid(maps, grid, self.input_size, size) for maps, grid in zip(self.maps, self.grids)]
         return torch.stack(spread) if spread else self.detections.boxes.new_zeros((0, len(self.attributes), *size))
 
@@ -441,13 +483,18 @@ class HeatMaps:
 
     def save(self, path: str | Path) -> None:
         """Write everything to one safetensors file, whole or not at all."""
-        detections = asdict(self.detections)
-        tensors = {name: value.contiguous() for name, value in detections.items() if isinstance(value, Tensor)}
-        tensors |= {f"maps.{row}": maps.contiguous() for row, maps in enumerate(self.maps)}
-        about = {name: value for name, value in detections.items() if not isinstance(value, Tensor)}
+        found = vars(self.detections)
+        tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+        tensors |= {f"maps.{row}": maps for row, maps in enumerate(self.maps)}
+        # Each with memory of its own: one map may stand for several detections or attributes.
+        tensors = {
+            name: one.detach().cpu().clone(memory_format=torch.contiguous_format) for name, one in tensors.items()
+        }
+        about = {name: value for name, value in found.items() if not isinstance(value, Tensor)}
         about |= {name: getattr(self, name) for name in _PLAIN} | {"grids": [asdict(grid) for grid in self.grids]}
+        about = json.dumps(about, default=_plain)
         with write_whole(path) as aside:
-            save_file(tensors, aside, metadata={"heat_maps": json.dumps(about)})
+            save_file(tensors, aside, metadata={"heat_maps": about})
 
     @classmethod
     def load(cls, path: str | Path) -> "HeatMaps":
@@ -471,13 +518,24 @@ class HeatMaps:
         plain = {name: about.pop(name) for name in _PLAIN}
         return cls(maps=maps, grids=grids, detections=Detections(**tensors, **about), **plain)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(self)
+
     def _column(self, attribute: str) -> int:
+        checks.kind("An attribute", attribute, str, f"one of {', '.join(self.attributes)}, each by itself")
         if attribute not in self.attributes:
             raise ValueError(f"There is no map of {attribute!r}: computed were {', '.join(self.attributes)}.")
         return self.attributes.index(attribute)
 
 
 _PLAIN = ("attributes", "reasons", "input_size", "layer", "method", "settings")
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or PyTorch, which JSON does not know, as Python's own."""
+    if isinstance(value, (np.generic, Tensor)):
+        return value.item()
+    raise TypeError(f"A setting is {checks.told(value)}, which cannot be written: give numbers, strings or None.")
 
 
 def _own_scale(maps: Tensor) -> Tensor:

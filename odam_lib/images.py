@@ -7,6 +7,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from odam_lib import checks
+
 
 def load_image(path: str | Path, max_side: int | None = None) -> Tensor:
     """Read a picture as it is meant to be seen.
@@ -66,11 +68,23 @@ def check_image(image: Tensor) -> None:
         ValueError: not ``[3, H, W]``, without pixels, or not finite in [0, 1].
     """
     if not isinstance(image, Tensor) or not image.is_floating_point():
-        kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
-        raise TypeError(f"The image is {kind}: give a float tensor [3, H, W] in [0, 1], as load_image returns.")
+        fixes = {
+            (str, Path): "load_image(path) reads a str or Path",
+            Image.Image: "odam_lib.images.from_pil(image) makes one",
+            np.ndarray: "torch.from_numpy(image).permute(2, 0, 1) / 255 makes one of [H, W, 3] in 0 to 255",
+            Tensor: "image / 255 makes one of values in 0 to 255",
+        }
+        fix = next((f": {fix}" for kind, fix in fixes.items() if isinstance(image, kind)), "")
+        raise TypeError(
+            f"The image is {checks.told(image)}: give a float tensor [3, H, W] in [0, 1], as load_image returns{fix}."
+        )
     if image.dim() != 3 or image.shape[0] != 3 or image.numel() == 0:
-        raise ValueError(f"The image has shape {list(image.shape)}: give [3, H, W] with at least one pixel.")
+        batch, last = image.dim() == 4, image.dim() == 3 and image.shape[2] == 3
+        fix = ": one picture of a batch, image[0]" if batch else ": image.permute(2, 0, 1)" if last else ""
+        raise ValueError(f"The image has shape {list(image.shape)}: give [3, H, W] with at least one pixel{fix}.")
     low, high = image.aminmax()
+    if not (low.isfinite() and high.isfinite()):  # NaN passes through both
+        raise ValueError("The image has values that are NaN or infinite: replace them, and scale them to [0, 1].")
     if not (low >= 0 and high <= 1):
         raise ValueError(f"The image's values span [{low:g}, {high:g}]: scale them to [0, 1].")
 

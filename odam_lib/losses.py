@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from odam_lib import checks
+
 EPSILON = 1e-3
 """How far cosines are kept from 0 and 1, where a logarithm of one of the losses is infinite."""
 
@@ -59,7 +61,12 @@ def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[G]``, int64, one row for each object that occurs.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
     """
+    checks.tensor("objects", objects, "[N]", "int")
+    checks.tensor("ious", ious, f"[{len(objects)}]")
     numbers, member = objects.unique(return_inverse=True)
     of_object = member == torch.arange(len(numbers), device=objects.device)[:, None]
     return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
@@ -73,7 +80,11 @@ def directions(maps: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[N, D]``; zeros of a map of zeros, which has no direction and gets no gradient.
+
+    Raises:
+        TypeError, ValueError: not such a tensor.
     """
+    checks.tensor("maps", maps, "[N, ...]", "float")
     flat = maps.flatten(1)
     # Scaled first, and by a constant, so that squares of small values do not underflow.
     scale = flat.detach().amax(dim=1, keepdim=True)
@@ -121,8 +132,17 @@ def odam_train_loss(
         bound: keeps the logarithms finite, :func:`squeezed` or :func:`clamped`.
 
     Raises:
+        TypeError: no tensors, or numbers of objects and images that are not whole.
         ValueError: negative maps, or not one of everything for each map.
     """
+    checks.tensor("maps", maps, "[N, ...]", "float")
+    checks.tensor("objects", objects, "[N]", "int")
+    checks.tensor("images", images, "[N]")
+    checks.tensor("ious", ious, "[N]")
+    checks.tensor("boxes", boxes, "[N, 4]")
+    for name, function in (("negatives", negatives), ("bound", bound)):
+        if not callable(function):
+            raise TypeError(f"{name} is {checks.told(function)}: give a function of this module.")
     if not all(len(each) == len(maps) for each in (objects, images, ious, boxes)):
         raise ValueError("There must be one object, image, IoU and box for each map.")
     if (maps < 0).any():

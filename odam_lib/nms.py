@@ -3,7 +3,8 @@
 Every function takes ``boxes [N, 4]``, ``scores [N]`` and ``labels [N]`` first and returns :class:`Kept`. Predictions of
 different labels never suppress each other; of equal scores the earlier row counts as the better. All refuse, before
 any work and with a ``ValueError``, tensors of other shapes, numbers of rows or devices, boxes and scores that are not
-finite, boxes whose corners are swapped and thresholds outside [0, 1]. Boxes without an area overlap nothing.
+finite, boxes whose corners are swapped and thresholds outside [0, 1], and with a ``TypeError`` what is no tensor or
+number. Boxes without an area overlap nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, box_iou
 
+from odam_lib import checks
 from odam_lib.losses import directions
 
 BLOCK = 128
@@ -62,7 +64,7 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float = 0.
         labels: ``Tensor[N]``.
         iou_threshold: T_iou, in [0, 1].
     """
-    _check_share("iou_threshold", iou_threshold)
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
     corners, ranks = _checked(boxes, scores, labels)
     if len(corners):
         corners = corners - corners.min().clamp(max=0)
@@ -76,8 +78,7 @@ def gaussian(iou: Tensor, sigma: float = 0.5) -> Tensor:
     Raises:
         ValueError: sigma is not positive.
     """
-    if not sigma > 0:
-        raise ValueError(f"sigma is {sigma}: give a positive number.")
+    sigma = checks.number("sigma", sigma, "(0, inf)")
     return torch.exp(-iou.square() / sigma)
 
 
@@ -87,7 +88,7 @@ def linear(iou: Tensor, iou_threshold: float = 0.5) -> Tensor:
     Raises:
         ValueError: the threshold is outside [0, 1].
     """
-    _check_share("iou_threshold", iou_threshold)
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
     return torch.where(iou < iou_threshold, torch.ones_like(iou), 1 - iou)
 
 
@@ -106,7 +107,9 @@ def soft_nms(
     Returns:
         Kept rows with their **decayed** scores.
     """
-    _check_share("score_threshold", score_threshold)
+    score_threshold = checks.number("score_threshold", score_threshold, "[0, 1]")
+    if not callable(decay):
+        raise TypeError(f"decay is {checks.told(decay)}: give a function of IoU, such as gaussian or linear.")
     corners, ranks = _checked(boxes, scores, labels)
 
     def of_class(rows: Tensor) -> Kept:
@@ -155,9 +158,8 @@ def feature_nms(
         ValueError: as all of this family, or embeddings that are not finite or not one for each box, low over high,
             or a negative distance.
     """
-    _check_order(low, high)
-    if not distance >= 0:
-        raise ValueError(f"distance is {distance}: give a number of at least 0.")
+    low, high = _ordered(low, high)
+    distance = checks.number("distance", distance, "[0, inf)")
     corners, _ = _checked(boxes, scores, labels)
     _check_rows("embeddings", embeddings, "[N, D]", boxes)
     _check_all("embedding", embeddings.isfinite().all(dim=1), "is not finite")
@@ -218,8 +220,8 @@ def odam_nms(
             T_h. Maps that a function makes are checked when it has made them.
         TypeError: the maps are neither a tensor nor a function.
     """
-    _check_share("iou_threshold", iou_threshold)
-    _check_order(low, high)
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
+    low, high = _ordered(low, high)
     corners, _ = _checked(boxes, scores, labels)
     make = _maker(maps, boxes)
     if low == 0 and high == 1:
@@ -257,6 +259,7 @@ def correlation(maps: Tensor) -> Tensor:
     Raises:
         ValueError: maps that are negative, not finite or without a cell.
     """
+    checks.tensor("maps", maps, "[N, ...]")
     _check_maps(maps, torch.arange(len(maps)))
     unit = directions(_exact(maps))
     return _cosines(unit, unit)
@@ -268,8 +271,10 @@ def short_edge_size(size: tuple[int, int], short_edge: int = 50) -> tuple[int, i
     Raises:
         ValueError: a side, or the short edge wanted, is not at least 1.
     """
-    if min(*size, short_edge) < 1:
+    short_edge = checks.number("short_edge", short_edge)
+    if short_edge < 1:
         raise ValueError(f"A size of {size} with a short edge of {short_edge}: give sides of at least 1.")
+    size = checks.size("size", size)
     scale = short_edge / min(size)
     return round(size[0] * scale), round(size[1] * scale)
 
@@ -292,6 +297,7 @@ def common_size(maps: Sequence[Tensor], short_edge: int = 50) -> Tensor:
         ValueError: a map is not ``[h, w]`` with at least one cell, or the short edge is not at least 1.
     """
     for row, one in enumerate(maps):
+        checks.tensor(f"map of row {row}", one, "[...]")
         if one.dim() != 2 or not one.numel():
             raise ValueError(f"Map {row} has shape {list(one.shape)}: give [h, w] with at least one cell.")
     largest = max((tuple(one.shape) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
@@ -389,8 +395,7 @@ def _maker(maps: Maps, boxes: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _checked(boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes and scores in one floating type of at least float32, after refusing what has no meaning."""
-    if boxes.dim() != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"The boxes have shape {list(boxes.shape)}: give [N, 4], (x1, y1, x2, y2).")
+    checks.tensor("boxes", boxes, "[N, 4]")
     _check_rows("scores", scores, "[N]", boxes)
     _check_rows("labels", labels, "[N]", boxes)
     _check_all("box", boxes.isfinite().all(dim=1), "is not finite")
@@ -401,6 +406,7 @@ def _checked(boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Ten
 
 
 def _check_rows(name: str, values: Tensor, shape: str, rows: Tensor) -> None:
+    checks.tensor(name, values, "[N, ...]")
     if values.dim() != shape.count(",") + 1 or len(values) != len(rows) or values.device != rows.device:
         raise ValueError(
             f"The {name} have shape {list(values.shape)} on {values.device}: "
@@ -423,13 +429,8 @@ def _check_all(name: str, good: Tensor, wrong: str, rows: Tensor | None = None) 
         raise ValueError(f"The {name} of row {first if rows is None else int(rows[first])} {wrong}.")
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}: give a number in [0, 1].")
-
-
-def _check_order(low: float, high: float) -> None:
-    _check_share("low", low)
-    _check_share("high", high)
+def _ordered(low: float, high: float) -> tuple[float, float]:
+    low, high = (checks.number(name, value, "[0, 1]") for name, value in (("low", low), ("high", high)))
     if low > high:
         raise ValueError(f"low is {low} and high is {high}: low may not be over high.")
+    return low, high

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from traitlets import Bytes, Dict, Enum, TraitError, observe, validate
 
+from odam_lib import checks
 from odam_lib.crowd_results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -124,11 +125,11 @@ def decisions(
         high: T_h, in [low, 1].
 
     Raises:
+        TypeError: a row is no whole number.
         IndexError: there is no such row.
         ValueError: the same row twice, not one map for each detection, or what :func:`odam_lib.nms.odam_nms` refuses.
     """
-    _check_pair(found, maps, first, second)
-    rows = sorted((first, second))  # the order decides between equal scores
+    rows = sorted(_checked_pair(found, maps, first, second))  # the order decides between equal scores
     pair, heat = found[rows], maps[rows]
     given = (pair.boxes, pair.scores, pair.labels)
     dropped = {
@@ -216,10 +217,11 @@ def pair_figure(
         iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decisions`.
 
     Raises:
-        IndexError, ValueError: as of :func:`decisions`.
+        TypeError, IndexError, ValueError: as of :func:`decisions`.
     """
     if len(found) < 2:
         return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
+    first, second = _checked_pair(found, maps, first, second)
     decided = decisions(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Sheet(10, 4.6)
@@ -306,8 +308,8 @@ class PairPicker(Choosing):
         low: float = 0.2,
         high: float = 0.8,
     ) -> None:
-        if not 0 <= distinct <= 1:
-            raise ValueError(f"distinct is {distinct}: give a number in [0, 1].")
+        checks.detector(detector)
+        distinct = checks.number("distinct", distinct, "[0, 1]")
         trace = detector.trace(image)
         if detections is None:
             found = candidates(trace, score_threshold)
@@ -347,8 +349,10 @@ class PairPicker(Choosing):
 
     def _completed(self, first: int | None, second: int | None, iou_threshold: float) -> tuple[int, int]:
         """A pair of which one row may be given."""
-        given = second if first is None else first
+        given, traits = second if first is None else first, self.traits()
+        iou_threshold = traits["iou_threshold"].validate(self, iou_threshold)
         if given is not None:
+            given = traits["first"].validate(self, given)
             self._check_row(given)
         pair = telling_pair(self.detections, self.maps, iou_threshold, given)
         return pair if second is None else pair[::-1]
@@ -430,14 +434,17 @@ def _compared(name: str, value: float, threshold: str, limit: float, over: bool)
     return f"{name} is {threshold} {shown_limit} up to rounding and counts as {'' if over else 'not '}over it"
 
 
-def _check_pair(found: Detections, maps: Tensor, first: int, second: int) -> None:
-    for row in (first, second):
+def _checked_pair(found: Detections, maps: Tensor, first: int, second: int) -> list[int]:
+    """The rows of two detections as Python's own numbers."""
+    rows = [checks.count("A row", row, least=None) for row in (first, second)]
+    for row in rows:
         if row not in range(len(found)):
             raise IndexError(_absent(row, len(found)))
-    if first == second:
-        raise ValueError(_twice(first))
+    if rows[0] == rows[1]:
+        raise ValueError(_twice(rows[0]))
     if len(maps) != len(found):
         raise ValueError(f"There are {len(maps)} maps of {len(found)} detections: give one for each.")
+    return rows
 
 
 def _absent(row: int, count: int) -> str:

@@ -18,10 +18,11 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.files import write_whole
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps, min_max
-from odam_lib.images import to_uint8
+from odam_lib.images import check_image, to_uint8
 from odam_lib.sheets import MOST_BOXES, MOST_ROWS, SCREEN_DPI, Sheet, counted, legible
 
 TITLES = {
@@ -57,8 +58,7 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     Raises:
         ValueError: an opacity outside [0, 1].
     """
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"The opacity is {opacity}: give a number in [0, 1].")
+    opacity = checks.number("The opacity", opacity, "[0, 1]")
     grey = image.new_tensor([0.299, 0.587, 0.114]) @ image.flatten(1)
     dimmed = (0.15 + 0.6 * grey).reshape(1, *heat.shape)
     colours = _colours(DIVERGING if (heat < 0).any() else SEQUENTIAL).to(image)
@@ -93,7 +93,12 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
         image: ``Tensor[3, H, W]`` in [0, 1].
         detections: boxes in pixels of the image; of more than ``MOST_BOXES`` the first are drawn, as the title says.
         title: the figure's message; default the number of objects.
+
+    Raises:
+        TypeError, ValueError: not an image, or not ``Detections``.
     """
+    check_image(image)
+    check_detections(detections)
     figure, panel = _single(image.shape)
     draw_picture(panel, reduced(image, display_size(detections.image_size)), detections.image_size)
     shown = detections[:MOST_BOXES]
@@ -122,9 +127,13 @@ def show_map(
 
     Raises:
         IndexError, ValueError: no such detection or attribute.
+        TypeError: an argument of another type.
     """
+    _check_shown(image, heat_maps)
+    checks.kind("The attribute", attribute, str, f"one of {', '.join(TITLES)}")
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
+    row = checks.row(row, len(heat_maps))
     one = with_combined(heat_maps[row], [attribute]).normalized()
     figure, panel = _single(image.shape, bar=True)
     size = display_size(one.detections.image_size)
@@ -158,12 +167,14 @@ def show_maps(
         The figure; :func:`show_detections` where there is no detection to show.
 
     Raises:
-        ValueError: an attribute was not computed.
+        TypeError: an argument of another type.
+        ValueError: an attribute was not computed, or not one number for each object.
     """
+    _check_shown(image, heat_maps)
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
+    numbers = _numbers(numbers, len(heat_maps))
     shown = with_combined(heat_maps[:MOST_ROWS], attributes).normalized()
-    numbers = range(len(shown)) if numbers is None else numbers
     grid = _Grid(image, [_row_name(shown.detections, numbers, row) for row in range(len(shown))], len(attributes), 1.7)
     for row in range(len(shown)):
         grid.draw(row, [grid.small, *grid.blends(shown[row])])
@@ -202,14 +213,17 @@ def show_methods(
     """
     if not methods:
         raise ValueError("There is no method to show: give at least one.")
+    checks.kind("The methods", methods, Mapping, "a dict of HeatMaps by the heading of their column")
+    for one in methods.values():
+        _check_shown(image, one)
     first = next(iter(methods.values()))
     if any(one.detections.source != first.detections.source or len(one) != len(first) for one in methods.values()):
         raise ValueError("The methods explain different detections: compare them on the same ones.")
     if len(first) == 0:
         return show_detections(image, first.detections)
+    numbers = _numbers(numbers, len(first))
     shown = {name: with_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
     found = first.detections[:MOST_ROWS]
-    numbers = range(len(found)) if numbers is None else numbers
     grid = _Grid(image, [_row_name(found, numbers, row) for row in range(len(found))], len(shown), 2.0)
     for row, box in enumerate(found.boxes):
         grid.draw(row, [grid.small, *(grid.blends(one[row])[0] for one in shown.values())])
@@ -238,7 +252,17 @@ def show_average_maps(
         attributes: the A attributes.
         margin: how much around the box the frame shows on each side, as a share of the box's side.
         title: the figure's message.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: nothing to show, or a row without a map of each attribute.
     """
+    checks.kind("The frames", frames, Mapping, "a dict of maps by the name of their row")
+    attributes = checks.names("attributes", attributes)
+    if not frames or not attributes:
+        raise ValueError("There is no average map to show: give at least one row and one attribute.")
+    for name, maps in frames.items():
+        checks.tensor(f"row {name!r}", maps, f"[{len(attributes)}, cells, cells]", "float")
     figure = Sheet(1.9 * len(attributes) + 0.6, 1.9 * len(frames) + 0.5)
     axes = figure.subplots(len(frames), len(attributes), squeeze=False).tolist()
     for panels, (name, maps) in zip(axes, frames.items()):
@@ -276,6 +300,9 @@ def show_detectors(
     """
     if not detectors:
         raise ValueError("There is no detector to show: give at least one.")
+    checks.kind("The detectors", detectors, Mapping, "a dict of HeatMaps by the detector's name")
+    for one in detectors.values():
+        _check_shown(image, one)
     shown = {name: with_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
     names = [f"{legible(name)}\n{_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
     grid = _Grid(image, names, len(attributes), 1.45)
@@ -306,11 +333,19 @@ def show_columns(
             named as an edge in ``TITLES`` has that edge drawn thick. Each map is scaled by itself.
         title: the figure's message.
         numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, or not one map or number for each object.
     """
+    check_image(image)
+    check_detections(detections)
+    checks.kind("The columns", columns, Mapping, "a dict of maps by the heading of their column")
+    for heading, maps in columns.items():
+        checks.tensor(f"column {heading!r}", maps, f"[{len(detections)}, H, W]")
     if not len(detections):
         return show_detections(image, detections)
+    numbers = _numbers(numbers, len(detections))
     found = detections[:MOST_ROWS]
-    numbers = range(len(found)) if numbers is None else numbers
     grid = _Grid(image, [_row_name(found, numbers, row) for row in range(len(found))], len(columns), 1.35)
     edges = {TITLES[edge]: edge for edge in EDGES}
     for row, box in enumerate(found.boxes):
@@ -349,6 +384,7 @@ def close_up(
 
 def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
     """The maps of the given attributes in their order, ``combined`` made from the five where it is among them."""
+    attributes = checks.names("attributes", attributes)
     if COMBINED not in attributes:
         return heat_maps.select(*attributes)
     combined = heat_maps.combined()
@@ -410,6 +446,20 @@ def save_png(figure: Figure, path: Path, dpi: int = FILE_DPI) -> Path:
     with write_whole(path) as aside:
         aside.write_bytes(to_png(figure, dpi))
     return path
+
+
+def _check_shown(image: Tensor, heat_maps: HeatMaps) -> None:
+    """Refuse anything but a picture and heat maps."""
+    check_image(image)
+    checks.kind("The heat maps", heat_maps, HeatMaps, "what explain returned")
+
+
+def _numbers(numbers: Sequence[int] | None, count: int) -> list[int]:
+    """The objects' numbers in other figures; their rows if none are given."""
+    found = list(range(count)) if numbers is None else [checks.count("A number", one, least=0) for one in numbers]
+    if len(found) != count:
+        raise ValueError(f"There are {len(found)} numbers for {count} objects: give one for each, or None.")
+    return found
 
 
 class _Grid:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from odam_lib import checks
+
 
 def box_regions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixels whose centre lies in each box.
@@ -13,7 +15,12 @@ def box_regions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         bool ``Tensor[N, height, width]``.
+
+    Raises:
+        TypeError, ValueError: not such a tensor or size.
     """
+    checks.tensor("boxes", boxes, "[N, 4]")
+    size = checks.size("size", size)
     rows = torch.arange(size[0], device=boxes.device) + 0.5
     columns = torch.arange(size[1], device=boxes.device) + 0.5
     x1, y1, x2, y2 = boxes[:, :, None].unbind(dim=1)
@@ -29,7 +36,12 @@ def box_blob(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         ``Tensor[N, height, width]``, at most 1.
+
+    Raises:
+        TypeError, ValueError: not such a tensor or size.
     """
+    checks.tensor("boxes", boxes, "[N, 4]", "float")
+    size = checks.size("size", size)
     centres, deviations = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).clamp(min=1) / 4
     along = [
         torch.exp(-0.5 * ((torch.arange(length, device=boxes.device) + 0.5 - at[:, None]) / wide[:, None]) ** 2)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace, iou_nms, leaves
+from odam_lib.detectors.base import Detector, Trace, iou_nms
+from odam_lib.detectors.passes import leaves
 from odam_lib.heatmaps import EDGES, Grid
 
 STRIDE = 8
@@ -112,8 +113,8 @@ class BlobDetector(Detector):
         self.layers, self.towers = ("backbone",), ()
         self.model, self.formula = model, formula
 
-    def trace(self, image: Tensor, layer: str | None = None) -> BlobTrace:
-        layer, size = self.check_trace(image, layer), (image.shape[-2], image.shape[-1])
+    def make_trace(self, image: Tensor, layer: str) -> BlobTrace:
+        size = (image.shape[-2], image.shape[-1])
         with leaves(self.model.backbone) as features:
             out = self.model(image[None])[0]
         rows, columns = torch.meshgrid(*(torch.arange(n, device=out.device) for n in out.shape[-2:]), indexing="ij")

@@ -5,19 +5,18 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 
 import base64
 import io
-import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
@@ -60,25 +59,23 @@ def front_end(name: str) -> str:
 
 
 class Row(Int):
-    """The number of something that can be chosen: an integer of any kind, but neither True nor False."""
+    """The number of something that can be chosen: whole, as :func:`odam_lib.checks.count` reads it."""
 
     def validate(self, obj: Any, value: Any) -> int:
-        is_truth = isinstance(value, bool) or (isinstance(value, Tensor) and value.dtype == torch.bool)
         try:
-            return self.error(obj, value) if is_truth else operator.index(value)
-        except TypeError:
-            return self.error(obj, value)
+            return checks.count(self.help or self.name, value, least=None)
+        except TypeError as error:
+            raise TraitError(str(error)) from error
 
 
 class Share(Float):
-    """A number in [0, 1], but neither True nor False."""
+    """A number in [0, 1], as :func:`odam_lib.checks.number` reads it."""
 
     def validate(self, obj: Any, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return self.error(obj, value)
-        if not 0 <= value <= 1:
-            raise TraitError(f"{self.help or self.name} is {value}: give a number in [0, 1].")
-        return float(value)
+        try:
+            return float(checks.number(self.help or self.name, value, "[0, 1]"))
+        except (TypeError, ValueError) as error:
+            raise TraitError(str(error)) from error
 
 
 class Choosing(anywidget.AnyWidget):
@@ -146,7 +143,12 @@ class Choosing(anywidget.AnyWidget):
 
 
 def offered(detections: Detections) -> tuple[Detections, str]:
-    """As many detections as a picture can hold, and a sentence if these are not all."""
+    """As many detections as a picture can hold, and a sentence if these are not all.
+
+    Raises:
+        TypeError: no ``Detections``.
+    """
+    check_detections(detections)
     count = len(detections)
     shown = detections[:MOST_BOXES]
     return shown, counted("", len(shown), count, "objects").strip()
@@ -180,9 +182,13 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         detections: of that image.
         heat_maps: the maps of the selected detection; of none if there are no detections.
         selected: its row in ``detections``, which gives its number and colour.
+
+    Raises:
+        TypeError, IndexError: no such row.
     """
     if not len(detections):
         return show_detections(image, detections)
+    selected = checks.row(selected, len(detections))
     height, width = detections.image_size
     size = display_size(detections.image_size)
     small, shown = reduced(image.cpu(), size), with_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
@@ -258,6 +264,7 @@ class InstancePicker(Choosing):
         smoothing: str = "adaptive",
         opacity: float = OPACITY,
     ) -> None:
+        checks.detector(detector)
         self._trace = detector.trace(image, layer)
         found = self._trace.detections(score_threshold) if detections is None else detections
         self._trace.check(found, ATTRIBUTES)

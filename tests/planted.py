@@ -55,7 +55,10 @@ class PlantedDetector(Detector):
     def __init__(self) -> None:
         self.passes = 0
 
-    def trace(self, image: Tensor, layer: str | None = None) -> PlantedTrace:
+    def private(self) -> "PlantedDetector":
+        return self  # so that passes are counted here
+
+    def make_trace(self, image: Tensor, layer: str) -> PlantedTrace:
         self.passes += 1
         labels = torch.tensor(self.labels)
         scores = torch.tensor([0.95, 0.85, 0.75, 0.65])
@@ -73,7 +76,7 @@ class PlantedDetector(Detector):
         return self.traced(
             detector=self,
             image=image,
-            layer=self.check_trace(image, layer),
+            layer=layer,
             features=(torch.ones(1, 1, SIZE[0] // STRIDE, SIZE[1] // STRIDE, requires_grad=True),),
             grids=(Grid(STRIDE / 2, STRIDE / 2, STRIDE, STRIDE),),
             input_size=SIZE,

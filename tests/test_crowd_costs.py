@@ -40,7 +40,7 @@ def test_pipelines_hold_a_number_for_each_picture_and_rule() -> None:
     measured = pipelines(detector, [image, image.flip(-1)], rules, 0.3, 2)
     assert all(len(each) == 2 for each in measured.seconds.values()) and all(measured.candidates)
     assert measured.of("waiting") >= 0.05 + 0.5 * measured.of(NMS)
-    assert measured.candidates[0] == len(detector.trace(image).candidates.above(0.3))
+    assert measured.candidates[0] == len(detector.trace(image).above(0.3))
     with pytest.raises(ValueError, match="0 pictures"):
         pipelines(detector, [], rules, 0.3, 1)
     with pytest.raises(ValueError, match="give a picture, and NMS"):

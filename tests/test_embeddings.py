@@ -486,7 +486,7 @@ def test_embeddings_are_read_where_the_detector_runs(crowds: list, tmp_path: Pat
         embed, heads = load_embedder(name), []
         for device in ("cpu", "cuda", "cpu"):
             trace = load_detector(name, device).trace(image)
-            heads.append(embed(trace, trace.candidates.above(0.3)))
+            heads.append(embed(trace, trace.above(0.3)))
             assert heads[-1].device.type == device
         assert torch.equal(heads[0], heads[2]) and abs(len(heads[0]) - len(heads[1])) <= 2
         (tmp_path / name).mkdir()

@@ -1,6 +1,10 @@
 """The kernels of Sec. 3.1 and the container of their results."""
 
+import copy
 import math
+import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +182,87 @@ def test_saved_maps_come_back(tmp_path) -> None:
         HeatMaps.load(tmp_path / "other.safetensors")
     with pytest.raises(FileNotFoundError, match="no heat maps at"):
         HeatMaps.load(tmp_path / "absent.safetensors")
+
+
+def in_a_file(maps: HeatMaps, folder: Path) -> HeatMaps:
+    maps.save(folder / "maps.safetensors")
+    return HeatMaps.load(folder / "maps.safetensors")
+
+
+def by_torch(maps: HeatMaps, folder: Path) -> HeatMaps:
+    torch.save(maps, folder / "maps.pt")
+    return torch.load(folder / "maps.pt", weights_only=False)
+
+
+COPIES = {
+    "save": in_a_file,
+    "torch.save": by_torch,
+    "pickle": lambda maps, _: pickle.loads(pickle.dumps(maps)),
+    "deepcopy": lambda maps, _: copy.deepcopy(maps),
+    "copy": lambda maps, _: copy.copy(maps),
+}
+VIEWS = {
+    "all": lambda maps: maps,
+    "one twice": lambda maps: maps[[0, 0]],
+    "one": lambda maps: maps[0],
+    "a slice, backwards": lambda maps: maps[2:0:-1],
+    "none": lambda maps: maps[[]],
+    "an attribute twice": lambda maps: maps.select("x1", "x1", "class"),
+    "combined": lambda maps: maps.combined(),
+    "joined": lambda maps: maps[:2].joined(maps[:2].combined()),
+    "one map for all attributes": lambda maps: replace(
+        maps, maps=tuple(one[:1].expand(5, -1, -1) for one in maps.maps)
+    ),
+    "one map for all detections": lambda maps: replace(maps, maps=maps.maps[:1] * 3),
+    "a transposed view": lambda maps: replace(maps, maps=tuple(one.mT for one in maps.maps)),
+    "in half precision": lambda maps: replace(maps, maps=tuple(one.half() for one in maps.maps)),
+    "with a gradient": lambda maps: replace(maps, maps=tuple(one.clone().requires_grad_() for one in maps.maps)),
+    "tensors of detections shared": lambda maps: replace(
+        maps, detections=replace(maps.detections, index=maps.detections.level, labels=maps.detections.level)
+    ),
+    "NumPy's numbers": lambda maps: replace(
+        maps, input_size=(np.int64(40), 60), settings={"smoothing": np.float32(0.5), "seed": torch.tensor(3)}
+    ),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_maps_come_back_from_wherever_they_are_kept(view, copied, tmp_path: Path) -> None:
+    """Maps that are parts of one tensor, as methods make them, and detections that are."""
+    together = torch.rand(3, 5, 4, 4)
+    given = view(heat_maps(list(together)))
+    back = copied(given, tmp_path)
+    assert len(back) == len(given)
+    for ours, theirs in zip(given.maps, back.maps):
+        assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
+    for name, ours in vars(given.detections).items():
+        theirs = getattr(back.detections, name)
+        assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
+    for name in ("attributes", "reasons", "grids", "input_size", "layer", "method", "settings"):
+        assert getattr(back, name) == getattr(given, name)
+
+
+def test_what_is_kept_of_a_part_is_no_larger_than_the_part() -> None:
+    """Every map, and every row of detections, may be a view of the tensor of all."""
+    together = torch.rand(50, 5, 16, 16)
+    maps = heat_maps(list(together))
+    whole, part = len(pickle.dumps(maps)), len(pickle.dumps(maps[7]))
+    assert whole < 1.2 * together.nbytes and part < 0.05 * whole
+    views = replace(maps.detections, **{name: torch.cat([value] * 99)[:50] for name, value in tensors_of(maps).items()})
+    assert len(pickle.dumps(views)) < 1.2 * len(pickle.dumps(maps.detections))
+    assert len(pickle.dumps(views[:1])) < 0.5 * len(pickle.dumps(views))
+
+
+def tensors_of(maps: HeatMaps) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in vars(maps.detections).items() if isinstance(value, torch.Tensor)}
+
+
+def test_a_setting_that_no_file_can_hold_is_named(tmp_path: Path) -> None:
+    maps = heat_maps([torch.rand(5, 2, 2)], settings={"of": heat_maps})
+    with pytest.raises(TypeError, match="setting is an object of type function, which cannot be written"):
+        maps.save(tmp_path / "maps.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_detection_gives_an_empty_stack() -> None:

@@ -153,9 +153,46 @@ def test_integers_of_any_kind_choose_a_row_and_truth_values_do_not(widget: Choos
         widget.first = 3
     setattr(widget, name, number)
     assert getattr(widget, name) == 1 and type(getattr(widget, name)) is int
-    for truth in (True, np.True_, torch.tensor(True)):
-        with pytest.raises(TraitError):
-            setattr(widget, name, truth)
+    for wrong in (True, np.True_, torch.tensor(True), 1.0, np.float32(1), torch.tensor(1.0), [1], torch.tensor([1])):
+        with pytest.raises(TraitError, match=rf"^{name} is [^\n]*: give a whole number\.$"):
+            setattr(widget, name, wrong)
+
+
+def test_shares_are_numbers_of_any_kind_in_0_to_1() -> None:
+    picker = InstancePicker(PlantedDetector(), IMAGE)
+    best = picker.detections.scores.argmax()
+    picker.selected, picker.opacity = best, picker.detections.scores[best]
+    assert (picker.selected, picker.opacity) == (int(best), float(picker.detections.scores[best]))
+    picker.opacity = np.float32(0.5)
+    assert picker.opacity == 0.5 and type(picker.opacity) is float
+    for wrong in (True, "0.5", None, torch.tensor([0.5]), 2, torch.tensor(-0.1), math.nan):
+        with pytest.raises(TraitError, match=r"^The opacity is [^\n]*: give a number in \[0, 1\]\.$"):
+            picker.opacity = wrong
+
+
+def test_what_a_widget_begins_with_is_read_as_what_is_set_later() -> None:
+    first = torch.tensor(1)
+    assert InstancePicker(PlantedDetector(), IMAGE, selected=first).selected == 1
+    assert PairPicker(PlantedCrowd(), IMAGE, first=first).first == 1
+    assert PairPicker(PlantedCrowd(), IMAGE, second=np.int64(1)).second == 1
+    assert MistakeBrowser(["0", "1"], browser()._case, first).selected == 1
+    for make in (InstancePicker, PairPicker):
+        with pytest.raises(TypeError, match="give load_detector"):
+            make("fcos-scenes", IMAGE)
+        with pytest.raises(TypeError, match="The detections are a tensor"):
+            make(PlantedCrowd(), IMAGE, torch.rand(2, 4))
+
+
+@pytest.mark.parametrize("wrong", [True, 1.0, "1", [1], np.array([0, 1])], ids=repr)
+def test_what_is_no_number_begins_no_widget(wrong: object) -> None:
+    for make in (
+        lambda: InstancePicker(PlantedDetector(), IMAGE, selected=wrong),
+        lambda: PairPicker(PlantedCrowd(), IMAGE, first=wrong),
+        lambda: PairPicker(PlantedCrowd(), IMAGE, second=wrong),
+        lambda: MistakeBrowser(["0", "1"], browser()._case, wrong),
+    ):
+        with pytest.raises(TraitError, match="give a whole number"):
+            make()
 
 
 def test_a_failure_to_draw_stays_until_something_is_drawn() -> None:

@@ -18,7 +18,7 @@ def trace(request):
 
 
 def test_by_boxes_is_torchvision(trace) -> None:
-    found = trace.candidates.above(0.3)
+    found = trace.above(0.3)
     boxes = trace.boxes(found)
     kept = suppressed(trace, 0.3, by_boxes(nms))
     rows = batched_nms(boxes, found.scores, found.labels, 0.5)
@@ -26,7 +26,7 @@ def test_by_boxes_is_torchvision(trace) -> None:
 
 
 def test_by_maps_makes_the_maps_that_the_kernel_is_given(trace) -> None:
-    found = trace.candidates.above(0.3)
+    found = trace.above(0.3)
     boxes, maps = trace.boxes(found), raster_maps(trace, found)
     kept = suppressed(trace, 0.3, by_maps(0.3, 0.9))
     index, scores = odam_nms(boxes, found.scores, found.labels, maps, low=0.3, high=0.9)
@@ -37,7 +37,7 @@ def test_by_maps_makes_the_maps_that_the_kernel_is_given(trace) -> None:
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_by_embeddings_gives_the_kernel_the_vector_of_each_candidate(name) -> None:
     trace, embed = load_detector(name, "cpu").trace(Scenes("val", 1, "crowd")[0][0]), load_embedder(name)
-    found = trace.candidates.above(0.3)
+    found = trace.above(0.3)
     boxes, vectors = trace.boxes(found), embed(trace, found)
     kept = {}
     for far in (0.0, 0.8, 2.0):

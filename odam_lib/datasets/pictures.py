@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from PIL import Image
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.images import from_pil
 
 Target = dict[str, Tensor | int]
@@ -36,7 +37,8 @@ OWN = Advice("give the pictures that the annotations were made for", "mend the f
 
 
 def check_item(item: int, number: int) -> None:
-    """Raise ``IndexError`` for an item that a data set of so many pictures does not have."""
+    """Raise ``IndexError`` for an item that a data set of so many pictures does not have, ``TypeError`` for none."""
+    item = checks.count("The number of a picture", item, least=None)
     if not 0 <= item < number:
         raise IndexError(f"Picture {item} does not exist: there are {number}, counted from 0.")
 

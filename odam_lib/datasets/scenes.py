@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from odam_lib import checks
 from odam_lib.datasets.scene_compose import check_request, make_scene
 from odam_lib.datasets.scene_planting import make_distracted
 from odam_lib.datasets.scene_render import render
@@ -92,8 +93,10 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         """Scene number ``item`` as a value.
 
         Raises:
+            TypeError: ``item`` is no whole number.
             IndexError: there is no such scene.
         """
+        item = checks.count("The number of a scene", item, least=None)
         if not 0 <= item < self.number:
             raise IndexError(f"Scene {item} does not exist: there are {self.number}, counted from 0.")
         make = make_distracted if self.distracted else make_scene

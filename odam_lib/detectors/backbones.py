@@ -107,6 +107,13 @@ class PVTFPN(nn.Module):
         return self.fpn(outputs)
 
 
+def start_narrow(tower: nn.Module) -> None:
+    """Kernels with which signals keep their size: torchvision's start fades away in a narrow head without norms."""
+    for module in tower.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+
+
 def without_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():

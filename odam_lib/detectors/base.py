@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections, check_threshold
+from odam_lib.detectors.passes import apart, ordinary, twin, weights_hash
 from odam_lib.gradients import Contributions, Sheets, Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
 from odam_lib.images import check_image
@@ -30,13 +33,13 @@ class Layer:
     """A place at which a detector can be explained: the module that computes it and the stride of each level.
 
     Attributes:
-        module: of the network.
+        module: its path in the network, as of ``get_submodule``.
         strides: of what it returns, in pixels of the network's input.
         grids: where the cells of each level lie; by default the first one on the first pixel.
         names: of the levels, where it returns them by name.
     """
 
-    module: nn.Module
+    module: str
     strides: tuple[int, ...]
     grids: tuple[Grid, ...] = ()
     names: tuple[str, ...] = ()
@@ -48,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many predictions a network's own inference keeps at most.
+    """How many predictions a network's own inference keeps at most; those of torchvision's models are read from them.
 
     Attributes:
         before: of each level or class, before suppression.
@@ -62,14 +65,16 @@ class Limits:
     after: int | None = None
     sides: tuple[float, float] = (0.0, 0.0)
 
-    def kept(self, found: Detections) -> Detections:
-        """What goes on to suppression, of detections from the best to the worst."""
-        width, height = self.sides
-        large = (found.boxes[:, 2] - found.boxes[:, 0] >= width) & (found.boxes[:, 3] - found.boxes[:, 1] >= height)
-        found = found[large]
-        groups = getattr(found, self.each)
+    def first(self, level: Tensor, labels: Tensor) -> Tensor:
+        """Which of N predictions ``[N]``, listed from the best to the worst, go on to suppression."""
+        groups = labels if self.each == "labels" else level
         rows = [torch.nonzero(groups == group)[: self.before, 0] for group in groups.unique()]
-        return found[torch.cat(rows).sort().values] if rows else found
+        return torch.cat(rows).sort().values if rows else torch.zeros_like(groups)
+
+    def large(self, boxes: Tensor) -> Tensor:
+        """Which boxes ``[N, 4]`` go on to suppression: bool ``Tensor[N]``."""
+        width, height = self.sides
+        return (boxes[:, 2] - boxes[:, 0] >= width) & (boxes[:, 3] - boxes[:, 1] >= height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,10 @@ class Predictions:
 
     boxes: Tensor
     class_probs: Tensor
+
+    def single(self) -> Predictions:
+        """The same in single precision, whatever the network computes in."""
+        return Predictions(self.boxes.float(), self.class_probs.float())
 
     def of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes ``[N, P, 4]`` and scores ``[N, P]`` of all predictions, read as each of N labels ``[N]``."""
@@ -214,39 +223,50 @@ class Trace(ABC):
         return same.int().argmax(dim=1)
 
     def above(self, score_threshold: float) -> Detections:
-        """The candidates over the threshold, best first: by default one row for each prediction and class.
+        """The candidates over the threshold, best first, within :attr:`limits`.
+
+        By default one row for each prediction *and class*: this is how torchvision reads a dense detector, one location
+        may be detected as several classes.
 
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
-        return self.candidates.above(score_threshold)
+        score_threshold = check_threshold(score_threshold)
+        candidates = self.candidates
+        rows, labels = torch.nonzero(candidates.class_probs > score_threshold, as_tuple=True)
+        scores = candidates.class_probs[rows, labels]
+        order = scores.argsort(descending=True, stable=True)
+        order = order[self.limits.first(candidates.level[rows[order]], labels[order])]
+        return replace(candidates[rows[order]], scores=scores[order], labels=labels[order])
 
     def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
         """What a user sees: candidates over the threshold, clipped to the image, duplicates suppressed.
 
-        Scores are what the suppression leaves of them: Soft-NMS lowers them.
+        Scores are what the suppression leaves of them: Soft-NMS lowers them. There are no more than the :attr:`limits`
+        say.
 
         Args:
             score_threshold: least score; with the network's own the result is that of its own inference.
-            nms: suppression of duplicates among all candidates; default the network's own, within its :attr:`limits`.
+            nms: suppression of duplicates; default the network's own.
 
         Raises:
             ValueError: the threshold is outside [0, 1].
         """
+        check_nms(nms)
         found = self.above(score_threshold)
         found = replace(found, boxes=self.boxes(found)).clipped()
-        if nms is None:
-            found = self.limits.kept(found)
+        found = found[self.limits.large(found.boxes)]
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        found = replace(found[kept.index], scores=kept.scores)
-        return found if nms else found[: self.limits.after]
+        return replace(found[kept.index], scores=kept.scores)[: self.limits.after]
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:
         """Refuse detections of another detector or image, and unknown attributes.
 
         Raises:
+            TypeError: no ``Detections``, or no names of attributes.
             ValueError: naming what does not fit.
         """
+        check_detections(detections)
         if detections.source != self.candidates.source:
             raise ValueError(
                 f"The detections are of {detections.source}, the trace is of {self.candidates.source}: "
@@ -303,7 +323,7 @@ class Detector(ABC):
 
     Attributes:
         name: the name it was loaded by.
-        model: the network; it is run in evaluation mode, and left as it was found.
+        model: the network; it is asked through copies that share its weights, see :meth:`private`.
         categories: class names, index 0 is the background.
         layers: names of the layers at which it can be explained, the default first.
         towers: modules that may be trained in half precision; what follows them, last layers and losses, may not.
@@ -314,8 +334,38 @@ class Detector(ABC):
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
+    _weights: str = ""  # of a private copy: the hash of what it was made with
 
     @abstractmethod
+    def make_trace(self, image: Tensor, layer: str) -> Trace:
+        """One pass of the network that keeps what an explanation needs.
+
+        It is called on a private copy of the detector, whose network is a :func:`twin` in evaluation mode: hooks and
+        whatever else it changes are gone afterwards.
+
+        Args:
+            image: ``Tensor[3, H, W]``, float in [0, 1], on any device.
+            layer: one of :attr:`layers`.
+        """
+
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
+        """One pass of the network on pictures ``Tensor[B, 3, H, W]`` of one size; called as :meth:`make_trace` is.
+
+        This default takes one picture after another and passes no gradient; the detectors of this library run them in
+        one batch and are differentiable with respect to the pictures.
+        """
+        with torch.no_grad():
+            found = [self.make_trace(image, self.layers[0]).candidates for image in images]
+        return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
+
+    def _pass(self, image: Tensor, layer: str | None) -> Trace:
+        check_image(image)
+        checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
+        if layer is not None and layer not in self.layers:
+            raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
+        return self.private().make_trace(ordinary(image), layer or self.layers[0])
+
+    @apart()
     def trace(self, image: Tensor, layer: str | None = None) -> Trace:
         """Run the network once and keep what an explanation needs.
 
@@ -324,26 +374,23 @@ class Detector(ABC):
             layer: one of :attr:`layers`; default the first.
 
         Raises:
-            TypeError, ValueError: not an image, or an unknown layer.
+            TypeError, ValueError: not an image, an unknown layer, or weights that are not finite.
         """
+        return self._pass(image, layer)
 
+    @apart()
     def predict(self, images: Tensor) -> list[Predictions]:
         """Run the network on several pictures of one size, without keeping what an explanation needs.
-
-        This default takes one picture after another and passes no gradient; the detectors of this library run them in
-        one batch and are differentiable with respect to the pictures.
 
         Args:
             images: ``Tensor[B, 3, H, W]``, float in [0, 1].
 
         Returns:
-            What is predicted on each picture.
+            What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        with torch.no_grad():
-            found = [self.trace(image).candidates for image in images]
-        return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
+        return [one.single() for one in self.private().make_predictions(ordinary(images))]
 
-    @torch.no_grad()
+    @apart()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
         """The objects in an image, best first; boxes in pixels of the image.
 
@@ -352,10 +399,27 @@ class Detector(ABC):
             score_threshold: least score, in [0, 1].
             nms: suppression of duplicates; default the detector's own.
 
+        Returns:
+            At most as many as the network's own limits allow, see :attr:`Trace.limits`.
+
         Raises:
-            TypeError, ValueError: not an image, or a threshold outside [0, 1].
+            TypeError, ValueError: not an image, a threshold outside [0, 1], no function of suppression, or weights that
+                are not finite.
         """
-        return self.trace(image).detections(score_threshold, nms)
+        check_threshold(score_threshold)
+        check_nms(nms)
+        with torch.no_grad():
+            return self._pass(image, None).detections(score_threshold, nms)
+
+    def private(self) -> Self:
+        """The same detector on a :func:`twin` of its network.
+
+        Raises:
+            ValueError: weights that are not finite.
+        """
+        made = copy(self)
+        made.model, made._weights = twin(self.model), weights_hash(self.model)
+        return made
 
     def assigned(self) -> AbstractContextManager[list[Positives]]:
         """While active, every training forward pass of :attr:`model` appends its positives to the list it yields.
@@ -377,16 +441,14 @@ class Detector(ABC):
         """The number format in which the network computes."""
         return next(self.model.parameters()).dtype
 
-    def check_trace(self, image: Tensor, layer: str | None) -> str:
-        """Check the arguments of :meth:`trace`; returns the layer's name."""
-        check_image(image)
-        if layer is not None and layer not in self.layers:
-            raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        return layer or self.layers[0]
-
     def candidates(self, image: Tensor, predictions: Predictions, level: Tensor, index: Tensor) -> Detections:
         """All predictions on an image as detections of their best class, with their provenance ``[P]``."""
         boxes, scores, labels = predictions.best()
+        if not (predictions.class_probs.isfinite().all() and not boxes.isnan().any()):
+            raise ValueError(
+                f"{self.name} predicts numbers that are not finite on this picture: in {self.dtype} its activations "
+                "may overflow. Try model.float()."
+            )
         return Detections(
             boxes=boxes.detach().float(),
             scores=scores.detach().float(),
@@ -400,18 +462,36 @@ class Detector(ABC):
         )
 
     def source(self, image: Tensor) -> str:
-        """An identity of this detector together with this image's pixels."""
-        pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-        return f"{self.name} on image {hashlib.blake2b(pixels, digest_size=6).hexdigest()}"
+        """An identity of this detector and its weights together with this image's pixels.
+
+        Raises:
+            ValueError: weights that are not finite.
+        """
+        return f"{self.name} (weights {self._weights or weights_hash(self.model)}) on image {image_hash(image)}"
+
+
+def image_hash(image: Tensor) -> str:
+    """What tells the pixels of one image from those of another."""
+    pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
+    return hashlib.blake2b(pixels, digest_size=6).hexdigest()
 
 
 def check_attributes(attributes: Sequence[str]) -> None:
-    """Raise ``ValueError`` for an attribute that no detector has, or for none at all."""
+    """Raise ``ValueError`` for an attribute that no detector has, or for none at all; ``TypeError`` for no names."""
+    attributes = checks.names("attributes", attributes)
     if not attributes:
         raise ValueError(f"No attribute was asked for: give at least one of {', '.join(TARGETS)}.")
     for attribute in attributes:
         if attribute not in TARGETS:
             raise ValueError(f"Unknown attribute {attribute!r}: choose among {', '.join(TARGETS)}.")
+
+
+def check_nms(nms: object) -> None:
+    """Raise ``TypeError`` for what cannot be called to suppress duplicates."""
+    if nms is not None and not callable(nms):
+        raise TypeError(
+            f"nms is {checks.told(nms)}: give a function of boxes, scores and labels, such as iou_nms(0.5), or None."
+        )
 
 
 def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:
@@ -428,90 +508,6 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
             f"The picture of {image_size[1]} x {image_size[0]} pixels is too elongated: fitted into {longest} pixels, "
             "nothing is left of its short side. Crop it."
         )
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """While active, the network is in evaluation mode; afterwards its modules' attributes and hooks are what they were.
-
-    Forward passes may write some: torchvision keeps scales and anchors that it guessed from the first picture, and
-    transformers leaves the hooks by which it records attention.
-    """
-    before = [(module, dict(vars(module))) for module in model.modules()]
-    hooks = [
-        (hooked, dict(hooked))
-        for _, attributes in before
-        for name, hooked in attributes.items()
-        if "_hooks" in name and isinstance(hooked, dict)  # transformers keeps a flag of such a name
-    ]
-    for module, _ in before:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, attributes in before:
-            now = vars(module)
-            for name in now.keys() - attributes.keys():
-                del now[name]
-            for name, value in attributes.items():
-                if now.get(name, before) is not value:
-                    now[name] = value
-        for hooked, those in hooks:
-            for key in hooked.keys() - those.keys():
-                del hooked[key]
-
-
-@contextmanager
-def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
-    """While active, what ``module`` returns is cut from what made it, so that gradients stop there.
-
-    Yields:
-        A list that holds, after the forward pass, the module's output tensors as leaves that require a gradient.
-    """
-    captured: list[Tensor] = []
-
-    def leaf(tensor: Tensor) -> Tensor:
-        captured.append(tensor.detach().requires_grad_())
-        return captured[-1]
-
-    def cut(_: nn.Module, __: Any, output: Any) -> Any:
-        if isinstance(output, Tensor):
-            return leaf(output)
-        return type(output)((name, leaf(tensor)) for name, tensor in output.items())
-
-    handle = module.register_forward_hook(cut)
-    try:
-        yield captured
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def observed(owner: nn.Module, method: str, see: Callable[..., None]) -> Iterator[None]:
-    """While active, ``see`` is called with what a method of a module returned, followed by its arguments."""
-    original = getattr(owner, method)
-
-    def call(*arguments: Any) -> Any:
-        returned = original(*arguments)
-        see(returned, *arguments)
-        return returned
-
-    setattr(owner, method, call)
-    try:
-        yield
-    finally:
-        delattr(owner, method)
-
-
-@contextmanager
-def outputs_of(module: nn.Module) -> Iterator[list[Any]]:
-    """While active, what ``module`` returns is appended to the list that this yields."""
-    returned: list[Any] = []
-    handle = module.register_forward_hook(lambda _, __, output: returned.append(output))
-    try:
-        yield returned
-    finally:
-        handle.remove()
 
 
 def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
@@ -542,12 +538,14 @@ def iou_nms(iou_threshold: float) -> NMS:
     return partial(nms, iou_threshold=iou_threshold)
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """Turn ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ... into a device.
 
     Raises:
+        TypeError: neither a string nor a device.
         ValueError: unknown, or not on this machine.
     """
+    checks.kind("The device", device, (str, torch.device), "auto, cpu or one this machine has")
     if device == "auto":
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return found if found is not None else torch.device("cpu")

@@ -23,16 +23,13 @@ from odam_lib.detectors.base import (
     Predictions,
     Trace,
     check_elongation,
-    evaluating,
     first_objects,
     iou_nms,
-    leaves,
     number_predictions,
-    observed,
-    outputs_of,
 )
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.geometry import backbone_layers, named_levels
+from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
 from odam_lib.gradients import (
     Contributions,
     Sheets,
@@ -99,6 +96,7 @@ class DenseTrace(Trace):
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
 
+    @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         return self._values(attribute, self._outputs(detections), detections)
@@ -118,6 +116,7 @@ class DenseTrace(Trace):
     def together(self, detections: Detections) -> list[Tensor]:
         return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
 
+    @apart()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
@@ -132,6 +131,7 @@ class DenseTrace(Trace):
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - depth, left - depth)
 
+    @apart()
     def contributions(self, attribute: str, detections: Detections) -> Contributions:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity([attribute], detections)
@@ -172,8 +172,7 @@ class DenseTrace(Trace):
     def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
         """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
         outputs = self._outputs(detections).detach().requires_grad_()
-        with torch.enable_grad():
-            sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
         return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
 
     @staticmethod
@@ -274,25 +273,22 @@ class DenseDetector(Detector):
             references: ``Tensor[N, 4]``, the anchors, in the same pixels.
         """
 
-    def predict(self, images: Tensor) -> list[Predictions]:
-        with evaluating(self.model):
-            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-            pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
-            outputs = self.model.head(pyramid)
-            references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
+        batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+        pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
+        outputs = self.model.head(pyramid)
+        references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
         logits = outputs["cls_logits"]
         centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
         return [self._read(*each, references) for each in zip(logits, outputs["bbox_regression"], centerness)]
 
-    def trace(self, image: Tensor, layer: str | None = None) -> DenseTrace:
-        layer = self.check_trace(image, layer)
+    def make_trace(self, image: Tensor, layer: str) -> DenseTrace:
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         if model.transform.fixed_size is None:
             check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
-            stack.enter_context(evaluating(model))
             images, _ = model.transform([image.to(self.device, self.dtype)])
-            features = stack.enter_context(leaves(self._layers[layer].module))
+            features = stack.enter_context(leaves(model.get_submodule(self._layers[layer].module)))
             towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
             pyramid = list(named_levels(model.backbone(images.tensors)).values())
             outputs = model.head(pyramid)

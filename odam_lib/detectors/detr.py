@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, check_elongation, outputs_of
-from odam_lib.detectors.queries import Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.detectors.base import Layer, Limits, check_elongation
+from odam_lib.detectors.passes import outputs_of
+from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.heatmaps import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
@@ -217,14 +219,16 @@ class DetrDetector(QueryDetector):
         layers: where in the backbone it can be explained, the default first; the encoder's output comes after these.
     """
 
+    limits = Limits(after=100)  # as many as COCO's average precision counts
+
     def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
-        network = model.detr.model
         places = {
             layer: Place(at.module, tuple(Grid.of_stride(stride) for stride in at.strides), cut_map)
             for layer, at in layers.items()
         }
         deepest = places[next(iter(layers))].grids
-        places[ENCODER] = Place(network.encoder.layers[-1], deepest, cut_tokens(0), (network.input_projection,))
+        network, last = model.detr.model, f"detr.model.encoder.layers.{len(model.detr.model.encoder.layers) - 1}"
+        places[ENCODER] = Place(last, deepest, CutTokens(), ("detr.model.input_projection",))
         super().__init__(name, model, categories, places, Reading(first=0, exclusive=True))
         self.model: DetrModel = model
         self.towers = (model.backbone, *network.encoder.layers, *network.decoder.layers)
@@ -232,16 +236,24 @@ class DetrDetector(QueryDetector):
     def check_size(self, image_size: tuple[int, int]) -> None:
         check_elongation(image_size, self.model.transform.min_size[-1], self.model.transform.max_size)
 
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
+    def run(self, images: Tensor) -> Pass:
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        return Pass(self.model.run(batch, **arguments), batch.image_sizes[0])
+        return Pass(self.model.run(batch), batch.image_sizes[0])
 
-    def trace(self, image: Tensor, layer: str | None = None) -> DetrTrace:
-        with outputs_of(self.model.detr.model.input_projection) as projected:
-            fields, outputs = self.trace_fields(image, layer, output_attentions=True)
-        weights = (outputs.encoder_attentions, outputs.cross_attentions, outputs.decoder_attentions)
+    def make_trace(self, image: Tensor, layer: str) -> DetrTrace:
+        network = self.model.detr.model
+        # What transformers itself records is lost in a process that did not build the model but was handed it.
+        looking = (
+            [layer.self_attn for layer in network.encoder.layers],
+            [layer.encoder_attn for layer in network.decoder.layers],
+            [layer.self_attn for layer in network.decoder.layers],
+        )
+        with ExitStack() as stack:
+            projected = stack.enter_context(outputs_of(network.input_projection))
+            seen = [[stack.enter_context(outputs_of(one)) for one in kind] for kind in looking]
+            fields = self.trace_fields(image, layer)
         size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
-        kinds = (tuple(one.detach()[0] for one in kind) for kind in weights)
+        kinds = (tuple(output[1].detach()[0] for (output,) in kind) for kind in seen)
         return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
 
 
@@ -265,7 +277,7 @@ def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
         auxiliary_loss=True,
     )
     strides = {"stage3": 16, "stage2": 16, "stage1": 8}
-    layers = {stage: Layer(backbone.stages[stage], (stride,)) for stage, stride in strides.items()}
+    layers = {stage: Layer(f"backbone.stages.{stage}", (stride,)) for stage, stride in strides.items()}
     return DetrDetector(name, model, categories, layers)
 
 
@@ -279,7 +291,7 @@ def full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     kept = OrderedDict((key, module) for key, module in whole.named_children() if key not in ("avgpool", "fc"))
     backbone = nn.Sequential(kept)
     model = DetrModel(backbone, 2048, len(categories), (800, 1333))
-    layers = {f"layer{n}": Layer(kept[f"layer{n}"], (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
+    layers = {f"layer{n}": Layer(f"backbone.layer{n}", (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
     return DetrDetector(name, model, categories, layers)
 
 

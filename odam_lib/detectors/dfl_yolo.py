@@ -14,19 +14,21 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Predictions, Trace, evaluating, iou_nms, number_predictions
+from odam_lib.detectors.base import Detector, Limits, Predictions, Trace, iou_nms, number_predictions
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
+from odam_lib.detectors.passes import apart
 from odam_lib.gradients import Sheets, Windows
 from odam_lib.heatmaps import EDGES, Grid
 from odam_lib.nms import NMS, keep_all
 
 NECK = "neck"
 """The maps that the head reads, the default layer."""
-IOU_THRESHOLD = 0.7
-"""``iou`` in the package's cfg/default.yaml; its predict takes this whatever the model was trained with."""
+IOU_THRESHOLD, MOST = 0.7, 300
+"""``iou`` and ``max_det`` in the package's cfg/default.yaml, which its predict takes whatever a model was trained with:
+the threshold of suppression, and the number of detections of a picture."""
 
 
 class Outputs(NamedTuple):
@@ -80,8 +82,9 @@ class DflTrace(Trace):
         """See :meth:`Trace.detections`; as in the package, boxes are compared before they are clipped."""
         found = self.above(score_threshold)
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        return replace(found[kept.index], scores=kept.scores).clipped()
+        return replace(found[kept.index], scores=kept.scores)[: self.limits.after].clipped()
 
+    @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         outputs = self.outputs.regression if attribute in EDGES else self.outputs.logits
@@ -91,6 +94,7 @@ class DflTrace(Trace):
         side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
         return side, side
 
+    @apart()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         level = int(detections.level[0])
         features, (side, _) = self.features[level].detach(), self.window_size(detections)
@@ -110,9 +114,8 @@ class DflTrace(Trace):
     ) -> dict[str, Tensor]:
         """The gradients ``[N, K, s, s]`` of attributes that one branch of the head makes."""
         rim = around.shape[-1] // 2 - chain.reach
-        with torch.enable_grad(), evaluating(self.detector.model):
-            outputs = chain.at_centres(pad(around, (-rim,) * 4), pad(inside, (-rim,) * 4))
-            sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        outputs = chain.at_centres(pad(around, (-rim,) * 4), pad(inside, (-rim,) * 4))
+        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
         return {
             attribute: torch.autograd.grad(total, around, retain_graph=True)[0]
             for attribute, total in zip(attributes, sums)
@@ -167,21 +170,18 @@ class DflDetector(Detector):
         """Where a picture of (height, width) lies on the network's input."""
         return Letterbox.of(image_size, self.wanted, max(self.strides))
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         box = self.letterbox((images.shape[-2], images.shape[-1]))
-        with evaluating(self.model):
-            maps, _ = self._maps(box.place(images.to(self.device, self.dtype)))
-            outputs = self._outputs(maps)
+        maps, _ = self._maps(box.place(images.to(self.device, self.dtype)))
+        outputs = self._outputs(maps)
         points, units = self._places(box, maps)
         return [self._read(Outputs(*each), points, units) for each in zip(*outputs)]
 
-    def trace(self, image: Tensor, layer: str | None = None) -> DflTrace:
-        layer = self.check_trace(image, layer)
+    def make_trace(self, image: Tensor, layer: str) -> DflTrace:
         box = self.letterbox((image.shape[-2], image.shape[-1]))
-        with evaluating(self.model):
-            maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
-            outputs = self._outputs(maps)
-            chains = self._chains() if layer == NECK else ()
+        maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
+        outputs = self._outputs(maps)
+        chains = self._chains() if layer == NECK else ()
         points, units = self._places(box, maps)
         with torch.no_grad():
             predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
@@ -196,6 +196,7 @@ class DflDetector(Detector):
             input_size=box.inner,
             candidates=self.candidates(image, predictions, level, index),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
+            limits=Limits(after=MOST),
             outputs=outputs,
             choices=self._choices(),
             units=units,

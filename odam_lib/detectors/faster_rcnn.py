@@ -2,7 +2,7 @@
 own pooled features, or on the pyramid level they were pooled from."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from math import log2
@@ -32,15 +32,12 @@ from odam_lib.detectors.base import (
     Predictions,
     Trace,
     check_elongation,
-    evaluating,
     first_objects,
     iou_nms,
-    leaves,
-    observed,
-    outputs_of,
 )
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
+from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.gradients import Windows
 from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
@@ -75,6 +72,7 @@ class FasterRCNNTrace(Trace):
     at_input: Tensor
     pool: MultiScaleRoIAlign
 
+    @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         logits, regression = self.logits[detections.index], self.regression[detections.index]
@@ -87,7 +85,7 @@ class FasterRCNNTrace(Trace):
         return around(proposals, distances).float()
 
     def again(self, images: Tensor) -> list[Predictions]:
-        return self.detector.predict_at(images, self.at_input)
+        return [one.single() for one in self.detector.private().predict_at(images, self.at_input)]
 
     @property
     def regional(self) -> bool:
@@ -111,6 +109,7 @@ class FasterRCNNTrace(Trace):
         width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
         return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
 
+    @apart()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         gradients = self._pooled_gradients(attributes, detections)
         start = torch.zeros_like(detections.index)
@@ -128,26 +127,25 @@ class FasterRCNNTrace(Trace):
     def _pooled_gradients(self, attributes: Sequence[str], detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, h, w]`` with respect to pooled features: proposals do not see each other."""
         pooled = self.pooled.detach()[detections.index].requires_grad_()
-        with torch.enable_grad(), evaluating(self.box_head):
-            logits, regression = self.box_head(pooled)
-            regression = regression.unflatten(1, (-1, 4))
-            sums = [self._values(attribute, logits, regression, detections).sum() for attribute in attributes]
+        logits, regression = self.box_head(pooled)
+        regression = regression.unflatten(1, (-1, 4))
+        sums = [self._values(attribute, logits, regression, detections).sum() for attribute in attributes]
         return torch.stack([torch.autograd.grad(total, pooled, retain_graph=True)[0] for total in sums], dim=1)
 
     def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
         """Back through RoIAlign, each proposal in a window of its level that holds it."""
         level, cells = self._in_cells(detections)
-        features, (height, width) = self.features[level], self.window_size(detections)
+        gradients, (height, width) = gradients.to(cells.dtype), self.window_size(detections)
+        features = self.features[level]
         limits = (features.shape[-2], features.shape[-1])
         left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
         top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
         shifted = cells - torch.stack([left, top, left, top], dim=1)
         count, attributes = gradients.shape[:2]
         numbers = torch.arange(count * attributes, device=cells.device)[:, None]
-        windows = features.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
-        with torch.enable_grad():
-            regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
-            pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.pool.sampling_ratio)
+        windows = gradients.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
+        regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
+        pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.pool.sampling_ratio)
         (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
         return Windows(unpooled.unflatten(0, (count, attributes)), top, left)
 
@@ -226,22 +224,20 @@ class FasterRCNNDetector(Detector):
         row = torch.arange(len(labels), device=labels.device)
         return coded_distances(self.model.roi_heads.box_coder, regression[row, labels], proposals)
 
-    def trace(self, image: Tensor, layer: str | None = None) -> FasterRCNNTrace:
-        layer = self.check_trace(image, layer)
+    def make_trace(self, image: Tensor, layer: str) -> FasterRCNNTrace:
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
-        with evaluating(model):
-            images, _ = model.transform([image.to(self.device, self.dtype)])
-            with leaves(self._layers[layer].module) if layer != ROI else nullcontext([]) as below:
-                pyramid = named_levels(model.backbone(images.tensors))
-            at_input, pool = self._proposals(images, pyramid)[0], self._pool()
-            pooled = pool(pyramid, [at_input], images.image_sizes)
-            features = tuple(below)
-            if layer == ROI:
-                features = tuple(one[None].detach().requires_grad_() for one in pooled)
-                pooled = torch.cat(features) if features else pooled
-            logits, regression = head(pooled)
+        images, _ = model.transform([image.to(self.device, self.dtype)])
+        with self._leaves(layer) as below:
+            pyramid = named_levels(model.backbone(images.tensors))
+        at_input, pool = self._proposals(images, pyramid)[0], self._pool()
+        pooled = self._pooled(pool, pyramid, [at_input], images.image_sizes)
+        features = tuple(below)
+        if layer == ROI:
+            features = tuple(one[None].detach().requires_grad_() for one in pooled)
+            pooled = torch.cat(features) if features else pooled
+        logits, regression = head(pooled)
         regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
         proposals = self._at_image(at_input, input_size, image_size)
@@ -321,14 +317,29 @@ class FasterRCNNDetector(Detector):
 
     @torch.no_grad()
     def _proposals(self, images: ImageList, pyramid: Mapping[str, Tensor]) -> list[Tensor]:
-        """``Tensor[P, 4]`` a picture, in pixels of the input: where the network looks again; no gradient passes."""
-        return self.model.rpn(images, pyramid)[0]
+        """``Tensor[P, 4]`` a picture, in pixels of the input: where the network looks again; no gradient passes.
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+        Which proposals are left is decided in single precision at least: their suppression knows no half precision.
+        """
+        rpn, wide = self.model.rpn, self._wide
+        if wide == self.dtype:
+            return rpn(images, pyramid)[0]
+        choose = rpn.filter_proposals
+        rpn.filter_proposals = lambda boxes, scores, *others: choose(boxes.to(wide), scores.to(wide), *others)
+        try:
+            return rpn(images, pyramid)[0]
+        finally:
+            del rpn.filter_proposals
+
+    def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
+        return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))
+
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         return self.predict_at(images, None)
 
+    @apart()
     def predict_at(self, images: Tensor, at_input: Tensor | None) -> list[Predictions]:
-        """:meth:`predict` with given proposals.
+        """:meth:`make_predictions` with given proposals; as that, for a private copy of the detector.
 
         Args:
             images: ``Tensor[B, 3, H, W]``.
@@ -336,12 +347,11 @@ class FasterRCNNDetector(Detector):
                 network's own.
         """
         heads = self.model.roi_heads
-        with evaluating(self.model):
-            batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-            pyramid = named_levels(self.model.backbone(batch.tensors))
-            regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
-            pooled = self._pool()(pyramid, regions, batch.image_sizes)
-            logits, regression = heads.box_predictor(heads.box_head(pooled))
+        batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+        pyramid = named_levels(self.model.backbone(batch.tensors))
+        regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
+        pooled = self._pooled(self._pool(), pyramid, regions, batch.image_sizes)
+        logits, regression = heads.box_predictor(heads.box_head(pooled))
         counts = [len(one) for one in regions]
         size = (images.shape[-2], images.shape[-1])
         return [
@@ -356,6 +366,21 @@ class FasterRCNNDetector(Detector):
         each = proposals[:, None].expand(-1, regression.shape[1], 4)
         distances = coded_distances(self.model.roi_heads.box_coder, regression, each)
         return Predictions(around(each, distances), class_probs * found)
+
+    @property
+    def _wide(self) -> torch.dtype:
+        """The number format of proposals and of their pooling, which knows no bfloat16."""
+        return torch.promote_types(self.dtype, torch.float32)
+
+    def _pooled(
+        self,
+        pool: MultiScaleRoIAlign,
+        pyramid: Mapping[str, Tensor],
+        regions: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> Tensor:
+        levels = {name: level.to(self._wide) for name, level in pyramid.items()}
+        return pool(levels, [one.to(self._wide) for one in regions], sizes).to(self.dtype)
 
     def _pool(self) -> MultiScaleRoIAlign:
         """The model's pooling with the scales of its levels, unless a picture that it saw has set others."""

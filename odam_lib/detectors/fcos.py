@@ -8,7 +8,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN
+from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN, start_narrow
 from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace
 
 FULL_STRIDES = (8, 16, 32, 64, 128)
@@ -53,6 +53,19 @@ def small_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:
 def small_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
     """The same on a narrow pyramid vision transformer."""
     return _small(name, categories, PVTFPN(PVT_SMALL_WIDTHS, out_channels=64))
+
+
+def small_fcos_plain(name: str, categories: tuple[str, ...]) -> FCOSDetector:
+    """:func:`small_fcos` with a head of convolutions and ReLUs alone, where a prediction depends on its window only.
+
+    torchvision's head has GroupNorm, whose statistics make every cell of a level depend on every other.
+    """
+    detector = small_fcos(name, categories)
+    head = detector.model.head
+    for part in (head.classification_head, head.regression_head):
+        part.conv = nn.Sequential(*(module for module in part.conv if not isinstance(module, nn.GroupNorm)))
+        start_narrow(part.conv)
+    return detector
 
 
 def full_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,14 +12,15 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 from torchvision.models._utils import IntermediateLayerGetter
 
-from odam_lib.detectors.base import Layer, evaluating, outputs_of
+from odam_lib.detectors.base import Layer
+from odam_lib.detectors.passes import apart, outputs_of, path_of, twin
 from odam_lib.heatmaps import Grid
 
 SMALL = 128
 """Side of the picture that is sent through a network that takes any size."""
 
 
-def located(backbone: nn.Module, modules: Mapping[str, nn.Module], size: tuple[int, int]) -> dict[str, Layer]:
+def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
     """The strides and grids of what some modules of a backbone return, from one pass of an empty picture.
 
     A convolution or pooling of kernel k, dilation d and padding p moves the centre of the first cell by
@@ -29,17 +30,17 @@ def located(backbone: nn.Module, modules: Mapping[str, nn.Module], size: tuple[i
 
     Args:
         backbone: from ``Tensor[1, 3, H, W]`` to features.
-        modules: layers by name, the backbone itself or parts of it that return one tensor or several by name.
+        modules: paths within it by name: of the backbone itself, which is "", or of parts of it that return one tensor
+            or several by name.
         size: (H, W) of the picture.
     """
-    parameter = next(backbone.parameters())
+    asked, parameter = twin(backbone), next(backbone.parameters())
     picture = torch.zeros(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
     walk = _Walk(picture)
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(evaluating(backbone))
-        seen = {name: stack.enter_context(outputs_of(module)) for name, module in modules.items()}
+    with apart(), torch.no_grad(), ExitStack() as stack:
+        seen = {name: stack.enter_context(outputs_of(asked.get_submodule(path))) for name, path in modules.items()}
         stack.enter_context(walk)
-        backbone(picture)
+        asked(picture)
     layers = {}
     for name, (output, *_) in seen.items():
         levels = named_levels(output)
@@ -53,10 +54,11 @@ def backbone_layers(model: nn.Module) -> dict[str, Layer]:
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.
     """
-    backbone, fixed = model.backbone, model.transform.fixed_size
+    backbone, fixed = twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
-    modules = {default: backbone, **_stages(backbone)}
-    return located(backbone, modules, (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0]))
+    size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
+    found = located(backbone, {default: "", **_stages(backbone)}, size)
+    return {name: replace(layer, module=f"backbone.{layer.module}".rstrip(".")) for name, layer in found.items()}
 
 
 def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -64,14 +66,14 @@ def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor
     return {"0": features} if isinstance(features, Tensor) else features
 
 
-def _stages(backbone: nn.Module) -> dict[str, nn.Module]:
+def _stages(backbone: nn.Module) -> dict[str, str]:
+    """The paths of a backbone's stages within it, by name."""
     if isinstance(stages := getattr(backbone, "stages", None), Mapping | nn.ModuleDict):
-        return dict(stages.items())
+        return {name: path_of(stage, backbone) for name, stage in stages.items()}
     if not isinstance(body := getattr(backbone, "body", None), IntermediateLayerGetter):
         return {}
-    children = dict(body.named_children())
-    layers = [name for name in children if name.startswith("layer")] or list(body.return_layers)
-    return {name if name.startswith("layer") else f"layer{name}": children[name] for name in layers}
+    layers = [name for name, _ in body.named_children() if name.startswith("layer")] or list(body.return_layers)
+    return {name if name.startswith("layer") else f"layer{name}": f"body.{name}" for name in layers}
 
 
 @dataclass(frozen=True)

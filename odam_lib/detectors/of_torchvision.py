@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, get_model_weights, list_models
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
@@ -10,10 +9,11 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
 from odam_lib.detectors.backbones import without_epsilon
-from odam_lib.detectors.base import Detector, evaluating
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.fcos import FCOSDetector
+from odam_lib.detectors.passes import twin
 from odam_lib.detectors.published import published_state
 from odam_lib.detectors.retinanet import RetinaNetDetector
 from odam_lib.detectors.ssd import SSDDetector
@@ -74,8 +74,8 @@ def _faster_rcnn(model: FasterRCNN, told: Told) -> Detector:
         )
     parameter = next(heads.parameters())
     pooled = parameter.new_zeros((1, model.backbone.out_channels, *heads.box_roi_pool.output_size))
-    with evaluating(heads), torch.no_grad():
-        logits: Tensor = heads.box_predictor(heads.box_head(pooled))[0]
+    asked = twin(heads)
+    logits: Tensor = asked.box_predictor(asked.box_head(pooled))[0]
     return _checked(FasterRCNNDetector, model, told, logits.shape[1])
 
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import check_elongation, evaluating, outputs_of
+from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
-from odam_lib.detectors.queries import Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map, cut_tokens
+from odam_lib.detectors.passes import outputs_of, path_of, twin
+from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.heatmaps import Grid
 
 NO_CLASS = ("n/a", "background", BACKGROUND)
@@ -98,21 +99,20 @@ class TransformersDetector(QueryDetector):
         if self.processor.do_resize and size.shortest_edge and size.longest_edge:
             check_elongation(image_size, size.shortest_edge, size.longest_edge)
 
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
+    def run(self, images: Tensor) -> Pass:
         # Grey levels, not [0, 1]: so the processor's own rescaling applies, whatever it is. In single precision, since
         # a resize in half precision would lose grey levels.
         pictures = list(images.to(self.device, torch.promote_types(self.dtype, torch.float32)) * 255)
         batch = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_first")
         pixels, mask = batch["pixel_values"].to(self.dtype), batch.get("pixel_mask")
-        if mask is not None and self._takes_mask:
-            arguments["pixel_mask"] = mask
-        outputs = self.model(pixel_values=pixels, return_dict=True, **arguments)
+        masked = {"pixel_mask": mask} if mask is not None and self._takes_mask else {}
+        outputs = self.model(pixel_values=pixels, return_dict=True, **masked)
         if mask is None:
             return Pass(outputs, (pixels.shape[-2], pixels.shape[-1]))
         return Pass(outputs, (int(mask[0].any(dim=1).sum()), int(mask[0].any(dim=0).sum())))
 
-    def trace(self, image: Tensor, layer: str | None = None) -> WrappedTrace:
-        made, _ = self.trace_fields(image, layer)
+    def make_trace(self, image: Tensor, layer: str) -> WrappedTrace:
+        made = self.trace_fields(image, layer)
         return WrappedTrace(**made, most=self._most or len(made["logits"]))
 
 
@@ -129,8 +129,7 @@ def build(model: nn.Module, told: Told) -> TransformersDetector:
     first = 0 if names[0].lower() in NO_CLASS else 1
     own = names[1 - first :]
     categories = choose_categories(told.categories, len(own), own)
-    with torch.no_grad(), evaluating(model):
-        places = kind.places(model)
+    places = kind.places(twin(model))
     check_strides(told.strides, [int(grid.dx) for grid in next(iter(places.values())).grids])
     return TransformersDetector(told.name, model, categories, places, Reading(first, kind.exclusive), processor)
 
@@ -165,12 +164,12 @@ def _of_detr(model: Any) -> Places:
     strides, of_stages = _strides(network.backbone, stages)
     last = _grids(network.backbone, strides[-1:])
     places = {
-        "backbone": Place(network.backbone, last, _cut_backbone(1)),
-        "encoder": Place(network.encoder.layers[-1], last, cut_tokens(0), (network.input_projection,)),
+        "backbone": Place("model.backbone", last, _CutBackbone(1)),
+        "encoder": Place(_last_layer(network), last, CutTokens(), ("model.input_projection",)),
     }
     for number in range(len(stages) - 1, 0, -1):
         grids = _grids(network.backbone, of_stages[number - 1 : number])
-        places[f"stage{number}"] = Place(stages[number - 1], grids, cut_map)
+        places[f"stage{number}"] = Place(path_of(stages[number - 1], model), grids, cut_map)
     return places
 
 
@@ -181,10 +180,10 @@ def _of_deformable(model: Any) -> Places:
     encoder = list(backbone)
     for projection in network.input_proj[len(backbone) :]:
         encoder.append(encoder[-1] * projection[0].stride[0])
-    projections = tuple(network.input_proj)
+    projections = tuple(f"model.input_proj.{level}" for level in range(len(encoder)))
     return {
-        "backbone": Place(network.backbone, _grids(network.backbone, backbone), _cut_backbone(len(backbone))),
-        "encoder": Place(network.encoder.layers[-1], _grids(network.backbone, encoder), cut_tokens(0), projections),
+        "backbone": Place("model.backbone", _grids(network.backbone, backbone), _CutBackbone(len(backbone))),
+        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), CutTokens(), projections),
     }
 
 
@@ -193,8 +192,8 @@ def _of_hybrid(model: Any) -> Places:
     network = model.model
     grids = _grids(network.backbone, _strides(network.backbone)[0])
     return {
-        "encoder": Place(network.encoder, grids, _cut_pyramid),
-        "backbone": Place(network.backbone, grids, _cut_backbone(len(grids))),
+        "encoder": Place("model.encoder", grids, _cut_pyramid),
+        "backbone": Place("model.backbone", grids, _CutBackbone(len(grids))),
     }
 
 
@@ -207,24 +206,30 @@ def _of_yolos(model: Any) -> Places:
     last block is read by nobody.
     """
     network = model.vit
-    patches = network.embeddings.patch_embeddings.projection
-    dy, dx = patches.stride
+    dy, dx = network.embeddings.patch_embeddings.projection.stride
     grid = Grid(dx / 2, dy / 2, dx, dy)
     blocks = range(len(network.encoder.layer) - 1, 0, -1)
     middle = max(1, len(network.encoder.layer) // 2)
-    modules = {f"block{n}": network.encoder.layer[n - 1] for n in sorted(blocks, key=lambda n: n != middle)}
-    modules["embeddings"] = network.embeddings
-    return {name: Place(module, (grid,), cut_tokens(1), (patches,)) for name, module in modules.items()}
+    paths = {f"block{n}": f"vit.encoder.layer.{n - 1}" for n in sorted(blocks, key=lambda n: n != middle)}
+    paths["embeddings"] = "vit.embeddings"
+    patches = ("vit.embeddings.patch_embeddings.projection",)
+    return {name: Place(path, (grid,), CutTokens(1), patches) for name, path in paths.items()}
 
 
-def _cut_backbone(number: int) -> Callable[[Any, Leaf, Any], Any]:
+def _last_layer(network: Any) -> str:
+    """The path of the encoder's last layer."""
+    return f"model.encoder.layers.{len(network.encoder.layers) - 1}"
+
+
+@dataclass(frozen=True)
+class _CutBackbone:
     """The cut of the last few of the (map, mask) that a backbone returns."""
 
-    def cut(output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
-        kept = len(output) - number
-        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
+    number: int
 
-    return cut
+    def __call__(self, output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
+        kept = len(output) - self.number
+        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
 
 
 def _cut_pyramid(output: Any, leaf: Leaf, _: Any) -> Any:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace, evaluating
+from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
 from odam_lib.detectors.boxes import softmax_score
+from odam_lib.detectors.passes import apart
 from odam_lib.heatmaps import EDGES, Grid
 from odam_lib.nms import keep_all
 
@@ -67,6 +68,7 @@ class QueryTrace(Trace):
     def reads_all_levels(self) -> bool:  # type: ignore[override]
         return len(self.features) > 1
 
+    @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         """See :meth:`Trace.targets`; the reference point of an edge is the centre of the predicted box, held fixed."""
         self.check(detections, [attribute])
@@ -83,17 +85,17 @@ class Place:
     """A layer of a network with queries, at which its features can be cut from what made them.
 
     Attributes:
-        module: whose output is explained.
+        module: path in the network of the module whose output is explained.
         grids: where the cells of each level lie, the finest first.
         cut: replaces the explained features in that output by what a function makes of them.
-        maps: the modules whose outputs, ``Tensor[B, K, h, w]``, were flattened to tokens, one a level; only where the
-            explained features are tokens.
+        maps: paths of the modules whose outputs, ``Tensor[B, K, h, w]``, were flattened to tokens, one a level; only
+            where the explained features are tokens.
     """
 
-    module: nn.Module
+    module: str
     grids: tuple[Grid, ...]
     cut: "Cut"
-    maps: tuple[nn.Module, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 Leaf = Callable[[Tensor], Tensor]
@@ -106,23 +108,27 @@ def cut_map(output: Tensor, leaf: Leaf, _: list[tuple[int, int]]) -> Tensor:
     return leaf(output)
 
 
-def cut_tokens(skipped: int) -> Cut:
-    """The cut of tokens ``[1, T, K]``: those of all levels one after another, behind some that belong to no grid.
+@dataclass(frozen=True)
+class CutTokens:
+    """The cut of tokens ``[1, T, K]``: those of all levels one after another, among some that belong to no grid.
 
     Those before and behind the grids (a class token, detection tokens) are carried through as they are.
+
+    Attributes:
+        skipped: how many come before the grids.
     """
 
-    def cut(tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
+    skipped: int = 0
+
+    def __call__(self, tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
         numbers = [height * width for height, width in sizes]
-        others = tokens.shape[1] - skipped - sum(numbers)
-        before, *levels, behind = _cut_off(tokens).split([skipped, *numbers, others], dim=1)
+        others = tokens.shape[1] - self.skipped - sum(numbers)
+        before, *levels, behind = _cut_off(tokens).split([self.skipped, *numbers, others], dim=1)
         explained = [
             leaf(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
             for level, size in zip(levels, sizes)
         ]
         return torch.cat([before, *explained, behind], dim=1)
-
-    return cut
 
 
 class Undetached(TorchFunctionMode):
@@ -165,15 +171,16 @@ def _cut_off(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def replaced(place: Place, by: Leaf) -> Iterator[None]:
-    """While active, the network goes on with what a function makes of each level ``Tensor[1, K, h, w]`` of a place."""
+def replaced(model: nn.Module, place: Place, by: Leaf) -> Iterator[None]:
+    """While active, a network goes on with what a function makes of each level ``Tensor[1, K, h, w]`` of a place."""
     sizes: list[tuple[int, int]] = []
 
     def note(_: nn.Module, __: Any, output: Tensor) -> None:
         sizes.append((output.shape[-2], output.shape[-1]))
 
-    handles = [module.register_forward_hook(note) for module in place.maps]
-    handles.append(place.module.register_forward_hook(lambda _, __, output: place.cut(output, by, sizes)))
+    handles = [model.get_submodule(path).register_forward_hook(note) for path in place.maps]
+    cut = model.get_submodule(place.module)
+    handles.append(cut.register_forward_hook(lambda _, __, output: place.cut(output, by, sizes)))
     try:
         yield
     finally:
@@ -182,7 +189,7 @@ def replaced(place: Place, by: Leaf) -> Iterator[None]:
 
 
 @contextmanager
-def place_leaves(place: Place) -> Iterator[list[Tensor]]:
+def place_leaves(model: nn.Module, place: Place) -> Iterator[list[Tensor]]:
     """While active, a place's features are cut from what made them, so that gradients stop there.
 
     Yields:
@@ -194,7 +201,7 @@ def place_leaves(place: Place) -> Iterator[list[Tensor]]:
         captured.append(_cut_off(tensor).requires_grad_())
         return captured[-1]
 
-    with replaced(place, leaf):
+    with replaced(model, place, leaf):
         yield captured
 
 
@@ -222,6 +229,8 @@ class QueryDetector(Detector):
         reading: what its logits mean.
     """
 
+    limits: ClassVar[Limits] = Limits()
+
     def __init__(
         self,
         name: str,
@@ -242,24 +251,23 @@ class QueryDetector(Detector):
         """Raise ``ValueError`` for a picture of which the resize would leave nothing."""
 
     @abstractmethod
-    def run(self, images: Tensor, **arguments: Any) -> Pass:
-        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1], with further arguments for the network."""
+    def run(self, images: Tensor) -> Pass:
+        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1]."""
 
-    def trace(self, image: Tensor, layer: str | None = None) -> QueryTrace:
-        return QueryTrace(**self.trace_fields(image, layer)[0])
+    def make_trace(self, image: Tensor, layer: str) -> QueryTrace:
+        return QueryTrace(**self.trace_fields(image, layer))
 
-    def trace_fields(self, image: Tensor, layer: str | None, **arguments: Any) -> tuple[dict[str, Any], Any]:
-        """The fields of a :class:`QueryTrace` of one pass, and what the network returned."""
-        layer = self.check_trace(image, layer)
+    def trace_fields(self, image: Tensor, layer: str) -> dict[str, Any]:
+        """The fields of a :class:`QueryTrace` of one pass."""
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
-        cut = place_leaves(self._layers[layer])
-        with evaluating(self.model), sound_batch_norms(self.model), cut as features, Undetached():
-            outputs, input_size = self.run(image[None], **arguments)
+        cut = place_leaves(self.model, self._layers[layer])
+        with sound_batch_norms(self.model), cut as features, Undetached():
+            outputs, input_size = self.run(image[None])
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
         predictions = Predictions(corners.detach(), self.reading.class_probs(logits.detach()))
-        fields = {
+        return {
             "detector": self,
             "image": image,
             "layer": layer,
@@ -268,15 +276,15 @@ class QueryDetector(Detector):
             "input_size": input_size,
             "candidates": self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
             "nms": keep_all,  # queries are trained to say each object once
+            "limits": self.limits,
             "logits": logits,
             "corners": corners,
             "reading": self.reading,
         }
-        return fields, outputs
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         size = (images.shape[-2], images.shape[-1])
-        with evaluating(self.model), sound_batch_norms(self.model):
+        with sound_batch_norms(self.model):
             outputs, _ = self.run(images)
         return [
             Predictions(_corners(boxes, size), self.reading.class_probs(logits.float()))

@@ -72,6 +72,7 @@ def cascade(detector: Detector, untrained: Detector) -> Iterator[tuple[str, Dete
             copy.model.get_submodule(path).load_state_dict(untrained.model.get_submodule(path).state_dict())
         if hasattr(copy.model, PROPOSALS):
             setattr(copy.model, PROPOSALS, _ProposalsOf(detector.model))
+        copy.source = detector.source  # type: ignore[method-assign]  # its detections are theirs, see above
         yield part, copy
 
 

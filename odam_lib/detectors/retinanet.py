@@ -7,7 +7,14 @@ from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, SmallResNetFPN, without_epsilon
+from odam_lib.detectors.backbones import (
+    PVT_B0_WIDTHS,
+    PVT_SMALL_WIDTHS,
+    PVTFPN,
+    SmallResNetFPN,
+    start_narrow,
+    without_epsilon,
+)
 from odam_lib.detectors.boxes import coded_distances
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
 
@@ -68,7 +75,5 @@ def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> Retin
         anchor_generator=AnchorGenerator(SMALL_ANCHORS, (ASPECT_RATIOS,) * len(SMALL_ANCHORS)),
     )
     for tower in (model.head.classification_head.conv, model.head.regression_head.conv):
-        for module in tower.modules():
-            if isinstance(module, nn.Conv2d):  # torchvision's start fades away in a narrow head without norms
-                nn.init.kaiming_normal_(module.weight)
+        start_narrow(tower)
     return RetinaNetDetector(name, model, categories)

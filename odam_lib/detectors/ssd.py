@@ -1,15 +1,15 @@
 """SSD (Liu et al., 2016) and SSDlite (Sandler et al., 2018) as torchvision implements them, behind the contract."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace, evaluating
+from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.boxes import coded_distances, softmax_score
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
+from odam_lib.detectors.passes import apart
 from odam_lib.gradients import Contributions, Sheets, Windows
 from odam_lib.heatmaps import EDGES
 
@@ -35,6 +35,7 @@ class SSDTrace(DenseTrace):
     def together(self, detections: Detections) -> list[Tensor]:
         return Trace.together(self, detections)
 
+    @apart()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """Both heads on a cut around each cell: what lies beyond it, no prediction of the cell sees."""
         level, rows = int(detections.level[0]), torch.arange(len(detections), device=detections.index.device)
@@ -44,13 +45,8 @@ class SSDTrace(DenseTrace):
         sheet, which = Sheets.of([self.features[level].detach()]), torch.zeros_like(cell)
         place = (which, top, left, self.window_size(detections))
         cut = sheet.cut(*place).requires_grad_()
-        with ExitStack() as stack:
-            stack.enter_context(torch.enable_grad())
-            heads = self._heads(level)
-            for head in heads:
-                stack.enter_context(evaluating(head))
-            said = [head(cut)[:, :, reach, reach].unflatten(1, (anchors, -1))[rows, anchor] for head in heads]
-            sums = [self._values(attribute, torch.cat(said, dim=1), detections).sum() for attribute in attributes]
+        said = [head(cut)[:, :, reach, reach].unflatten(1, (anchors, -1))[rows, anchor] for head in self._heads(level)]
+        sums = [self._values(attribute, torch.cat(said, dim=1), detections).sum() for attribute in attributes]
         gradients = torch.stack([torch.autograd.grad(one, cut, retain_graph=True)[0] for one in sums], dim=1)
         _, inside = sheet.places(*place)
         return Windows(gradients * inside[:, None, None], top, left)

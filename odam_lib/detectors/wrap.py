@@ -5,6 +5,7 @@ from importlib import import_module
 
 from torch import nn
 
+from odam_lib import checks
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.family import Family, Told
 
@@ -38,10 +39,22 @@ def wrap(
         ValueError: the model contradicts what was said about it.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"The model is a {type(model).__name__}: give the torch.nn.Module itself.")
+        fix = ""
+        if isinstance(model, Detector):
+            fix = ", or use this detector as it is"
+        elif isinstance(model, str):
+            fix = ", or load one by its name with load_detector"
+        raise TypeError(f"The model is {checks.told(model)}: give the torch.nn.Module itself{fix}.")
     for argument, value in (("categories", categories), ("strides", strides)):
         if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
             raise TypeError(f"{argument} is {value!r}: give a list or tuple.")
+    if categories is not None:
+        checks.names("categories", categories)
+    for stride in strides or ():
+        checks.count("A stride", stride)
+    if name is not None:
+        checks.kind("name", name, str, "a string, or None for the model's class name")
+    model = getattr(model, "_orig_mod", model)  # of torch.compile: what it compiled
     known = families()
     for family in known:
         if family.recognises(model):

@@ -13,16 +13,16 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import (
     Detector,
     Layer,
+    Limits,
     Predictions,
     Trace,
     check_elongation,
-    evaluating,
     iou_nms,
-    leaves,
     number_predictions,
 )
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.passes import apart, leaves
 from odam_lib.gradients import Sheets, Windows
 from odam_lib.heatmaps import EDGES, Grid
 
@@ -38,6 +38,8 @@ LONG_SIDE = 416
 GREY = 0.5
 """What the resized picture is padded with to a multiple of the coarsest stride, on its right and below."""
 NMS_IOU = 0.45
+LIMITS = Limits(before=1000, after=300)
+"""The authors' code has none; a threshold of 0 would leave 200,000 predictions."""
 FPN = "fpn"
 NOT_PREDICTED = ("__background__", "N/A")
 BOX, OBJECTNESS, CLASSES = 4, 4, 5
@@ -154,6 +156,7 @@ class YOLOTrace(Trace):
     anchors: Anchors
     first: Tensor
 
+    @apart()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         return self._values(attribute, self.outputs[self._row(detections)], detections)
@@ -169,6 +172,7 @@ class YOLOTrace(Trace):
     def window_size(self, detections: Detections) -> tuple[int, int]:
         return 3, 3
 
+    @apart()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """See :meth:`Trace.windows`: a head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each."""
         level, a_cell = int(detections.level[0]), len(ANCHORS[0])
@@ -179,10 +183,9 @@ class YOLOTrace(Trace):
         _, inside = sheets.places(which, top, left, (3, 3))
         cells = sheets.cut(which, top, left, (3, 3)).contiguous().requires_grad_()
         (convolve, norm, gate), read = head
-        with torch.enable_grad(), evaluating(head):
-            said = read(gate(norm(conv2d(cells, convolve.weight)))).flatten(1).unflatten(1, (a_cell, -1))
-            outputs = said[torch.arange(len(cell), device=cell.device), detections.index % a_cell]
-            sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        said = read(gate(norm(conv2d(cells, convolve.weight)))).flatten(1).unflatten(1, (a_cell, -1))
+        outputs = said[torch.arange(len(cell), device=cell.device), detections.index % a_cell]
+        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
         found = [torch.autograd.grad(total, cells, retain_graph=True)[0] for total in sums]
         return Windows(torch.stack(found, dim=1) * inside[:, None, None], top, left)
 
@@ -216,11 +219,10 @@ class YOLODetector(Detector):
         self.name = name
         self.model = model
         self.categories = categories
-        pyramid = model.pyramid
         self._layers = {
-            FPN: Layer(pyramid, STRIDES),
-            "stride32": Layer(pyramid.stride32, STRIDES[1:]),
-            "stride16": Layer(pyramid.stride16, STRIDES[:1]),
+            FPN: Layer("pyramid", STRIDES),
+            "stride32": Layer("pyramid.stride32", STRIDES[1:]),
+            "stride16": Layer("pyramid.stride16", STRIDES[:1]),
         }
         self.layers = tuple(self._layers)
         self.towers = (model,)
@@ -233,14 +235,12 @@ class YOLODetector(Detector):
         columns[self._labels] = torch.arange(len(self._labels), device=self.device)
         return columns
 
-    def trace(self, image: Tensor, layer: str | None = None) -> YOLOTrace:
-        layer = self.check_trace(image, layer)
+    def make_trace(self, image: Tensor, layer: str) -> YOLOTrace:
         image_size = (image.shape[-2], image.shape[-1])
         batch, input_size = self._prepare(image[None])
-        with evaluating(self.model):
-            with leaves(self._layers[layer].module) as features:
-                levels = self.model.pyramid(batch)
-            outputs = self._flatten(self.model.read(levels))[0]
+        with leaves(self.model.get_submodule(self._layers[layer].module)) as features:
+            levels = self.model.pyramid(batch)
+        outputs = self._flatten(self.model.read(levels))[0]
         pyramid = list(levels.values())
         anchors = self._anchors(pyramid, image_size, input_size)
         with torch.no_grad():
@@ -256,15 +256,15 @@ class YOLODetector(Detector):
             input_size=input_size,
             candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(NMS_IOU),
+            limits=LIMITS,
             outputs=outputs,
             anchors=anchors,
             first=first,
         )
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         batch, input_size = self._prepare(images)
-        with evaluating(self.model):
-            said = self.model(batch)
+        said = self.model(batch)
         anchors = self._anchors(said, (images.shape[-2], images.shape[-1]), input_size)
         return [self._read(outputs, anchors) for outputs in self._flatten(said)]
 

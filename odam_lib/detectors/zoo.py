@@ -20,6 +20,7 @@ from torchvision.models.detection import (
     RetinaNet_ResNet50_FPN_Weights,
 )
 
+from odam_lib import checks
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors import detr
 from odam_lib.detectors.base import Detector, resolve_device
@@ -30,7 +31,7 @@ from odam_lib.detectors.faster_rcnn import (
     mobile_faster_rcnn,
     small_faster_rcnn,
 )
-from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_pvt
+from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_plain, small_fcos_pvt
 from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.of_torchvision import load_published
 from odam_lib.detectors.published import published_state, sha256
@@ -121,7 +122,7 @@ ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
     if "-crowd" not in name and entry.build is not yolov3_tiny
-}
+} | {"fcos-plain": small_fcos_plain}
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 
 
@@ -133,8 +134,10 @@ def build_detector(name: str) -> Detector:
     """A detector with untrained weights.
 
     Raises:
-        ValueError: unknown name.
+        TypeError: the name is no string.
+        ValueError: it is unknown.
     """
+    checks.kind("The name of a detector", name, str, "one of python -m odam_lib.detectors.zoo")
     if name not in ZOO:
         raise ValueError(f"Unknown detector {name!r}: choose among {', '.join(ZOO)}.")
     detector = ZOO[name].build(name, ZOO[name].categories)
@@ -152,9 +155,11 @@ def load_detector(name: str, device: str = "auto") -> Detector:
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:
+        TypeError: the name is no string, or the device neither a string nor a device.
         ValueError: unknown name or device, weights whose hash is not the expected one, or a name without weights.
         FileNotFoundError: weights that are neither here nor to be had; says which file to put where.
     """
+    checks.kind("The name of a detector", name, str, "one of python -m odam_lib.detectors.zoo")
     place = resolve_device(device)
     prefix, _, rest = name.partition(":")
     if rest and prefix in SOURCES:

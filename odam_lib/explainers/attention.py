@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.detr import Attention
@@ -46,9 +47,11 @@ def cell_at(trace: Trace, x: float, y: float) -> tuple[int, int]:
 
     Raises:
         NoAttentionError: the detector has no attention.
+        TypeError: x or y is no number.
         ValueError: the point lies outside the picture.
     """
     grid, (height, width) = attention_of(trace).grid, trace.candidates.image_size
+    x, y = checks.number("x", x), checks.number("y", y)
     if not (0 <= x <= width and 0 <= y <= height):
         raise ValueError(f"The point ({x:g}, {y:g}) lies outside the picture of {width} x {height} pixels.")
     rows, columns = cells_in_picture(trace)
@@ -78,9 +81,11 @@ def encoder_attention(trace: Trace, x: float, y: float, layer: int = -1, size: t
 
     Raises:
         NoAttentionError: the detector has no attention.
+        TypeError, IndexError: no number, or no such layer.
         ValueError: the place lies outside the picture.
     """
     attention, (row, column) = attention_of(trace), cell_at(trace, x, y)
+    layer = checks.row(layer, len(attention.encoder), "Layer")
     cells = attention.encoder[layer].mean(dim=0)[row * attention.size[1] + column]
     return _to_image(trace, cells[None], size)[0]
 
@@ -99,12 +104,13 @@ def attention_cells(trace: Trace, detections: Detections, layer: int = -1, head:
 
     Raises:
         NoAttentionError: the detector has no attention.
+        TypeError, IndexError: no ``Detections``, or no such layer or head.
         ValueError: detections of another image or detector.
     """
     attention = attention_of(trace)
     trace.check(detections, ("class",))
-    weights = attention.cross[layer]
-    chosen = weights.mean(dim=0) if head is None else weights[head]
+    weights = attention.cross[checks.row(layer, len(attention.cross), "Layer")]
+    chosen = weights.mean(dim=0) if head is None else weights[checks.row(head, len(weights), "Head")]
     return chosen[detections.index].unflatten(1, attention.size)
 
 
@@ -127,10 +133,12 @@ def query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Te
 
     Raises:
         NoAttentionError: the detector has no attention.
+        TypeError, IndexError: no ``Detections``, or no such layer or head.
         ValueError: detections of another image or detector.
     """
     attention = attention_of(trace)
     trace.check(detections, ("class",))
+    layer = checks.row(layer, len(attention.queries), "Layer")
     return attention.queries[layer].mean(dim=0)[detections.index][:, detections.index]
 
 

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
@@ -36,17 +38,18 @@ class BBAM:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "cells", "sparsity", "rate", "batch"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: give a positive number.")
+        for name in ("iterations", "cells", "batch"):
+            checks.count(name, getattr(self, name))
+        for name in ("sparsity", "rate"):
+            checks.number(name, getattr(self, name), "(0, inf)")
 
+    @apart()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)
         maps = [one for some in rows if len(some) for one in self._masks(trace, detections[some])]
         return picture_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
 
-    @torch.enable_grad()
     def _masks(self, trace: Trace, detections: Detections) -> Tensor:
         """``Tensor[N, cells, cells]``, all optimised together."""
         device, rows = detections.boxes.device, trace.row_of(detections)

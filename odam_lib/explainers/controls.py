@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.base import Trace, image_hash
 from odam_lib.explainers.whole import picture_maps, whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.regions import box_blob, box_regions
@@ -49,13 +50,14 @@ class RandomMap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.cells < 1:
-            raise ValueError(f"cells is {self.cells}: give at least 1.")
+        checks.count("cells", self.cells)
+        checks.count("seed", self.seed, least=None)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
-        maps = [self._noise(f"{detections.source} {name}").to(detections.boxes) for name in names]
+        picture = f"{trace.detector.name} on image {image_hash(trace.image)}"
+        maps = [self._noise(f"{picture} {name}").to(detections.boxes) for name in names]
         return picture_maps(trace, detections, attributes, maps, "random", asdict(self))
 
     def _noise(self, name: str) -> Tensor:

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from torchvision.ops import box_iou, clip_boxes_to_image
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Predictions, Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 
@@ -45,13 +47,13 @@ class DRISE:
 
     def __post_init__(self) -> None:
         for name in ("masks", "cells", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: give at least 1.")
-        if not 0 < self.keep < 1:
-            raise ValueError(f"keep is {self.keep}: give a share between 0 and 1.")
-        if self.settled is not None and self.settled <= 0:
-            raise ValueError(f"settled is {self.settled}: give a positive share, or None.")
+            checks.count(name, getattr(self, name))
+        checks.count("seed", self.seed, least=None)
+        checks.number("keep", self.keep, "(0, 1)")
+        if self.settled is not None:
+            checks.number("settled", self.settled, "(0, inf)", ", or None")
 
+    @apart()
     @torch.no_grad()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from odam_lib.detections import Detections, check_threshold
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace, check_attributes
+from odam_lib.detectors.passes import apart
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 
 Explainer = Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
 
+@apart()
 def explain(
     detector: Detector,
     image: Tensor,
@@ -38,8 +41,12 @@ def explain(
     Raises:
         TypeError, ValueError: what was wrong with an argument, before any work is done.
     """
+    checks.detector(detector)
     check_attributes(attributes)
-    check_threshold(score_threshold)
+    checks.explainer("method", method)
+    score_threshold = check_threshold(score_threshold)
+    if detections is not None:
+        check_detections(detections)
     trace = detector.trace(image, layer)
     if detections is None:
         detections = trace.detections(score_threshold)

@@ -9,8 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.gradients import (
     BUDGET,
     CACHE_BUDGET,
@@ -45,10 +47,9 @@ class GradientMethod(ABC):
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        if self.derivative not in ("exact", "window"):
-            raise ValueError(f"derivative is {self.derivative!r}: give 'exact' or 'window'.")
-        if self.chunk is not None and self.chunk < 1:
-            raise ValueError(f"chunk is {self.chunk}: give a number of maps of at least 1, or None.")
+        checks.choice("derivative", self.derivative, ("exact", "window"))
+        if self.chunk is not None:
+            checks.count("chunk", self.chunk, otherwise=", or None")
 
     @abstractmethod
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
@@ -78,6 +79,7 @@ class GradientMethod(ABC):
         """Why a map may be zero although its gradient is not."""
         return "the rectifier removed everything: no positive influence at this layer"
 
+    @apart()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         """Explain every attribute of every detection.
 

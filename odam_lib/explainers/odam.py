@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.explainers.gradient_method import GradientMethod
@@ -44,19 +45,16 @@ class ODAM(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        fixed = (
-            isinstance(self.smoothing, (int, float)) and not isinstance(self.smoothing, bool) and self.smoothing >= 0
-        )
-        if not (self.smoothing in ("adaptive", None) or fixed):
-            raise ValueError(
-                f"smoothing is {self.smoothing!r}: give 'adaptive', a sigma >= 0 in feature cells, or None."
-            )
-        if not self.share > 0:
-            raise ValueError(f"share is {self.share!r}: give a positive share of the object's short side.")
-        if self.gradient not in ("positive", "negative"):
-            raise ValueError(f"gradient is {self.gradient!r}: give 'positive' or 'negative'.")
-        if self.rectify not in RECTIFIERS:
-            raise ValueError(f"rectify is {self.rectify!r}: give one of {', '.join(RECTIFIERS)}.")
+        if isinstance(self.smoothing, (str, bool)):
+            if self.smoothing != "adaptive":
+                raise ValueError(
+                    f"smoothing is {self.smoothing!r}: give 'adaptive', a sigma >= 0 in feature cells, or None."
+                )
+        elif self.smoothing is not None:
+            checks.number("smoothing", self.smoothing, "[0, inf)", " in feature cells, 'adaptive', or None")
+        checks.number("share", self.share, "(0, inf)")
+        checks.choice("gradient", self.gradient, ("positive", "negative"))
+        checks.choice("rectify", self.rectify, tuple(RECTIFIERS))
 
     def sigma(self, trace: Trace, detections: Detections, levels: Tensor) -> Tensor | None:
         if self.smoothing is None:

@@ -4,10 +4,12 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
+from odam_lib.detectors.passes import apart
 from odam_lib.heatmaps import Patches
 from odam_lib.nms import short_edge_size
 
 
+@apart()
 def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", short_edge: int = 50) -> Tensor:
     """H = ReLU(sum_k dY/dA_k * A_k) without smoothing, every map laid on the same raster.
 
@@ -35,19 +37,20 @@ def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", 
     maps = detections.boxes.new_zeros((len(detections), *size))
     for rows in trace.together(detections):
         patches = _patches(trace, detections[rows], attribute)
-        maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size)
+        maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size).detach()
     return maps
 
 
 def _patches(trace: Trace, detections: Detections, attribute: str) -> Patches:
     """Of detections whose windows can be taken together."""
     found = trace.contributions(attribute, detections)
+    values = found.values.float()
     occurring, which = trace.feature_level(detections).unique(return_inverse=True)
     levels = occurring.tolist()
     grids = [trace.grids[level] for level in levels]
     origin, step = (
-        found.values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
+        values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
         for names in (("y", "x"), ("dy", "dx"))
     )
     cells = which.new_tensor([trace.features[level].shape[-2:] for level in levels])[which]
-    return Patches(found.values.relu(), found.top, found.left, cells, origin, step, grids[0].bounded)
+    return Patches(values.relu(), found.top, found.left, cells, origin, step, grids[0].bounded)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.heatmaps import ATTRIBUTES, Grid, HeatMaps
@@ -74,6 +75,9 @@ class Combined:
     """
 
     of: Callable[[Trace, Detections, Sequence[str]], HeatMaps]
+
+    def __post_init__(self) -> None:
+        checks.explainer("of", self.of)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from odam_lib import checks
 from odam_lib.gradients import Windows
+from odam_lib.images import check_image
 
 
 def cosine(first: Tensor, second: Tensor) -> Tensor:
@@ -15,7 +17,11 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[...]`` in [-1, 1]; NaN where a map is zero everywhere, which has no direction.
+
+    Raises:
+        TypeError, ValueError: not such tensors, or of two sizes.
     """
+    _check_maps(first, second)
     first, second = _unit(first), _unit(second)
     return (first * second).sum(dim=(-2, -1)).clamp(-1, 1)
 
@@ -30,7 +36,11 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[...]`` in [-1, 1]; NaN where a map is constant, which ranks nothing, or has a NaN.
+
+    Raises:
+        TypeError, ValueError: not such tensors, or of two sizes.
     """
+    _check_maps(first, second)
     first, second = (_ranks(maps.flatten(-2)) for maps in (first, second))
     return (first * second).sum(dim=-1).clamp(-1, 1)
 
@@ -44,7 +54,12 @@ def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
 
     Returns:
         ``Tensor[N]`` in [0, 1]; 0 for gradients of zeros.
+
+    Raises:
+        TypeError, ValueError: not such a tensor, or not windows.
     """
+    checks.tensor("gradients", gradients, "[N, K, h, w]", "float")
+    checks.kind("The windows", windows, Windows, "the Windows of a trace")
     height, width = windows.gradients.shape[-2:]
     rows = torch.arange(gradients.shape[-2], device=gradients.device) - windows.top[:, None]
     columns = torch.arange(gradients.shape[-1], device=gradients.device) - windows.left[:, None]
@@ -62,11 +77,20 @@ def edge_strength(image: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[H, W]``, non-negative.
+
+    Raises:
+        TypeError, ValueError: not an image.
     """
+    check_image(image)
     grey = image.mean(dim=0)[None, None]
     across = image.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     steep = conv2d(pad(grey, (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])
     return steep[0].norm(dim=0)
+
+
+def _check_maps(first: Tensor, second: Tensor) -> None:
+    checks.tensor("first maps", first, "[..., H, W]", "float")
+    checks.tensor("second maps", second, f"[..., {first.shape[-2]}, {first.shape[-1]}]", "float")
 
 
 def _unit(maps: Tensor) -> Tensor:

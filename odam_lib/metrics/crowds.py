@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from odam_lib import checks
 from odam_lib.metrics.intervals import REPEATS, bootstrap
 
 LEAST_IOU = 0.5
@@ -45,6 +46,7 @@ class CrowdPicture:
         ignored: ``Tensor[I, 4]``, the ignore regions: crowds too dense to annotate, reflections, people in posters.
 
     Raises:
+        TypeError: no tensor.
         ValueError: a tensor is of another shape, a number is not finite, a box has its corners in another order, or a
             score lies outside [0, 1].
     """
@@ -57,6 +59,7 @@ class CrowdPicture:
     def __post_init__(self) -> None:
         for name in ("boxes", "truth", "ignored"):
             _check_boxes(name, getattr(self, name))
+        checks.tensor("scores", self.scores, "[...]", "float")
         if self.scores.shape != (len(self.boxes),):
             raise ValueError(f"{len(self.boxes)} boxes have scores of shape {list(self.scores.shape)}: give one a box.")
         if not ((self.scores >= 0) & (self.scores <= 1)).all():
@@ -113,7 +116,11 @@ def crowd_set(truth: Tensor) -> Tensor:
 
     Returns:
         bool ``Tensor[G]``.
+
+    Raises:
+        TypeError, ValueError: not such a tensor.
     """
+    checks.tensor("truth", truth, "[G, 4]")
     return (box_iou(truth.double(), truth.double()).fill_diagonal_(0) > LEAST_IOU).any(dim=1)
 
 
@@ -134,6 +141,8 @@ def matches(pictures: Sequence[CrowdPicture]) -> CrowdMatches:
     Raises:
         ValueError: no picture.
     """
+    for picture in pictures:
+        checks.kind("A picture", picture, CrowdPicture, "each as a CrowdPicture")
     if not pictures:
         raise ValueError("There is no picture: give at least one.")
     each = [_match(picture) for picture in pictures]
@@ -430,14 +439,17 @@ def _estimate(statistic: Callable[[Tensor], float], number: int, repeats: int, s
 
 
 def _weights(found: CrowdMatches, weights: Tensor | None) -> Tensor:
+    checks.kind("The matches", found, CrowdMatches, "what matches returned")
     if weights is None:
         return torch.ones(len(found), dtype=torch.float64)
+    checks.tensor("weights", weights, "[...]")
     if weights.shape != (len(found),):
         raise ValueError(f"{len(found)} pictures have weights of shape {list(weights.shape)}: give one a picture.")
     return weights.double()
 
 
 def _check_boxes(name: str, boxes: Tensor) -> None:
+    checks.tensor(name, boxes, "[...]")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name} has shape {list(boxes.shape)}: give one row (x1, y1, x2, y2) a box, [0, 4] for none.")
     if not boxes.isfinite().all():
@@ -447,7 +459,7 @@ def _check_boxes(name: str, boxes: Tensor) -> None:
 
 
 def _check_threshold(score_threshold: float | None) -> None:
-    if score_threshold is not None and score_threshold not in THRESHOLDS:
+    if score_threshold is not None and checks.number("The score threshold", score_threshold) not in THRESHOLDS:
         raise ValueError(f"The score threshold is {score_threshold}: choose one of 0, 0.05, ..., 0.95.")
 
 

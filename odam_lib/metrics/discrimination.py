@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.metrics.localization import check_energy
 
 
@@ -24,10 +25,13 @@ def object_discrimination(maps: Tensor, own: Tensor, regions: Tensor) -> Tensor:
         since nothing could leak to another.
 
     Raises:
+        TypeError: no tensors, or numbers of objects that are not whole.
         ValueError: negative or not finite maps, shapes that do not fit, regions that are not bool, or an object that
             does not exist.
     """
     check_energy(maps)
+    checks.tensor("own", own, "[...]", "int")
+    checks.kind("The regions", regions, Tensor, "a bool tensor [M, H, W]")
     if maps.dim() != 3 or own.shape != maps.shape[:1]:
         raise ValueError(f"The maps have shape {list(maps.shape)}, own {list(own.shape)}: give [N, H, W] and [N].")
     if regions.dim() != 3 or regions.dtype != torch.bool or regions.shape[1:] != maps.shape[1:]:
@@ -62,6 +66,8 @@ def floor(own: Tensor, regions: Tensor, masks: Tensor) -> Tensor:
     Raises:
         ValueError: as for :func:`object_discrimination`.
     """
+    checks.tensor("own", own, "[N]", "int")
+    checks.tensor("masks", masks, "[M, H, W]", "bool")
     if len(own) and not (own.min() >= 0 and own.max() < len(masks)):
         raise ValueError(f"A map explains object {own.tolist()} of {len(masks)}: count the objects from 0.")
     return object_discrimination(masks[own.to(masks.device)].float(), own, regions)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.metrics.matching import match
 
 VERDICTS = (
@@ -53,6 +54,7 @@ class Errors:
         Raises:
             ValueError: there is no such verdict.
         """
+        checks.kind("The verdict", verdict, str, f"one of {', '.join(VERDICTS)}")
         if verdict not in VERDICTS:
             raise ValueError(f"Unknown verdict {verdict!r}: choose one of {', '.join(VERDICTS)}.")
         return torch.nonzero(self.verdicts == VERDICTS.index(verdict)).flatten()
@@ -85,8 +87,10 @@ def classify_errors(
         background_iou: from which IoU on a box has something to do with an object, in (0, ``least_iou``).
 
     Raises:
-        ValueError: the two IoUs are not in that order.
+        TypeError: no ``Detections``, tensors or numbers.
+        ValueError: the two IoUs are not in that order, or tensors of other shapes.
     """
+    least_iou, background_iou = checks.number("least_iou", least_iou), checks.number("background_iou", background_iou)
     if not 0 < background_iou < least_iou <= 1:
         raise ValueError(
             f"The IoUs are background {background_iou} and good {least_iou}: give 0 < background < good <= 1."
@@ -138,7 +142,12 @@ def edge_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:
     Returns:
         ``Tensor[N, 4]``: outward deviation of x1, y1, x2, y2 as a share of the true box's width or height; negative
         where the edge lies too far inwards.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
     """
+    checks.tensor("boxes", boxes, "[N, 4]", "float")
+    checks.tensor("true boxes", true_boxes, f"[{len(boxes)}, 4]")
     sides = (true_boxes[:, 2:] - true_boxes[:, :2]).repeat(1, 2)
     return (boxes - true_boxes) * boxes.new_tensor([-1, -1, 1, 1]) / sides
 
@@ -169,7 +178,15 @@ def mended(
 
     Returns:
         bool ``Tensor[N]``; false for what is ``correct``.
+
+    Raises:
+        TypeError, ValueError: no ``Detections`` or ``Errors``, or an IoU outside (0, 1].
     """
+    for found in (detections, others):
+        check_detections(found)
+    for verdicts in (errors, their_errors):
+        checks.kind("The errors", verdicts, Errors, "what classify_errors returned")
+    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
     wrong = their_errors.verdicts != 0
     same = box_iou(detections.boxes, others.boxes) >= least_iou
     same &= detections.labels[:, None] == others.labels

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.detectors.base import Detector, Predictions
 from odam_lib.images import check_image
 
@@ -23,10 +24,13 @@ def ranking(maps: Tensor, seed: int) -> Tensor:
         int64 ``Tensor[N, H * W]``, each row a permutation of the flattened pixels.
 
     Raises:
+        TypeError: no tensor.
         ValueError: not ``[N, H, W]``, or a map with NaN, which has no rank.
     """
+    checks.kind("The maps", maps, Tensor, "a tensor [N, H, W]")
     if maps.dim() != 3:
         raise ValueError(f"The maps have shape {list(maps.shape)}: give [N, H, W].")
+    seed = checks.count("seed", seed, least=None)
     _check_numbers(maps)
     shuffled = torch.randperm(maps.shape[1] * maps.shape[2], generator=_generator(seed))
     shuffled = shuffled.to(maps.device)
@@ -52,10 +56,14 @@ def best_score(
         ``Tensor[N]``; 0 where no prediction overlaps enough.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: an IoU outside (0, 1], or not one label for each box.
     """
-    if not 0 < least_iou <= 1:
-        raise ValueError(f"The least IoU is {least_iou}: give one in (0, 1].")
+    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
+    checks.kind("The predictions", predictions, Predictions, "Predictions of a detector")
+    checks.tensor("boxes", boxes, "[...]")
+    checks.tensor("labels", labels, "[N]", "int")
+    size = checks.size("size", size)
     if boxes.shape != (len(labels), 4):
         raise ValueError(f"There are boxes {list(boxes.shape)} and {len(labels)} labels: give [N, 4] and [N].")
     found, scores = predictions.of(labels.to(predictions.boxes.device))
@@ -94,10 +102,11 @@ def deletion(
         float32 ``Tensor[N, steps + 1]``, the first column 1; NaN where the score on the untouched picture is 0.
 
     Raises:
-        TypeError: the image is not a float tensor.
+        TypeError: the image is not a float tensor, or another argument is of another type.
         ValueError: not an image, fewer than one step or one picture a batch, or maps or detections that do not fit.
     """
     check_image(image)
+    seed = checks.count("seed", seed, least=None)
     # a seed of its own: from the ranking's seed the noise would follow the order of equal pixels
     noise = torch.rand(image.shape, generator=_generator(seed + 1)).to(image)
     scores = _scores(detector, image, noise, detections, maps, steps, seed, batch)
@@ -144,8 +153,10 @@ def auc(curves: Tensor) -> Tensor:
         ``Tensor[...]``.
 
     Raises:
+        TypeError: no float tensor.
         ValueError: a curve of fewer than two values.
     """
+    checks.tensor("curves", curves, "[...]", "float")
     if curves.dim() == 0 or curves.shape[-1] < 2:
         raise ValueError(f"The curves have shape {list(curves.shape)}: give at least two values in the last dimension.")
     return torch.trapezoid(curves, dx=1 / (curves.shape[-1] - 1), dim=-1)
@@ -167,6 +178,12 @@ def _scores(
     The two pictures themselves are the ends of every map's curve and are predicted once.
     """
     size = (before.shape[-2], before.shape[-1])
+    checks.detector(detector)
+    check_detections(detections)
+    checks.tensor("maps", maps, "[...]")
+    steps, batch, seed = (
+        checks.count(name, value, least=None) for name, value in (("steps", steps), ("batch", batch), ("seed", seed))
+    )
     if steps < 1 or batch < 1:
         raise ValueError(f"There are {steps} steps in batches of {batch}: give at least one of each.")
     if maps.shape != (len(detections), *size):

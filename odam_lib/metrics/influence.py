@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torchvision.ops import box_iou
 
+from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.regions import box_regions
@@ -27,7 +29,12 @@ def strongest(heat: Tensor, count: int) -> Tensor:
 
     Returns:
         bool ``Tensor[H, W]``, true at exactly ``count`` pixels, or at all if there are fewer.
+
+    Raises:
+        TypeError, ValueError: no such tensor or number.
     """
+    checks.tensor("heat", heat, "[H, W]")
+    count = checks.count("count", count, least=0)
     chosen = torch.zeros(heat.numel(), dtype=torch.bool, device=heat.device)
     chosen[heat.flatten().topk(min(count, heat.numel())).indices] = True
     return chosen.reshape(heat.shape)
@@ -229,6 +236,8 @@ def _numbers(trace: Trace, detection: Detections) -> Tensor:
 def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     """While active, the network that made a trace goes on with other features, whatever module computes them.
 
+    Passes of other threads are left alone.
+
     Args:
         trace: a pass; passes on the same image at the same layer are edited.
         features: what stands in for :attr:`Trace.features`, of the same shapes.
@@ -240,7 +249,7 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     if trace.regional:  # regions of interest are computed together
         pairs = [(torch.cat([old for old, _ in pairs]), torch.cat([new for _, new in pairs]))]
     pairs += [(_tokens(old), _tokens(new)) for old, new in pairs]
-    swapped = False
+    swapped, thread = False, get_ident()
 
     def swap(tensor: Any) -> Any:
         nonlocal swapped
@@ -255,6 +264,8 @@ def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
         return torch.allclose(one[..., :1, :], other[..., :1, :], rtol=1e-4) and torch.allclose(one, other, rtol=1e-4)
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
+        if get_ident() != thread:
+            return output
         if isinstance(output, dict):
             return type(output)((name, swap(one)) for name, one in output.items())
         return swap(output)

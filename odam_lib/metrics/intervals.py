@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from odam_lib import checks
+
 REPEATS = 1000
 
 
@@ -23,7 +25,12 @@ def bootstrap(
 
     Returns:
         (low, high); NaN where there is no row.
+
+    Raises:
+        TypeError, ValueError: no such tensors or numbers.
     """
+    checks.tensor("rows", rows, "[N, ...]")
+    _check_draws(groups, len(rows), repeats, seed)
     if not len(rows):
         return math.nan, math.nan
     members = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
@@ -43,7 +50,12 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     Args:
         scores: ``Tensor[N]``.
         positive: bool ``Tensor[N]``.
+
+    Raises:
+        TypeError, ValueError: no such tensors.
     """
+    checks.tensor("scores", scores, "[N]")
+    checks.tensor("positive", positive, f"[{len(scores)}]", "bool")
     high, low = scores[positive], scores[~positive]
     if not len(high) or not len(low):
         return math.nan
@@ -64,7 +76,12 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
 
     Returns:
         (low, high); NaN for fewer than two groups, which tell nothing of how groups differ.
+
+    Raises:
+        TypeError, ValueError: no such tensors or numbers.
     """
+    checks.tensor("values", values, "[N]")
+    _check_draws(groups, len(values), repeats, seed)
     member = groups.unique(return_inverse=True)[1]
     number = int(member.max()) + 1 if len(member) else 0
     if number < 2:
@@ -91,7 +108,13 @@ def relative_change(
 
     Returns:
         (change, low, high); NaN of nothing, the interval NaN for fewer than two groups.
+
+    Raises:
+        TypeError, ValueError: no such tensors or numbers.
     """
+    checks.tensor("earlier values", before, "[N]")
+    checks.tensor("later values", after, f"[{len(before)}]")
+    _check_draws(groups, len(before), repeats, seed)
     if not len(before):
         return math.nan, math.nan, math.nan
     member = groups.unique(return_inverse=True)[1]
@@ -107,10 +130,23 @@ def relative_change(
 
 
 def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share, 95 % by default; NaN of nothing."""
+    """Wilson's interval of a share, 95 % by default; NaN of nothing.
+
+    Raises:
+        TypeError, ValueError: no whole numbers, or more successes than there were.
+    """
+    number, successes = checks.count("number", number, least=0), checks.count("successes", successes, least=0)
+    if successes > number:
+        raise ValueError(f"successes is {successes} of {number}: give at most that number.")
     if not number:
         return math.nan, math.nan
     share, spread = successes / number, z * z / number
     middle = share + spread / 2
     half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
     return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+
+
+def _check_draws(groups: Tensor, number: int, repeats: int, seed: int) -> None:
+    checks.tensor("groups", groups, f"[{number}]")
+    checks.count("repeats", repeats)
+    checks.count("seed", seed, least=None)

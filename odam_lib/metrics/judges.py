@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.datasets.categories import original
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
@@ -97,8 +98,9 @@ class Faithfulness:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, dataset: Any) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: a curve needs at least 1.")
+        checks.count("steps", self.steps)
+        checks.count("batch", self.batch)
+        checks.count("seed", self.seed, least=None)
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         numbers: dict[str, Tensor] = {}

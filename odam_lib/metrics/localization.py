@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from odam_lib import checks
 from odam_lib.heatmaps import min_max
 from odam_lib.regions import box_regions
 
@@ -15,8 +16,10 @@ def check_energy(maps: Tensor) -> None:
     """Refuse maps that are no distribution of energy over the picture.
 
     Raises:
-        ValueError: negative or not finite values.
+        TypeError: no float tensor.
+        ValueError: not ``[..., H, W]``, negative or not finite values.
     """
+    checks.tensor("maps", maps, "[..., H, W]", "float")
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it (relu or abs) before measuring where its energy lies.")
     if not maps.isfinite().all():
@@ -34,8 +37,11 @@ def energy_inside(maps: Tensor, regions: Tensor) -> Tensor:
         ``Tensor[...]`` in [0, 1]; 0 for a map of zeros.
 
     Raises:
-        ValueError: a map with negative values has no share.
+        TypeError: no float tensor.
+        ValueError: a map with negative values has no share; regions that are not bool or do not fit.
     """
+    checks.tensor("maps", maps, "[..., H, W]", "float")
+    _check_regions(maps, regions)
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it (relu or abs) before asking for shares of its energy.")
     scaled = maps / maps.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
@@ -63,8 +69,9 @@ def edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tensor:
     Raises:
         ValueError: a map with negative values, or a band outside (0, 0.5].
     """
-    if not 0 < band <= 0.5:
-        raise ValueError(f"The band is {band}: give a share of the box's side in (0, 0.5].")
+    band = checks.number("The band", band, "(0, 0.5]", ", a share of the box's side")
+    checks.tensor("maps", maps, "[..., H, W]", "float")
+    checks.tensor("boxes", boxes, "[..., 4]", "float")
     reach = band * (boxes[..., 2:] - boxes[..., :2])
     low, high = boxes[..., :2] - reach, boxes[..., 2:] + reach
     bands = torch.cat([low, high], dim=-1)[..., None, :].repeat_interleave(4, dim=-2)
@@ -89,8 +96,11 @@ def centre_in_box(maps: Tensor, boxes: Tensor) -> Tensor:
         the bottom. NaN where the box holds no energy.
 
     Raises:
-        ValueError: a map with negative values.
+        TypeError: no float tensors.
+        ValueError: other shapes, or a map with negative values.
     """
+    checks.tensor("maps", maps, "[..., H, W]", "float")
+    checks.tensor("boxes", boxes, "[..., 4]", "float")
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it (relu or abs) before asking for its centre of mass.")
     size = (maps.shape[-2], maps.shape[-1])
@@ -113,7 +123,13 @@ def box_frame(maps: Tensor, boxes: Tensor, cells: int = 48, margin: float = 0.5)
 
     Returns:
         ``Tensor[N, A, cells, cells]``; 0 outside the picture.
+
+    Raises:
+        TypeError, ValueError: no such tensors or numbers.
     """
+    checks.tensor("maps", maps, "[N, A, H, W]", "float")
+    checks.tensor("boxes", boxes, f"[{len(maps)}, 4]", "float")
+    cells, margin = checks.count("cells", cells), checks.number("margin", margin, "[0, inf)")
     around = margin * (boxes[:, 2:] - boxes[:, :2])
     rows = torch.arange(len(boxes), device=boxes.device)[:, None]
     grown = torch.cat([rows, boxes[:, :2] - around, boxes[:, 2:] + around], dim=1)
@@ -133,8 +149,8 @@ def area_holding(maps: Tensor, share: float = 0.8) -> Tensor:
     Raises:
         ValueError: a map with negative values, or a share outside (0, 1].
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"The share is {share}: give one in (0, 1].")
+    share = checks.number("The share", share, "(0, 1]")
+    checks.tensor("maps", maps, "[..., H, W]")
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it (relu or abs) before asking for shares of its energy.")
     ordered = maps.flatten(-2).double().sort(dim=-1, descending=True).values
@@ -164,6 +180,7 @@ def visual_explanation_accuracy(maps: Tensor, masks: Tensor, thresholds: Tensor 
     check_energy(maps)
     _check_regions(maps, masks)
     scaled = min_max(maps)
+    checks.tensor("thresholds", thresholds, "[T]")
     ious = []
     for threshold in thresholds.tolist():  # one at a time: all together would hold T copies of every map
         shown = scaled > threshold
@@ -220,7 +237,8 @@ def compactness(maps: Tensor, boxes: Tensor) -> Tensor:
         ValueError: negative or not finite maps, or a box without area.
     """
     check_energy(maps)
-    if boxes.shape[-1] != 4 or not (boxes[..., 2:] > boxes[..., :2]).all():
+    checks.tensor("boxes", boxes, "[..., 4]")
+    if not (boxes[..., 2:] > boxes[..., :2]).all():
         raise ValueError("A box has no area: give boxes (x1, y1, x2, y2) with x1 < x2 and y1 < y2.")
     scaled = maps / maps.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
     sums, count = _maxima(maps)
@@ -233,6 +251,7 @@ def compactness(maps: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _check_regions(maps: Tensor, regions: Tensor) -> None:
+    checks.kind("The regions", regions, Tensor, "a bool tensor [..., H, W]")
     if regions.dtype != torch.bool or regions.shape[-2:] != maps.shape[-2:]:
         raise ValueError(
             f"The regions are {regions.dtype} of shape {list(regions.shape)}: "

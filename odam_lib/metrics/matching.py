@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 
 
 def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: float = 0.5) -> Tensor:
@@ -18,7 +19,14 @@ def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: floa
 
     Returns:
         ``Tensor[M]``, int64: the row of the detection of each true object; -1 where there is none.
+
+    Raises:
+        TypeError, ValueError: no ``Detections``, no such tensors, or an IoU outside (0, 1].
     """
+    check_detections(detections)
+    checks.tensor("boxes", boxes, "[M, 4]")
+    checks.tensor("labels", labels, f"[{len(boxes)}]", "int")
+    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
     overlap = box_iou(boxes.to(detections.boxes), detections.boxes)
     overlap = overlap * (labels.to(detections.labels)[:, None] == detections.labels)
     rows = torch.full((len(boxes),), -1, dtype=torch.int64, device=overlap.device)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from odam_lib import checks
 from odam_lib.datasets.scene_render import render
 from odam_lib.datasets.scene_settings import ground_row
 from odam_lib.datasets.scene_values import Rendered, Scene
@@ -150,10 +151,11 @@ def influences(trace: Trace, detections: Detections, pictures: Tensor, batch: in
         is what raised the score or expanded the box; boxes are not clipped to the picture.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: detections of another trace, or a batch under 1.
     """
-    if batch < 1:
-        raise ValueError(f"The batch is {batch}: give a number of pictures of at least 1.")
+    batch = checks.count("The batch", batch)
+    checks.tensor("pictures", pictures, "[R, 3, H, W]", "float")
     trace.check(detections, ("class",))
     rows, labels = trace.row_of(detections), detections.labels
     number = torch.arange(len(rows), device=rows.device)
@@ -227,8 +229,10 @@ def energy_per_part(maps: Tensor, regions: Tensor) -> Tensor:
         ``Tensor[A, R]`` in [0, 1]; 0 for a map of zeros.
 
     Raises:
-        ValueError: a map with negative values.
+        TypeError: no float tensor.
+        ValueError: a map with negative values, or regions that are not bool or do not fit.
     """
+    checks.tensor("maps", maps, "[A, H, W]", "float")
     return energy_inside(maps[:, None], regions)
 
 
@@ -264,7 +268,12 @@ def agreement(energy: Tensor, influence: Tensor) -> Tensor:
     Returns:
         ``Tensor[A]`` in [-1, 1], equal values sharing the mean of their ranks; NaN where there are fewer than
         ``LEAST_CAUSES`` causes, or where all have one energy or one influence.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
     """
+    checks.tensor("energy", energy, "[A, R]", "float")
+    checks.tensor("influence", influence, f"[{energy.shape[1]}, {energy.shape[0]}]", "float")
     if energy.shape[1] < LEAST_CAUSES:
         return torch.full((len(energy),), torch.nan, dtype=torch.float64, device=energy.device)
     return rank_correlation(energy[:, None], influence.T[:, None])

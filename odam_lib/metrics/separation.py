@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.explainers.explain import Explainer
@@ -36,7 +37,13 @@ def representatives(trace: Trace, boxes: Tensor, labels: Tensor, least_iou: floa
 
     Returns:
         N <= M detections, and the object ``Tensor[N]``, int64, of each, in increasing order.
+
+    Raises:
+        TypeError, ValueError: not such tensors, or an IoU outside (0, 1].
     """
+    checks.tensor("boxes", boxes, "[M, 4]")
+    checks.tensor("labels", labels, f"[{len(boxes)}]", "int")
+    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
     candidates = trace.candidates
     if not len(boxes) or not len(candidates):
         return candidates[:0], torch.zeros(0, dtype=torch.int64)
@@ -50,7 +57,13 @@ def representatives(trace: Trace, boxes: Tensor, labels: Tensor, least_iou: floa
 
 
 def overlapping_pairs(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
-    """Pairs of different boxes ``[N, 4]`` whose IoU is above a bound: ``Tensor[P, 2]``, int64, each pair once."""
+    """Pairs of different boxes ``[N, 4]`` whose IoU is above a bound: ``Tensor[P, 2]``, int64, each pair once.
+
+    Raises:
+        TypeError, ValueError: no such tensor, or a bound outside [0, 1].
+    """
+    checks.tensor("boxes", boxes, "[N, 4]")
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     return torch.nonzero(box_iou(boxes, boxes).triu(diagonal=1) > least_iou)
 
 
@@ -63,7 +76,11 @@ def pair_correlations(maps: Tensor, pairs: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[P]`` in [0, 1]; NaN where one of the two is a map of zeros, which has no direction.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
     """
+    checks.tensor("pairs", pairs, "[P, 2]", "int")
     first, place = pairs[:, 0].unique(return_inverse=True)
     found = cosines(maps, first)[place, pairs[:, 1]]
     zero = ~maps.flatten(1).any(dim=1)
@@ -118,8 +135,12 @@ def survey(
         least_iou: of the true boxes of two people that are compared.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: no picture.
     """
+    checks.detector(detector)
+    checks.explainer("method", method)
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     found = [_survey_picture(detector, image, target, method, attribute, least_iou) for image, target in items]
     if not found:
         raise ValueError("There is no picture to look at: give at least one.")
@@ -212,11 +233,18 @@ def candidate_pairs(
         score_threshold: least score of a candidate, in [0, 1].
         least_iou: of two predicted boxes that are compared.
         attribute: what is explained.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, or a number outside [0, 1].
     """
+    checks.detector(detector)
+    checks.explainer("method", method)
+    score_threshold = check_threshold(score_threshold)
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     found = []
     for image, target in items:
         trace = detector.trace(image)
-        candidates = trace.candidates.above(score_threshold)
+        candidates = trace.above(score_threshold)
         overlap = box_iou(candidates.boxes, target["boxes"].to(candidates.boxes))
         overlap = overlap * (candidates.labels[:, None] == target["labels"].to(candidates.labels))
         best, person = overlap.max(dim=1)
@@ -240,7 +268,12 @@ def facing(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> 
 
     Returns:
         ``Tensor[N, cells, cells]``.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
     """
+    checks.tensor("maps", maps, "[N, H, W]", "float")
+    checks.tensor("others", others, f"[{len(maps)}, 4]")
     frames = box_frame(maps[:, None], boxes, margin=margin)[:, 0]
     left = others[:, 0] + others[:, 2] < boxes[:, 0] + boxes[:, 2]
     return torch.where(left[:, None, None], frames.flip(-1), frames)

@@ -54,7 +54,7 @@ def test_targets_are_the_numbers_of_the_detection(untrained) -> None:
     centres = (rows.boxes[:, :2] + rows.boxes[:, 2:]) / 2
     torch.testing.assert_close(torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], dim=1), rows.boxes)
     assert (trace.targets("logit", rows) == trace.logits[:, 1:-1].max(dim=1).values).all()
-    other = trace.candidates.above(0.0)  # each query under every class, not under its best one alone
+    other = trace.above(0.0)  # each query under every class, not under its best one alone
     torch.testing.assert_close(trace.targets("class", other), other.scores)
 
 
@@ -100,7 +100,8 @@ def test_the_background_is_never_detected_and_nothing_is_suppressed(untrained) -
         head.bias.copy_(bias)
     assert (trace.candidates.class_probs[:, 0] == 0).all() and (trace.candidates.labels > 0).all()
     found = trace.detections(0.0)
-    assert len(found) == 25 * (len(CATEGORIES) - 1) and 0 not in found.labels
+    assert len(trace.above(0.0)) == 25 * (len(CATEGORIES) - 1) and 0 not in found.labels
+    assert len(found) == trace.limits.after == 100
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
 
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.fcos import full_fcos
+from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.heatmaps import EDGES
 from odam_lib.nms import keep_all, soft_nms
 
@@ -73,7 +75,7 @@ def influence_offsets(detector, image: Tensor, layer: str, level: int) -> Tensor
     def keep(_, __, output) -> None:
         seen.extend([output] if isinstance(output, Tensor) else output.values())
 
-    handle = detector._layers[layer].module.register_forward_hook(keep)
+    handle = detector.model.get_submodule(detector._layers[layer].module).register_forward_hook(keep)
     pixels = detector.model.transform([image])[0].tensors.clone().requires_grad_()
     detector.model.backbone(pixels)
     handle.remove()
@@ -129,6 +131,23 @@ def test_tiny_and_long_pictures_go_through(untrained, size: tuple[int, int]) -> 
 def test_what_is_no_picture_is_refused(untrained, image, error, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         untrained.detect(image)
+
+
+def test_without_groupnorm_the_gradient_lies_in_the_window() -> None:
+    image = torch.rand(3, 200, 256, generator=torch.Generator().manual_seed(2))
+    for name, without in (("fcos-plain", True), ("fcos", False)):
+        torch.manual_seed(0)
+        detector = ARCHITECTURES[name](name, CATEGORIES)
+        detector.model.eval().requires_grad_(False)
+        trace = detector.trace(image)
+        assert trace.has_windows and trace.windows_are_exact == without
+        rows = trace.candidates[torch.nonzero(trace.candidates.level == 0).flatten()[::150]]
+        for attribute in ("class", "x1"):
+            for row in range(len(rows)):
+                window = trace.windows((attribute,), rows[row]).gradients.square().sum()
+                target = trace.targets(attribute, rows[row])[0]
+                (whole,) = torch.autograd.grad(target, trace.features[0], retain_graph=True)
+                assert torch.isclose(whole.square().sum(), window, rtol=1e-4) == (without or not window)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])

@@ -10,7 +10,7 @@ from wrapped import PICTURE, nudged
 from wrapped_transformers import CASES, NAMES
 
 from odam_lib import ATTRIBUTES, ODAM, load_detector, wrap
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.queries import Undetached
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.gradients import Windows
@@ -108,7 +108,7 @@ def test_a_query_with_sigmoids_may_be_several_things_and_one_with_softmax_one() 
 def test_no_more_are_found_than_the_processor_keeps() -> None:
     case = BY_NAME["rt_detr"]
     trace = wrap(case.build(), case.categories, **case.options).trace(PICTURE)
-    assert len(trace.candidates.above(0.0)) > 12 and len(trace.detections(0.0)) == 12
+    assert len(Trace.above(trace, 0.0)) > 12 and len(trace.detections(0.0)) == 12
 
 
 @pytest.mark.parametrize(("first", "categories"), [("N/A", 5), ("person", 6)])

@@ -72,11 +72,11 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor, module: nn.
     place = None if module is not None or layer == "roi" else detector._layers[layer]
     if isinstance(place, Place):
         levels = count()
-        with replaced(place, lambda value: value + step if next(levels) == level else value):
+        with replaced(detector.model, place, lambda value: value + step if next(levels) == level else value):
             yield
         return
     if module is None:
-        module = detector.model.roi_heads.box_roi_pool if place is None else place.module
+        module = detector.model.roi_heads.box_roi_pool if place is None else detector.model.get_submodule(place.module)
     handle = module.register_forward_hook(add)
     try:
         yield

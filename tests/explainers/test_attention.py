@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -118,3 +119,23 @@ def test_a_detector_without_attention_is_told_in_a_sentence(detector, held_out, 
             read(trace, trace.detections(0.5))
     with pytest.raises(NoAttentionError, match="choose a DETR"):
         encoder_attention(trace, 1, 1)
+
+
+def test_layers_and_heads_are_chosen_as_rows_are(untrained) -> None:
+    trace = untrained.trace(torch.rand(3, 64, 64))
+    found = trace.candidates[:2]
+    last, heads = len(trace.attention.cross) - 1, len(trace.attention.cross[0])
+    expected = attention_cells(trace, found, last, heads - 1)
+    for layer, head in ((-1, -1), (np.int64(last), torch.tensor(heads - 1))):
+        assert torch.equal(attention_cells(trace, found, layer, head), expected)
+    for call in (
+        lambda layer: encoder_attention(trace, 1, 1, layer),
+        lambda layer: attention_cells(trace, found, layer),
+        lambda layer: attention_cells(trace, found, -1, layer),
+        lambda layer: query_attention(trace, found, layer),
+    ):
+        for layer, error in ((99, IndexError), ("last", TypeError), (True, TypeError), (1.0, TypeError)):
+            with pytest.raises(error, match=r"does not exist: there are|give one row, a whole number"):
+                call(layer)
+    with pytest.raises(TypeError, match="x is '1': give a finite number"):
+        encoder_attention(trace, "1", 1)

@@ -1,7 +1,10 @@
 """Baselines and controls against other packages, against plain computations and against planted truth."""
 
+import copy
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,7 +76,7 @@ class BlockDetector(Detector):
         self.differentiable = differentiable
         self.batches: list[int] = []
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         self.batches.append(len(images))
         found = [self._read(image) for image in images]
         return found if self.differentiable else [Predictions(p.boxes, p.class_probs.detach()) for p in found]
@@ -86,12 +89,12 @@ class BlockDetector(Detector):
         boxes = torch.tensor([[14.0, 6, 34, 26], [40, 30, 60, 44]])
         return Predictions(boxes, probs)
 
-    def trace(self, image: Tensor, layer: str | None = None) -> BlockTrace:
+    def make_trace(self, image: Tensor, layer: str) -> BlockTrace:
         place = torch.zeros(2, dtype=torch.int64)
         return BlockTrace(
             detector=self,
             image=image,
-            layer=self.check_trace(image, layer),
+            layer=layer,
             features=(torch.ones(1, 1, 6, 8, requires_grad=True),),
             grids=(Grid(4, 4, 8, 8),),
             input_size=SIZE,
@@ -105,12 +108,12 @@ class Script(Detector):
 
     name, model, layers, towers = "script", nn.Identity(), ("grid",), ()
     categories = ("__background__", "a", "b")
-    trace = BlockDetector.trace
+    make_trace = BlockDetector.make_trace
 
     def __init__(self, boxes: Sequence[Sequence[float]], probs: Sequence[Sequence[float]]) -> None:
         self.found = Predictions(torch.tensor(boxes).reshape(-1, 4), torch.tensor(probs).reshape(-1, 3))
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         return [self.found] * len(images)
 
     def _read(self, image: Tensor) -> Predictions:
@@ -258,6 +261,17 @@ def test_maps_do_not_depend_on_chunks_order_and_company(untrained, image) -> Non
         apart = method(chunk=1)(trace, rows[[4, 1]], ("class", "y1"))
         for ours, expected in zip(apart.maps, (together.maps[4], together.maps[1])):
             closely(ours, expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_maps_of_every_method_can_be_saved(untrained, image, name: str, tmp_path: Path) -> None:
+    trace = untrained.trace(image)
+    maps = EVERY[name](trace, trace.candidates[[0, 300, 301]], ("class", "y1"))
+    for part in (maps, maps[1], maps[[0, 0]], maps[::-1]):
+        part.save(tmp_path / "maps.safetensors")
+        loaded = HeatMaps.load(tmp_path / "maps.safetensors")
+        for kept in (loaded, pickle.loads(pickle.dumps(part)), copy.deepcopy(part)):
+            assert all(torch.equal(ours, theirs) for ours, theirs in zip(kept.maps, part.maps, strict=True))
 
 
 def test_a_zero_map_says_whether_its_gradient_or_the_rectifier_is_why(untrained, image) -> None:

@@ -15,7 +15,7 @@ def test_they_are_the_windows_maps_spread_over_the_picture(name: str, size) -> N
     detector = load_detector(name, "cpu")
     image, _ = Scenes("val", 1, "crowd" if "crowd" in name else "street", size)[0]
     trace = detector.trace(image)
-    found = trace.candidates.above(0.1)[:60]
+    found = trace.above(0.1)[:60]
     found = found[torch.randperm(len(found), generator=torch.Generator().manual_seed(0))]
     for attribute in ("logit", "x2"):
         made = raster_maps(trace, found, attribute, short_edge=30)

@@ -29,11 +29,10 @@ class Remembering(Detector):
         self.image, self.sureness = image, sureness
         self.batches: list[int] = []
 
-    def trace(self, image: Tensor, layer: str | None = None) -> Trace:
+    def make_trace(self, image: Tensor, layer: str) -> Trace:
         raise NotImplementedError
 
-    def predict(self, images: Tensor) -> list[Predictions]:
-        assert not torch.is_grad_enabled()
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         self.batches.append(len(images))
         same = (images == self.image).all(dim=1)
         regions = box_regions(BOXES, SIZE)
@@ -180,9 +179,9 @@ def test_seeds_reproduce_the_noise() -> None:
     seen: list[Tensor] = []
 
     class Watching(Remembering):
-        def predict(self, images: Tensor) -> list[Predictions]:
+        def make_predictions(self, images: Tensor) -> list[Predictions]:
             seen.append(images)
-            return super().predict(images)
+            return super().make_predictions(images)
 
     for seed in (0, 0, 1):
         deletion(Watching(image), image, found([0]), maps, steps=2, seed=seed)

@@ -48,7 +48,7 @@ class Reader(Detector):
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def make_predictions(self, images: Tensor) -> list[Predictions]:
         self.batches.append(len(images))
         return [self._read(image) for image in images]
 
@@ -56,7 +56,7 @@ class Reader(Detector):
         scores = torch.cat([torch.zeros(3, 1), image[0, :3, :2]], dim=1)
         return Predictions(image[0, :3, 2:6] * 100, scores)
 
-    def trace(self, image: Tensor, layer: str | None = None) -> ReadTrace:
+    def make_trace(self, image: Tensor, layer: str) -> ReadTrace:
         candidates = self.candidates(image, self._read(image), torch.zeros(3, dtype=torch.int64), torch.arange(3))
         height, width = image.shape[-2:]
         features = (torch.zeros(1, 1, 1, 1, requires_grad=True),)
