@@ -3,12 +3,12 @@
 Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-import anywidget
 from matplotlib.figure import Figure
 from torch import Tensor
-from traitlets import Bytes, Dict, Int, TraitError, Unicode, observe, validate
+from traitlets import Bytes, Dict, TraitError, observe, validate
 
 from odam_lib.detectors.base import Trace
 from odam_lib.explainers.attention import (
@@ -21,7 +21,8 @@ from odam_lib.explainers.attention import (
 from odam_lib.heatmaps import min_max
 from odam_lib.images import to_uint8
 from odam_lib.plots import DISPLAY_SIDE, blend, display_size, reduced
-from odam_lib.widgets import STATIC, Bundle, encode_png, front_end, with_still
+from odam_lib.sheets import MOST_ROWS, Sheet, counted
+from odam_lib.widgets import Bundle, Choosing, Row, encode_png, front_end, with_still
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
@@ -50,11 +51,14 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1], that of the trace.
         trace: a pass of a DETR.
-        places: (x, y) in pixels of the image, at least one.
+        places: (x, y) in pixels of the image, at least one; of more than ``MOST_ROWS`` the first are shown, and the
+            title says so.
     """
+    title = counted("Where the encoder looked from a place", MOST_ROWS, len(places), "places")
+    places = places[:MOST_ROWS]
     height, width = trace.candidates.image_size
     ratio = min(max(height / width, 0.4), 2.5)
-    figure = Figure(figsize=(2.2 * (len(places) + 1), 2.2 * ratio + 0.6), dpi=80, layout="constrained")
+    figure = Sheet(2.2 * (len(places) + 1), 2.2 * ratio + 0.6)
     small = reduced(image.cpu(), display_size((height, width)))
     cells = [cell_at(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]
@@ -67,11 +71,11 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
                 panel.plot(x, y, "x", color="black", ms=11, mew=4)
                 panel.plot(x, y, "x", color=MARK, ms=10, mew=2)
                 panel.set_title(f"from ({x:.0f}, {y:.0f})" if number else "the places", fontsize=9)
-    figure.suptitle("Where the encoder looked from a place", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
-class LocationPicker(anywidget.AnyWidget):
+class LocationPicker(Choosing):
     """A picture in which a place can be clicked, or moved by arrow keys, beside the encoder's attention there.
 
     Args:
@@ -81,7 +85,7 @@ class LocationPicker(anywidget.AnyWidget):
 
     Attributes:
         row, column: the chosen cell, counted from the top left.
-        error: why the picture could not follow the last change; empty if it could.
+        error: see :class:`odam_lib.widgets.Choosing`.
 
     Raises:
         NoAttentionError: the detector has no attention.
@@ -90,11 +94,11 @@ class LocationPicker(anywidget.AnyWidget):
     """
 
     _esm = front_end("location.js")
-    _css = STATIC / "picker.css"
+    CHOICES = ("row", "column")
+    FAILURE = "The attention could not be drawn"
 
-    row = Int(0).tag(sync=True)
-    column = Int(0).tag(sync=True)
-    error = Unicode().tag(sync=True)
+    row = Row(0).tag(sync=True)
+    column = Row(0).tag(sync=True)
 
     _about = Dict(help="what never changes: the picture's size, its cells").tag(sync=True)
     _picture = Bytes(help="PNG of the picture").tag(sync=True)
@@ -120,7 +124,7 @@ class LocationPicker(anywidget.AnyWidget):
             },
             _picture=encode_png(reduced(self._image, display_size((height, width)))),
         )
-        self._follow()
+        self.follow()
 
     @property
     def location(self) -> tuple[float, float]:
@@ -132,31 +136,23 @@ class LocationPicker(anywidget.AnyWidget):
         """The encoder's self-attention at the chosen cell: ``Tensor[H, W]``."""
         return encoder_attention(self._trace, *self.location)
 
-    @validate("row", "column")
-    def _cell_exists(self, proposal: Any) -> int:
-        name, value = proposal["trait"].name, proposal["value"]
-        count = cells_in_picture(self._trace)[name == "column"]
-        if not 0 <= value < count:
-            raise TraitError(f"There is no {name} {value}: give a number from 0 to {count - 1}.")
-        return value
+    _together = validate(*CHOICES)(Choosing.together)
+    _follow = observe(*CHOICES)(Choosing.follow)
 
-    @observe("row", "column")
-    def _follow(self, _: Any = None) -> None:
-        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
-        try:
-            picture = encode_png(render_encoder(self._image, self._trace, self.row, self.column))
-        except Exception as error:
-            self.error = f"The attention could not be drawn: {error}"
-            raise
+    def check(self, choice: Mapping[str, Any]) -> None:
+        for name, count in zip(self.CHOICES, cells_in_picture(self._trace)):
+            if choice[name] not in range(count):
+                raise TraitError(f"There is no {name} {choice[name]}: give a number from 0 to {count - 1}.")
+
+    def draw(self) -> None:
+        picture = encode_png(render_encoder(self._image, self._trace, self.row, self.column))
         x, y = self.location
         with self.hold_sync():  # one message, so that no place shows another's attention
             self._map = picture
             self._shown = {
-                "row": self.row,
-                "column": self.column,
+                **self._choice(),
                 "title": f"encoder attention from ({x:.0f}, {y:.0f})",
             }
-            self.error = ""
 
     def __repr__(self) -> str:
         return f"LocationPicker(row {self.row}, column {self.column})"

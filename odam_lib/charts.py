@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from odam_lib.files import read_rows
-from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, save_png
+from odam_lib.plots import OBJECT_COLOURS, SEQUENTIAL, save_png
+from odam_lib.sheets import Sheet, entry
 from odam_lib.timing import Cost
 
 METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])
@@ -34,13 +35,13 @@ def show_shares(
         mark: a share to draw a vertical line at, and its label.
     """
     shown = {name: of / number for name, (of, number) in counts.items() if number}
-    figure = Figure(figsize=(6.8, 1.5 + 0.4 * len(shown)), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(6.8, 1.5 + 0.4 * len(shown))
     panel = figure.subplots()
     for place, (name, share) in enumerate(shown.items()):
         tint = _method_colour(place)
         panel.plot(intervals[name], (place, place), color=tint, lw=3, solid_capstyle="butt")
         panel.plot(share, place, "o", color=tint, ms=8)
-    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=mark[1])
+    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=entry(mark[1]))
     panel.set(xlim=(0, 1), xlabel=label)
     panel.set_yticks(range(len(shown)), list(shown))
     panel.set_ylim(len(shown) - 0.4, -0.6)
@@ -61,7 +62,7 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
         title: the figure's message.
         label: what the numbers are.
     """
-    figure = Figure(figsize=(2.6 + 0.62 * len(names), 1.6 + 0.58 * len(names)), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(2.6 + 0.62 * len(names), 1.6 + 0.58 * len(names))
     panel = figure.subplots()
     drawn = panel.imshow(values.cpu().numpy(), cmap=SEQUENTIAL, vmin=0, vmax=1)
     for row, line in enumerate(values.tolist()):
@@ -92,7 +93,7 @@ def show_intervals(
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = -(-len(metrics) // 4)
     size = (11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
-    figure = Figure(figsize=size, dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(*size)
     panels = figure.subplots(rows, min(4, len(metrics)), sharey=True, squeeze=False).flatten()
     for panel, (metric, heading) in zip(panels, metrics.items()):
         for line in (line for line in lines if line["metric"] == metric):
@@ -122,7 +123,7 @@ def show_pairs(panels: Mapping[str, tuple[Tensor, Tensor, Tensor]], title: str) 
             their panel.
         title: the figure's message.
     """
-    figure = Figure(figsize=(4.1 * len(panels), 4.0), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(4.1 * len(panels), 4.0)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     kinds = (("same person", METHOD_COLOURS[0], True), ("different people", METHOD_COLOURS[1], False))
     for panel, (name, (ious, correlations, same)) in zip(axes, panels.items()):
@@ -159,14 +160,14 @@ def show_mean_curves(
         labels: of the horizontal and the vertical axis, by the name of the panel.
         title: the figure's message.
     """
-    figure = Figure(figsize=(3.6 * len(curves), 3.6), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(3.6 * len(curves), 3.6)
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     names = list(dict.fromkeys(name for methods in curves.values() for name in methods))
     for panel, (heading, methods) in zip(panels, curves.items()):
         for name, (places, means) in methods.items():
             place = names.index(name)
             style = "-" if place < len(METHOD_COLOURS) else "--"
-            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=name)
+            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=entry(name))
         panel.set_title(heading, fontsize=10)
         panel.set_xlabel(labels[heading][0], fontsize=9)
         panel.set_ylabel(labels[heading][1], fontsize=9)
@@ -190,7 +191,7 @@ def show_part_bars(values: Mapping[str, Sequence[float]], parts: Sequence[str], 
         title: the figure's message.
     """
     size = (2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
-    figure = Figure(figsize=size, dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(*size)
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for place, (panel, (heading, numbers)) in enumerate(zip(panels, values.items())):
         panel.barh(range(len(parts)), numbers, color=_method_colour(place))
@@ -221,13 +222,18 @@ def show_steps(
         label: what the numbers are, for the vertical axis.
         band: lower and upper limit at each step of a band around the first line.
     """
-    figure = Figure(figsize=(6.4, 3.8), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(6.4, 3.8)
     panel = figure.subplots()
     tints = [OBJECT_COLOURS[number] for number in (4, 5, 2, 6)]
     for number, (name, values) in enumerate(lines.items()):
         marker, style = ("o", "-") if number == 0 else ("", "--" if number == 1 else ":")
         panel.plot(
-            range(len(steps)), values, color=tints[number % len(tints)], marker=marker, linestyle=style, label=name
+            range(len(steps)),
+            values,
+            color=tints[number % len(tints)],
+            marker=marker,
+            linestyle=style,
+            label=entry(name),
         )
     if band is not None:
         panel.fill_between(range(len(steps)), *band, color=tints[0], alpha=0.15, lw=0)
@@ -257,14 +263,16 @@ def show_growth(
         mark: a value to draw a horizontal line at, and its label.
         across: what the numbers are.
     """
-    figure = Figure(figsize=(6.4, 4.0), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(6.4, 4.0)
     panel, dashed = figure.subplots(), False
     for place, (name, growth) in enumerate(costs.items()):
         tint = _method_colour(place)
         points = [(number, shown(cost), cost.measured) for number, cost in sorted(growth.items()) if shown(cost) > 0]
         solid = [point for point in points if point[2]]
         beyond = solid[-1:] + [point for point in points if not point[2]]
-        panel.plot([at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=name)
+        panel.plot(
+            [at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=entry(name)
+        )
         if len(beyond) > 1:
             dashed = True
             panel.plot([at for at, *_ in beyond], [value for _, value, _ in beyond], "--", color=tint, lw=1.2)
@@ -292,7 +300,7 @@ def show_cost_ratios(
         at: for each row the number that is shown, and the seconds of its forward pass.
         title: the figure's message.
     """
-    figure = Figure(figsize=(6.8, 0.8 + 0.55 * len(costs)), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(6.8, 0.8 + 0.55 * len(costs))
     panel = figure.subplots()
     methods = list(dict.fromkeys(name for row in costs.values() for name in row))
     for place, name in enumerate(methods):
@@ -310,7 +318,9 @@ def show_cost_ratios(
     panel.grid(axis="x", alpha=0.25)
     handles = [Line2D([], [], ls="", marker="o", color=_method_colour(place)) for place in range(len(methods))]
     handles.append(Line2D([], [], ls="", marker="o", color="0.4", mfc="white"))
-    figure.legend(handles, [*methods, "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    figure.legend(
+        handles, [*map(entry, methods), "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8
+    )
     return figure
 
 
@@ -324,14 +334,16 @@ def training_curves(log: Path, path: Path) -> Path:
     rows = read_rows(log, "losses", "a training", float)
     if not rows:
         raise ValueError(f"{log} holds no losses: train for more steps.")
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = Sheet(6.4, 3.4)
     panel = figure.subplots()
     for colour, name in enumerate(name for name in rows[0] if name not in ("step", "epoch", "lr")):
         values = torch.tensor([row[name] for row in rows])
         window = max(1, len(values) // 60)
         smooth = values.unfold(0, window, 1).mean(dim=1)
         tint = OBJECT_COLOURS[colour + 4] if colour < 3 else None
-        panel.plot([row["epoch"] for row in rows][window - 1 :], smooth, label=name.replace("_", " "), color=tint)
+        panel.plot(
+            [row["epoch"] for row in rows][window - 1 :], smooth, label=entry(name.replace("_", " ")), color=tint
+        )
     panel.set(xlabel="epoch", ylabel="loss (running mean)", yscale="log", title="Training losses fall")
     panel.legend(frameon=False)
     return save_png(figure, path)

@@ -14,7 +14,6 @@ from odam_lib.heatmaps import min_max
 from odam_lib.metrics.crowds import LEAST_IOU
 from odam_lib.plots import (
     OBJECT_COLOURS,
-    SCREEN_DPI,
     SEQUENTIAL,
     blend,
     display_size,
@@ -23,6 +22,7 @@ from odam_lib.plots import (
     draw_thin,
     reduced,
 )
+from odam_lib.sheets import MOST_BOXES, MOST_ROWS, Sheet, counted
 
 FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "a box too many"
 STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[6], "-.")}
@@ -37,21 +37,23 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
         truth: ``Tensor[G, 4]``, the people, (x1, y1, x2, y2) in pixels.
-        kept: boxes ``[M, 4]``, best first, by the heading of their panel.
+        kept: boxes ``[M, 4]``, best first, by the heading of their panel; of more than ``MOST_BOXES`` the first are
+            drawn, and the heading says so.
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Figure(figsize=(3.7 * len(kept), 3.7 * size[0] / size[1] + 0.9), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(3.7 * len(kept), 3.7 * size[0] / size[1] + 0.9)
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
         person, missed = _first_owners(boxes, truth)
         draw_picture(panel, image, size)
-        for box, owner in zip(boxes, person.tolist()):
+        for box, owner in zip(boxes[:MOST_BOXES], person.tolist()):
             draw_outline(panel, box, *STYLES[FOUND if owner >= 0 else FALSE])
-        for box in truth[missed]:
+        for box in truth[missed][:MOST_BOXES]:
             draw_outline(panel, box, *STYLES[MISSED])
         counts = (int((person >= 0).sum()), int(missed.sum()), int((person < 0).sum()))
-        panel.set_title("{}: {} found, {} lost, {} too many".format(name, *counts), fontsize=10)
+        heading = "{}: {} found, {} lost, {} too many".format(name, *counts)
+        panel.set_title(counted(heading, MOST_BOXES, max(len(boxes), counts[1]), "boxes"), fontsize=10)
     lines = [Line2D([], [], color=tint, ls=style, lw=2) for tint, style in STYLES.values()]
     figure.legend(lines, list(STYLES), loc="outside lower center", ncols=len(lines), frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
@@ -67,7 +69,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Figure(figsize=(3.2, 3.2 * size[0] / size[1] + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(3.2, 3.2 * size[0] / size[1] + 0.4)
     panel = figure.subplots()
     draw_picture(panel, image, size)
     draw_thin(panel, boxes, STYLES[FOUND][0])
@@ -79,13 +81,15 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
     """Pairs of boxes, a panel for each: the first solid, the second dashed.
 
     Args:
-        pairs: P >= 1 items: image ``[3, H, W]``, two boxes ``[2, 4]``.
+        pairs: P >= 1 items: image ``[3, H, W]``, two boxes ``[2, 4]``; of more than ``MOST_ROWS`` the first are shown,
+            and the title says so.
         captions: one a pair.
         title: the figure's message.
     """
+    title, pairs = counted(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS]
     columns = min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
-    figure = Figure(figsize=(1.8 * columns, 2.0 * rows + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(1.8 * columns, 2.0 * rows + 0.4)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (image, boxes), caption in zip(panels, pairs, captions):
         _couple(panel, image, boxes.cpu(), image)
@@ -103,10 +107,12 @@ def show_couple_maps(
 
     Args:
         pairs: P >= 1 items: image ``[3, H, W]``, two boxes ``[2, 4]``, their maps ``[2, H, W]`` aligned with the image.
+            Of more than ``MOST_ROWS`` the first are shown, and the title says so.
         captions: three for each pair.
         title: the figure's message.
     """
-    figure = Figure(figsize=(5.7, 2.05 * len(pairs) + 0.4), dpi=SCREEN_DPI, layout="constrained")
+    title, pairs, captions = counted(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS], captions[:MOST_ROWS]
+    figure = Sheet(5.7, 2.05 * len(pairs) + 0.4)
     for line, (image, boxes, maps), texts in zip(
         figure.subplots(len(pairs), 3, squeeze=False), pairs, captions, strict=True
     ):
@@ -133,7 +139,7 @@ def show_thresholds(
         chosen: a pair that is framed.
         title: the figure's message.
     """
-    figure = Figure(figsize=(4.0 * len(panels), 3.9), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(4.0 * len(panels), 3.9)
     for panel, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         known = values[values.isfinite()]
         low, high = float(known.min()), float(known.max())
@@ -145,7 +151,7 @@ def show_thresholds(
                 panel.text(column, row, text, ha="center", va="center", color=tint, fontsize=8)
         panel.set_xticks(range(len(highs)), [f"{each:g}" for each in highs], fontsize=8)
         panel.set_yticks(range(len(lows)), [f"{each:g}" for each in lows], fontsize=8)
-        panel.set(xlabel="$T_h$: maps that agree more are one object", ylabel="$T_l$: maps that agree less are two")
+        panel.set(xlabel="T_h: maps that agree more are one object", ylabel="T_l: maps that agree less are two")
         panel.set_title(name, fontsize=10)
         if chosen[0] in lows and chosen[1] in highs:
             corner = (highs.index(chosen[1]) - 0.5, lows.index(chosen[0]) - 0.5)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from odam_lib.crowd_results import FEATURE_NMS, NMS, ODAM_NMS, SOFT, CrowdResults
 from odam_lib.metrics.crowds import CrowdMatches, Estimate, crowd_differences, crowd_scores
 from odam_lib.metrics.intervals import REPEATS
+from odam_lib.metrics.verdicts import markdown_cell
 
 FAMILIES = {name: (f"{name}-crowd", f"{name}-crowd-odam") for name in ("fcos", "faster-rcnn")}
 """The two detectors of each architecture: trained without and with Odam-Train."""
@@ -46,7 +47,7 @@ def as_markdown(scores: Scores) -> str:
     lines = [f"| detector | rule | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for (detector, rule), row in scores.items():
         cells = (f"{100 * one.value:.1f} \u00b1 {50 * (one.high - one.low):.1f}" for one in row.values())
-        lines.append(f"| {detector} | {rule} | {' | '.join(cells)} |")
+        lines.append(f"| {markdown_cell(detector)} | {markdown_cell(rule)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -14,8 +14,8 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from odam_lib.heatmaps import min_max
-from odam_lib.images import to_uint8
-from odam_lib.plots import OBJECT_COLOURS, SCREEN_DPI, SEQUENTIAL, blend, draw_box, reduced
+from odam_lib.plots import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
+from odam_lib.sheets import MOST_ROWS, Sheet, counted
 
 SAID, TRUE, MISLEADS = 0, 2, 6
 """Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of a planted distractor."""
@@ -49,22 +49,23 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
     """Mistakes side by side, without maps.
 
     Args:
-        cases: what to show; of none the figure says so.
+        cases: what to show; of none the figure says so, and of more than ``MOST_ROWS`` it shows the first and says so.
         title: the figure's message.
         columns: most pictures in a row.
     """
     if not cases:
         return _nothing(title)
+    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
     high = 2.1 * max(_aspect(case) for case in cases) + 0.5
-    figure = Figure(figsize=(max(2.3 * wide, 4.6), high * rows + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(max(2.3 * wide, 4.6), high * rows + 0.7)
     panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
     for panel in panels[len(cases) :]:
         panel.set_axis_off()
     for panel, case in zip(panels, cases):
         _scene(panel, case, case.image)
-        panel.set_title(case.caption, fontsize=8)
+        panel.set_title(case.caption, fontsize=8, y=1)
     _finish(figure, cases, title)
     return figure
 
@@ -73,21 +74,23 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     """Mistakes with their maps: a row for each, the picture first, a heading over every map.
 
     Args:
-        cases: what to show, each with as many maps; of none the figure says so.
+        cases: what to show, each with as many maps; of none the figure says so, and of more than ``MOST_ROWS`` it shows
+            the first and says so.
         title: the figure's message.
     """
     if not cases:
         return _nothing(title)
+    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = 1 + max(len(case.maps) for case in cases)
     high = [2.3 * _aspect(case) + 0.5 for case in cases]
-    figure = Figure(figsize=(2.5 * wide + 0.7, sum(high) + 0.7), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(2.5 * wide + 0.7, sum(high) + 0.7)
     axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
     for panels, case in zip(axes, cases):
         _scene(panels[0], case, case.image)
-        panels[0].set_title(case.caption, fontsize=8)
+        panels[0].set_title(case.caption, fontsize=8, y=1)
         for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
             _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
-            panel.set_title(heading, fontsize=8)
+            panel.set_title(heading, fontsize=8, y=1)
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
         ax=axes.flatten().tolist(),
@@ -135,7 +138,7 @@ def show_ninths(case: Case, title: str) -> Figure:
         case: with a box.
         title: the figure's message.
     """
-    figure = Figure(figsize=(4.2, 3.0), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(4.2, 3.0)
     panel = figure.subplots()
     _scene(panel, replace(case, true_box=None), case.image)
     x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
@@ -159,13 +162,15 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     Args:
         curves: of each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
             ``Tensor[S, 2 + D, 2]``, their scores when S shares are hidden: where the first class's map is strongest,
-            where the second's is, and at D random places.
+            where the second's is, and at D random places. Of more than ``MOST_ROWS`` mistakes the first are shown, and
+            the title says so.
         shares: the S shares of the box.
     """
     title = "What the two names lose as their maps' strongest pixels are hidden"
     if not curves:
         return _nothing(title)
-    figure = Figure(figsize=(7.4, 2.1 * len(curves) + 0.9), dpi=SCREEN_DPI, layout="constrained")
+    title, curves = counted(title, MOST_ROWS, len(curves), "mistakes"), curves[:MOST_ROWS]
+    figure = Sheet(7.4, 2.1 * len(curves) + 0.9)
     axes = figure.subplots(len(curves), 2, squeeze=False, sharex=True, sharey=True)
     x = [0, *shares]
     for panels, (classes, before, scores) in zip(axes, curves):
@@ -203,7 +208,7 @@ def show_means(
         label: what the numbers are.
     """
     shown = {name: value for name, value in means.items() if value == value}
-    figure = Figure(figsize=(7.4, 1.4 + 0.36 * max(len(shown), 1)), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
     panel = figure.subplots()
     for place, (name, value) in enumerate(shown.items()):
         panel.plot(intervals[name], (place, place), color=OBJECT_COLOURS[4], lw=3, solid_capstyle="butt")
@@ -225,7 +230,7 @@ def _aspect(case: Case) -> float:
 
 def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:
     height, width = case.image.shape[-2:]
-    panel.imshow(to_uint8(reduced(picture.cpu(), (height, width))), extent=(0, width, height, 0))
+    draw_picture(panel, reduced(picture.cpu(), (height, width)), (height, width))
     if case.distractor is not None:
         outline = [withStroke(linewidth=1.8, foreground="white", alpha=0.5)]
         drawn = panel.contour(
@@ -240,9 +245,7 @@ def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str |
         )
     if case.box is not None:
         draw_box(panel, case.box, SAID, edge=edge)
-    panel.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    panel.set(xlim=(0, width), ylim=(height, 0))
 
 
 def _finish(figure: Figure, cases: Sequence[Case], title: str) -> None:
@@ -262,6 +265,6 @@ def _finish(figure: Figure, cases: Sequence[Case], title: str) -> None:
 
 
 def _nothing(title: str) -> Figure:
-    figure = Figure(figsize=(5, 0.8), dpi=SCREEN_DPI)
+    figure = Sheet(5, 0.8)
     figure.text(0.5, 0.5, f"{title}: there is no example among these pictures", ha="center", va="center", fontsize=9)
     return figure

@@ -3,15 +3,15 @@
 Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import anywidget
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.ops import box_iou
-from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
+from traitlets import Bytes, Dict, Enum, TraitError, observe, validate
 
 from odam_lib import checks
 from odam_lib.crowd_results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
@@ -22,23 +22,34 @@ from odam_lib.heatmaps import min_max
 from odam_lib.nms import correlation, nms, odam_nms, soft_nms
 from odam_lib.plots import (
     OBJECT_COLOURS,
-    SCREEN_DPI,
     blend,
     close_up,
     display_size,
     draw_box,
     draw_picture,
     draw_thin,
+    label_of,
     reduced,
     show_detections,
 )
-from odam_lib.widgets import STATIC, Bundle, describe_objects, encode_png, front_end, label_of, with_still
+from odam_lib.sheets import Sheet, legible
+from odam_lib.widgets import (
+    Bundle,
+    Choosing,
+    Row,
+    Share,
+    describe_objects,
+    encode_png,
+    front_end,
+    offered,
+    with_still,
+)
 
 SOFT_NMS = "Soft-NMS"
 LEAST_LEFT = 0.05
 """Soft-NMS drops a detection of which less score is left than this."""
 
-ROLES = ("first", "second")
+ROLES, THRESHOLDS = ("first", "second"), ("iou_threshold", "low", "high")
 COLOURS = OBJECT_COLOURS[:2]
 """Of the first and of the second detection."""
 OTHERS = "#d9d9d9"
@@ -150,7 +161,7 @@ def decisions(
     lowers = "lowers" if left < worse else "does not lower"
     reasons[SOFT_NMS] = f"IoU {iou:.2f} {lowers} score {worse:.2f}, and {remains}"
     if pair.labels[0] != pair.labels[1]:
-        apart = "{} and {}: different labels never suppress each other".format(*pair.names())
+        apart = "{} and {}: different labels never suppress each other".format(*map(legible, pair.names()))
         reasons |= {rule: apart for rule, duplicate in dropped.items() if not duplicate}
     return Decisions(
         iou.item(),
@@ -213,7 +224,7 @@ def pair_figure(
     first, second = _checked_pair(found, maps, first, second)
     decided = decisions(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
-    figure = Figure(figsize=(10, 4.6), dpi=SCREEN_DPI, layout="constrained")
+    figure = Sheet(10, 4.6)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
     draw_picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
     draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)
@@ -237,7 +248,7 @@ def pair_figure(
     return figure
 
 
-class PairPicker(anywidget.AnyWidget):
+class PairPicker(Choosing):
     """A crowd in which two detections can be chosen, beside their maps, above what each rule decides about them.
 
     A click, or arrow keys, replace the detection whose turn it is (``active``); no detection can be both.
@@ -246,7 +257,8 @@ class PairPicker(anywidget.AnyWidget):
         detector: a detector whose default layer has windows, see :func:`odam_lib.explainers.raster.raster_maps`.
         image: ``Tensor[3, H, W]``, float in [0, 1].
         detections: what can be chosen, of that detector and image; default its candidates before suppression, without
-            those that overlap a better one so much that no click could tell them apart.
+            those that overlap a better one so much that no click could tell them apart. Of more than ``MOST_BOXES`` the
+            first can be chosen, and the picker says so.
         score_threshold: candidates have to score more, if ``detections`` is not given.
         distinct: IoU over which a candidate is left out for a better one, if ``detections`` is not given.
         first, second: rows to begin with; default :func:`telling_pair`. Ignored if there are fewer than two detections.
@@ -257,7 +269,7 @@ class PairPicker(anywidget.AnyWidget):
             ``with picker.hold_trait_notifications()``.
         active: ``first`` or ``second``, which of the two a click replaces.
         iou_threshold, low, high: T_iou, T_l <= T_h, in [0, 1].
-        error: why the picture could not follow the last change; empty if it could.
+        error: see :class:`odam_lib.widgets.Choosing`.
         detections: what can be chosen.
         maps: their heat maps ``Tensor[N, h, w]``.
 
@@ -267,15 +279,15 @@ class PairPicker(anywidget.AnyWidget):
     """
 
     _esm = front_end("pairs.js")
-    _css = STATIC / "picker.css"
+    CHOICES = (*ROLES, "active", *THRESHOLDS)
+    FAILURE = "The pair could not be compared"
 
-    first = Int(-1).tag(sync=True)
-    second = Int(-1).tag(sync=True)
+    first = Row(-1).tag(sync=True)
+    second = Row(-1).tag(sync=True)
     active = Enum(ROLES, "second").tag(sync=True)
-    iou_threshold = Float(0.5).tag(sync=True)
-    low = Float(0.2).tag(sync=True)
-    high = Float(0.8).tag(sync=True)
-    error = Unicode().tag(sync=True)
+    iou_threshold = Share(0.5).tag(sync=True)
+    low = Share(0.2).tag(sync=True)
+    high = Share(0.8).tag(sync=True)
 
     _about = Dict(help="what never changes: the picture's size, its objects, the colours").tag(sync=True)
     _picture = Bytes(help="PNG of the picture").tag(sync=True)
@@ -296,12 +308,13 @@ class PairPicker(anywidget.AnyWidget):
         low: float = 0.2,
         high: float = 0.8,
     ) -> None:
-        if not 0 <= distinct <= 1:
-            raise ValueError(f"distinct is {distinct}: give a number in [0, 1].")
+        checks.detector(detector)
+        distinct = checks.number("distinct", distinct, "[0, 1]")
         trace = detector.trace(image)
         if detections is None:
             found = candidates(trace, score_threshold)
             detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
+        detections, more = offered(detections)
         self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
         self.detections, self._image = detections.to("cpu"), image.detach().cpu()
         if len(detections) < 2:
@@ -320,24 +333,26 @@ class PairPicker(anywidget.AnyWidget):
                 "roles": ROLES,
                 "colours": COLOURS,
                 "others": OTHERS,
-                "sentence": no_pair(len(detections)) if len(detections) < 2 else "",
+                "sentence": no_pair(len(detections)) if len(detections) < 2 else more,
             },
             _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
         )
-        self._follow()
+        self.follow()
 
     @property
     def decisions(self) -> Decisions | None:
         """What every rule decides about the two; ``None`` if there are fewer than two detections."""
-        return decisions(self.detections, self.maps, *self._choice()) if len(self.detections) > 1 else None
+        return decisions(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
 
-    def _choice(self) -> tuple[int, int, float, float, float]:
+    def _pair(self) -> tuple[int, int, float, float, float]:
         return self.first, self.second, self.iou_threshold, self.low, self.high
 
     def _completed(self, first: int | None, second: int | None, iou_threshold: float) -> tuple[int, int]:
         """A pair of which one row may be given."""
-        given = second if first is None else first
+        given, traits = second if first is None else first, self.traits()
+        iou_threshold = traits["iou_threshold"].validate(self, iou_threshold)
         if given is not None:
+            given = traits["first"].validate(self, given)
             self._check_row(given)
         pair = telling_pair(self.detections, self.maps, iou_threshold, given)
         return pair if second is None else pair[::-1]
@@ -346,46 +361,31 @@ class PairPicker(anywidget.AnyWidget):
         if row not in range(len(self.detections)):
             raise TraitError(_absent(row, len(self.detections)))
 
-    @validate("first", "second")
-    def _rows_differ(self, proposal: Any) -> int:
-        row, count = proposal["value"], len(self.detections)
-        if count < 2:
-            if row != -1:
-                raise TraitError(f"{no_pair(count)} First and second stay -1.")
-            return row
-        self._check_row(row)
-        if row == (self.second if proposal["trait"].name == "first" else self.first):
-            raise TraitError(_twice(row))
-        return row
+    _together = validate(*CHOICES)(Choosing.together)
+    _follow = observe(*ROLES, *THRESHOLDS)(Choosing.follow)
 
-    @validate("iou_threshold", "low", "high")
-    def _is_threshold(self, proposal: Any) -> float:
-        name, value = proposal["trait"].name, proposal["value"]
-        if not 0 <= value <= 1:
-            raise TraitError(f"{name} is {value}: give a number in [0, 1].")
-        bounds = {"low": self.low, "high": self.high, name: value}
-        if bounds["low"] > bounds["high"]:
-            raise TraitError(f"low is {bounds['low']} and high is {bounds['high']}: low may not be over high.")
-        return value
+    def check(self, choice: Mapping[str, Any]) -> None:
+        rows = [choice[role] for role in ROLES]
+        if len(self.detections) < 2:
+            if rows != [-1, -1]:
+                raise TraitError(f"{no_pair(len(self.detections))} First and second stay -1.")
+        else:
+            for row in rows:
+                self._check_row(row)
+            if rows[0] == rows[1]:
+                raise TraitError(_twice(rows[0]))
+        if choice["low"] > choice["high"]:
+            raise TraitError(f"low is {choice['low']} and high is {choice['high']}: low may not be over high.")
 
-    @observe("first", "second", "iou_threshold", "low", "high")
-    def _follow(self, _: Any = None) -> None:
-        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
-        try:
-            if len(self.detections) > 1:
-                self._draw()
-        except Exception as error:
-            self.error = f"The pair could not be compared: {error}"
-            raise
-        self.error = ""
-
-    def _draw(self) -> None:
-        decided = decisions(self.detections, self.maps, *self._choice())
+    def draw(self) -> None:
+        if len(self.detections) < 2:
+            return
+        decided = decisions(self.detections, self.maps, *self._pair())
         pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
         with self.hold_sync():  # one message, so that no pair's maps stand beside another's verdicts
             self._maps = {role: encode_png(picture) for role, picture in zip(ROLES, pictures)}
             self._shown = {
-                **{name: getattr(self, name) for name in (*ROLES, "iou_threshold", "low", "high")},
+                **{name: getattr(self, name) for name in (*ROLES, *THRESHOLDS)},
                 "size": pair.image_size,
                 "boxes": pair.boxes.tolist(),
                 "numbers": decided.numbers,
@@ -399,7 +399,7 @@ class PairPicker(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         """The live view, and a still picture of it for places where no kernel runs."""
-        still = pair_figure(self._image, self.detections, self.maps, *self._choice())
+        still = pair_figure(self._image, self.detections, self.maps, *self._pair())
         return with_still(super()._repr_mimebundle_(**kwargs), still)
 
 

@@ -5,8 +5,9 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 from matplotlib.figure import Figure
@@ -14,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 from traitlets import Bytes, Dict, Enum, Float, Int, TraitError, Unicode, observe, validate
 
-from odam_lib.detections import Detections
+from odam_lib import checks
+from odam_lib.detections import Detections, check_detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
@@ -27,11 +29,13 @@ from odam_lib.plots import (
     blend,
     display_size,
     draw_box,
+    label_of,
     reduced,
     show_detections,
     to_png,
     with_combined,
 )
+from odam_lib.sheets import LONGEST_LINE, MOST_BOXES, Sheet, counted, legible
 
 STATIC = Path(__file__).parent / "static"
 SHOWN = (*ATTRIBUTES, COMBINED)
@@ -52,6 +56,102 @@ def front_end(name: str) -> str:
         FileNotFoundError: there is no such file.
     """
     return "\n".join((STATIC / part).read_text(encoding="utf-8") for part in ("common.js", name))
+
+
+class Row(Int):
+    """The number of something that can be chosen: whole, as :func:`odam_lib.checks.count` reads it."""
+
+    def validate(self, obj: Any, value: Any) -> int:
+        try:
+            return checks.count(self.help or self.name, value, least=None)
+        except TypeError as error:
+            raise TraitError(str(error)) from error
+
+
+class Share(Float):
+    """A number in [0, 1], as :func:`odam_lib.checks.number` reads it."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        try:
+            return float(checks.number(self.help or self.name, value, "[0, 1]"))
+        except (TypeError, ValueError) as error:
+            raise TraitError(str(error)) from error
+
+
+class Choosing(anywidget.AnyWidget):
+    """What all widgets share: what a reader chooses is checked as a whole, drawn, and an error is told beside it.
+
+    A front end may set the traits named in ``CHOICES`` and no others. A message that is wrong in any of them changes
+    nothing and is answered by the values that hold; in Python a wrong value raises.
+
+    Attributes:
+        error: why the last message was refused, or why the picture could not follow the last change; else empty. The
+            front end shows it as text, in an element with ``role=alert``.
+    """
+
+    CHOICES: ClassVar[tuple[str, ...]]
+    FAILURE: ClassVar[str]
+    """What could not be done, if drawing fails."""
+
+    _css = STATIC / "picker.css"
+    _failed = ""
+
+    error = Unicode().tag(sync=True)
+
+    def check(self, choice: Mapping[str, Any]) -> None:
+        """Raise a ``TraitError`` if the values, one for each of ``CHOICES``, do not go together."""
+        raise NotImplementedError
+
+    def draw(self) -> None:
+        """Draw the current choice."""
+        raise NotImplementedError
+
+    def follow(self, _: Any = None) -> None:
+        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
+        try:
+            self.draw()
+        except Exception as error:
+            self._failed = self.error = legible(f"{self.FAILURE}: {error}", LONGEST_LINE)
+            raise
+        self._failed = self.error = ""
+
+    def together(self, proposal: Any) -> Any:
+        """What validates a trait: the new value has to go with the others' present ones."""
+        self.check(self._choice() | {proposal["trait"].name: proposal["value"]})
+        return proposal["value"]
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take a message of the front end, as a whole or not at all."""
+        try:
+            self.check(self._choice() | self._checked(sync_data))
+        except TraitError as error:
+            self.error = legible(str(error), LONGEST_LINE)
+            self.send_state(list(self.CHOICES))
+            return
+        super().set_state(sync_data)
+        self.error = self._failed
+
+    def _checked(self, message: Any) -> dict[str, Any]:
+        if not isinstance(message, dict):
+            raise TraitError("The message of the front end holds no choice: make a new widget.")
+        if unknown := ", ".join(sorted(repr(name) for name in message if name not in self.CHOICES)):
+            raise TraitError(f"{unknown} cannot be chosen: {', '.join(self.CHOICES)} can.")
+        return {name: self.traits()[name].validate(self, value) for name, value in message.items()}
+
+    def _choice(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.CHOICES}
+
+
+def offered(detections: Detections) -> tuple[Detections, str]:
+    """As many detections as a picture can hold, and a sentence if these are not all.
+
+    Raises:
+        TypeError: no ``Detections``.
+    """
+    check_detections(detections)
+    count = len(detections)
+    shown = detections[:MOST_BOXES]
+    return shown, counted("", len(shown), count, "objects").strip()
 
 
 def render_map(
@@ -82,13 +182,18 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         detections: of that image.
         heat_maps: the maps of the selected detection; of none if there are no detections.
         selected: its row in ``detections``, which gives its number and colour.
+
+    Raises:
+        TypeError, IndexError: no such row.
     """
     if not len(detections):
         return show_detections(image, detections)
+    selected = checks.row(selected, len(detections))
     height, width = detections.image_size
     size = display_size(detections.image_size)
     small, shown = reduced(image.cpu(), size), with_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
-    figure = Figure(figsize=(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6), layout="constrained")
+    figure = Sheet(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6)
+    listed, more = offered(detections)
     panels = figure.subplot_mosaic([["all", *SHOWN[:3]], ["all", *SHOWN[3:]]], width_ratios=[2.1, 1, 1, 1])
     pictures = {"all": small} | {attribute: blend(small, heat) for attribute, heat in zip(SHOWN, shown)}
     for key, panel in panels.items():
@@ -97,13 +202,13 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         panel.set_title(TITLES.get(key, "detections"), fontsize=9)
         if key != "all":
             draw_box(panel, detections.boxes[selected], selected, edge=key)
-    for row in range(len(detections)):
+    for row in range(len(listed)):
         draw_box(panels["all"], detections.boxes[row], row, label=label_of(detections, row))
-    figure.suptitle(f"Why {label_of(detections, selected)} was found there", fontsize=11)
+    figure.suptitle(f"Why {label_of(detections, selected)} was found there\n{more}".strip(), fontsize=11)
     return figure
 
 
-class InstancePicker(anywidget.AnyWidget):
+class InstancePicker(Choosing):
     """A picture whose objects can be clicked, beside the maps of the one selected.
 
     The network runs once, when the picker is made; maps are computed when they are first looked at, and kept.
@@ -111,7 +216,8 @@ class InstancePicker(anywidget.AnyWidget):
     Args:
         detector: a detector that fulfils the contract.
         image: ``Tensor[3, H, W]``, float in [0, 1].
-        detections: what can be selected, as ``detector.detect(image)`` returned them; default all that it finds.
+        detections: what can be selected, as ``detector.detect(image)`` returned them; default all that it finds. Of
+            more than ``MOST_BOXES`` the first can be, and the picker says so.
         layer: one of ``detector.layers``; default the first.
         score_threshold: least score of what is found if ``detections`` is not given.
         selected: row of the detection to begin with; ignored if there is none.
@@ -122,7 +228,7 @@ class InstancePicker(anywidget.AnyWidget):
         attribute: which map is large: ``class``, ``x1``, ``y1``, ``x2``, ``y2`` or ``combined``.
         smoothing: ``adaptive``, ``fixed`` or ``none``, see :data:`SMOOTHINGS`.
         opacity: of the map where it is largest, in [0, 1].
-        error: why the picture could not follow the last change; empty if it could.
+        error: see :class:`Choosing`.
         detections: what can be selected.
 
     Raises:
@@ -131,13 +237,13 @@ class InstancePicker(anywidget.AnyWidget):
     """
 
     _esm = front_end("picker.js")
-    _css = STATIC / "picker.css"
+    CHOICES = ("selected", "attribute", "smoothing", "opacity")
+    FAILURE = "The map could not be drawn"
 
-    selected = Int(-1).tag(sync=True)
+    selected = Row(-1).tag(sync=True)
     attribute = Enum(SHOWN, "class").tag(sync=True)
     smoothing = Enum(tuple(SMOOTHINGS), "adaptive").tag(sync=True)
-    opacity = Float(OPACITY).tag(sync=True)
-    error = Unicode().tag(sync=True)
+    opacity = Share(OPACITY, help="The opacity").tag(sync=True)
 
     _about = Dict(help="what never changes: the picture's size, its objects, the choices").tag(sync=True)
     _picture = Bytes(help="PNG of the picture").tag(sync=True)
@@ -158,9 +264,11 @@ class InstancePicker(anywidget.AnyWidget):
         smoothing: str = "adaptive",
         opacity: float = OPACITY,
     ) -> None:
+        checks.detector(detector)
         self._trace = detector.trace(image, layer)
-        self.detections = self._trace.detections(score_threshold) if detections is None else detections
-        self._trace.check(self.detections, ATTRIBUTES)
+        found = self._trace.detections(score_threshold) if detections is None else detections
+        self._trace.check(found, ATTRIBUTES)
+        self.detections, self._more = offered(found)
         self._image = image.detach().cpu()
         self._cache: dict[tuple[int, str], tuple[HeatMaps, dict[str, bytes]]] = {}
         super().__init__(
@@ -168,49 +276,35 @@ class InstancePicker(anywidget.AnyWidget):
             attribute=attribute,
             smoothing=smoothing,
             opacity=opacity,
-            _about=_describe(self.detections),
+            _about=_describe(self.detections, self._more),
             _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
         )
-        self._follow()
+        self.follow()
 
     @property
     def heat_maps(self) -> HeatMaps:
         """The maps of the selected detection under the current smoothing; of none if there are no detections."""
         return self._explained()[0]
 
-    @validate("selected")
-    def _row_exists(self, proposal: Any) -> int:
-        row, count = proposal["value"], len(self.detections)
+    _together = validate(*CHOICES)(Choosing.together)
+    _follow = observe(*CHOICES)(Choosing.follow)
+
+    def check(self, choice: Mapping[str, Any]) -> None:
+        row, count = choice["selected"], len(self.detections)
         if row not in range(count) and (count or row != -1):
-            choice = f"give a number from 0 to {count - 1}" if count else "nothing was found, selected stays -1"
-            raise TraitError(f"There is no object {row}: {choice}.")
-        return row
+            known = f"give a number from 0 to {count - 1}" if count else "nothing was found, selected stays -1"
+            raise TraitError(f"There is no object {row}: {known}.")
 
-    @validate("opacity")
-    def _is_share(self, proposal: Any) -> float:
-        if not 0 <= proposal["value"] <= 1:
-            raise TraitError(f"The opacity is {proposal['value']}: give a number in [0, 1].")
-        return proposal["value"]
-
-    @observe("selected", "attribute", "smoothing", "opacity")
-    def _follow(self, _: Any = None) -> None:
-        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
-        try:
-            if self.selected >= 0:
-                self._draw()
-        except Exception as error:
-            self.error = f"The map could not be drawn: {error}"
-            raise
-        self.error = ""
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        if self.selected < 0:
+            return
         heat_maps, strip = self._explained()
         picture = render_map(self._image, heat_maps, self.attribute, self.opacity)
         reason = with_combined(heat_maps, [self.attribute]).reasons[0][0]
         with self.hold_sync():  # one message, so that the front end never shows one object's map under another's name
             self._map, self._strip = picture, strip
             self._shown = {
-                **{name: getattr(self, name) for name in ("selected", "attribute", "smoothing", "opacity")},
+                **self._choice(),
                 "title": f"{label_of(self.detections, self.selected)}: {TITLES[self.attribute]}",
                 "reason": f"Zero everywhere: {reason}." if reason else "",
             }
@@ -228,7 +322,7 @@ class InstancePicker(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         count = len(self.detections)
-        name = f"{self.selected} {self.detections.names()[self.selected]}, {self.attribute}" if count else "none"
+        name = f"{label_of(self.detections, self.selected).rsplit(' ', 1)[0]}, {self.attribute}" if count else "none"
         return f"InstancePicker({count} object{'s' if count != 1 else ''}, selected: {name})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
@@ -237,14 +331,14 @@ class InstancePicker(anywidget.AnyWidget):
         return with_still(super()._repr_mimebundle_(**kwargs), still)
 
 
-def _describe(detections: Detections) -> dict[str, Any]:
+def _describe(detections: Detections, more: str) -> dict[str, Any]:
     objects = describe_objects(detections)
     return {
         "size": detections.image_size,
         "objects": objects,
         "attributes": [[name, TITLES[name]] for name in SHOWN],
         "smoothings": list(SMOOTHINGS),
-        "sentence": "" if objects else NOTHING_FOUND,
+        "sentence": more if objects else NOTHING_FOUND,
     }
 
 
@@ -256,11 +350,6 @@ def describe_objects(detections: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def label_of(detections: Detections, row: int) -> str:
-    """A detection's number, class and score: ``3 dog 0.85``."""
-    return f"{row} {detections.names()[row]} {detections.scores[row]:.2f}"
-
-
 def encode_png(image: Tensor) -> bytes:
     """A picture ``[3, H, W]`` in [0, 1] as the bytes of a PNG, quickly made."""
     buffer = io.BytesIO()
@@ -270,5 +359,10 @@ def encode_png(image: Tensor) -> bytes:
 
 def with_still(bundle: Bundle, still: Figure) -> Bundle:
     """A widget's live view together with a still picture of it, for places where no kernel runs."""
+    return with_png(bundle, to_png(still))
+
+
+def with_png(bundle: Bundle, png: bytes) -> Bundle:
+    """A widget's live view together with a picture that is drawn already."""
     data, metadata = bundle
-    return data | {"image/png": base64.b64encode(to_png(still)).decode()}, metadata
+    return data | {"image/png": base64.b64encode(png).decode()}, metadata

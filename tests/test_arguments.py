@@ -40,7 +40,7 @@ from odam_lib.metrics import (
     parts,
     separation,
 )
-from odam_lib.plots import show_columns, show_detectors, show_methods
+from odam_lib.plots import show_average_maps, show_columns, show_detectors, show_methods
 from odam_lib.regions import box_regions
 
 
@@ -238,6 +238,11 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("methods in a list", lambda: show_methods(pic, [heat], "class"), T, "are a list of 1: give a dict"),
     ("detectors in a list", lambda: show_detectors(pic, [heat], ("class",)), T, "are a list of 1: give a dict"),
     ("columns of arrays", lambda: show_columns(pic, found, {"a": maps.numpy()}, ""), T, "column 'a' is a NumPy array"),
+    ("columns in a list", lambda: show_columns(pic, found, [maps], ""), T, "columns are a list of 1: give a dict"),
+    ("frames in a list", lambda: show_average_maps([maps], ("x1",)), T, "frames are a list of 1: give a dict"),
+    ("frames of no row", lambda: show_average_maps({}, ("x1",)), V, "no average map to show: give"),
+    ("frames of one attribute", lambda: show_average_maps({"a": maps}, "x1"), T, r"give a tuple, \('x1',\)"),
+    ("frames and attributes", lambda: show_average_maps({"a": maps}, ("x1",)), V, r"row 'a' has shape \[2, 16, 24\]"),
     (
         "columns of one map",
         lambda: show_columns(pic, found, {"a": maps[:1]}, ""),

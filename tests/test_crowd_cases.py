@@ -140,7 +140,8 @@ def test_couples_are_drawn_in_their_place_each_map_with_its_own_box() -> None:
 
 def test_every_candidate_is_drawn() -> None:
     panel = show_candidates(IMAGE, FOUR.boxes, "Four").axes[0]
-    assert [patch.get_bbox().extents.tolist() for patch in panel.patches] == [box.tolist() for box in FOUR.boxes]
+    (drawn,) = panel.collections
+    assert [path.get_extents().extents.tolist() for path in drawn.get_paths()] == [box.tolist() for box in FOUR.boxes]
 
 
 def test_thresholds_hold_their_number_and_the_chosen_pair_is_framed() -> None:

@@ -18,6 +18,7 @@ from odam_lib.error_plots import (
     zoomed,
 )
 from odam_lib.error_widget import MistakeBrowser
+from odam_lib.sheets import MOST_ROWS
 
 
 def case(**changes) -> Case:
@@ -61,6 +62,20 @@ def test_the_legend_explains_only_what_is_drawn() -> None:
 @pytest.mark.parametrize("show", [show_gallery, show_evidence])
 def test_of_no_case_the_figure_says_so(show) -> None:
     assert "no example" in show([], "Duplicates").texts[0].get_text()
+
+
+def test_figures_of_many_mistakes_stop_at_a_number_that_they_state() -> None:
+    number, scores = MOST_ROWS + 2, torch.rand(1, 3, 2)
+    curves = [(("car", "truck"), torch.tensor([0.8, 0.1]), scores)] * number
+    plain = [case(distractor=None, maps={}, edges={})] * number
+    for figure, panels in (
+        (show_gallery(plain, "Gallery"), 1),
+        (show_evidence(plain, "Evidence"), 1),
+        (show_covering(curves, (0.1,)), 2),
+    ):
+        shown = [panel for panel in figure.axes if panel.get_title()]
+        assert len(shown) == panels * MOST_ROWS
+        assert f"The first {MOST_ROWS} of {number} mistakes" in figure.get_suptitle()
 
 
 def test_the_close_up_shows_both_boxes_and_keeps_everything_in_place() -> None:
@@ -110,12 +125,12 @@ def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:
         return case(caption=f"number {number}")
 
     browser = MistakeBrowser(["0 first", "1 second"], drawn)
-    first = browser.children[1].value
-    browser.chooser.index = 1
-    second = browser.children[1].value
-    browser.chooser.index = 0
-    assert first == browser.children[1].value != second and asked == [0, 1]
-    still = browser._repr_mimebundle_()["image/png"]
+    first = browser._picture
+    browser.selected = 1
+    second = browser._picture
+    browser.selected = 0
+    assert first == browser._picture != second and asked == [0, 1]
+    still = browser._repr_mimebundle_()[0]["image/png"]
     assert isinstance(still, str) and Image.open(io.BytesIO(first)).width > 300
 
 
@@ -127,9 +142,9 @@ def test_an_error_is_shown_and_raised() -> None:
 
     browser = MistakeBrowser(["0", "1"], fails)
     with pytest.raises(RuntimeError):
-        browser.chooser.index = 1
+        browser.selected = 1
     assert "no such picture" in browser.error
-    browser.chooser.index = 0
+    browser.selected = 0
     assert browser.error == ""
 
 

@@ -208,9 +208,9 @@ def test_panels_belong_to_their_rows(crowd: tuple[Tensor, PairPicker]) -> None:
     figure = pair_figure(image, picker.detections, picker.maps, 5, 3)
     every, first, second, rules = figure.axes
     assert first.get_title().startswith("5 person") and second.get_title().startswith("3 person")
-    drawn = [to_hex(patch.get_edgecolor()) for patch in every.patches]
-    assert len(drawn) == len(picker.detections) and drawn[-2:] == list(COLOURS)
-    corners = torch.tensor([patch.get_xy() for patch in every.patches[-2:]])
+    assert len(every.collections[0].get_paths()) == len(picker.detections) - 2
+    assert [to_hex(patch.get_edgecolor()) for patch in every.patches] == list(COLOURS)
+    corners = torch.tensor([patch.get_xy() for patch in every.patches])
     assert torch.allclose(corners, picker.detections.boxes[[5, 3], :2])
     for panel, row, colour in ((first, 5, COLOURS[0]), (second, 3, COLOURS[1])):
         own = panel.patches[-1]

@@ -4,6 +4,8 @@
 """
 
 import argparse
+import html
+import re
 from collections.abc import Sequence
 
 import torch
@@ -68,14 +70,14 @@ def as_paired_markdown(
     evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN
 ) -> str:
     """:func:`paired` as a Markdown table, a line for each rival; bold where the method is better for certain."""
-    lines = [f"| {method} minus | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
+    lines = [f"| {markdown_cell(method)} minus | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
     for other in others:
         cells = []
         for metric in metrics:
             _, mean, low, high = paired(evaluation, metric, method, other)
             cell = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
             cells.append(f"**{cell}**" if (high < 0 if metric in SMALLER_IS_BETTER else low > 0) else cell)
-        lines.append(f"| {other} | " + " | ".join(cells) + " |")
+        lines.append(f"| {markdown_cell(other)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -120,7 +122,7 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     for method in evaluation.methods:
         found = [_line(evaluation, metric, method) for metric in metrics]
         cells = [f"{mean:.2f} ± {(high - low) / 2:.2f}" for mean, low, high in found]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+        lines.append(f"| {markdown_cell(method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -136,6 +138,11 @@ def main() -> None:
     metrics = measured(found)
     print(as_markdown(found, metrics), end="\n\n")
     print(as_paired_markdown(found, found.methods[0], found.methods[1:], metrics))
+
+
+def markdown_cell(name: str) -> str:
+    """A name of any origin as Markdown that shows it and nothing else: exported pages run the HTML in Markdown."""
+    return re.sub(r"([\\`*_\[\]|$])", r"\\\1", html.escape(" ".join(name.split()), quote=False))
 
 
 def _object(row: Row) -> tuple[int, int]:

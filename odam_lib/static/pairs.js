@@ -47,7 +47,7 @@ function render({ model, el }) {
     button.addEventListener("click", () => set({ active: role }));
     return button;
   });
-  const help = objects.length < 2 ? [sentence] : ["A click chooses the ", ...turns, "; click again for one behind."];
+  const help = objects.length < 2 ? [sentence] : ["A click chooses the ", ...turns, `; click again for one behind. ${sentence}`];
   const found = make("figure", {}, [list, make("figcaption", {}, help)]);
 
   const maps = roles.map(() => make("figure", { class: "odam-close" }));

@@ -42,7 +42,7 @@ function render({ model, el }) {
   const strip = make("div", { class: "odam-strip", role: "group", "aria-label": "attribute" }, thumbnails);
   const found = make("figure", {}, [
     list,
-    make("figcaption", {}, [sentence || "Click an object; click again for one behind it."]),
+    make("figcaption", {}, [objects.length ? `Click an object; click again for one behind it. ${sentence}` : sentence]),
   ]);
   const explained = make("figure", {}, [mapFrame, caption, strip]);
   const alert = make("p", { class: "odam-error", role: "alert" });

@@ -1,6 +1,7 @@
 """Verdicts on hand-made rows, and README's tables against the rows that are bundled."""
 
 import pytest
+from nbconvert.filters import markdown2html
 
 from odam_lib import data_root
 from odam_lib.metrics.evaluate import Evaluation
@@ -60,6 +61,16 @@ def test_ranking_scoreboard_and_count() -> None:
 def test_tables_hold_the_means() -> None:
     assert "0.20 [0.10, 0.30]" in as_table(FOUND, ["deletion"])
     assert "| ours | 0.20 ± 0.10 | 0.90 ± 0.10 |" in as_markdown(FOUND, ["deletion", "VEA"])
+
+
+@pytest.mark.parametrize("table", [lambda one, name: as_markdown(one, ["VEA"]),
+                                   lambda one, name: as_paired_markdown(one, name, [name], ["VEA"])])  # fmt: skip
+def test_a_name_in_a_table_is_text_also_on_an_exported_page(table) -> None:
+    name = "<img src=x onerror=alert(1)> | *bold* [link](javascript:x) $x_{$ `code` \\"
+    page = markdown2html(table(evaluation(**{name: (0.2, 0.9)}), name))
+    assert "<img" not in page and "<a" not in page and "<em>" not in page and "<code>" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt; | *bold* [link](javascript:x) " in page
+    assert page.count("<td") in (2, 2) and "math" not in page
 
 
 def test_differences_are_paired_over_objects() -> None:

@@ -1,0 +1,91 @@
+"""Names and errors that would be code in a page are text in every widget: JupyterLab in Chromium."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+if "CI" not in os.environ:
+    pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
+from playwright.sync_api import Browser, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+PLANTED = Path(__file__).parents[1] / "planted.py"
+CODE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script>$\\href{javascript:hacked=3}{x}$"
+CELLS = {
+    "widgets": f"""
+from dataclasses import replace
+import torch
+from IPython.display import display
+from planted import PlantedCrowd, PlantedDetector, PlantedTrace, planted_image
+from odam_lib.error_plots import Case
+from odam_lib.error_widget import MistakeBrowser
+from odam_lib.pair_widget import PairPicker
+from odam_lib.widgets import InstancePicker
+
+CODE = {CODE!r}
+
+def renamed(kind):
+    class Renamed(kind):
+        def trace(self, image, layer=None):
+            trace = super().trace(image, layer)
+            return replace(trace, candidates=replace(trace.candidates, categories=("",) + (CODE,) * 4))
+    return Renamed()
+
+def case(number):
+    if number:
+        raise RuntimeError(CODE)
+    return Case(planted_image(), None, torch.ones(4), None, CODE)
+
+picker = InstancePicker(renamed(PlantedDetector), planted_image())
+pairs = PairPicker(renamed(PlantedCrowd), planted_image())
+mistakes = MistakeBrowser([CODE, CODE + "1"], case)
+display(picker, pairs, mistakes)
+""",
+    "refuse": "for one in (picker, pairs, mistakes):\n    one.set_state({CODE: CODE})",
+    "wrong": "picker.set_state({'selected': True})\nprint(picker.selected)",
+}
+
+
+def test_names_and_errors_are_text_in_every_widget(
+    browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(PLANTED, folder)
+    with lab(folder, "hostile", CELLS) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.set_default_timeout(40_000)
+        page.goto(address)
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+
+        def run(number: int) -> None:
+            cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Shift+Enter")
+            expect(cell.locator(".jp-InputArea-prompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
+
+        run(0)
+        widgets = page.locator(".odam-picker")
+        expect(widgets).to_have_count(3)
+        expect(widgets.nth(0).locator(".odam-map")).to_have_attribute("data-object", "0")
+        expect(widgets.nth(1).locator("tbody tr")).to_have_count(3)
+        mistakes = page.locator(".odam-mistakes")
+        expect(mistakes.locator("img")).to_have_attribute("data-mistake", "0")
+        mistakes.get_by_role("combobox").select_option("1")
+        expect(mistakes.locator("[role=alert]")).to_contain_text(f"The mistake could not be drawn: {CODE}")
+        if target := os.environ.get("ODAM_SCREENSHOTS"):
+            page.screenshot(path=Path(target) / "hostile.png")
+        run(1)
+        for place in range(3):
+            expect(widgets.nth(place).locator("[role=alert]")).to_contain_text("cannot be chosen")
+        run(2)
+        expect(widgets.nth(0).locator("[role=alert]")).to_contain_text("expected an int")
+        expect(widgets.nth(0).get_by_role("combobox", name="object")).to_have_value("0")
+        widgets.nth(0).get_by_role("combobox", name="object").select_option("2")
+        expect(widgets.nth(0).locator("[role=alert]")).to_have_text("")
+        assert page.evaluate("window.hacked") is None
+        assert widgets.locator("script, a, mjx-container, img[src='x']").count() == 0
