@@ -171,7 +171,7 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
         return _nothing(title)
     title, curves = counted(title, MOST_ROWS, len(curves), "mistakes"), curves[:MOST_ROWS]
     figure = Sheet(7.4, 2.1 * len(curves) + 0.9)
-    axes = figure.subplots(len(curves), 2, squeeze=False, sharex=True, sharey=True)
+    axes = figure.subplots(len(curves), 2, squeeze=False)  # matplotlib takes much longer to share many axes
     x = [0, *shares]
     for panels, (classes, before, scores) in zip(axes, curves):
         lines = torch.cat([before.expand(1, scores.shape[1], 2), scores]).cpu()
@@ -183,10 +183,11 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
             for place, (colour, whose) in enumerate(((SAID, "said"), (TRUE, "true"))):
                 tint = OBJECT_COLOURS[colour]
                 panel.plot(x, lines[:, place, column], "o-", ms=4, color=tint, label=f"map of what is {whose}")
-            panel.set_title(f"score of {name} ({('said', 'true')[column]})", fontsize=9)
+            panel.set_title(f"score of {name} ({('said', 'true')[column]})", fontsize=9, y=1)
+            panel.set(ylim=(0, 1), xlim=(0, max(x)))
             panel.tick_params(labelsize=8)
+            panel.label_outer()
             panel.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set(ylim=(0, 1), xlim=(0, max(x)))
     for panel in axes[-1]:
         panel.set_xlabel("hidden share of the box", fontsize=8)
     figure.legend(

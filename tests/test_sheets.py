@@ -34,9 +34,8 @@ from odam_lib.widgets import InstancePicker, static_figure
 
 SOURCES = Path(plots.__file__).parent
 HOSTILE = (
-    "$x_{$ \\$5",
-    "<b> \ud800 \uffff a\x00b\nbreak\r\t \u202egnp 日本語 سيارة कार 🚗 %s {0} \\x",
-    "_" * 400 + "a" + "\u0301" * 400,
+    "_$x_{$ \\$5 <b> \ud800 \uffff a\x00b\nbreak\r\t \u202egnp",
+    "日本語 سيارة कार 🚗 %s {0} \\x _" + "a\u0301" * 400,
     "",
 )
 """Names that mean something to a formula, a page or a terminal, or that fonts and encodings lack, all at once."""
