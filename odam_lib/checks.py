@@ -243,6 +243,8 @@ def _as_rows(chosen: Any) -> Tensor | None:
         picked = torch.as_tensor(chosen if listed or isinstance(chosen, Tensor) else np.array(chosen))
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
+    if picked.layout != torch.strided or picked.is_meta:
+        return None
     if picked.dim() and not picked.numel() and picked.dtype != torch.bool:  # of nothing the kind does not matter
         return picked.long()
     return picked if _kind_of(picked.dtype) == "int" or (_kind_of(picked.dtype) == "bool" and picked.dim()) else None

@@ -206,10 +206,20 @@ TOWER = (nn.Conv2d, nn.GroupNorm, nn.ReLU)
 """What a tower is made of, in this order."""
 
 
+def is_altered(module: nn.Module) -> bool:
+    """Whether a hook, or a forward pass of its own, may make something else of a module than its class does."""
+    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
+
+
+def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module computes exactly what this kind of module does."""
+    return type(module) is kind and not is_altered(module)
+
+
 def is_plain(module: nn.Module) -> bool:
     """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
     settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
-    return isinstance(module, nn.Conv2d) and settings == (
+    return is_stock(module, nn.Conv2d) and settings == (
         module.kernel_size,
         module.stride,
         module.padding,
@@ -222,7 +232,7 @@ def is_plain(module: nn.Module) -> bool:
 def is_tower(stack: nn.Module) -> bool:
     """Whether a stack holds nothing but one or more 3x3 convolutions, each followed by a ReLU or GroupNorm and ReLU."""
     parts = [module for module in stack.modules() if not list(module.children())]
-    kinds = [next((kind for kind in TOWER if isinstance(part, kind)), None) for part in parts]
+    kinds = [next((kind for kind in TOWER if is_stock(part, kind)), None) for part in parts]
     norms = len(parts) // 3 * [*TOWER] if nn.GroupNorm in kinds else len(parts) // 2 * [nn.Conv2d, nn.ReLU]
     return len(parts) > 0 and kinds == norms and all(is_plain(part) for part in parts if isinstance(part, nn.Conv2d))
 

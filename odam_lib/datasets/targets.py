@@ -14,6 +14,10 @@ LEAST_SIDE = 0.01
 """Of a box that is learnt, in pixels: mirrored and resized, a smaller one may be left with none."""
 
 
+FARTHEST = 65_535
+"""No picture has a side of more pixels; crowds are annotated beyond the border of their picture, but not so far."""
+
+
 def check_examples(dataset: Dataset[Any], categories: Sequence[str]) -> None:
     """Refuse a data set that a detector cannot be trained on, before the first step: every item is looked at once.
 
@@ -55,7 +59,8 @@ def _objects(example: Any, item: int, categories: Sequence[str]) -> int:
     if problem := objects_problem(boxes, labels, categories, LEAST_SIDE):
         raise ValueError(f"{place} of the data set {problem}: mend the data set.")
     height, width = image.shape[-2:]
-    outside = (boxes[:, :2] >= boxes.new_tensor([width, height])).any(dim=1) | (boxes[:, 2:] <= 0).any(dim=1)
+    outside = (boxes.abs() > FARTHEST).any(dim=1)
+    outside |= (boxes[:, :2] >= boxes.new_tensor([width, height])).any(dim=1) | (boxes[:, 2:] <= 0).any(dim=1)
     if outside.any():
         raise ValueError(
             f"{place} of the data set has the box {_numbers(boxes[outside][0])}, outside its {width} x {height} "

@@ -363,7 +363,10 @@ class Detector(ABC):
         checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        return self.private().make_trace(ordinary(image), layer or self.layers[0])
+        trace = self.private().make_trace(ordinary(image), layer or self.layers[0])
+        # Another resize makes other predictions of the same numbers.
+        seen = f"{trace.candidates.source}, seen at {trace.input_size[1]} x {trace.input_size[0]}"
+        return replace(trace, candidates=replace(trace.candidates, source=seen))
 
     @apart()
     def trace(self, image: Tensor, layer: str | None = None) -> Trace:
@@ -444,11 +447,7 @@ class Detector(ABC):
     def candidates(self, image: Tensor, predictions: Predictions, level: Tensor, index: Tensor) -> Detections:
         """All predictions on an image as detections of their best class, with their provenance ``[P]``."""
         boxes, scores, labels = predictions.best()
-        if not (predictions.class_probs.isfinite().all() and not boxes.isnan().any()):
-            raise ValueError(
-                f"{self.name} predicts numbers that are not finite on this picture: in {self.dtype} its activations "
-                "may overflow. Try model.float()."
-            )
+        self.refuse_infinite(predictions.class_probs, boxes.nan_to_num(torch.nan, 0, 0))
         return Detections(
             boxes=boxes.detach().float(),
             scores=scores.detach().float(),
@@ -460,6 +459,14 @@ class Detector(ABC):
             categories=self.categories,
             source=self.source(image),
         )
+
+    def refuse_infinite(self, *made: Tensor) -> None:
+        """Raise ``ValueError`` unless all numbers that the network made of a picture are finite."""
+        if not all(one.isfinite().all() for one in made):
+            advice = f"in {self.dtype} its activations may overflow, try model.float()"
+            if self.dtype in (torch.float32, torch.float64):
+                advice = "check how its pictures are normalised, its norms, and its weights"
+            raise ValueError(f"{self.name} makes numbers of this picture that are not finite: {advice}.")
 
     def source(self, image: Tensor) -> str:
         """An identity of this detector and its weights together with this image's pixels.

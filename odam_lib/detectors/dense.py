@@ -35,6 +35,7 @@ from odam_lib.gradients import (
     Sheets,
     Tower,
     Windows,
+    is_altered,
     is_plain,
     is_tower,
     recorded,
@@ -395,6 +396,8 @@ def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
     """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
     parts = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
     if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):
+        return ()
+    if any(is_altered(module) for module in (head, *parts, *(part.conv for part in parts))):
         return ()
     towers = tuple(part.conv for part in parts)
     depths = [sum(isinstance(module, nn.Conv2d) for module in tower.modules()) for tower in towers]

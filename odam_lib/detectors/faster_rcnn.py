@@ -321,6 +321,7 @@ class FasterRCNNDetector(Detector):
 
         Which proposals are left is decided in single precision at least: their suppression knows no half precision.
         """
+        self.refuse_infinite(*pyramid.values())
         rpn, wide = self.model.rpn, self._wide
         if wide == self.dtype:
             return rpn(images, pyramid)[0]

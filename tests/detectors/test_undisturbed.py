@@ -2,17 +2,21 @@
 
 import io
 import pickle
+from collections import deque, namedtuple
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from threading import Barrier
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from wrapped import snapshot
 
 from odam_lib import HeatMaps, explain, load_detector
@@ -195,6 +199,10 @@ CHANGES: dict[str, Callable[[nn.Module], None]] = {
         {k: v + v.std() for k, v in model.state_dict().items() if v.dim() > 1}, strict=False
     ),
     "statistics of a norm": lambda model: next(model.buffers()).add_(1e-2),
+    "signs of statistics": lambda model: next(model.buffers()).neg_(),
+    "signs of data": lambda model: next(model.parameters()).data.neg_(),
+    "rows of data swapped": lambda model: next(model.parameters()).data.copy_(next(model.parameters()).data.flip(0)),
+    "another resize": lambda model: setattr(model.transform, "min_size", (180,)),
     "half precision and back": lambda model: (model.half().float() and None) or model.bfloat16().float(),
 }
 
@@ -259,9 +267,7 @@ def test_activations_that_overflow_are_said(scenes: list[Tensor]) -> None:
     with torch.no_grad():
         detector.model.head.classification_head.cls_logits.weight.mul_(1e6)
     detector.model.half()
-    with pytest.raises(
-        ValueError, match=r"predicts numbers that are not finite .*float16.* model.float\(\)|are spoiled"
-    ):
+    with pytest.raises(ValueError, match=r"not finite: in torch.float16 .*try model.float\(\)|are spoiled"):
         detector.detect(scenes[0])
 
 
@@ -292,3 +298,157 @@ def test_the_limits_of_a_torchvision_model_are_its_own(scenes: list[Tensor]) -> 
     trace = wrap(model).trace(scenes[0])
     counts = trace.above(0.0).level.bincount()
     assert counts.tolist() == [7, 7, 7] and len(trace.detections(0.0, keep_all)) == 5
+
+
+class Writing(nn.Module):
+    """Keeps what passes through in a container that it shares, and counts in every way that is no dict or list."""
+
+    def __init__(self, inner: nn.Module, box: dict[str, Any]) -> None:
+        super().__init__()
+        self.inner, self.box = inner, box
+        self.plain, self.array, self.queue = torch.zeros(1), np.zeros(1), deque([0])
+
+    def forward(self, *inputs: Any) -> Any:
+        self.plain += 1
+        self.array += 1
+        self.queue.append(1)
+        self.box["seen"] = self.inner(*inputs)
+        return self.box["seen"]
+
+
+class Reading(nn.Module):
+    """Goes on with what another module put into the container."""
+
+    def __init__(self, inner: nn.Module, box: dict[str, Any]) -> None:
+        super().__init__()
+        self.inner, self.box = inner, box
+
+    def forward(self, values: Tensor) -> Tensor:
+        assert values is self.box["seen"]
+        return self.inner(values)
+
+
+class Holder:
+    """Calls a module that it holds, without being one."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.module(*inputs)
+
+
+class Calling(nn.Module):
+    """A module that reaches another by something that is no module."""
+
+    def __init__(self, way: Any) -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.way(*inputs)
+
+
+Pair = namedtuple("Pair", "module other")
+WAYS: dict[str, Callable[[nn.Module], Any]] = {
+    "closure": lambda module: lambda *inputs: module(*inputs),
+    "closure of its method": lambda module: (lambda method: lambda *inputs: method(*inputs))(module.forward),
+    "partial": lambda module: partial(module),
+    "object": Holder,
+    "method of an object": lambda module: Holder(module).__call__,
+    "namedtuple": lambda module: (lambda pair: lambda *inputs: pair(*inputs))(partial(Pair(module, 0).module)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_module_that_is_reached_by_other_ways_is_asked_in_evaluation_mode(scenes: list[Tensor], way: str) -> None:
+    detector = load_detector("retinanet-scenes", "cpu")
+    plain, model = asked(detector, scenes[0]), detector.model
+    stem = model.backbone.stem
+    model.backbone.stem = Calling(WAYS[way](stem))
+    model.train()
+    stem.train()
+    before = {name: value.clone() for name, value in stem.state_dict().items()}
+    rows = replace(plain.detections, source=detector.detect(scenes[0], 1.0).source)
+    assert same(explain(detector, scenes[0], rows, ("class", "x1")), plain)
+    assert stem.training and all(torch.equal(value, before[name]) for name, value in stem.state_dict().items())
+
+
+def test_what_a_pass_writes_the_user_does_not_find(scenes: list[Tensor]) -> None:
+    detector, box = load_detector("retinanet-scenes", "cpu"), {}
+    plain, model = asked(detector, scenes[0]), detector.model
+    model.cycle = {"model": [model.backbone]}
+    model.cycle["cycle"] = model.cycle
+    model.backbone.stem = writing = Writing(model.backbone.stem, box)
+    model.backbone.stages["stage1"] = Reading(model.backbone.stages["stage1"], box)
+    rows = replace(plain.detections, source=detector.detect(scenes[0], 1.0).source)
+    assert same(explain(detector, scenes[0], rows, ("class", "x1")), plain)
+    assert not box and writing.plain.item() == writing.array.item() == 0 and len(writing.queue) == 1
+
+
+def test_a_scripted_part_is_asked_as_a_copy(scenes: list[Tensor]) -> None:
+    detector = load_detector("retinanet-scenes", "cpu")
+    plain = asked(detector, scenes[0])
+    detector.model.backbone.stem = torch.jit.script(detector.model.backbone.stem)
+    detector.model.train()
+    before = {name: value.clone() for name, value in detector.model.state_dict().items()}
+    rows = replace(plain.detections, source=detector.detect(scenes[0], 1.0).source)
+    assert same(explain(detector, scenes[0], rows, ("class", "x1")), plain)
+    assert all(torch.equal(value, before[name]) for name, value in detector.model.state_dict().items())
+
+
+class Low(nn.Conv2d):
+    def forward(self, values: Tensor) -> Tensor:
+        return 0.5 * super().forward(values)
+
+
+class Leaky(nn.ReLU):
+    def forward(self, values: Tensor) -> Tensor:
+        return nn.functional.leaky_relu(values, 0.3)
+
+
+def _patched(module: nn.Module) -> None:
+    forward = module.forward
+    module.forward = lambda values: 2 * forward(values)
+
+
+ALTERED: dict[str, Callable[[nn.Module], Any]] = {
+    "subclass of the convolution": lambda head: setattr(head.conv[0][0], "__class__", Low),
+    "subclass of the gate": lambda head: setattr(head.conv[0][1], "__class__", Leaky),
+    "hook on a convolution": lambda head: head.conv[0][0].register_forward_hook(lambda *seen: 0.5 * seen[-1]),
+    "hook on the reader": lambda head: head.cls_logits.register_forward_hook(lambda *seen: 0.5 * seen[-1]),
+    "another forward of the reader": lambda head: _patched(head.cls_logits),
+    "weight norm": lambda head: nn.utils.parametrizations.weight_norm(head.conv[0][0]),
+    "pruned": lambda head: prune.l1_unstructured(head.conv[0][0], "weight", 0.5),
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+def test_maps_are_those_of_what_the_head_really_computes(scenes: list[Tensor], altered: str) -> None:
+    detector = load_detector("retinanet-scenes", "cpu")
+    ALTERED[altered](detector.model.head.classification_head)
+    trace = detector.trace(scenes[0])
+    rows = trace.candidates[trace.candidates.scores.argsort(descending=True)[:2]]
+    for row, heat in zip(range(2), ODAM(smoothing=None)(trace, rows, ("logit",)).maps):
+        features = trace.features[int(rows.level[row])]
+        (gradient,) = torch.autograd.grad(trace.targets("logit", rows[row]).sum(), features, retain_graph=True)
+        whole = (gradient * features.detach()).sum(dim=1).relu()
+        torch.testing.assert_close(heat, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
+
+
+def test_a_network_without_weights_is_told_so(scenes: list[Tensor]) -> None:
+    detector = load_detector("fcos-scenes", "cpu")
+    detector.model.to("meta")
+    with pytest.raises(ValueError, match="on the device meta, where it has no weights: load them first"):
+        detector.detect(scenes[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_statistics_that_are_infinite_or_wrong_are_said(name: str, scenes: list[Tensor]) -> None:
+    for value, sentence in ((torch.inf, "weights are spoiled"), (-1.0, "not finite: check how")):
+        detector = load_detector(name, "cpu")
+        variances = [one for key, one in detector.model.named_buffers() if key.endswith("running_var")]
+        variances[0].fill_(value)
+        with pytest.raises(ValueError, match=sentence):
+            detector.detect(scenes[0])
