@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+PLAIN = (str, int, float, bool, type(None))
+"""What needs no copy; most of what a module holds."""
+CONTAINERS = (dict, OrderedDict, list, deque)
 REMEMBERED = 64
 """The hashes of so many states of weights are kept."""
 
@@ -56,6 +59,8 @@ class _Twins:
         self._made: dict[int, Any] = {}
 
     def of(self, value: Any) -> Any:
+        if type(value) in PLAIN:
+            return value
         if id(value) not in self._made:
             copied = self._copied(value)
             if copied is value:
@@ -64,18 +69,18 @@ class _Twins:
         return self._made[id(value)]
 
     def _copied(self, value: Any) -> Any:
+        if isinstance(value, (dict, list, deque)):
+            # Before what is in it, which may hold it again; copy() is slow and a module has a dozen of these.
+            made = self._made[id(value)] = value.copy() if type(value) in CONTAINERS else copy(value)
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                made[key] = self.of(one)
+            return made
+        if isinstance(value, Tensor):
+            return _weights(value) if isinstance(value, nn.Parameter) else value.detach().clone()
         if isinstance(value, torch.jit.ScriptModule):
             return deepcopy(value).eval()
         if isinstance(value, nn.Module):
             return self._of_module(value)
-        if isinstance(value, Tensor):
-            return _weights(value) if isinstance(value, nn.Parameter) else value.detach().clone()
-        if isinstance(value, dict | list | deque):
-            made = self._made[id(value)] = copy(value)  # before what is in it, which may hold it again
-            entries = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, one in entries:
-                made[key] = self.of(one)
-            return made
         if isinstance(value, tuple):
             parts = [self.of(one) for one in value]
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
