@@ -36,7 +36,7 @@ def wrap(
 
     Raises:
         TypeError: not a module, or of no known family: says which are.
-        ValueError: the model contradicts what was said about it.
+        ValueError: the model contradicts what was said about it, or is quantised.
     """
     if not isinstance(model, nn.Module):
         fix = ""
@@ -55,6 +55,8 @@ def wrap(
     if name is not None:
         checks.kind("name", name, str, "a string, or None for the model's class name")
     model = getattr(model, "_orig_mod", model)  # of torch.compile: what it compiled
+    if any("quantized" in type(module).__module__.split(".") for module in model.modules()):
+        raise ValueError("The model is quantised, and integers pass no gradients: give it as it was before.")
     known = families()
     for family in known:
         if family.recognises(model):

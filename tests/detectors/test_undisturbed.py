@@ -437,6 +437,13 @@ def test_maps_are_those_of_what_the_head_really_computes(scenes: list[Tensor], a
         torch.testing.assert_close(heat, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_quantised_model_is_refused() -> None:
+    quantised = torch.ao.quantization.quantize_dynamic(load_detector("faster-rcnn-scenes", "cpu").model, {nn.Linear})
+    with pytest.raises(ValueError, match="is quantised, and integers pass no gradients: give it as it was before"):
+        wrap(quantised)
+
+
 def test_a_network_without_weights_is_told_so(scenes: list[Tensor]) -> None:
     detector = load_detector("fcos-scenes", "cpu")
     detector.model.to("meta")
