@@ -208,7 +208,9 @@ TOWER = (nn.Conv2d, nn.GroupNorm, nn.ReLU)
 
 def is_altered(module: nn.Module) -> bool:
     """Whether a hook, or a forward pass of its own, may make something else of a module than its class does."""
-    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
+    own = vars(module).get("forward")  # which whoever patched it for a while may have put back
+    patched = own is not None and getattr(own, "__func__", None) is not type(module).forward
+    return bool(patched or module._forward_hooks or module._forward_pre_hooks)
 
 
 def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:

@@ -463,3 +463,10 @@ def test_on_an_accelerator_the_first_losses_are_those_of_the_processor(tmp_path)
         train(settings, Couples(), folder, device, progress=False)
         logged.append(torch.load(folder / CHECKPOINT, weights_only=True)["rows"][0])
     assert logged[1] == pytest.approx(logged[0], rel=1e-2)
+
+
+def test_a_trained_detector_is_as_one_that_was_loaded(tmp_path) -> None:
+    """Nothing that training put into the modules stays there: maps on windows would not trust them."""
+    trained = train(replace(SMALL, epochs=1, precision="bfloat16"), Dots(), tmp_path, "cpu", progress=False)
+    assert not any("forward" in vars(module) or module._forward_hooks for module in trained.model.modules())
+    assert trained.trace(Dots()[0][0]).has_windows

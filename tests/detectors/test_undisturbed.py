@@ -459,3 +459,12 @@ def test_statistics_that_are_infinite_or_wrong_are_said(name: str, scenes: list[
         variances[0].fill_(value)
         with pytest.raises(ValueError, match=sentence):
             detector.detect(scenes[0])
+
+
+def test_a_forward_pass_that_was_put_back_is_the_classs_own(scenes: list[Tensor]) -> None:
+    detector = load_detector("fcos-scenes", "cpu")
+    tower = detector.model.head.classification_head.conv
+    tower.forward = tower.forward
+    assert detector.trace(scenes[0]).has_windows
+    tower.forward = lambda values: values
+    assert not detector.trace(scenes[0]).has_windows
