@@ -153,3 +153,9 @@ def test_numbers_of_objects_are_whole_and_one_for_each() -> None:
     for numbers, error in (([3], ValueError), ([3, True], TypeError), ([3.5, 4], TypeError), ([-1, 0], ValueError)):
         with pytest.raises(error, match="give"):
             show_maps(picture, maps, ("class",), numbers=numbers)
+
+
+@pytest.mark.parametrize("chosen", [torch.tensor([1, 0]).to_sparse(), torch.zeros(2, dtype=torch.int64, device="meta")])
+def test_tensors_without_plain_numbers_are_no_rows(chosen: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"The detections are chosen by a tensor of int64 .*: give a whole number"):
+        rows(chosen, 3)

@@ -219,6 +219,7 @@ def labels(*values: float) -> Callable[[Tensor, dict], tuple]:
         (box(17, float("nan"), 37, 40), "107 .* has the box 17, nan, 37, 40, whose numbers are not finite"),
         (box(17, 20, float("inf"), 40), "107 .* has the box 17, 20, inf, 40, whose numbers are not finite"),
         (box(117, 20, 137, 40), "107 .* has the box 117, 20, 137, 40, outside its 64 x 64 pixels"),
+        (box(0, 0, 1e9, 1e9), "107 .* has the box .*, outside its 64 x 64 pixels"),
         (lambda image, target: (image, target | {"boxes": target["boxes"].double()}), "107 .* boxes a torch.float64"),
         (lambda image, target: (image, target | {"boxes": torch.zeros(0)}), "107 .* as boxes a torch.float32 .0., no"),
         (lambda image, target: (image * 255, target), r"107 .* The image's values span \[0, 25"),
