@@ -7,6 +7,7 @@ way, and the next run that owns the name removes the files.
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -74,6 +75,12 @@ def data_root() -> Path:
 def from_root(path: str | Path) -> Path:
     """A path of the user's; a relative one starts at the checkout, not at the working directory."""
     return data_root().parent / user_path(path)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content, as 64 digits."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextmanager

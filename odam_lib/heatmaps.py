@@ -399,14 +399,13 @@ class HeatMaps:
             TypeError: no rows.
             IndexError: a row does not exist.
         """
-        detections = self.detections[rows]
         picked = checks.rows(rows, len(self)).tolist()
         return replace(
             self,
             maps=tuple(self.maps[row] for row in picked),
             reasons=tuple(self.reasons[row] for row in picked),
             grids=tuple(self.grids[row] for row in picked),
-            detections=detections,
+            detections=self.detections[picked],
         )
 
     def select(self, *attributes: str) -> "HeatMaps":

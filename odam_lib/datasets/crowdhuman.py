@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.pictures import OFFICIAL, Target, box_problem, check_item, leaves_folder, refuse_missing
+from odam_lib.datasets.pictures import (
+    LONGEST_SIDE,
+    OFFICIAL,
+    Target,
+    box_problem,
+    check_item,
+    leaves_folder,
+    refuse_missing,
+)
 from odam_lib.images import load_image
 
 CATEGORIES = ("__background__", "person")
@@ -19,8 +27,6 @@ SPLITS = ("train", "val")
 BOXES = {"full": "fbox", "visible": "vbox", "head": "hbox"}
 """Kinds of boxes and what the annotations call them."""
 NAME, IMAGES = "crowdhuman", "Images"
-LONGEST_SIDE = 65_535
-"""Of a JPEG in pixels: a box may reach so far out of a picture whose size the annotations do not state."""
 
 
 @dataclass(frozen=True)

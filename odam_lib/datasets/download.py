@@ -8,7 +8,6 @@ instead of the network, if its hash is right.
 
 import argparse
 import errno
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from odam_lib.command import command
 from odam_lib.datasets.unpack import unpack
-from odam_lib.files import output_folder, owned, user_path, write_whole
+from odam_lib.files import output_folder, owned, sha256, user_path, write_whole
 
 ARCHIVES = "archives"
 # What an interruption loses at most.
@@ -231,12 +230,12 @@ def _missing(root: Path, source: Source) -> str:
 def _download(archive: Archive, folder: Path, base_url: str | None) -> Path:
     """The archive with the right hash, fetched unless it lies there; what comes is kept as ``.part`` until it is."""
     path = folder / archive.filename
-    if path.is_file() and _sha256(path) == archive.sha256:
+    if path.is_file() and sha256(path) == archive.sha256:
         return path
     url = f"{base_url.rstrip('/')}/{archive.filename}" if base_url else archive.url
     part = path.with_name(f"{path.name}.part")
     wrong = _fetch(archive, url, part, path)
-    if not wrong and (found := _sha256(part)) != archive.sha256:
+    if not wrong and (found := sha256(part)) != archive.sha256:
         wrong = f"its sha256 is {found}, not {archive.sha256}"
     if wrong:
         part.unlink()
@@ -278,11 +277,6 @@ def _fetch(archive: Archive, url: str, part: Path, path: Path) -> str:
             f"{url} could not be fetched ({error}): start again to go on from what came, or put the file at {path}."
         ) from error
     return ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @command

@@ -12,6 +12,8 @@ from odam_lib import checks
 from odam_lib.images import picture_file
 
 Target = dict[str, Tensor | int]
+LONGEST_SIDE = 65_535
+"""Of a JPEG in pixels: boxes of crowds reach beyond the border of their picture, but not so far."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """Of files that are taken for pictures, in lower case."""
 

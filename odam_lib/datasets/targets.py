@@ -8,14 +8,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import check_numbering
+from odam_lib.datasets.pictures import LONGEST_SIDE
 from odam_lib.images import check_image
 
 LEAST_SIDE = 0.01
 """Of a box that is learnt, in pixels: mirrored and resized, a smaller one may be left with none."""
-
-
-FARTHEST = 65_535
-"""No picture has a side of more pixels; crowds are annotated beyond the border of their picture, but not so far."""
 
 
 def check_examples(dataset: Dataset[Any], categories: Sequence[str]) -> None:
@@ -59,7 +56,7 @@ def _objects(example: Any, item: int, categories: Sequence[str]) -> int:
     if problem := objects_problem(boxes, labels, categories, LEAST_SIDE):
         raise ValueError(f"{place} of the data set {problem}: mend the data set.")
     height, width = image.shape[-2:]
-    outside = (boxes.abs() > FARTHEST).any(dim=1)
+    outside = (boxes.abs() > LONGEST_SIDE).any(dim=1)
     outside |= (boxes[:, :2] >= boxes.new_tensor([width, height])).any(dim=1) | (boxes[:, 2:] <= 0).any(dim=1)
     if outside.any():
         raise ValueError(

@@ -327,10 +327,7 @@ class FasterRCNNDetector(Detector):
             return rpn(images, pyramid)[0]
         choose = rpn.filter_proposals
         rpn.filter_proposals = lambda boxes, scores, *others: choose(boxes.to(wide), scores.to(wide), *others)
-        try:
-            return rpn(images, pyramid)[0]
-        finally:
-            del rpn.filter_proposals
+        return rpn(images, pyramid)[0]
 
     def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
         return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))

@@ -7,8 +7,7 @@ from typing import Any
 from odam_lib.command import sentence
 from odam_lib.detectors.family import Told
 from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, build
-from odam_lib.detectors.published import sha256
-from odam_lib.files import read_json, user_path
+from odam_lib.files import read_json, sha256, user_path
 
 FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 

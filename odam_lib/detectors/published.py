@@ -1,10 +1,11 @@
 """Files of weights that others publish: fetched once, and checked by their hash."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from odam_lib.files import sha256
 
 
 def published_state(url: str) -> Any:
@@ -32,8 +33,3 @@ def published_state(url: str) -> Any:
             f"delete the file and get {url} again."
         )
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

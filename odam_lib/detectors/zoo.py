@@ -38,10 +38,10 @@ from odam_lib.detectors.faster_rcnn import (
 from odam_lib.detectors.fcos import full_fcos, full_fcos_pvt, small_fcos, small_fcos_plain, small_fcos_pvt
 from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.of_torchvision import load_published
-from odam_lib.detectors.published import published_state, sha256
+from odam_lib.detectors.published import published_state
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
-from odam_lib.files import data_root, read_json, write_tensors, write_whole
+from odam_lib.files import data_root, read_json, sha256, write_tensors, write_whole
 
 Build = Callable[[str, tuple[str, ...]], Detector]
 PEOPLE = ("__background__", "person")

@@ -1,7 +1,6 @@
 """Names and errors that would be code in a page are text in every widget: JupyterLab in Chromium."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
+from notebook_page import NotebookPage, open_page
 from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -57,18 +57,10 @@ def test_names_and_errors_are_text_in_every_widget(
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(PLANTED, folder)
     with lab(folder, "hostile", CELLS) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.set_default_timeout(40_000)
-        page.goto(address)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        page = open_page(browser, address, height=1400, timeout=40_000)
+        run = NotebookPage(page, list(CELLS)).run
 
-        def run(number: int) -> None:
-            cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-            cell.locator(".cm-content").click()
-            page.keyboard.press("Shift+Enter")
-            expect(cell.locator(".jp-InputArea-prompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
-
-        run(0)
+        run("widgets")
         widgets = page.locator(".odam-picker")
         expect(widgets).to_have_count(3)
         expect(widgets.nth(0).locator(".odam-map")).to_have_attribute("data-object", "0")
@@ -79,10 +71,10 @@ def test_names_and_errors_are_text_in_every_widget(
         expect(mistakes.locator("[role=alert]")).to_contain_text(f"The mistake could not be drawn: {CODE}")
         if target := os.environ.get("ODAM_SCREENSHOTS"):
             page.screenshot(path=Path(target) / "hostile.png")
-        run(1)
+        run("refuse")
         for place in range(3):
             expect(widgets.nth(place).locator("[role=alert]")).to_contain_text("cannot be chosen")
-        run(2)
+        run("wrong")
         expect(widgets.nth(0).locator("[role=alert]")).to_contain_text("selected is True: give a whole number.")
         expect(widgets.nth(0).get_by_role("combobox", name="object")).to_have_value("0")
         widgets.nth(0).get_by_role("combobox", name="object").select_option("2")

@@ -1,7 +1,6 @@
 """The place picker as a reader meets it: JupyterLab in Chromium, with a real click and keys."""
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
 pytest.importorskip("transformers")
+from notebook_page import NotebookPage, open_page
 from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -34,22 +34,14 @@ def test_a_click_chooses_a_place_and_arrow_keys_move_it(
     browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with lab(tmp_path_factory.mktemp("lab"), "location", CELLS) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(40_000)
-        page.goto(address)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
-
-        def run(number: int) -> None:
-            cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-            cell.locator(".cm-content").click()
-            page.keyboard.press("Shift+Enter")
-            expect(cell.locator(".jp-InputArea-prompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
+        page = open_page(browser, address, height=900, timeout=40_000)
+        run = NotebookPage(page, list(CELLS)).run
 
         def expect_cell(row: int, column: int) -> None:
             for name, value in (("data-row", row), ("data-column", column), ("aria-busy", "false")):
                 expect(shown).to_have_attribute(name, str(value), timeout=20_000)
 
-        run(0)
+        run("show")
         widget = page.locator(".odam-location")
         chooser, shown = widget.get_by_role("application"), widget.locator(".odam-map")
         expect_cell(8, 13)  # the middle; the detector sees 256 x 410 pixels, a cell is 10 pixels of the picture
@@ -69,5 +61,5 @@ def test_a_click_chooses_a_place_and_arrow_keys_move_it(
         expect(widget.locator("figcaption").last).to_contain_text("encoder attention from (0, 10)")
         if folder := os.environ.get("ODAM_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / "location.png")
-        run(1)
+        run("read")
         expect(page.locator(".jp-OutputArea-output").last).to_contain_text("1 0 0 10")

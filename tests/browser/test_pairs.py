@@ -1,7 +1,6 @@
 """The pair picker as a reader meets it: JupyterLab in Chromium, with real clicks and keys."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
-from playwright.sync_api import Browser, Locator, Page, expect
+from notebook_page import NotebookPage, open_page
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -36,24 +36,13 @@ CELLS = {
 }
 
 
-class Notebook:
+class Notebook(NotebookPage):
     """An open notebook whose first cell shows a picker of pairs."""
 
     def __init__(self, page: Page) -> None:
-        self.page = page
+        super().__init__(page, list(CELLS))
         self.picker = page.locator(".odam-pairs").first
         self.objects = self.picker.locator(".odam-objects")
-
-    def run(self, name: str) -> Locator:
-        """Run a cell to its end; returns its output area."""
-        cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(list(CELLS).index(name))
-        prompt = cell.locator(".jp-InputArea-prompt")
-        before = prompt.inner_text()
-        cell.locator(".cm-content").click()
-        self.page.keyboard.press("Shift+Enter")
-        expect(prompt).not_to_have_text(before)
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
-        return cell.locator(".jp-OutputArea-output")
 
     def click(self, x: float, y: float) -> None:
         """Click a point given in pixels of the image, whatever size it is shown at."""
@@ -87,11 +76,7 @@ def opened(browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(PLANTED, folder)
     with lab(folder, "pairs", CELLS) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(20_000)
-        page.goto(address)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
-        notebook = Notebook(page)
+        notebook = Notebook(open_page(browser, address, height=1000, timeout=20_000))
         notebook.run("show")
         yield notebook
 

@@ -11,6 +11,7 @@ import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
+from notebook_page import NotebookPage, open_page
 from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -42,26 +43,17 @@ CELLS = {
 }
 
 
-class Notebook:
+class Notebook(NotebookPage):
     """An open notebook whose first cell shows a picker."""
 
+    patience = 30_000
+
     def __init__(self, page: Page) -> None:
-        self.page = page
+        super().__init__(page, list(CELLS))
         self.picker = page.locator(".odam-picker").first
         self.objects = self.picker.locator(".odam-objects")
         self.map = self.picker.locator(".odam-map")
         self.rendered: dict[str, str] = {}
-
-    def run(self, name: str) -> Locator:
-        """Run a cell to its end; returns its output area."""
-        cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(list(CELLS).index(name))
-        prompt = cell.locator(".jp-InputArea-prompt")
-        before = prompt.inner_text()
-        cell.locator(".cm-content").click()
-        self.page.keyboard.press("Shift+Enter")
-        expect(prompt).not_to_have_text(before)
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=30_000)
-        return cell.locator(".jp-OutputArea-output")
 
     def control(self, name: str) -> Locator:
         """A drop-down, or the slider, by its label."""
@@ -109,11 +101,7 @@ def jupyter(lab: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, jupyter: str) -> Notebook:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(15_000)
-    page.goto(jupyter)
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=40_000)
-    notebook = Notebook(page)
+    notebook = Notebook(open_page(browser, jupyter, height=900, timeout=15_000, until_idle=40_000))
     notebook.run("show")
     notebook.rendered = json.loads(notebook.run("expect").inner_text())
     return notebook
