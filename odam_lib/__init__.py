@@ -9,7 +9,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import data_root
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.images import load_image
-from odam_lib.plots import show_detections, show_map, show_maps
+from odam_lib.viz.plots import show_detections, show_map, show_maps
 
 if TYPE_CHECKING:
     from odam_lib.detectors.wrap import wrap

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
-from odam_lib import checks
+from odam_lib.kernels import checks
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Detections:
         """Some rows, in the given order; one integer gives ``Detections`` of length one.
 
         Args:
-            rows: see :func:`odam_lib.checks.rows`.
+            rows: see :func:`odam_lib.kernels.checks.rows`.
 
         Raises:
             TypeError: no rows.

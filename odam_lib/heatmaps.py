@@ -12,10 +12,10 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from odam_lib import checks
 from odam_lib.detections import Detections, packed
 from odam_lib.files import user_path, write_tensors
-from odam_lib.gradients import Sheets, Windows
+from odam_lib.kernels import checks
+from odam_lib.kernels.gradients import Sheets, Windows
 
 EDGES = ("x1", "y1", "x2", "y2")
 ATTRIBUTES = ("class", *EDGES)
@@ -393,7 +393,7 @@ class HeatMaps:
         """The maps of some detections; one integer gives ``HeatMaps`` of length one.
 
         Args:
-            rows: see :func:`odam_lib.checks.rows`.
+            rows: see :func:`odam_lib.kernels.checks.rows`.
 
         Raises:
             TypeError: no rows.

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.files import user_path
+from odam_lib.kernels import checks
 
 FORMATS = (
     "JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "QOI", "ICO", "TGA",

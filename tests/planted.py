@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
-from odam_lib.gradients import Windows
 from odam_lib.heatmaps import ATTRIBUTES, Grid
-from odam_lib.nms import keep_all
+from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.nms import keep_all
 
 SIZE = (96, 128)
 STRIDE = 8

@@ -12,36 +12,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from odam_chapters import influence
+from odam_chapters.odam_train import separation
 from PIL import Image
 from torch import nn
 
 import odam_lib as o
-from odam_lib import losses, nms
 from odam_lib.datasets.photos import photo
 from odam_lib.detections import check_threshold
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.zoo import build_detector
+from odam_lib.evaluation import planted as parts
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.whole import Combined
 from odam_lib.heatmaps import Grid, smooth
-from odam_lib.metrics import (
-    agreement,
-    crowds,
-    discrimination,
-    errors,
-    faithfulness,
-    influence,
-    intervals,
-    localization,
-    matching,
-    parts,
-    separation,
-)
-from odam_lib.plots import show_average_maps, show_columns, show_detectors, show_methods
-from odam_lib.regions import box_regions
+from odam_lib.kernels import losses, nms
+from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics import agreement, crowds, discrimination, errors, faithfulness, intervals, localization, matching
+from odam_lib.viz.plots import show_average_maps, show_columns, show_detectors, show_methods
 
 
 class Untouched:

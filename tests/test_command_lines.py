@@ -18,60 +18,60 @@ from odam_lib.command import command
 ROOT = data_root().parent
 FILES = [
     path
-    for folder in ("odam_lib", "tools")
+    for folder in ("odam_lib", "notebooks/odam_chapters", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
 ]
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 TINY = ["--number", "1", "--batch-size", "1", "--epochs", "1", "--size", "64"]
 WRONG: dict[str, list[tuple[list[str], str]]] = {
-    "odam_lib/crowd_results.py": [
+    "notebooks/odam_chapters/crowds/results.py": [
         (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
     ],
     "odam_lib/datasets/download.py": [(["coco-val2017", "--folder", "{text}/in"], "cannot be written")],
-    "odam_lib/datasets/scenes.py": [
+    "odam_lib/datasets/scenes/__main__.py": [
         (["{text}/in"], "cannot be written"),
         (["{new}", "--number", "0"], "number of scenes is 0"),
         (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
     ],
     "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
-    "odam_lib/device_costs.py": [
+    "notebooks/odam_chapters/costs/device.py": [
         (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
     ],
-    "odam_lib/embedding_training.py": [
+    "notebooks/odam_chapters/crowds/embedding_training.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--epochs", "0"], "epochs is 0"),
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["--output", "{cached}", *TINY], "scenes-crowd-64-1-0.pt is damaged"),
     ],
-    "odam_lib/error_survey.py": [
+    "notebooks/odam_chapters/errors/survey.py": [
         (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
         (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
     ],
-    "odam_lib/metrics/evaluate.py": [
+    "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
         (["{text}", "--objects", "1"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
     ],
-    "odam_lib/metrics/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
-    "odam_lib/odam_sweep.py": [
+    "odam_lib/evaluation/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
+    "notebooks/odam_chapters/odam_train/sweep.py": [
         (["{text}/in.csv", "--folder", "{new}"], "cannot be written"),
         (["{folder}", "--folder", "{new}"], "is a folder"),
         (["{new}", "--number", "3"], "3 pictures do not fill a batch"),
         (["{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["{text}", "--folder", "{new}", "--pictures", "1", "--number", "16"], "text holds no outcomes"),
     ],
-    "odam_lib/own_masks.py": [
+    "notebooks/odam_chapters/own_masks.py": [
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{new}", "{new}"], "is missing"),
         (["{new}", "{new}", "--score-threshold", "-1"], "The score threshold is -1"),
     ],
-    "odam_lib/training.py": [
+    "odam_lib/training/__main__.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["--output", "{new}", "--held-out", "0"], "number of scenes is 0"),
@@ -97,8 +97,12 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
 
 
 def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> None:
-    assert sorted(WRONG) == NAMES
-    for path in FILES:
+    assert sorted(WRONG) == sorted(NAMES)
+    for path in (
+        *(ROOT / "odam_lib").rglob("*.py"),
+        *(ROOT / "notebooks").rglob("*.py"),
+        *(ROOT / "tools").glob("*.py"),
+    ):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name == "main":
                 assert [one.id for one in node.decorator_list] == ["command"], path  # type: ignore[attr-defined]
@@ -130,7 +134,7 @@ def test_what_is_wrong_is_said_in_one_line(
         if name.startswith("tools/"):
             runpy.run_path(str(ROOT / name), run_name="__main__")
         else:
-            runpy.run_module(name.removesuffix(".py").replace("/", "."), run_name="__main__")
+            runpy.run_module(name.removeprefix("notebooks/").removesuffix(".py").replace("/", "."), run_name="__main__")
     shown = capsys.readouterr().err
     last = shown.strip().splitlines()[-1]
     assert ended.value.code == 2 and last.startswith("error: ") and said in last, shown
@@ -191,7 +195,7 @@ def test_output_that_cannot_be_taken_is_said_too() -> None:
 def test_tables_are_printed_under_a_c_locale() -> None:
     """A plus-minus sign has no place in ASCII."""
     done = subprocess.run(
-        [sys.executable, "-m", "odam_lib.metrics.verdicts", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
+        [sys.executable, "-m", "odam_lib.evaluation.verdicts", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
         env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
         capture_output=True,
     )

@@ -52,7 +52,12 @@ def test_relative_paths_start_at_the_checkout(tmp_path, monkeypatch) -> None:
 
 def test_no_path_of_this_machine_is_in_the_repository() -> None:
     root = data_root().parent
-    for path in [*root.glob("*.md"), *root.glob("odam_lib/**/*.py"), *root.glob("notebooks/*.ipynb")]:
+    for path in [
+        *root.glob("*.md"),
+        *root.glob("odam_lib/**/*.py"),
+        *root.glob("notebooks/**/*.py"),
+        *root.glob("notebooks/*.ipynb"),
+    ]:
         text = path.read_text(encoding="utf-8")
         assert str(root) not in text and f"{Path.home()}/" not in text, path
 

@@ -32,9 +32,9 @@ def evaluated(folder: Path, objects: int = 99) -> None:
     import torch
     from planted import BOXES, PlantedDetector, planted_image
 
+    from odam_lib.evaluation.evaluate import evaluate
+    from odam_lib.evaluation.judges import Localization
     from odam_lib.explainers.controls import BoxFill, RandomMap
-    from odam_lib.metrics.evaluate import evaluate
-    from odam_lib.metrics.judges import Localization
 
     class Pictures:
         def __len__(self) -> int:
@@ -53,7 +53,7 @@ def evaluated(folder: Path, objects: int = 99) -> None:
 
 
 def read_evaluated(folder: Path) -> Any:
-    from odam_lib.metrics.evaluate import Evaluation
+    from odam_lib.evaluation.evaluate import Evaluation
 
     found = Evaluation.load(folder / "rows.csv.gz")
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in found.rows]
@@ -62,7 +62,7 @@ def read_evaluated(folder: Path) -> Any:
 
 def begun(folder: Path) -> None:
     """Rows that are copied before the evaluation goes on from them, as a notebook does."""
-    from odam_lib.metrics.evaluate import begin_with
+    from odam_lib.evaluation.evaluate import begin_with
 
     bundled = folder.parent / "bundled"
     if folder.name == WHOLE:
@@ -85,7 +85,8 @@ class Crowds:
 
 def collected(folder: Path) -> None:
     """Results of four detectors, one after another into one file."""
-    from odam_lib import crowd_results
+    from odam_chapters.crowds import results as crowd_results
+
     from odam_lib.metrics.crowds import CrowdPicture
 
     def apply(detector: str, pictures: Any, used: Any, threshold: float) -> dict[str, list[CrowdPicture]]:
@@ -103,7 +104,7 @@ def collected(folder: Path) -> None:
 
 
 def read_collected(folder: Path) -> Any:
-    from odam_lib.crowd_results import CrowdResults
+    from odam_chapters.crowds.results import CrowdResults
 
     found = CrowdResults.load(folder / "results.safetensors")
     return str((found.truth, found.kept, found.about))
@@ -142,7 +143,7 @@ def trained(folder: Path) -> None:
     """Three checkpoints with their log."""
     import torch
 
-    from odam_lib import training
+    from odam_lib.training import loop as training
 
     settings = training.Settings(number=2, batch_size=1, epochs=2)
     torch.manual_seed(0)
@@ -271,10 +272,9 @@ if __name__ == "__main__":
     import nbformat  # noqa: F401  (what children would import again and again)
     import torch
 
-    import odam_lib.crowd_results
     import odam_lib.datasets.download
-    import odam_lib.metrics.evaluate
-    import odam_lib.training  # noqa: F401
+    import odam_lib.evaluation.evaluate
+    import odam_lib.training.loop  # noqa: F401
 
     torch.set_num_threads(1)
     sys.modules.update(papermill=SimpleNamespace(), nbconvert=SimpleNamespace(HTMLExporter=None))  # slow, and not used

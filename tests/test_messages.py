@@ -12,15 +12,15 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from odam_chapters.crowds.pair_widget import PairPicker
+from odam_chapters.errors.plots import Case
+from odam_chapters.errors.widget import MistakeBrowser
 from planted import PlantedCrowd, PlantedDetector, planted_image
 from traitlets import TraitError
 
 from odam_lib.detectors.detr import small_detr
-from odam_lib.error_plots import Case
-from odam_lib.error_widget import MistakeBrowser
-from odam_lib.pair_widget import PairPicker
-from odam_lib.sheets import MOST_BOXES
-from odam_lib.widgets import STATIC, Choosing, InstancePicker
+from odam_lib.viz.sheets import MOST_BOXES
+from odam_lib.viz.widgets import STATIC, Choosing, InstancePicker
 
 IMAGE = planted_image()
 
@@ -31,7 +31,8 @@ def browser() -> MistakeBrowser:
 
 def location() -> Choosing:
     pytest.importorskip("transformers")
-    from odam_lib.attention_widget import LocationPicker
+    from odam_chapters.attention.widget import LocationPicker
+
     from odam_lib.datasets.scenes import CATEGORIES
 
     torch.manual_seed(0)

@@ -33,11 +33,11 @@ def nothing(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FILES = {
-    "metrics.evaluate_command": ["--objects", "1"],
-    "crowd_results": ["--pictures", "2"],
-    "error_survey": ["--detectors", "fcos-scenes", "--number", "1"],
-    "odam_sweep": ["--pictures", "2"],
-    "own_masks": ["absent"],
+    "odam_lib.evaluation.command": ["--objects", "1"],
+    "odam_chapters.crowds.results": ["--pictures", "2"],
+    "odam_chapters.errors.survey": ["--detectors", "fcos-scenes", "--number", "1"],
+    "odam_chapters.odam_train.sweep": ["--pictures", "2"],
+    "odam_chapters.own_masks": ["absent"],
     "insertion_causes": ["absent"],
 }
 """Commands whose first argument is the file to write, with other arguments."""
@@ -56,8 +56,8 @@ def refused(module: ModuleType, arguments: list[str], monkeypatch: pytest.Monkey
 def test_an_output_that_cannot_be_written(
     name: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    module = tool(name) if name == "insertion_causes" else importlib.import_module(f"odam_lib.{name}")
-    if case == "of another run" and name == "metrics.evaluate_command":
+    module = tool(name) if name == "insertion_causes" else importlib.import_module(name)
+    if case == "of another run" and name == "odam_lib.evaluation.command":
         pytest.skip("evaluate's own test says so")
     (tmp_path / "a.csv").mkdir()
     (tmp_path / "file").write_text("in the way", encoding="utf-8")

@@ -16,7 +16,7 @@ BINARY = {"Image", "tarfile", "zipped", "member"}
 
 
 def sources() -> Iterator[tuple[str, str]]:
-    for folder in ("odam_lib", "tools", "tests"):
+    for folder in ("odam_lib", "notebooks", "tools", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):

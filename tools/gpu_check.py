@@ -44,7 +44,7 @@ def main() -> None:
     tests = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "--durations", "5", *marked()]
     failed = subprocess.run(tests, cwd=ROOT).returncode
     options = ["--device", "cuda", "--output", arguments.output, "--revision", arguments.revision]
-    measured = subprocess.run([sys.executable, "-m", "odam_lib.device_costs", *options], cwd=ROOT).returncode
+    measured = subprocess.run([sys.executable, "-m", "odam_chapters.costs.device", *options], cwd=ROOT).returncode
     raise SystemExit(failed or measured)
 
 

@@ -19,12 +19,12 @@ from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.evaluate import open_picture
+from odam_lib.evaluation.judges import Picture
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
-from odam_lib.metrics.evaluate import open_picture
 from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
-from odam_lib.metrics.judges import Picture
 
 STEPS = 6
 CASES = (

@@ -8,8 +8,8 @@ from pathlib import Path, PureWindowsPath
 
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.images import picture_file
+from odam_lib.kernels import checks
 
 Target = dict[str, Tensor | int]
 LONGEST_SIDE = 65_535

@@ -21,7 +21,7 @@ def check_examples(dataset: Dataset[Any], categories: Sequence[str]) -> None:
     What one detector's loss would stop at, another's would be spoiled by without a word; here all refuse the same.
 
     Args:
-        dataset: items ``(image, target)``, see :func:`odam_lib.training.train`.
+        dataset: items ``(image, target)``, see :func:`odam_lib.training.loop.train`.
         categories: the detector's, index 0 is the background.
 
     Raises:

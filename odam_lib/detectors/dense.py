@@ -30,7 +30,8 @@ from odam_lib.detectors.base import (
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
-from odam_lib.gradients import (
+from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
+from odam_lib.kernels.gradients import (
     Contributions,
     Sheets,
     Tower,
@@ -42,7 +43,6 @@ from odam_lib.gradients import (
     window,
     window_contributions,
 )
-from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
 """Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""

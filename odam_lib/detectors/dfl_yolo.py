@@ -20,9 +20,9 @@ from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
 from odam_lib.detectors.passes import apart
-from odam_lib.gradients import Sheets, Windows
 from odam_lib.heatmaps import EDGES, Grid
-from odam_lib.nms import NMS, keep_all
+from odam_lib.kernels.gradients import Sheets, Windows
+from odam_lib.kernels.nms import NMS, keep_all
 
 NECK = "neck"
 """The maps that the head reads, the default layer."""

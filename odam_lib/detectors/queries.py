@@ -17,7 +17,7 @@ from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.passes import apart
 from odam_lib.heatmaps import EDGES, Grid
-from odam_lib.nms import keep_all
+from odam_lib.kernels.nms import keep_all
 
 
 @dataclass(frozen=True)

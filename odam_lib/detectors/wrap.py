@@ -5,9 +5,9 @@ from importlib import import_module
 
 from torch import nn
 
-from odam_lib import checks
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.family import Family, Told
+from odam_lib.kernels import checks
 
 MODULES = ("of_torchvision", "of_transformers", "of_ultralytics")
 """The modules of this package that know families: each has a tuple ``FAMILIES``."""

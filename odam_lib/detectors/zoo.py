@@ -23,7 +23,6 @@ from torchvision.models.detection import (
     RetinaNet_ResNet50_FPN_Weights,
 )
 
-from odam_lib import checks
 from odam_lib.command import command
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors import detr
@@ -42,6 +41,7 @@ from odam_lib.detectors.published import published_state
 from odam_lib.detectors.retinanet import full_retinanet, full_retinanet_pvt, small_retinanet, small_retinanet_pvt
 from odam_lib.detectors.yolo import yolov3_tiny
 from odam_lib.files import data_root, read_json, sha256, write_tensors, write_whole
+from odam_lib.kernels import checks
 
 Build = Callable[[str, tuple[str, ...]], Detector]
 PEOPLE = ("__background__", "person")

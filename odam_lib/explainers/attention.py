@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.detr import Attention
 from odam_lib.heatmaps import sample_grid
+from odam_lib.kernels import checks
 
 
 class NoAttentionError(ValueError):

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace, image_hash
 from odam_lib.explainers.whole import picture_maps, whole_maps
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.regions import box_blob, box_regions
+from odam_lib.kernels import checks
+from odam_lib.kernels.regions import box_blob, box_regions
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from torchvision.ops import box_iou, clip_boxes_to_image
 
-from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Predictions, Trace
 from odam_lib.detectors.passes import apart
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
+from odam_lib.kernels import checks
 
 SAMPLES_A_CELL = 8
 """The sum of masks is kept with this many samples along each cell of a mask, which is all that a mask can show."""

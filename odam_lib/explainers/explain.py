@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace, check_attributes
 from odam_lib.detectors.passes import apart
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
+from odam_lib.kernels import checks
 
 Explainer = Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 

@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import apart
-from odam_lib.gradients import (
+from odam_lib.heatmaps import REACH, HeatMaps, resample
+from odam_lib.kernels import checks
+from odam_lib.kernels.gradients import (
     BUDGET,
     CACHE_BUDGET,
     UnconnectedTargetError,
@@ -22,7 +23,6 @@ from odam_lib.gradients import (
     exact,
     exact_on_levels,
 )
-from odam_lib.heatmaps import REACH, HeatMaps, resample
 
 COPIES = 4
 """Making a map takes about this many times the memory of its gradients."""

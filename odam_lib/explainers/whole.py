@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from odam_lib import checks
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.heatmaps import ATTRIBUTES, Grid, HeatMaps
+from odam_lib.kernels import checks
 
 EMPTY = "the method found no place of influence"
 

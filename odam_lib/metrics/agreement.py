@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from odam_lib import checks
-from odam_lib.gradients import Windows
 from odam_lib.images import check_image
+from odam_lib.kernels import checks
+from odam_lib.kernels.gradients import Windows
 
 
 def cosine(first: Tensor, second: Tensor) -> Tensor:

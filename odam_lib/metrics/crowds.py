@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib import checks
+from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import REPEATS, bootstrap
 
 LEAST_IOU = 0.5

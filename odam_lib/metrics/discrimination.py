@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from odam_lib import checks
+from odam_lib.kernels import checks
 from odam_lib.metrics.localization import check_energy
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib import checks
 from odam_lib.detections import Detections, check_detections
+from odam_lib.kernels import checks
 from odam_lib.metrics.matching import match
 
 VERDICTS = (

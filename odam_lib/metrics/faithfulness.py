@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
 
-from odam_lib import checks
 from odam_lib.detections import Detections, check_detections
 from odam_lib.detectors.base import Detector, Predictions
 from odam_lib.images import check_image
+from odam_lib.kernels import checks
 
 
 def ranking(maps: Tensor, seed: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from odam_lib import checks
+from odam_lib.kernels import checks
 
 REPEATS = 1000
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from odam_lib import checks
 from odam_lib.heatmaps import min_max
-from odam_lib.regions import box_regions
+from odam_lib.kernels import checks
+from odam_lib.kernels.regions import box_regions
 
 THRESHOLDS = torch.arange(1, 20) / 20
 """Of the visual explanation accuracy: 0.05, 0.10 ... 0.95."""

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib import checks
 from odam_lib.detections import Detections, check_detections
+from odam_lib.kernels import checks
 
 
 def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: float = 0.5) -> Tensor:

@@ -22,10 +22,10 @@ from dataclasses import replace
 import torch
 from IPython.display import display
 from planted import PlantedCrowd, PlantedDetector, PlantedTrace, planted_image
-from odam_lib.error_plots import Case
-from odam_lib.error_widget import MistakeBrowser
-from odam_lib.pair_widget import PairPicker
-from odam_lib.widgets import InstancePicker
+from odam_chapters.errors.plots import Case
+from odam_chapters.errors.widget import MistakeBrowser
+from odam_chapters.crowds.pair_widget import PairPicker
+from odam_lib.viz.widgets import InstancePicker
 
 CODE = {CODE!r}
 

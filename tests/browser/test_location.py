@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 160, 256
 CELLS = {
     "show": (
         "import torch\n"
-        "from odam_lib.attention_widget import LocationPicker\n"
+        "from odam_chapters.attention.widget import LocationPicker\n"
         "from odam_lib.datasets.scenes import CATEGORIES\n"
         "from odam_lib.detectors.detr import small_detr\n"
         "torch.manual_seed(0)\n"

@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 96, 128
 CELLS = {
     "show": (
         "from planted import PlantedCrowd, planted_image\n"
-        "import odam_lib.pair_widget as pairs\n"
+        "import odam_chapters.crowds.pair_widget as pairs\n"
         "picker = pairs.PairPicker(PlantedCrowd(), planted_image())\n"
         "picker"
     ),

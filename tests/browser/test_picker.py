@@ -23,14 +23,14 @@ ONLY = {0: (80, 12), 1: (30, 36), 2: (55, 60), 3: (110, 70)}
 CELLS = {
     "show": (
         "from planted import PlantedDetector, PlantedTrace, planted_image\n"
-        "from odam_lib.widgets import InstancePicker\n"
+        "from odam_lib.viz.widgets import InstancePicker\n"
         "picker = InstancePicker(PlantedDetector(), planted_image())\n"
         "picker"
     ),
     "expect": (
         "import hashlib, json\n"
         "from odam_lib import explain\n"
-        "from odam_lib.widgets import SHOWN, render_map\n"
+        "from odam_lib.viz.widgets import SHOWN, render_map\n"
         "maps = explain(PlantedDetector(), planted_image())\n"
         "print(json.dumps({f'{row} {name}': hashlib.sha256(render_map(planted_image(), maps[row], name)).hexdigest()\n"
         "                  for row in range(4) for name in SHOWN}))"

@@ -14,8 +14,8 @@ from PIL import Image
 from odam_lib.datasets import download
 from odam_lib.datasets.crowdhuman import BOXES, CATEGORIES, CrowdHuman
 from odam_lib.datasets.download import fetch
-from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scenes import Scenes, render
+from odam_lib.datasets.scenes.export import export
 from odam_lib.metrics.crowds import CrowdPicture
 
 HEIGHT, WIDTH = 30, 40

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from odam_lib import load_detector
-from odam_lib.datasets.scene_planting import LURES
-from odam_lib.datasets.scene_render import shadow_mask
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, SPLITS, Scenes, make_distracted, render
+from odam_lib.datasets.scenes.planting import LURES
+from odam_lib.datasets.scenes.render import shadow_mask
 from odam_lib.metrics.errors import MODES, classify_errors
 
 

@@ -10,8 +10,8 @@ from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.backbones import SmallResNetFPN
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.detr import DetrDetector, DilatedResNet, from_published, full_detr, small_detr
-from odam_lib.gradients import exact
 from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.gradients import exact
 
 transformers = pytest.importorskip("transformers")
 

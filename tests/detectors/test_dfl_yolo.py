@@ -18,8 +18,8 @@ from odam_lib import ODAM, Detections, wrap
 from odam_lib.detectors.base import TARGETS, Trace
 from odam_lib.detectors.dfl_yolo import DflDetector
 from odam_lib.detectors.letterbox import Letterbox
+from odam_lib.explainers.suppression import by_boxes, suppressed
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.suppression import by_boxes, suppressed
 
 BUILDERS = {case.name: case.build for case in CASES}
 

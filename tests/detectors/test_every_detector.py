@@ -13,8 +13,8 @@ from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import TARGETS, Detector, Trace
 from odam_lib.detectors.zoo import ZOO, build_detector
-from odam_lib.gradients import exact
 from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.gradients import exact
 
 NAMES = [*(name for name in ZOO if name.endswith("-scenes")), "yolov3-tiny"]
 FAST = [

@@ -9,7 +9,7 @@ from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.fcos import full_fcos
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.heatmaps import EDGES
-from odam_lib.nms import keep_all, soft_nms
+from odam_lib.kernels.nms import keep_all, soft_nms
 
 
 @pytest.mark.parametrize("size", [(256, 256), (200, 331), (331, 200), (90, 41)])

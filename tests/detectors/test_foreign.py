@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from odam_lib import ODAM, data_root, explain, show_maps
 from odam_lib.detectors.base import TARGETS, Detector
-from odam_lib.gradients import UnconnectedTargetError
 from odam_lib.heatmaps import EDGES
-from odam_lib.widgets import InstancePicker
+from odam_lib.kernels.gradients import UnconnectedTargetError
+from odam_lib.viz.widgets import InstancePicker
 
 SIZE = (90, 131)
 

@@ -29,8 +29,8 @@ from odam_lib.detectors.wrap import wrap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
-from odam_lib.nms import keep_all
-from odam_lib.suppression import by_maps, suppressed
+from odam_lib.explainers.suppression import by_maps, suppressed
+from odam_lib.kernels.nms import keep_all
 
 NAMES = ("fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny")
 METHODS = (ODAM(), ODAM(smoothing=None, derivative="exact"), GradCAM(), DRISE(masks=4, cells=4, batch=2))

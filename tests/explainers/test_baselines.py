@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odam_chapters.costs.explaining import Rerun, draw, random_detector
 from pytorch_grad_cam import EigenCAM as TheirEigenCAM
 from pytorch_grad_cam import GradCAM as TheirGradCAM
 from pytorch_grad_cam import GradCAMPlusPlus as TheirGradCAMPlusPlus
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from odam_lib import ATTRIBUTES, ODAM, explain, load_detector
-from odam_lib.costs import Rerun, draw, random_detector
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Predictions, Trace
 from odam_lib.explainers import drise
@@ -29,10 +29,10 @@ from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus, channel_sum
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.explainers.whole import Combined
-from odam_lib.gradients import Windows
 from odam_lib.heatmaps import Grid, HeatMaps, combine
+from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.nms import keep_all
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.nms import keep_all
 
 SIZE = (48, 64)
 BLOCK = (16, 8, 32, 24)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from compared import DEVICE
+from odam_chapters.costs.explaining import training_steps
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from odam_lib import training
-from odam_lib.costs import training_steps
 from odam_lib.detectors.zoo import ARCHITECTURES
-from odam_lib.distributed import processes, world_size
-from odam_lib.training import CHECKPOINT, Settings, train
+from odam_lib.training import loop as training
+from odam_lib.training.distributed import processes, world_size
+from odam_lib.training.loop import CHECKPOINT, Settings, train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,14 +8,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
-from odam_lib.metrics.errors import (
-    MODES,
-    VERDICTS,
-    classify_errors,
-    edge_deviations,
-    mended,
-    worst_and_best_edge,
-)
+from odam_lib.metrics.errors import MODES, VERDICTS, classify_errors, edge_deviations, mended, worst_and_best_edge
 
 CATEGORIES = ("__background__", "person", "surfboard", "bench")
 

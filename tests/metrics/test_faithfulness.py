@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.faithfulness import auc, best_score, deletion, insertion, ranking
-from odam_lib.regions import box_regions
 
 SIZE = (4, 8)
 BOXES = torch.tensor([[0.0, 0, 4, 2], [4, 2, 8, 4]])  # 8 of 32 pixels each

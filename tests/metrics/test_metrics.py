@@ -6,12 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from odam_lib import ODAM
-from odam_lib.detections import Detections
-from odam_lib.detectors.zoo import build_detector
-from odam_lib.metrics.detection import coco_ap
-from odam_lib.metrics.influence import (
+from odam_chapters.influence import (
     cell_effects,
     cell_moves,
     counterpart,
@@ -23,9 +18,14 @@ from odam_lib.metrics.influence import (
     scores_without,
     strongest,
 )
+
+from odam_lib import ODAM
+from odam_lib.detections import Detections
+from odam_lib.detectors.zoo import build_detector
+from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics.detection import coco_ap
 from odam_lib.metrics.localization import box_frame, centre_in_box, edge_energy, energy_inside
 from odam_lib.metrics.matching import match
-from odam_lib.regions import box_regions
 
 NAMES = ("__background__", "cat", "dog")
 

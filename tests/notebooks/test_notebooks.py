@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from odam_lib import data_root
-from odam_lib.datasets.scene_export import export
 from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors.zoo import ZOO
 
 ROOT = data_root().parent

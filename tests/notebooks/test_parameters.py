@@ -9,9 +9,10 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from odam_chapters import parameters
 
 import odam_lib
-from odam_lib import data_root, files, images, parameters
+from odam_lib import data_root, files, images
 from odam_lib.datasets import opening
 from odam_lib.detectors import base, zoo
 

@@ -1,0 +1,157 @@
+"""Click a place, see where DETR's encoder looked from there.
+
+Needs the extra ``notebooks`` (anywidget and ipywidgets).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+from traitlets import Bytes, Dict, TraitError, observe, validate
+
+from odam_lib.detectors.base import Trace
+from odam_lib.explainers.attention import attention_of, cell_at, cells_in_picture, centre_of_cell, encoder_attention
+from odam_lib.heatmaps import min_max
+from odam_lib.images import to_uint8
+from odam_lib.viz.plots import DISPLAY_SIDE, blend, display_size, reduced
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
+from odam_lib.viz.widgets import Bundle, Choosing, Row, encode_png, front_end, with_still
+
+MARK = "#56b4e9"
+"""Colour of the cell that was clicked."""
+
+
+def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int = DISPLAY_SIDE) -> Tensor:
+    """The encoder's self-attention at one cell over the picture.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1], that of the trace.
+        trace: a pass of a DETR.
+        row, column: the cell.
+        side: a longer picture is reduced to this many pixels.
+
+    Returns:
+        ``Tensor[3, h, w]`` in [0, 1].
+    """
+    size = display_size(trace.candidates.image_size, side)
+    heat = encoder_attention(trace, *centre_of_cell(trace, row, column), size=size)
+    return blend(reduced(image.cpu(), size), min_max(heat.cpu()))
+
+
+def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float]]) -> Figure:
+    """The encoder's self-attention at some places side by side, each place marked by a cross.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1], that of the trace.
+        trace: a pass of a DETR.
+        places: (x, y) in pixels of the image, at least one; of more than ``MOST_ROWS`` the first are shown, and the
+            title says so.
+    """
+    title = counted("Where the encoder looked from a place", MOST_ROWS, len(places), "places")
+    places = places[:MOST_ROWS]
+    height, width = trace.candidates.image_size
+    ratio = min(max(height / width, 0.4), 2.5)
+    figure = Sheet(2.2 * (len(places) + 1), 2.2 * ratio + 0.6)
+    small = reduced(image.cpu(), display_size((height, width)))
+    cells = [cell_at(trace, x, y) for x, y in places]
+    pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]
+    marks = [centre_of_cell(trace, *cell) for cell in cells]
+    for number, (panel, picture) in enumerate(zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures)):
+        panel.imshow(to_uint8(picture), extent=(0, width, height, 0))
+        panel.set_axis_off()
+        for other, (x, y) in enumerate(marks, start=1):
+            if number in (0, other):
+                panel.plot(x, y, "x", color="black", ms=11, mew=4)
+                panel.plot(x, y, "x", color=MARK, ms=10, mew=2)
+                panel.set_title(f"from ({x:.0f}, {y:.0f})" if number else "the places", fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+class LocationPicker(Choosing):
+    """A picture in which a place can be clicked, or moved by arrow keys, beside the encoder's attention there.
+
+    Args:
+        trace: a pass of a DETR.
+        image: ``Tensor[3, H, W]`` in [0, 1], the image of that pass.
+        x, y: the place to begin with in pixels; default the middle of the picture.
+
+    Attributes:
+        row, column: the chosen cell, counted from the top left.
+        error: see :class:`odam_lib.viz.widgets.Choosing`.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        ValueError: the image is not that of the trace, or the place lies outside it.
+        TraitError: a cell that does not exist, now or when set later.
+    """
+
+    _esm = front_end("location.js")
+    CHOICES = ("row", "column")
+    FAILURE = "The attention could not be drawn"
+
+    row = Row(0).tag(sync=True)
+    column = Row(0).tag(sync=True)
+
+    _about = Dict(help="what never changes: the picture's size, its cells").tag(sync=True)
+    _picture = Bytes(help="PNG of the picture").tag(sync=True)
+    _map = Bytes(help="PNG of the attention").tag(sync=True)
+    _shown = Dict(help="the cell that the attention belongs to").tag(sync=True)
+
+    def __init__(self, trace: Trace, image: Tensor, x: float | None = None, y: float | None = None) -> None:
+        attention_of(trace)
+        height, width = trace.candidates.image_size
+        if tuple(image.shape[-2:]) != (height, width):
+            raise ValueError("The image is not the one that was traced: give both of the same picture.")
+        self._trace, self._image = trace, image.detach().cpu()
+        row, column = cell_at(trace, width / 2 if x is None else x, height / 2 if y is None else y)
+        first, second = centre_of_cell(trace, 0, 0), centre_of_cell(trace, 1, 1)
+        super().__init__(
+            row=row,
+            column=column,
+            _about={
+                "size": (height, width),
+                "cells": cells_in_picture(trace),
+                "first": first,
+                "step": (second[0] - first[0], second[1] - first[1]),
+            },
+            _picture=encode_png(reduced(self._image, display_size((height, width)))),
+        )
+        self.follow()
+
+    @property
+    def location(self) -> tuple[float, float]:
+        """(x, y) of the chosen cell's centre in pixels of the image."""
+        return centre_of_cell(self._trace, self.row, self.column)
+
+    @property
+    def heat(self) -> Tensor:
+        """The encoder's self-attention at the chosen cell: ``Tensor[H, W]``."""
+        return encoder_attention(self._trace, *self.location)
+
+    _together = validate(*CHOICES)(Choosing.together)
+    _follow = observe(*CHOICES)(Choosing.follow)
+
+    def check(self, choice: Mapping[str, Any]) -> None:
+        for name, count in zip(self.CHOICES, cells_in_picture(self._trace)):
+            if choice[name] not in range(count):
+                raise TraitError(f"There is no {name} {choice[name]}: give a number from 0 to {count - 1}.")
+
+    def draw(self) -> None:
+        picture = encode_png(render_encoder(self._image, self._trace, self.row, self.column))
+        x, y = self.location
+        with self.hold_sync():  # one message, so that no place shows another's attention
+            self._map = picture
+            self._shown = {
+                **self._choice(),
+                "title": f"encoder attention from ({x:.0f}, {y:.0f})",
+            }
+
+    def __repr__(self) -> str:
+        return f"LocationPicker(row {self.row}, column {self.column})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        """The live view, and a still picture of it for places where no kernel runs."""
+        still = location_figure(self._image, self._trace, [self.location])
+        return with_still(super()._repr_mimebundle_(**kwargs), still)

@@ -1,0 +1,1 @@
+"""Notebook 90: what an explanation costs."""

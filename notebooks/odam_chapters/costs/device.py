@@ -1,0 +1,460 @@
+"""What maps cost on an accelerator, and what limits them: its arithmetic, its memory, or the program that feeds it.
+
+``python -m odam_chapters.costs.device --help`` measures and writes one JSON file and one figure.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torchvision
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from odam_chapters.charts import show_growth
+from odam_chapters.costs import explaining as costs
+from odam_chapters.crowds.costs import kernels, pipelines
+from odam_chapters.crowds.results import NMS, ODAM_NMS, rules
+from odam_chapters.timing import Cost, measure
+from odam_lib.command import command
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import resolve_device
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.drise import DRISE
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import output_folder, write_whole
+from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.viz.plots import save_png
+
+PAPER_MAP = 2e-3
+"""Seconds a map in the paper, on an RTX 3090."""
+PAPER_DRISE = 180.0
+"""About so many seconds a picture take D-RISE's 5000 masks there."""
+TARGET_MAP = 0.2e-3
+"""Seconds a map may take when a hundred predictions are explained at once."""
+PROFILED = 100
+"""Predictions whose five maps each are looked at closely."""
+PATIENCE = 3.0
+"""Seconds after which no further repeat is begun."""
+IDLE = 0.4
+"""A larger share of the time without a kernel means that launching them is the limit."""
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+LONGEST, NAMED = 12, 90
+"""How many operators and kernels are listed, and how much of their names."""
+REPORT, FIGURE = "device-costs.json", "device-costs.png"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        side: of the pictures in pixels.
+        numbers: explained predictions N.
+        names: detectors without training, and the derivative their maps are made with.
+        masks: of D-RISE.
+        drise_seconds: if D-RISE would take longer it is measured on a tenth of the masks, and extrapolated.
+        crowds: pictures that suppression is timed on.
+        steps: detectors whose training steps are timed.
+        product: side of the matrices whose product is the ceiling of arithmetic.
+        repeats: of each measurement.
+    """
+
+    side: int = 640
+    numbers: tuple[int, ...] = (1, 10, 100, 1000)
+    names: tuple[tuple[str, str], ...] = (
+        ("fcos_resnet50_fpn", "window"),
+        ("fcos_resnet50_fpn", "exact"),
+        ("retinanet_resnet50_fpn", "exact"),
+        ("fasterrcnn_resnet50_fpn", "exact"),
+        ("yolov3-tiny", "exact"),
+        ("detr_resnet50", "exact"),
+    )
+    masks: int = 5000
+    drise_seconds: float = 60.0
+    crowds: int = 8
+    steps: tuple[str, ...] = ("fcos", "fcos_resnet50_fpn")
+    product: int = 8192
+    repeats: int = 7
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What the device reaches at its best, measured: multiplications and additions, and bytes, a second."""
+
+    float32: float
+    tf32: float
+    bfloat16: float
+    bandwidth: float
+
+
+def ceilings(device: torch.device, side: int) -> Ceilings:
+    """By products of random matrices of side x side, and a copy of eight times their bytes, read and written."""
+    one, other = torch.randn(2, side, side, device=device)
+
+    def product(one: Tensor, other: Tensor, precision: str = "highest") -> float:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(precision)
+        try:
+            return 2 * side**3 / measure(lambda: one @ other, 5, 2, PATIENCE, device).seconds
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    source = torch.randn(8, side, side, device=device)
+    target = torch.empty_like(source)
+    copied = 2 * source.numel() * source.element_size()
+    return Ceilings(
+        float32=product(one, other),
+        tf32=product(one, other, "high"),
+        bfloat16=product(one.bfloat16(), other.bfloat16()),
+        bandwidth=copied / measure(lambda: target.copy_(source), 5, 2, PATIENCE, device).seconds,
+    )
+
+
+class Work(TorchDispatchMode):
+    """While active, adds up what operators do.
+
+    torch's own ``FlopCounterMode`` also follows modules by hooks, which fail where gradients are asked of a module's
+    input.
+
+    Attributes:
+        operations: multiplications and additions of products and convolutions.
+        bytes: read and written, as if nothing stayed in a cache from one operator to the next.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations, self.bytes = 0, 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        outcome = function(*arguments, **(options or {}))
+        if function.overloadpacket in flop_registry:
+            self.operations += flop_registry[function.overloadpacket](*arguments, **(options or {}), out_val=outcome)
+        if not function.is_view and "empty" not in function.name():
+            self.bytes += sum(
+                one.numel() * one.element_size()
+                for one in tree_leaves((arguments, options, outcome))
+                if isinstance(one, Tensor)
+            )
+        return outcome
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where the time of a call goes.
+
+    Attributes:
+        seconds: by the clock.
+        busy: seconds in which the device worked; ``None`` where its kernels cannot be seen.
+        launches: kernels and copies.
+        waits: times the program waited for the device.
+        operations, bytes: see :class:`Work`.
+        arithmetic: the share of the ceiling of its products and convolutions that was reached.
+        bandwidth: the share of the ceiling of the memory that was reached.
+        limited_by: what the next gain has to come from.
+        by_operator, by_kernel: (name, seconds of the device, calls), the longest first; operators include no others.
+    """
+
+    seconds: float
+    busy: float | None
+    launches: int
+    waits: int
+    operations: float
+    bytes: float
+    arithmetic: float
+    bandwidth: float
+    limited_by: str
+    by_operator: tuple[tuple[str, float, int], ...]
+    by_kernel: tuple[tuple[str, float, int], ...]
+
+
+def limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
+    """Measure a call, look at its kernels, and compare with what the device reaches at its best."""
+    seconds = measure(function, repeats, 2, PATIENCE, device).seconds
+    with Work() as work:
+        function()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
+    with profile(activities=activities) as profiled:
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    averages = sorted(profiled.key_averages(), key=partial(_own_time, device), reverse=True)
+    launched = [event for event in profiled.events() if event.device_type == DeviceType.CUDA]
+    busy = sum(event.time_range.elapsed_us() for event in launched) / 1e6 if launched else None
+    # Convolutions and, where it is allowed, products round to TF32 on CUDA.
+    peak = best.tf32 if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else best.float32
+    arithmetic, bandwidth = work.operations / seconds / peak, work.bytes / seconds / best.bandwidth
+    return Limits(
+        seconds=seconds,
+        busy=busy,
+        launches=len(launched),
+        waits=sum(event.name in WAITS for event in profiled.events()),
+        operations=work.operations,
+        bytes=work.bytes,
+        arithmetic=arithmetic,
+        bandwidth=bandwidth,
+        limited_by=_limit(seconds, busy, arithmetic, bandwidth),
+        by_operator=_longest(averages, DeviceType.CPU, device),
+        by_kernel=_longest(averages, DeviceType.CUDA, device),
+    )
+
+
+def _own_time(device: torch.device, event: FunctionEventAvg) -> float:
+    """Microseconds on the device of a kind of event, without those of events within it."""
+    return event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
+
+
+def _longest(
+    averages: Sequence[FunctionEventAvg], kind: DeviceType, device: torch.device
+) -> tuple[tuple[str, float, int], ...]:
+    chosen = [one for one in averages if one.device_type == kind][:LONGEST]
+    return tuple((one.key[:NAMED], _own_time(device, one) / 1e6, one.count) for one in chosen)
+
+
+def _limit(seconds: float, busy: float | None, arithmetic: float, bandwidth: float) -> str:
+    if busy is not None and seconds - busy > IDLE * seconds:
+        return f"launching: the device idles {1 - busy / seconds:.0%} of the time"
+    return "memory" if bandwidth > arithmetic else "arithmetic"
+
+
+def maps_of(
+    name: str, derivative: str, sizes: Sizes, device: torch.device, best: Ceilings
+) -> tuple[dict[int, Cost], dict[str, object]]:
+    """The cost of five maps of each of N predictions with one detector, and all numbers about it."""
+    detector = costs.random_detector(name, sizes.side, device=device)
+    image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
+    unit = measure(lambda: costs.forward(detector, image), sizes.repeats, 3, PATIENCE, device)
+    trace = detector.trace(image)
+    traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
+    # A map of a DETR takes a backward pass through its encoder.
+    numbers = [number for number in sizes.numbers if trace.has_windows or number <= PROFILED]
+    rows, method = costs.draw(trace, max(numbers)), ODAM(derivative=derivative)
+    growth = costs.growth(method, trace, rows, numbers, math.inf, sizes.repeats)
+    many = min(PROFILED, max(numbers))
+    looked_at = limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
+    found = {
+        "layer": trace.layer,
+        "forward_ms": 1e3 * unit.seconds,
+        "forward_extra_MB": unit.extra_bytes / 1e6,
+        "trace_ms": 1e3 * traced.seconds,
+        "maps": {
+            number: {
+                "ms": 1e3 * cost.seconds,
+                "ms_a_map": 1e3 * cost.seconds / (number * len(ATTRIBUTES)),
+                "forwards": cost.seconds / unit.seconds,
+                "extra_MB": cost.extra_bytes / 1e6,
+            }
+            for number, cost in growth.items()
+        },
+        f"limits_{many}": asdict(looked_at),
+    }
+    return growth, found
+
+
+def drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
+    """D-RISE with one detector: seconds of a picture, on a tenth of the masks and extrapolated if that is too long."""
+    detector = costs.random_detector(detector_name, sizes.side, device=device)
+    image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
+    trace = detector.trace(image)
+    rows = costs.draw(trace, 10)
+
+    def seconds(masks: int) -> float:
+        return measure(lambda: DRISE(masks=masks, batch=32)(trace, rows, ["class"]), 1, 0, device=device).seconds
+
+    seconds(min(64, sizes.masks))
+    tenth = seconds(max(1, sizes.masks // 10))
+    measured = 10 * tenth < sizes.drise_seconds
+    return {
+        "detector": detector_name,
+        "side": sizes.side,
+        "masks": sizes.masks,
+        "seconds": seconds(sizes.masks) if measured else 10 * tenth,
+        "measured": measured,
+        "paper_seconds": PAPER_DRISE,
+    }
+
+
+def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
+    """The whole way from a crowd to its detections with Odam-NMS and with NMS, and the kernel alone."""
+    scenes = Scenes("val", sizes.crowds, "crowd")
+    images = [scenes[item][0].to(device) for item in range(sizes.crowds)]
+    found: dict[str, object] = {}
+    for name in ("fcos-crowd-odam", "faster-rcnn-crowd-odam"):
+        both = {rule: way for rule, way in rules(name).items() if rule in (NMS, ODAM_NMS)}
+        timed = pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
+        found[name] = {
+            "candidates": median(timed.candidates),
+            "nms_ms": 1e3 * timed.of(NMS),
+            "odam_nms_ms": 1e3 * timed.of(ODAM_NMS),
+            "ratio": timed.ratio(ODAM_NMS),
+        }
+    alone = kernels(repeats=sizes.repeats, device=device)
+    return found | {"kernel_of_1000": {"nms_ms": 1e3 * median(alone.nms), "odam_nms_ms": 1e3 * median(alone.odam_nms)}}
+
+
+def training(sizes: Sizes, device: torch.device) -> dict[str, object]:
+    """Forward and backward pass of a batch, plain and with Odam-Train, in float32."""
+    found: dict[str, object] = {}
+    for name in sizes.steps:
+        side, pictures, cap, _ = costs.TARGET_STEPS[name]
+        steps = costs.training_steps(name, side, pictures, cap, sizes.repeats, device=device)
+        found[name] = {
+            "side": side,
+            "pictures": pictures,
+            "maps": steps.positives,
+            "ms": {kind: 1e3 * median(seconds) for kind, seconds in steps.seconds.items()},
+        }
+    return found
+
+
+def about(device: torch.device) -> dict[str, object]:
+    """The machine and the versions that numbers belong to."""
+    cuda = device.type == "cuda"
+    return {
+        "card": torch.cuda.get_device_name(device) if cuda else str(device),
+        "memory_GB": torch.cuda.get_device_properties(device).total_memory / 1e9 if cuda else None,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "cuda": torch.version.cuda if cuda else None,
+        "threads": torch.get_num_threads(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+Report = dict[str, Any]
+
+
+def benchmark(
+    device: torch.device, sizes: Sizes = Sizes(), told: Callable[[str, Report], None] = lambda *_: None
+) -> tuple[Report, Figure]:
+    """Measure everything; a part that fails is reported by its error and does not take the others with it.
+
+    Args:
+        device: where.
+        sizes: how much.
+        told: is given a line and the report so far as each part ends.
+
+    Returns:
+        The report, and the figure of its maps.
+    """
+    began = time.monotonic()
+    report: Report = about(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
+    best = ceilings(device, sizes.product)
+    report["ceilings"] = asdict(best)
+    grown: dict[str, Mapping[int, Cost]] = {}
+    report["detectors"] = {}
+
+    def maps(name: str, derivative: str) -> dict[str, object]:
+        label = name if derivative == "exact" else f"{name}, {derivative}"
+        grown[label], found = maps_of(name, derivative, sizes, device, best)
+        report["detectors"][label] = found
+        return found
+
+    parts: dict[str, Callable[[], object]] = {
+        f"{name}, {derivative}": partial(maps, name, derivative) for name, derivative in sizes.names
+    }
+    later: dict[str, Callable[[], object]] = {
+        "odam_nms": partial(suppression, sizes, device),
+        "training": partial(training, sizes, device),
+        "drise": partial(drise, sizes.names[0][0], sizes, device),
+    }
+    for name, part in (parts | later).items():
+        try:
+            found = part()
+            if name in later:
+                report[name] = found
+        except Exception as error:
+            report.setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
+        report["seconds"] = time.monotonic() - began
+        told(f"{report['seconds']:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}", report)
+    return report, figure(grown, str(report["card"]))
+
+
+def figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
+    """Time a map against the number of explained predictions."""
+    a_map = {
+        name: {
+            number: replace(cost, seconds=cost.seconds / (number * len(ATTRIBUTES))) for number, cost in growth.items()
+        }
+        for name, growth in grown.items()
+    }
+    mark = (1e3 * PAPER_MAP, "the paper: 2 ms on an RTX 3090")
+    return show_growth(a_map, lambda cost: 1e3 * cost.seconds, "milliseconds a map", card, mark)
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The report's main numbers as text."""
+    lines = [f"{report['card']}, torch {report['torch']}, pictures of {report['side']} pixels"]
+    for name, one in report["detectors"].items():
+        lines.append(f"{name}: one forward pass {one['forward_ms']:.1f} ms")
+        for number, cost in one["maps"].items():
+            lines.append(
+                f"  {number:>4} x {report['attributes']} maps: {cost['ms']:8.1f} ms, {cost['ms_a_map']:.3f} a map, "
+                f"{cost['forwards']:.2f} forward passes, {cost['extra_MB']:.0f} MB"
+            )
+        (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
+        lines.append(
+            f"  busy {1e3 * (closely['busy'] or 0):.1f} of {1e3 * closely['seconds']:.1f} ms, "
+            f"{closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
+            f"{closely['launches']} launches, {closely['waits']} waits; limited by {closely['limited_by']}"
+        )
+    for part in ("odam_nms", "training", "drise", "failed"):
+        if part in report:
+            lines.append(f"{part}: {json.dumps(report[part])}")
+    return "\n".join(lines)
+
+
+def write(report: Mapping[str, Any], folder: Path) -> Path:
+    """The report as JSON, whole or not at all; what is no number becomes ``null``."""
+    with write_whole(folder / REPORT) as aside:
+        aside.write_text(json.dumps(_known(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return folder / REPORT
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _known(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@command
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure what maps cost on an accelerator; write one JSON file and one figure."""
+    parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--output", default="runs/gpu-check", help="folder that the files are written to")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--revision", default="", help="of the sources, kept in the report")
+    arguments = parser.parse_args(words)
+    device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        raise ValueError("There is no accelerator to measure here: notebook 90 measures a processor.")
+    folder = output_folder(arguments.output)
+
+    def told(line: str, report: Report) -> None:
+        print(line, flush=True)
+        write({"revision": arguments.revision} | report, folder)  # so that little is lost if this is stopped
+
+    report, drawn = benchmark(device, told=told)
+    print(summary(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
+
+
+if __name__ == "__main__":
+    main()

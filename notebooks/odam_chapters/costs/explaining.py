@@ -1,0 +1,347 @@
+"""What maps cost, made by ODAM and in slower ways: by loops, in batches, by other packages; and do they agree?"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, RetinaNet
+
+from odam_chapters.timing import Cost, in_turn, measure, measure_growth
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import ORDERS, Detector, Trace
+from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
+from odam_lib.explainers.gradient_method import COPIES
+from odam_lib.explainers.odam import ODAM
+from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.kernels.gradients import Windows, chunk_size
+from odam_lib.training.odam_train import OdamTrain, at_most
+
+BOX_CELLS = 6.4
+"""Sides of the drawn predictions' boxes in cells of their features: adaptive smoothing then has a usual width."""
+
+ONE_STAGE = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
+TARGET_FORWARDS = dict.fromkeys((*ONE_STAGE, "yolov3-tiny"), (100, 1.0)) | {
+    "fasterrcnn_resnet50_fpn": (100, 0.3),
+    "detr_resnet50": (20, 1.0),
+}
+"""Explained predictions, and the forward passes that their five maps each may take."""
+TARGET_RATIOS = {"loop": 50, "HiResCAM": 300}
+"""How many times as fast as these a one-stage detector's maps have to be."""
+TARGET_STEPS = {"fcos": (256, 16, 60, 2.0), "fcos_resnet50_fpn": (640, 2, 100, 1.3)}
+"""For a detector: side of the pictures, how many, positives of each, and how many plain steps an Odam-Train step may
+take."""
+TARGET_BYTES = 1.5e9
+"""Extra memory has to stay below."""
+
+PATIENCE = 15.0
+"""Seconds after which no further repeat is begun."""
+
+MapOf = Callable[[Detections, str], Tensor]
+"""One row and an attribute -> its map ``[h, w]``."""
+
+
+@dataclass(frozen=True)
+class Batched(ODAM):
+    """Gradients on whole feature maps, many in one backward pass, wherever in the map a prediction lies."""
+
+    def _chunk(self, trace: Trace, detections: Detections, level: int, sigma: Tensor | None) -> int:
+        features = trace.features[level]
+        return chunk_size(COPIES * features.element_size() * features.numel(), features.device)
+
+    def _windows(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> Windows:
+        alike = [detections[row] for row in range(len(detections))] if trace.regional else [detections]
+        rows = [torch.stack([self._exact(trace, rows, name) for name in attributes], dim=1) for rows in alike]
+        start = torch.zeros_like(detections.index)
+        return Windows(torch.cat(rows), start, start)
+
+
+@dataclass(frozen=True)
+class Loop(Batched):
+    """One backward pass a map through the shared forward pass."""
+
+    chunk: int | None = 1
+
+    def _exact(self, trace: Trace, detections: Detections, attribute: str) -> Tensor:
+        levels, targets = trace.feature_level(detections).tolist(), trace.targets(attribute, detections)
+        gradients = [
+            torch.autograd.grad(target, trace.features[level], retain_graph=True)[0]
+            for level, target in zip(levels, targets)
+        ]
+        return torch.cat(gradients)
+
+
+class Rerun(nn.Module):
+    """A detector as other packages want a network: from a picture to one number, by way of a module to explain."""
+
+    def __init__(self, detector: Detector, row: Detections, attribute: str) -> None:
+        super().__init__()
+        self.model, self.explained = detector.model, nn.Identity()
+        self.detector, self.row, self.attribute = detector, row, attribute
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``Tensor[1, 3, H, W]`` to ``Tensor[1]``."""
+        trace = self.detector.trace(images[0])
+        self.explained(trace.features[int(trace.feature_level(self.row)[0])])
+        return trace.targets(self.attribute, self.row)
+
+
+def hires_cam(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
+    """The map ``[h, w]`` by one call of pytorch-grad-cam's HiResCAM, which runs the network again."""
+    from pytorch_grad_cam import HiResCAM  # an extra
+
+    model = Rerun(detector, row, attribute)
+    with HiResCAM(model, [model.explained]) as cam:
+        cam(image[None], [lambda output: output])
+        found = cam.activations_and_grads
+        small = cam.get_cam_image(None, None, None, found.activations[0].numpy(), found.gradients[0].numpy(), False)
+    return torch.from_numpy(small[0]).relu()
+
+
+def captum_map(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
+    """The map ``[h, w]`` by one call of captum's LayerGradientXActivation, which runs the network again."""
+    from captum.attr import LayerGradientXActivation  # an extra
+
+    model = Rerun(detector, row, attribute)
+    product = LayerGradientXActivation(model, model.explained).attribute(image[None].clone().requires_grad_())
+    return product.detach().sum(dim=1)[0].relu()
+
+
+def random_detector(name: str, side: int, seed: int = 0, device: torch.device | str = "cpu") -> Detector:
+    """A detector without training for pictures of side x side pixels: costs do not depend on weights.
+
+    YOLOv3-tiny resizes every picture to a longer side of its own.
+
+    The towers of one-stage heads get weights with which gradients do not fade away, and FCOS's edges a
+    bias with which its ReLU does not cut them off.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    torch.manual_seed(seed)
+    detector = build_detector(name)
+    if hasattr(detector.model, "transform"):
+        detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
+    if isinstance(detector.model, (RetinaNet, FCOS)):
+        for tower in detector.towers[1:]:
+            for module in tower.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight)
+    if isinstance(detector.model, FCOS):
+        nn.init.ones_(detector.model.head.regression_head.bbox_reg.bias)
+    detector.model.to(device)
+    return detector
+
+
+def draw(trace: Trace, number: int, seed: int = 0) -> Detections:
+    """Predictions at random, again and again the same where there are too few; their boxes have a usual size."""
+    order = torch.randperm(len(trace.candidates), generator=torch.Generator().manual_seed(seed))
+    rows = trace.candidates[order.repeat(-(-number // len(order)))[:number]]
+    grids = [trace.grids[level] for level in trace.feature_level(rows).tolist()]
+    sides = BOX_CELLS * rows.boxes.new_tensor([(grid.dx, grid.dy) for grid in grids])
+    centres = (rows.boxes[:, :2] + rows.boxes[:, 2:]) / 2
+    return replace(rows, boxes=torch.cat([centres - sides / 2, centres + sides / 2], dim=1))
+
+
+@torch.no_grad()
+def forward(detector: Detector, image: Tensor) -> object:
+    """The detector's own forward pass, from the picture to what it found, before suppression if that is not in it."""
+    model = detector.model
+    if not hasattr(model, "transform"):
+        return detector.predict(image[None])
+    return model.run(model.transform([image])[0]) if hasattr(model, "run") else model([image])
+
+
+def fastest(trace: Trace) -> ODAM:
+    """The fastest method that the default layer allows."""
+    return ODAM(derivative="window") if trace.has_windows else ODAM()
+
+
+def spread(rows: Detections, number: int) -> Iterator[tuple[Detections, str]]:
+    """A sample of maps: one each of so many predictions, the attributes in turn."""
+    for place in range(number):
+        yield rows[[place % len(rows)]], ATTRIBUTES[place % len(ATTRIBUTES)]
+
+
+def one_map(method: ODAM, trace: Trace) -> MapOf:
+    """A method's way to a single map."""
+    return lambda row, attribute: method(trace, row, (attribute,)).maps[0][0]
+
+
+def sampled(make: MapOf, rows: Detections, numbers: Iterable[int], sample: int, device: torch.device | str) -> dict:
+    """The cost of five maps of each of N predictions, made one at a time.
+
+    Args:
+        make: makes a map.
+        rows: predictions to draw the sample from.
+        numbers: N, ascending.
+        sample: maps that are really made; their time is extrapolated in proportion, their memory does not grow.
+        device: where they are made.
+
+    Returns:
+        The cost of each N, marked as not measured.
+    """
+    make(*next(spread(rows, 1)))
+    cost = measure(lambda: [make(*one) for one in spread(rows, sample)], 1, 0, device=device)
+    maps = {number: number * len(ATTRIBUTES) for number in numbers}
+    return {n: replace(cost.times(count / sample), extra_bytes=cost.extra_bytes) for n, count in maps.items()}
+
+
+def growth(
+    method: ODAM, trace: Trace, rows: Detections, numbers: Iterable[int], limit: float, repeats: int
+) -> dict[int, Cost]:
+    """The cost of five maps of each of N predictions by one call; beyond ``limit`` predictions extrapolated."""
+    device = trace.features[0].device
+    return measure_growth(
+        lambda number: method(trace, rows[:number], ATTRIBUTES), numbers, limit, repeats, PATIENCE, device
+    )
+
+
+def disagreement(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+    """The largest difference of two sets of maps, relative to the largest value of each map."""
+    pairs = [(one, other.to(one.device)) for one, other in zip(ours, theirs)]
+    return max(float((one - other).abs().max() / one.abs().max().clamp(min=1e-30)) for one, other in pairs)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What N predictions' maps cost with one detector.
+
+    Attributes:
+        number: N.
+        unit: seconds of the detector's forward pass.
+        costs: by method: ``loop``, ``HiResCAM`` and ``ODAM``, the fastest there is.
+    """
+
+    number: int
+    unit: float
+    costs: Mapping[str, Mapping[int, Cost]]
+
+    def ratio(self, slow: str) -> float:
+        """How many times as long another method takes."""
+        return self.costs[slow][self.number].seconds / self.ours
+
+    @property
+    def most_bytes(self) -> float:
+        """The most extra memory of ODAM, whatever the number."""
+        return max(cost.extra_bytes for cost in self.costs["ODAM"].values())
+
+    @property
+    def ours(self) -> float:
+        """Seconds of ODAM."""
+        return self.costs["ODAM"][self.number].seconds
+
+    @property
+    def forwards(self) -> float:
+        """ODAM's time in forward passes."""
+        return self.ours / self.unit
+
+
+def bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int, seed: int = 0) -> Bill:
+    """Measure one detector: at N = 100, or 20 where there are no windows, or ``most`` where that is less."""
+    trace = detector.trace(image)
+    number = min(most, 100 if trace.has_windows else 20)
+    rows = draw(trace, most, seed)
+    unit = measure(lambda: forward(detector, image), repeats, device=image.device).seconds
+    numbers = sorted({1, number, most if trace.has_windows else number})
+    ours = growth(fastest(trace), trace, rows, numbers, most, repeats)
+    slow: dict[str, MapOf] = {
+        "loop": one_map(Loop(), trace),
+        "HiResCAM": lambda row, attribute: hires_cam(detector, image, row, attribute),
+    }
+    costs = {name: sampled(make, rows, [number], sample, image.device) for name, make in slow.items()}
+    return Bill(number, unit, {"ODAM": ours} | costs)
+
+
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class TrainingSteps:
+    """What a step of training costs, the forward and backward pass of a batch: without and with Odam-Train.
+
+    Attributes:
+        seconds: of each repeat, measured in turn, by the kind of step: ``plain``, or the order of Odam-Train.
+        positives: heat maps that Odam-Train compared.
+        pictures: in the batch.
+    """
+
+    seconds: Mapping[str, tuple[float, ...]]
+    positives: int
+    pictures: int
+
+    def ratio(self, kind: str) -> float:
+        """How many times as long a step takes as a plain one, medians compared."""
+        return median(self.seconds[kind]) / median(self.seconds[PLAIN])
+
+
+def training_steps(
+    name: str, side: int, pictures: int, cap: int, repeats: int, seed: int = 0, device: torch.device | str = "cpu"
+) -> TrainingSteps:
+    """Measure training steps of an untrained detector on crowd scenes, all its parameters learning, in float32.
+
+    Args:
+        name: one of ``ARCHITECTURES``.
+        side: of the scenes, and of the detector's input, in pixels.
+        pictures: in a batch.
+        cap: positives a picture that Odam-Train compares; see :class:`OdamTrain`.
+        repeats: steps of each kind.
+        seed: of the weights and the scenes.
+        device: where it works.
+    """
+    torch.manual_seed(seed)
+    detector, device = ARCHITECTURES[name](name, PEOPLE), torch.device(device)
+    if hasattr(detector.model, "transform"):
+        detector.model.transform.min_size, detector.model.transform.max_size = (side,), side
+    model = detector.model.to(device).train().requires_grad_(True)
+    items = [Scenes("train", pictures, "crowd", side, seed)[item] for item in range(pictures)]
+    images = [image.to(device) for image, _ in items]
+    targets = [{key: target[key].to(device) for key in ("boxes", "labels")} for _, target in items]
+    compared: list[int] = []
+
+    def plain() -> None:
+        sum(model(images, targets).values()).backward()
+
+    def odam(order: str) -> None:
+        with detector.assigned() as found:
+            losses = model(images, targets)
+        compared.append(len(at_most(cap, found[0].images)))
+        (sum(losses.values()) + OdamTrain(order=order, cap=cap)(found[0]).mean).backward()
+
+    steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}
+    return TrainingSteps(in_turn(steps, repeats, device), compared[-1], pictures)
+
+
+def step_verdicts(steps: Mapping[str, TrainingSteps]) -> str:
+    """The cost of Odam-Train's steps against the targets, which are of the first order."""
+    lines = []
+    for name, one in steps.items():
+        limit = TARGET_STEPS[name][-1]
+        verdict = "met   " if one.ratio("first") <= limit else "MISSED"
+        lines.append(f"{name}: {one.positives} maps of {one.pictures} pictures")
+        lines.append(f"  {verdict}  {one.ratio('first'):.2f} plain steps in first order, target at most {limit}")
+        lines.append(f"          {one.ratio('second'):.2f} in second order")
+    return "\n".join(lines)
+
+
+def verdicts(bills: Mapping[str, Bill]) -> str:
+    """Each detector's bill against the targets: whether each is met or missed."""
+    lines = []
+    for name, one in bills.items():
+        lines.append(f"{name}, N = {one.number}, 5 maps each")
+        if name not in TARGET_FORWARDS or one.number < TARGET_FORWARDS[name][0]:
+            lines.append("  no target was set for this detector and N")
+            continue
+        limit = TARGET_FORWARDS[name][1]
+        checks = [(f"{one.forwards:.2f} forward passes, target at most {limit}", one.forwards <= limit)]
+        if name in ONE_STAGE:
+            for slow, least in TARGET_RATIOS.items():
+                ratio = one.ratio(slow)
+                checks.append((f"{ratio:.0f} times as fast as {slow}, target at least {least}", ratio >= least))
+        memory = f"{one.most_bytes / 1e9:.2f} GB of extra memory at most up to N = {max(one.costs['ODAM'])}"
+        checks.append((f"{memory}, target below {TARGET_BYTES / 1e9}", one.most_bytes < TARGET_BYTES))
+        lines += [f"  {'met   ' if met else 'MISSED'}  {text}" for text, met in checks]
+    return "\n".join(lines)

@@ -1,0 +1,456 @@
+"""Choose two detections of a crowd, see whether each rule of suppression takes them for two objects (Sec. 3.3).
+
+Needs the extra ``notebooks`` (anywidget and ipywidgets).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchvision.ops import box_iou
+from traitlets import Bytes, Dict, Enum, TraitError, observe, validate
+
+from odam_chapters.crowds.results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
+from odam_lib.explainers.raster import raster_maps
+from odam_lib.heatmaps import min_max
+from odam_lib.kernels import checks
+from odam_lib.kernels.nms import correlation, nms, odam_nms, soft_nms
+from odam_lib.viz.plots import (
+    OBJECT_COLOURS,
+    blend,
+    close_up,
+    display_size,
+    draw_box,
+    draw_picture,
+    draw_thin,
+    label_of,
+    reduced,
+    show_detections,
+)
+from odam_lib.viz.sheets import Sheet, legible
+from odam_lib.viz.widgets import (
+    Bundle,
+    Choosing,
+    Row,
+    Share,
+    describe_objects,
+    encode_png,
+    front_end,
+    offered,
+    with_still,
+)
+
+SOFT_NMS = "Soft-NMS"
+LEAST_LEFT = 0.05
+"""Soft-NMS drops a detection of which less score is left than this."""
+
+ROLES, THRESHOLDS = ("first", "second"), ("iou_threshold", "low", "high")
+COLOURS = OBJECT_COLOURS[:2]
+"""Of the first and of the second detection."""
+OTHERS = "#d9d9d9"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule of suppression decides about two detections.
+
+    Attributes:
+        rule: its name.
+        duplicate: whether it drops the one with the lower score.
+        reason: why, with the numbers that decide.
+    """
+
+    rule: str
+    duplicate: bool
+    reason: str
+
+    @property
+    def word(self) -> str:
+        if self.rule == SOFT_NMS:  # decides nothing but whether enough score is left
+            return "dropped" if self.duplicate else "kept"
+        return "duplicate" if self.duplicate else "two objects"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.reason}: {self.word}"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What every rule decides about two detections.
+
+    Attributes:
+        iou: of their boxes.
+        correlation: of their maps; ``None`` where a map is zero everywhere.
+        left: what Soft-NMS leaves of the lower score, even if that is so little that the detection is dropped.
+        verdicts: of NMS, Odam-NMS and Soft-NMS.
+    """
+
+    iou: float
+    correlation: float | None
+    left: float
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def numbers(self) -> str:
+        """IoU and correlation in words."""
+        known = self.correlation is not None
+        return f"IoU {self.iou:.2f}, " + (f"correlation {self.correlation:.2f}" if known else "no correlation")
+
+
+def decisions(
+    found: Detections,
+    maps: Tensor,
+    first: int,
+    second: int,
+    iou_threshold: float = 0.5,
+    low: float = 0.2,
+    high: float = 0.8,
+) -> Decisions:
+    """What NMS, Odam-NMS and Soft-NMS decide about two detections as if there were no others.
+
+    The verdicts are those of :mod:`odam_lib.kernels.nms`, called on the two rows; Soft-NMS with its Gaussian decay.
+
+    Args:
+        found: N detections of one image.
+        maps: their non-negative heat maps ``Tensor[N, h, w]``, see :func:`odam_lib.explainers.raster.raster_maps`.
+        first, second: rows of the two; which is which makes no difference.
+        iou_threshold: T_iou, in [0, 1].
+        low: T_l, in [0, high].
+        high: T_h, in [low, 1].
+
+    Raises:
+        TypeError: a row is no whole number.
+        IndexError: there is no such row.
+        ValueError: the same row twice, not one map for each detection, or what
+            :func:`odam_lib.kernels.nms.odam_nms` refuses.
+    """
+    rows = sorted(_checked_pair(found, maps, first, second))  # the order decides between equal scores
+    pair, heat = found[rows], maps[rows]
+    given = (pair.boxes, pair.scores, pair.labels)
+    dropped = {
+        NMS: len(nms(*given, iou_threshold).index) < 2,
+        ODAM_NMS: len(odam_nms(*given, heat, iou_threshold, low, high).index) < 2,
+        SOFT_NMS: len(soft_nms(*given, score_threshold=LEAST_LEFT).index) < 2,
+    }
+    iou = box_iou(pair.boxes, pair.boxes)[0, 1].nan_to_num(nan=0.0)
+    similar = correlation(heat)
+    zero = [row for row, known in zip(rows, similar.diagonal() > 0) if not known]
+    left = soft_nms(*given, score_threshold=0).scores[-1]
+
+    overlap = {over: _compared("IoU", iou.item(), "T_iou", iou_threshold, over) for over in (False, True)}
+    reasons = {NMS: overlap[dropped[NMS]]}
+    if zero:
+        reason = f"The map of {' and '.join(map(str, zero))} is zero, so that IoU decides alone"
+        reasons[ODAM_NMS] = f"{reason}: {overlap[dropped[ODAM_NMS]]}"
+    elif low == 0 and dropped[ODAM_NMS] and (high == 1 or iou > iou_threshold):
+        reasons[ODAM_NMS] = f"{overlap[True]} and T_l 0 asks nothing of the maps"
+    elif low == 0 and high == 1:
+        reasons[ODAM_NMS] = f"{overlap[False]} and T_h 1 merges nothing"
+    else:
+        over = bool(iou > iou_threshold)
+        asked = ("T_l", low) if over else ("T_h", high)
+        maps_say = _compared("correlation", similar[0, 1].item(), *asked, dropped[ODAM_NMS])
+        reasons[ODAM_NMS] = f"{overlap[over]} {'and' if over == dropped[ODAM_NMS] else 'but'} {maps_say}"
+    worse = pair.scores.min()
+    remains = _compared("the remaining", left.item(), "the final threshold", LEAST_LEFT, not dropped[SOFT_NMS])
+    lowers = "lowers" if left < worse else "does not lower"
+    reasons[SOFT_NMS] = f"IoU {iou:.2f} {lowers} score {worse:.2f}, and {remains}"
+    if pair.labels[0] != pair.labels[1]:
+        apart = "{} and {}: different labels never suppress each other".format(*map(legible, pair.names()))
+        reasons |= {rule: apart for rule, duplicate in dropped.items() if not duplicate}
+    return Decisions(
+        iou.item(),
+        None if zero else similar[0, 1].item(),
+        left.item(),
+        tuple(Verdict(rule, duplicate, reasons[rule]) for rule, duplicate in dropped.items()),
+    )
+
+
+def telling_pair(
+    found: Detections, maps: Tensor, iou_threshold: float = 0.5, first: int | None = None
+) -> tuple[int, int]:
+    """Two detections of one label to begin with: of those whose boxes overlap, the two whose maps differ most.
+
+    Args:
+        found: N >= 2 detections of one image.
+        maps: their heat maps ``Tensor[N, h, w]``.
+        iou_threshold: T_iou; where no boxes overlap so much, IoU minus correlation decides.
+        first: the row of one of the two; default any.
+
+    Returns:
+        Rows of the first and of the second.
+    """
+    iou = box_iou(found.boxes, found.boxes).nan_to_num(nan=0.0)
+    similar = correlation(maps)
+    known = similar.diagonal() > 0
+    similar = similar.where(known[:, None] & known, 1)  # a map of zeros shows no difference
+    alike = found.labels[:, None] == found.labels
+    worth = (iou > iou_threshold).to(iou) + iou - similar + 4 * alike  # the other terms span 3
+    worth.fill_diagonal_(-torch.inf)
+    rows = range(len(found)) if first is None else [first]
+    row = max(rows, key=lambda one: worth[one].max().item())
+    return row, int(worth[row].argmax())
+
+
+def pair_figure(
+    image: Tensor,
+    found: Detections,
+    maps: Tensor,
+    first: int,
+    second: int,
+    iou_threshold: float = 0.5,
+    low: float = 0.2,
+    high: float = 0.8,
+) -> Figure:
+    """Two detections in their picture, their maps around them, and what each rule decides.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        found: N detections of that image; of fewer than two the figure says so.
+        maps: their non-negative heat maps ``Tensor[N, h, w]``, spread over the whole picture.
+        first, second: rows of the two; the others are grey.
+        iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decisions`.
+
+    Raises:
+        TypeError, IndexError, ValueError: as of :func:`decisions`.
+    """
+    if len(found) < 2:
+        return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
+    first, second = _checked_pair(found, maps, first, second)
+    decided = decisions(found, maps, first, second, iou_threshold, low, high)
+    pair, pictures = _close_ups(image, found, maps, first, second)
+    figure = Sheet(10, 4.6)
+    panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
+    draw_picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
+    draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)
+    for place, row in enumerate((first, second)):
+        draw_box(panels["all"], found.boxes[row], place)
+    panels["all"].set_title(f"{len(found)} detections", fontsize=9)
+    for place, (role, row) in enumerate(zip(ROLES, (first, second))):
+        draw_picture(panels[role], pictures[place], pair.image_size)
+        draw_thin(panels[role], pair.boxes[[1 - place]], OTHERS)
+        draw_box(panels[role], pair.boxes[place], place)
+        panels[role].set_title(f"{label_of(found, row)}: its map / its maximum", fontsize=9)
+    panels["rules"].set_axis_off()
+    for line, verdict in enumerate(decided.verdicts):
+        for x, text, weight in (
+            (0.02, verdict.rule, "normal"),
+            (0.12, verdict.word, "bold"),
+            (0.23, verdict.reason, "normal"),
+        ):
+            panels["rules"].text(x, 0.85 - 0.35 * line, text, weight=weight, fontsize=9, va="center")
+    figure.suptitle(f"One object or two? Detections {first} and {second}: {decided.numbers}", fontsize=11)
+    return figure
+
+
+class PairPicker(Choosing):
+    """A crowd in which two detections can be chosen, beside their maps, above what each rule decides about them.
+
+    A click, or arrow keys, replace the detection whose turn it is (``active``); no detection can be both.
+
+    Args:
+        detector: a detector whose default layer has windows, see :func:`odam_lib.explainers.raster.raster_maps`.
+        image: ``Tensor[3, H, W]``, float in [0, 1].
+        detections: what can be chosen, of that detector and image; default its candidates before suppression, without
+            those that overlap a better one so much that no click could tell them apart. Of more than ``MOST_BOXES`` the
+            first can be chosen, and the picker says so.
+        score_threshold: candidates have to score more, if ``detections`` is not given.
+        distinct: IoU over which a candidate is left out for a better one, if ``detections`` is not given.
+        first, second: rows to begin with; default :func:`telling_pair`. Ignored if there are fewer than two detections.
+        iou_threshold, low, high: T_iou, T_l and T_h to begin with.
+
+    Attributes:
+        first, second: rows of the two; both -1 if there are fewer than two detections. To exchange them, set both in
+            ``with picker.hold_trait_notifications()``.
+        active: ``first`` or ``second``, which of the two a click replaces.
+        iou_threshold, low, high: T_iou, T_l <= T_h, in [0, 1].
+        error: see :class:`odam_lib.viz.widgets.Choosing`.
+        detections: what can be chosen.
+        maps: their heat maps ``Tensor[N, h, w]``.
+
+    Raises:
+        TypeError, ValueError: what was wrong with the image, a threshold, the detections or the detector's layer.
+        TraitError: a detection that does not exist, the same twice, or thresholds out of range, now or when set later.
+    """
+
+    _esm = front_end("pairs.js")
+    CHOICES = (*ROLES, "active", *THRESHOLDS)
+    FAILURE = "The pair could not be compared"
+
+    first = Row(-1).tag(sync=True)
+    second = Row(-1).tag(sync=True)
+    active = Enum(ROLES, "second").tag(sync=True)
+    iou_threshold = Share(0.5).tag(sync=True)
+    low = Share(0.2).tag(sync=True)
+    high = Share(0.8).tag(sync=True)
+
+    _about = Dict(help="what never changes: the picture's size, its objects, the colours").tag(sync=True)
+    _picture = Bytes(help="PNG of the picture").tag(sync=True)
+    _maps = Dict(help="PNG of each of the two maps").tag(sync=True)
+    _shown = Dict(help="what the maps and the verdicts belong to").tag(sync=True)
+
+    def __init__(
+        self,
+        detector: Detector,
+        image: Tensor,
+        detections: Detections | None = None,
+        *,
+        score_threshold: float = SCORE_THRESHOLD,
+        distinct: float = 0.8,
+        first: int | None = None,
+        second: int | None = None,
+        iou_threshold: float = 0.5,
+        low: float = 0.2,
+        high: float = 0.8,
+    ) -> None:
+        checks.detector(detector)
+        distinct = checks.number("distinct", distinct, "[0, 1]")
+        trace = detector.trace(image)
+        if detections is None:
+            found = candidates(trace, score_threshold)
+            detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
+        detections, more = offered(detections)
+        self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
+        self.detections, self._image = detections.to("cpu"), image.detach().cpu()
+        if len(detections) < 2:
+            first, second = -1, -1
+        elif first is None or second is None:
+            first, second = self._completed(first, second, iou_threshold)
+        super().__init__(
+            first=first,
+            second=second,
+            iou_threshold=iou_threshold,
+            low=low,
+            high=high,
+            _about={
+                "size": self.detections.image_size,
+                "objects": describe_objects(self.detections),
+                "roles": ROLES,
+                "colours": COLOURS,
+                "others": OTHERS,
+                "sentence": no_pair(len(detections)) if len(detections) < 2 else more,
+            },
+            _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
+        )
+        self.follow()
+
+    @property
+    def decisions(self) -> Decisions | None:
+        """What every rule decides about the two; ``None`` if there are fewer than two detections."""
+        return decisions(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
+
+    def _pair(self) -> tuple[int, int, float, float, float]:
+        return self.first, self.second, self.iou_threshold, self.low, self.high
+
+    def _completed(self, first: int | None, second: int | None, iou_threshold: float) -> tuple[int, int]:
+        """A pair of which one row may be given."""
+        given, traits = second if first is None else first, self.traits()
+        iou_threshold = traits["iou_threshold"].validate(self, iou_threshold)
+        if given is not None:
+            given = traits["first"].validate(self, given)
+            self._check_row(given)
+        pair = telling_pair(self.detections, self.maps, iou_threshold, given)
+        return pair if second is None else pair[::-1]
+
+    def _check_row(self, row: int) -> None:
+        if row not in range(len(self.detections)):
+            raise TraitError(_absent(row, len(self.detections)))
+
+    _together = validate(*CHOICES)(Choosing.together)
+    _follow = observe(*ROLES, *THRESHOLDS)(Choosing.follow)
+
+    def check(self, choice: Mapping[str, Any]) -> None:
+        rows = [choice[role] for role in ROLES]
+        if len(self.detections) < 2:
+            if rows != [-1, -1]:
+                raise TraitError(f"{no_pair(len(self.detections))} First and second stay -1.")
+        else:
+            for row in rows:
+                self._check_row(row)
+            if rows[0] == rows[1]:
+                raise TraitError(_twice(rows[0]))
+        if choice["low"] > choice["high"]:
+            raise TraitError(f"low is {choice['low']} and high is {choice['high']}: low may not be over high.")
+
+    def draw(self) -> None:
+        if len(self.detections) < 2:
+            return
+        decided = decisions(self.detections, self.maps, *self._pair())
+        pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
+        with self.hold_sync():  # one message, so that no pair's maps stand beside another's verdicts
+            self._maps = {role: encode_png(picture) for role, picture in zip(ROLES, pictures)}
+            self._shown = {
+                **{name: getattr(self, name) for name in (*ROLES, *THRESHOLDS)},
+                "size": pair.image_size,
+                "boxes": pair.boxes.tolist(),
+                "numbers": decided.numbers,
+                "verdicts": [[verdict.rule, verdict.word, verdict.reason] for verdict in decided.verdicts],
+            }
+
+    def __repr__(self) -> str:
+        pair = f"{self.first} and {self.second}, {self.decisions.numbers}" if self.decisions else "none"
+        count = len(self.detections)
+        return f"PairPicker({count} detection{'s' if count != 1 else ''}, pair: {pair})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
+        """The live view, and a still picture of it for places where no kernel runs."""
+        still = pair_figure(self._image, self.detections, self.maps, *self._pair())
+        return with_still(super()._repr_mimebundle_(**kwargs), still)
+
+
+def no_pair(count: int) -> str:
+    """Why there is no pair among fewer than two detections."""
+    found = "only one object" if count else "nothing"
+    return f"There is no pair: {found} was found. Lower the score threshold or take another picture."
+
+
+def _close_ups(
+    image: Tensor, found: Detections, maps: Tensor, first: int, second: int
+) -> tuple[Detections, list[Tensor]]:
+    """The two detections in the part of the picture around them, and that part under the map of each."""
+    rows = [first, second]
+    heat = reduced(min_max(maps[rows].cpu()), found.image_size)
+    part, pair, columns = close_up(image.cpu(), found[rows], {"map": heat})
+    size = display_size(pair.image_size)
+    small = reduced(part, size)
+    return pair, [blend(small, one) for one in reduced(columns["map"], size)]
+
+
+def _compared(name: str, value: float, threshold: str, limit: float, over: bool) -> str:
+    """On which side of a threshold a number is, with as many digits as show it.
+
+    Where rounding decided, or an equality, no digits can show it, and words do.
+    """
+    shown_limit = f"{limit:g}"
+    for digits in range(2, 7):
+        shown = f"{value:.{digits}f}"
+        if float(shown) != float(shown_limit) and (float(shown) > float(shown_limit)) == over:
+            return f"{name} {shown} is {'' if over else 'not '}over {threshold} {shown_limit}"
+    return f"{name} is {threshold} {shown_limit} up to rounding and counts as {'' if over else 'not '}over it"
+
+
+def _checked_pair(found: Detections, maps: Tensor, first: int, second: int) -> list[int]:
+    """The rows of two detections as Python's own numbers."""
+    rows = [checks.count("A row", row, least=None) for row in (first, second)]
+    for row in rows:
+        if row not in range(len(found)):
+            raise IndexError(_absent(row, len(found)))
+    if rows[0] == rows[1]:
+        raise ValueError(_twice(rows[0]))
+    if len(maps) != len(found):
+        raise ValueError(f"There are {len(maps)} maps of {len(found)} detections: give one for each.")
+    return rows
+
+
+def _absent(row: int, count: int) -> str:
+    return f"There is no detection {row}: give a number from 0 to {count - 1}."
+
+
+def _twice(row: int) -> str:
+    return f"Detection {row} is chosen twice: give two different ones."

@@ -1,0 +1,1 @@
+"""Notebook 04: mistakes, their evidence, and tests of it."""

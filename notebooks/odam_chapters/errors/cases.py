@@ -1,0 +1,159 @@
+"""From a mistake to what is shown of it: the maps that speak of it, and how much of them lies on a distractor."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odam_chapters.errors.plots import Case
+from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, retitled
+from odam_lib.datasets.categories import original, renumbered
+from odam_lib.datasets.scenes import Scenes, render
+from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector, Trace
+from odam_lib.explainers.odam import ODAM
+from odam_lib.heatmaps import EDGES
+from odam_lib.metrics.errors import VERDICTS, Errors, mended, worst_and_best_edge
+from odam_lib.metrics.localization import energy_inside
+from odam_lib.viz.plots import TITLES
+
+Judged = tuple[Trace, Detections, Errors]
+
+
+def caption(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
+    """One mistake in words: its verdict, what was said, with which score, and what is true."""
+    verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+    said = f"{verdict}:\n{found.names()[row]} {found.scores[row]:.2f}"
+    if verdict in WRONG_CLASS:
+        true = int(target["labels"][chosen])
+        named = found.categories[true] if true < len(found.categories) else "thing that the detector does not know"
+        said += f", it is a {named}"
+    return said
+
+
+def mistake_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, maps: bool = True) -> Case:
+    """A mistake ready to be shown.
+
+    A mislocalised detection gets the maps of its wrong and of its best edge, one of the wrong class those of the same
+    prediction's scores for what it said and for what is true, any other its class map.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        target: its ``boxes``, ``labels`` and, where there is one, ``distractor_masks``.
+        judged: as :func:`~odam_chapters.errors.survey.judge` returned them for that image.
+        row: of the detection.
+        maps: whether to explain it.
+    """
+    _, found, errors = judged
+    chosen = int(errors.objects[row])
+    masks = target.get("distractor_masks")
+    mask = masks[0] if masks is not None and len(masks) else None
+    pairs = (
+        [(_heading(words, heat, mask), edge, heat) for words, edge, heat in _maps(target, judged, row)] if maps else []
+    )
+    return Case(
+        image=image,
+        box=found.boxes[row].cpu(),
+        true_box=target["boxes"][chosen] if chosen >= 0 else None,
+        distractor=mask,
+        caption=caption(found, errors, row, target),
+        maps={heading: heat for heading, _, heat in pairs},
+        edges={heading: edge for heading, edge, _ in pairs if edge},
+    )
+
+
+def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[str, str, Tensor]]:
+    """Words, the edge or an empty text, and the map ``Tensor[H, W]``."""
+    trace, found, errors = judged
+    one, verdict, chosen = found[row], VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+    if verdict in WRONG_EDGE:
+        return edge_maps(trace, one, target["boxes"][chosen])
+    spoken = [("said", one)]
+    if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
+        spoken.append(("true", retitled(one, target["labels"][[chosen]])))
+    return [
+        (
+            f"{how}: {other.names()[0]} {other.scores[0]:.2f}",
+            "",
+            ODAM()(trace, other, ("class",)).to_image()[0, 0].cpu(),
+        )
+        for how, other in spoken
+    ]
+
+
+def edge_maps(trace: Trace, detection: Detections, true_box: Tensor) -> list[tuple[str, str, Tensor]]:
+    """The maps of the edge that is most wrong and of the one that is least wrong.
+
+    Args:
+        trace: the pass that found it.
+        detection: one row.
+        true_box: ``Tensor[4]``.
+
+    Returns:
+        For both: words, the edge's name, and its map ``Tensor[H, W]``.
+    """
+    names = [EDGES[int(edge)] for edge in worst_and_best_edge(detection.boxes.cpu(), true_box[None])]
+    heats = ODAM()(trace, detection, names).to_image()[0].cpu()
+    words = [f"{how}: {TITLES[name]}" for how, name in zip(("wrong", "best"), names)]
+    return list(zip(words, names, heats))
+
+
+def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
+    if mask is None:
+        return words
+    return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
+
+
+def mends(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
+    """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
+
+    Args:
+        detector: what made it.
+        dataset: :class:`~odam_lib.datasets.scenes.Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made
+            of them.
+        item, row: number of the scene, and of the detection among the picture's.
+        score_threshold: with which it was made.
+
+    Returns:
+        For each thing, as ``"3 caravan"``: its index in the scene and its name.
+    """
+    scenes: Scenes = original(dataset)
+    scene = scenes.scene(item)
+    image, target = dataset[item]
+    _, found, errors = judge(detector, image, target, score_threshold)
+    visible = render(scene).instances
+    chosen = int(errors.objects[row])
+    about = visible[chosen].index if chosen >= 0 else None
+    outcome = {}
+    for thing in scene.objects:
+        if thing.index != about:
+            without, its_target = scenes.item_of(scene.without(thing.index))
+            _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
+            outcome[f"{thing.index} {thing.name}"] = bool(mended(found, errors, others, their_errors)[row])
+    return outcome
+
+
+def case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
+    """A scene without its distractor, with the right detection of one object if there is one.
+
+    Args:
+        detector: what looks at it.
+        dataset: scenes of the split ``distractors``, perhaps relabelled.
+        item: number of the scene.
+        chosen: row of the object in the scene's target; -1 for none.
+        score_threshold: least score of a detection.
+    """
+    image, target = original(dataset).without_distractors(item)
+    target = renumbered(dataset, target)
+    _, found, errors = judge(detector, image, target, score_threshold)
+    rows = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten().tolist() if chosen >= 0 else []
+    right, wrong = int((errors.verdicts == 0).sum()), int((errors.verdicts != 0).sum())
+    said = f"{found.names()[rows[0]]} {found.scores[rows[0]]:.2f}, " if rows else ""
+    return Case(
+        image=image,
+        box=found.boxes[rows[0]].cpu() if rows else None,
+        true_box=target["boxes"][chosen] if chosen >= 0 else None,
+        distractor=None,
+        caption=f"without it:\n{said}in all {right} right, {wrong} wrong",
+    )

@@ -1,0 +1,271 @@
+"""Pictures of mistakes: what was said, what is true, what misled, and the maps that speak of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import matplotlib
+import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from odam_lib.heatmaps import min_max
+from odam_lib.viz.plots import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
+
+SAID, TRUE, MISLEADS = 0, 2, 6
+"""Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of a planted distractor."""
+MEANING = {SAID: "said", TRUE: "true", MISLEADS: "planted distractor"}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One mistake to be shown.
+
+    Attributes:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the wrong detection; ``None``: a missed object.
+        true_box: of the object that it should have been; ``None``: there is none.
+        distractor: bool ``Tensor[H, W]``, or ``None``.
+        caption: of the case.
+        maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
+        edges: by heading the edge that is drawn thick.
+    """
+
+    image: Tensor
+    box: Tensor | None
+    true_box: Tensor | None
+    distractor: Tensor | None
+    caption: str
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    edges: Mapping[str, str] = field(default_factory=dict)
+
+
+def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
+    """Mistakes side by side, without maps.
+
+    Args:
+        cases: what to show; of none the figure says so, and of more than ``MOST_ROWS`` it shows the first and says so.
+        title: the figure's message.
+        columns: most pictures in a row.
+    """
+    if not cases:
+        return _nothing(title)
+    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
+    wide = min(columns, len(cases))
+    rows = -(-len(cases) // wide)
+    high = 2.1 * max(_aspect(case) for case in cases) + 0.5
+    figure = Sheet(max(2.3 * wide, 4.6), high * rows + 0.7)
+    panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
+    for panel in panels[len(cases) :]:
+        panel.set_axis_off()
+    for panel, case in zip(panels, cases):
+        _scene(panel, case, case.image)
+        panel.set_title(case.caption, fontsize=8, y=1)
+    _finish(figure, cases, title)
+    return figure
+
+
+def show_evidence(cases: Sequence[Case], title: str) -> Figure:
+    """Mistakes with their maps: a row for each, the picture first, a heading over every map.
+
+    Args:
+        cases: what to show, each with as many maps; of none the figure says so, and of more than ``MOST_ROWS`` it shows
+            the first and says so.
+        title: the figure's message.
+    """
+    if not cases:
+        return _nothing(title)
+    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
+    wide = 1 + max(len(case.maps) for case in cases)
+    high = [2.3 * _aspect(case) + 0.5 for case in cases]
+    figure = Sheet(2.5 * wide + 0.7, sum(high) + 0.7)
+    axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
+    for panels, case in zip(axes, cases):
+        _scene(panels[0], case, case.image)
+        panels[0].set_title(case.caption, fontsize=8, y=1)
+        for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
+            _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
+            panel.set_title(heading, fontsize=8, y=1)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
+        ax=axes.flatten().tolist(),
+        fraction=0.03,
+        pad=0.01,
+    )
+    bar.set_label("influence, each map / its own maximum", fontsize=8)
+    bar.set_ticks([0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+    _finish(figure, cases, title)
+    return figure
+
+
+def zoomed(case: Case, margin: float = 0.4) -> Case:
+    """The part of a case around what was said and what is true.
+
+    Args:
+        case: with a box or a true box.
+        margin: how much is shown around both together, as a share of their longer side.
+    """
+    boxes = torch.stack([box.cpu() for box in (case.box, case.true_box) if box is not None])
+    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
+    around, limits = margin * (high - low).max(), boxes.new_tensor([case.image.shape[-1], case.image.shape[-2]])
+    left, top = (low - around).floor().clamp(min=0).int().tolist()
+    right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
+    part = (..., slice(top, bottom), slice(left, right))
+    box, true_box = (
+        None if one is None else one.cpu() - boxes.new_tensor([left, top, left, top])
+        for one in (case.box, case.true_box)
+    )
+    return replace(
+        case,
+        image=case.image[part],
+        box=box,
+        true_box=true_box,
+        distractor=None if case.distractor is None else case.distractor[part],
+        maps={heading: heat[part] for heading, heat in case.maps.items()},
+    )
+
+
+def show_ninths(case: Case, title: str) -> Figure:
+    """A case with the nine parts of its box, numbered from 0 in reading order.
+
+    Args:
+        case: with a box.
+        title: the figure's message.
+    """
+    figure = Sheet(4.2, 3.0)
+    panel = figure.subplots()
+    _scene(panel, replace(case, true_box=None), case.image)
+    x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
+    outline = [withStroke(linewidth=2, foreground="black")]
+    for number in range(9):
+        row, column = divmod(number, 3)
+        wide, high = (x2 - x1) / 3, (y2 - y1) / 3
+        corner = x1 + column * wide, y1 + row * high
+        panel.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor="white", lw=0.6))
+        panel.text(
+            corner[0] + wide / 2, corner[1] + high / 2, str(number), ha="center", va="center", fontsize=9,
+            color="white", path_effects=outline,
+        )  # fmt: skip
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares: Sequence[float]) -> Figure:
+    """What becomes of two scores as more of the box is hidden: a row for each mistake, a column for each class.
+
+    Args:
+        curves: of each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
+            ``Tensor[S, 2 + D, 2]``, their scores when S shares are hidden: where the first class's map is strongest,
+            where the second's is, and at D random places. Of more than ``MOST_ROWS`` mistakes the first are shown, and
+            the title says so.
+        shares: the S shares of the box.
+    """
+    title = "What the two names lose as their maps' strongest pixels are hidden"
+    if not curves:
+        return _nothing(title)
+    title, curves = counted(title, MOST_ROWS, len(curves), "mistakes"), curves[:MOST_ROWS]
+    figure = Sheet(7.4, 2.1 * len(curves) + 0.9)
+    axes = figure.subplots(len(curves), 2, squeeze=False)  # matplotlib takes much longer to share many axes
+    x = [0, *shares]
+    for panels, (classes, before, scores) in zip(axes, curves):
+        lines = torch.cat([before.expand(1, scores.shape[1], 2), scores]).cpu()
+        for column, (panel, name) in enumerate(zip(panels, classes)):
+            random = lines[:, 2:, column]
+            low, high = random.amin(dim=1).tolist(), random.amax(dim=1).tolist()
+            panel.fill_between(x, low, high, color="0.85", label="random places, all draws")
+            panel.plot(x, random.mean(dim=1), color="0.45", lw=1.2, label="random places, mean")
+            for place, (colour, whose) in enumerate(((SAID, "said"), (TRUE, "true"))):
+                tint = OBJECT_COLOURS[colour]
+                panel.plot(x, lines[:, place, column], "o-", ms=4, color=tint, label=f"map of what is {whose}")
+            panel.set_title(f"score of {name} ({('said', 'true')[column]})", fontsize=9, y=1)
+            panel.set(ylim=(0, 1), xlim=(0, max(x)))
+            panel.tick_params(labelsize=8)
+            panel.label_outer()
+            panel.spines[["top", "right"]].set_visible(False)
+    for panel in axes[-1]:
+        panel.set_xlabel("hidden share of the box", fontsize=8)
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def show_means(
+    means: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], title: str, label: str
+) -> Figure:
+    """Numbers in [0, 1] with their intervals, a row for each; those that are NaN are left out.
+
+    Args:
+        means: by name.
+        intervals: (low, high) by name.
+        title: the figure's message.
+        label: what the numbers are.
+    """
+    shown = {name: value for name, value in means.items() if value == value}
+    figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
+    panel = figure.subplots()
+    for place, (name, value) in enumerate(shown.items()):
+        panel.plot(intervals[name], (place, place), color=OBJECT_COLOURS[4], lw=3, solid_capstyle="butt")
+        panel.plot(value, place, "o", color=OBJECT_COLOURS[4], ms=7)
+    panel.set(xlim=(0, 1), xlabel=label if shown else "nothing was measured")
+    panel.set_yticks(range(len(shown)), list(shown))
+    panel.set_ylim(len(shown) - 0.4, -0.6)
+    panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
+    panel.grid(axis="x", alpha=0.25)
+    for spine in ("top", "right"):
+        panel.spines[spine].set_visible(False)
+    return figure
+
+
+def _aspect(case: Case) -> float:
+    """Height by width, at most 1: taller pictures are drawn narrower."""
+    return min(1.0, case.image.shape[-2] / case.image.shape[-1])
+
+
+def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:
+    height, width = case.image.shape[-2:]
+    draw_picture(panel, reduced(picture.cpu(), (height, width)), (height, width))
+    if case.distractor is not None:
+        outline = [withStroke(linewidth=1.8, foreground="white", alpha=0.5)]
+        drawn = panel.contour(
+            case.distractor.cpu().float().numpy(), levels=[0.5], colors=[OBJECT_COLOURS[MISLEADS]], linewidths=0.9,
+            extent=(0, width, 0, height), origin=None,
+        )  # fmt: skip
+        drawn.set_path_effects(outline)
+    if case.true_box is not None:
+        x1, y1, x2, y2 = case.true_box.tolist()
+        panel.add_patch(
+            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=OBJECT_COLOURS[TRUE], lw=1.6, ls="--")
+        )
+    if case.box is not None:
+        draw_box(panel, case.box, SAID, edge=edge)
+    panel.set(xlim=(0, width), ylim=(height, 0))
+
+
+def _finish(figure: Figure, cases: Sequence[Case], title: str) -> None:
+    """The message above, what the colours mean below."""
+    used = {
+        SAID: any(case.box is not None for case in cases),
+        TRUE: any(case.true_box is not None for case in cases),
+        MISLEADS: any(case.distractor is not None for case in cases),
+    }
+    handles = [
+        Line2D([], [], color=OBJECT_COLOURS[place], lw=2, ls="--" if place == TRUE else "-", label=MEANING[place])
+        for place, present in used.items()
+        if present
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+
+
+def _nothing(title: str) -> Figure:
+    figure = Sheet(5, 0.8)
+    figure.text(0.5, 0.5, f"{title}: there is no example among these pictures", ha="center", va="center", fontsize=9)
+    return figure

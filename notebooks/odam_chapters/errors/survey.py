@@ -1,0 +1,292 @@
+"""A detector's mistakes in scenes with a planted distractor: what their maps say, and whether removing it mends them.
+
+``python -m odam_chapters.errors.survey --help`` writes one row for each mistake, which notebook 04 reads.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from odam_lib.command import command
+from odam_lib.datasets.categories import original, renumbered
+from odam_lib.datasets.opening import KINDS, open_dataset
+from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
+from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector, Trace
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
+from odam_lib.heatmaps import ATTRIBUTES, EDGES
+from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
+from odam_lib.metrics.localization import energy_inside
+
+SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
+"""The split of :class:`Scenes` by the name of the data set."""
+WRONG_EDGE = ("mislocalised",)
+WRONG_CLASS = ("misclassified", "mislocalised and misclassified")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong detection in a scene with a distractor. Shares are of a map's energy on its visible pixels.
+
+    Attributes:
+        detector: its name.
+        scene, row: number of the scene in its data set, row of the detection among the picture's.
+        verdict: one of ``VERDICTS`` but ``correct``.
+        label, true_label: what it was called, and what the object is that the verdict speaks of; empty for background.
+        score: in [0, 1].
+        kind: of the distractor.
+        wrong_edge, best_edge: of a mislocalised detection; else empty.
+        class_share, wrong_edge_share, best_edge_share: of its maps; the latter two NaN where there is no such edge.
+        true_class_share: of the same prediction's map for the object's true class; NaN unless the class is wrong
+            and the detector knows the true one.
+        clean_share: of the wrong edge's map of the correct detection of the same object once the distractor is gone, on
+            the pixels where it was; NaN where there is none.
+        area_share: the distractor's share of the picture.
+        box_share: the distractor's share of the detection's box.
+        mended: whether the mistake is gone without the distractor, see :func:`odam_lib.metrics.errors.mended`.
+    """
+
+    detector: str
+    scene: int
+    row: int
+    verdict: str
+    label: str
+    true_label: str
+    score: float
+    kind: str
+    wrong_edge: str
+    best_edge: str
+    class_share: float
+    wrong_edge_share: float
+    best_edge_share: float
+    true_class_share: float
+    clean_share: float
+    area_share: float
+    box_share: float
+    mended: bool
+
+    @property
+    def evidence(self) -> float:
+        """The share of the map that speaks of the mistake: the wrong edge's, or the class map's."""
+        return self.wrong_edge_share if self.verdict in WRONG_EDGE else self.class_share
+
+
+def open_pictures(
+    name: str, number: int, seed: int = 0, root: str | Path | None = None, annotations: str | Path | None = None
+) -> tuple[Dataset[tuple[Tensor, dict]], list[int], tuple[str, ...]]:
+    """A data set to look for mistakes in.
+
+    Args:
+        name: ``scenes`` (held out from training), ``distractors``, or another kind of
+            :func:`~odam_lib.datasets.opening.open_dataset`.
+        number: how many pictures.
+        seed: of the scenes, or of the choice among the pictures.
+        root: folder of the data set; default where it is fetched to.
+        annotations: of own data; none if it is a published data set.
+
+    Returns:
+        The data set, the items to take, and the class names that its labels mean.
+
+    Raises:
+        FileNotFoundError: it is not there; says how to get it.
+        ValueError: an unknown name, or a number or seed that is not possible.
+    """
+    if name not in SPLIT_OF and name not in KINDS:
+        raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join(dict.fromkeys((*SPLIT_OF, *KINDS)))}.")
+    if name in SPLIT_OF and not (root or annotations):
+        return Scenes(SPLIT_OF[name], number, seed=seed), list(range(number)), CATEGORIES
+    if name in SPLIT_OF:
+        raise ValueError(f"The data set {name!r} is made here: give no root and no annotations, or another kind.")
+    dataset = open_dataset(name, root or "", annotations or "")
+    if not 1 <= number <= len(dataset) or seed < 0:
+        raise ValueError(f"Number {number}, seed {seed}: give 1 to {len(dataset)} pictures and a seed of 0 or more.")
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    return dataset, order[:number].tolist(), dataset.categories
+
+
+def judge(
+    detector: Detector, image: Tensor, target: dict[str, Tensor | int], score_threshold: float
+) -> tuple[Trace, Detections, Errors]:
+    """Detect and classify the mistakes. What lies in a region that the data set ignores is not judged.
+
+    Args:
+        detector: at its default layer.
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        target: with ``boxes`` and ``labels``, perhaps ``ignored`` ``[K, 4]`` and ``ignored_labels`` ``[K]``.
+        score_threshold: least score of a detection.
+    """
+    trace = detector.trace(image.to(detector.device))
+    found = trace.detections(score_threshold)
+    errors = classify_errors(found, target["boxes"], target["labels"])
+    if "ignored" in target and len(target["ignored"]):
+        kept = (errors.verdicts == 0) | ~_ignored(found.to("cpu"), target["ignored"], target["ignored_labels"])
+        rows = torch.nonzero(kept).flatten()
+        found = found[rows.to(found.boxes.device)]
+        errors = replace(
+            errors, verdicts=errors.verdicts[rows], objects=errors.objects[rows], overlaps=errors.overlaps[rows]
+        )
+    return trace, found, errors
+
+
+def _ignored(found: Detections, regions: Tensor, labels: Tensor) -> Tensor:
+    """Whether more than half of each box lies in an ignored region of its class, bool ``Tensor[N]``."""
+    low = torch.maximum(found.boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(found.boxes[:, None, 2:], regions[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)
+    own = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(dim=1)
+    return ((shared > own[:, None] / 2) & (found.labels[:, None] == labels)).any(dim=1)
+
+
+def retitled(detections: Detections, labels: Tensor) -> Detections:
+    """The same predictions spoken of as other classes: ODAM then explains their scores for those.
+
+    Args:
+        detections: N rows.
+        labels: int64 ``Tensor[N]``.
+    """
+    labels = labels.to(detections.labels)
+    scores = detections.class_probs.gather(1, labels[:, None])[:, 0]
+    return replace(detections, labels=labels, scores=scores)
+
+
+def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: float = 0.5) -> list[Mistake]:
+    """All mistakes in one scene of the split ``distractors``, explained, and looked for again without its distractor.
+
+    Args:
+        detector: what looks at it.
+        dataset: :class:`Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made of them.
+        item: number of the scene.
+        score_threshold: least score of a detection.
+
+    Raises:
+        ValueError: the scenes have no distractors.
+    """
+    scenes: Scenes = original(dataset)
+    if not scenes.distracted:
+        raise ValueError("These scenes have no distractors: give Scenes('distractors', ...).")
+    image, target = dataset[item]
+    trace, found, errors = judge(detector, image, target, score_threshold)
+    rows = torch.nonzero(errors.verdicts != 0).flatten()
+    if not len(rows):
+        return []
+    clean_image, clean_target = scenes.without_distractors(item)
+    clean = judge(detector, clean_image, renumbered(dataset, clean_target), score_threshold)
+    gone = mended(found, errors, clean[1], clean[2])
+    mask = target["distractor_masks"][0]
+    wrong = found[rows.to(found.boxes.device)]
+    shares = energy_inside(ODAM()(trace, wrong, ATTRIBUTES).to_image().cpu(), mask)
+    area = box_regions(wrong.boxes.cpu(), wrong.image_size)
+    inside = (area & mask).sum(dim=(1, 2)) / area.sum(dim=(1, 2)).clamp(min=1)
+    mistakes = []
+    for place, row in enumerate(rows.tolist()):
+        verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+        true = int(target["labels"][chosen]) if chosen >= 0 else 0
+        of_edges = ("", "", math.nan, math.nan, math.nan)
+        if verdict in WRONG_EDGE:
+            of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
+        true_class = math.nan
+        if verdict in WRONG_CLASS and true < len(found.categories):
+            other = retitled(wrong[place], torch.tensor([true]))
+            true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
+        mistakes.append(
+            Mistake(
+                detector=detector.name,
+                scene=item,
+                row=row,
+                verdict=verdict,
+                label=wrong.names()[place],
+                true_label=dataset.categories[true] if chosen >= 0 else "",
+                score=float(wrong.scores[place]),
+                kind=DISTRACTORS[int(target["distractor_kinds"][0])],
+                wrong_edge=of_edges[0],
+                best_edge=of_edges[1],
+                class_share=float(shares[place, 0]),
+                wrong_edge_share=of_edges[2],
+                best_edge_share=of_edges[3],
+                true_class_share=true_class,
+                clean_share=of_edges[4],
+                area_share=float(mask.float().mean()),
+                box_share=float(inside[place]),
+                mended=bool(gone[row]),
+            )
+        )
+    return mistakes
+
+
+def _edges(
+    box: Tensor, true_box: Tensor, shares: Tensor, clean: tuple[Trace, Detections, Errors], chosen: int, mask: Tensor
+) -> tuple[str, str, float, float, float]:
+    """Wrong and best edge, their maps' shares, and the wrong edge's in the picture without the distractor."""
+    worst, best = (int(edge) for edge in worst_and_best_edge(box[None], true_box[None]))
+    trace, found, errors = clean
+    same = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten()
+    share = math.nan
+    if len(same):
+        heat = ODAM()(trace, found[same.to(found.boxes.device)], (EDGES[worst],)).to_image().cpu()
+        share = float(energy_inside(heat, mask))
+    return EDGES[worst], EDGES[best], float(shares[1 + worst]), float(shares[1 + best]), share
+
+
+def write_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
+    """Write mistakes as CSV, shares and scores with four digits; the file is written whole or not at all."""
+    rows = [
+        {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in asdict(one).items()}
+        for one in mistakes
+    ]
+    write_rows(path, rows, [field.name for field in fields(Mistake)])
+
+
+def read_mistakes(path: Path) -> list[Mistake]:
+    """What :func:`write_mistakes` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds something else, or is damaged.
+    """
+    kinds = {field.name: truth_of if field.type is bool else field.type for field in fields(Mistake)}
+    return [Mistake(**row) for row in read_rows(path, "mistakes", "python -m odam_chapters.errors.survey", kinds)]  # type: ignore[arg-type]
+
+
+@command
+def main() -> None:
+    """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
+    from odam_lib.detectors.zoo import load_detector
+
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_chapters.errors.survey",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("output", type=user_path, help="CSV file to write")
+    parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector")
+    parser.add_argument("--number", type=int, default=300, help="how many scenes")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least score")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    arguments = parser.parse_args()
+    check_threshold(arguments.threshold)
+    scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
+    with owned(arguments.output):
+        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+        mistakes = [
+            mistake
+            for detector in detectors
+            for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
+            for mistake in survey_scene(detector, scenes, item, arguments.threshold)
+        ]
+        write_mistakes(mistakes, arguments.output)
+    print(f"wrote {len(mistakes)} mistakes to {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

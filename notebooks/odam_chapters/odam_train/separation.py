@@ -1,0 +1,298 @@
+"""Whether maps of neighbours in a crowd are apart (Fig. 4): one map a person, compared with those that overlap it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.boxes import paired_iou
+from odam_lib.explainers.explain import Explainer
+from odam_lib.kernels import checks
+from odam_lib.kernels.losses import cosines
+from odam_lib.metrics.discrimination import floor, object_discrimination
+from odam_lib.metrics.intervals import mean_interval
+from odam_lib.metrics.localization import box_frame, energy_inside, pointing
+
+RASTER = 50
+"""Maps are compared on so many lines and columns over the picture, as Odam-NMS does."""
+PAIRED = ("pairs", "pair_ious", "correlations")
+"""What a survey knows of pairs of people, not of single ones."""
+
+
+def representatives(trace: Trace, boxes: Tensor, labels: Tensor, least_iou: float = 0.5) -> tuple[Detections, Tensor]:
+    """One prediction for each true object, before any suppression, which would leave out those that overlap most.
+
+    A candidate is of the object of its label that it overlaps most, if their IoU is at least ``least_iou``; the object
+    is represented by its candidate of highest score.
+
+    Args:
+        trace: one forward pass.
+        boxes: ``Tensor[M, 4]``, true boxes in pixels of the image.
+        labels: ``Tensor[M]``, int64.
+        least_iou: in (0, 1].
+
+    Returns:
+        N <= M detections, and the object ``Tensor[N]``, int64, of each, in increasing order.
+
+    Raises:
+        TypeError, ValueError: not such tensors, or an IoU outside (0, 1].
+    """
+    checks.tensor("boxes", boxes, "[M, 4]")
+    checks.tensor("labels", labels, f"[{len(boxes)}]", "int")
+    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
+    candidates = trace.candidates
+    if not len(boxes) or not len(candidates):
+        return candidates[:0], torch.zeros(0, dtype=torch.int64)
+    overlap = box_iou(boxes.to(candidates.boxes), candidates.boxes)
+    overlap = overlap * (labels.to(candidates.labels)[:, None] == candidates.labels)
+    best, of = overlap.max(dim=0)
+    theirs = (of == torch.arange(len(boxes), device=of.device)[:, None]) & (best >= least_iou)
+    scores = torch.where(theirs, candidates.scores, -1.0)
+    found = theirs.any(dim=1)
+    return candidates[scores.argmax(dim=1)[found]], torch.nonzero(found).flatten().cpu()
+
+
+def overlapping_pairs(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
+    """Pairs of different boxes ``[N, 4]`` whose IoU is above a bound: ``Tensor[P, 2]``, int64, each pair once.
+
+    Raises:
+        TypeError, ValueError: no such tensor, or a bound outside [0, 1].
+    """
+    checks.tensor("boxes", boxes, "[N, 4]")
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
+    return torch.nonzero(box_iou(boxes, boxes).triu(diagonal=1) > least_iou)
+
+
+def pair_correlations(maps: Tensor, pairs: Tensor) -> Tensor:
+    """The cosine of each pair of maps.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative, of one size.
+        pairs: ``Tensor[P, 2]``, int64.
+
+    Returns:
+        ``Tensor[P]`` in [0, 1]; NaN where one of the two is a map of zeros, which has no direction.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
+    """
+    checks.tensor("pairs", pairs, "[P, 2]", "int")
+    first, place = pairs[:, 0].unique(return_inverse=True)
+    found = cosines(maps, first)[place, pairs[:, 1]]
+    zero = ~maps.flatten(1).any(dim=1)
+    return torch.where(zero[pairs].any(dim=1), torch.nan, found)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """The maps of one detector's predictions on crowds, judged; N people and P pairs of people that overlap.
+
+    Attributes:
+        image_ids, objects: ``Tensor[N]``, int64, whose map it is.
+        scores, ious: ``Tensor[N]``, of the explained prediction.
+        odi, floors: ``Tensor[N]``, :func:`~odam_lib.metrics.discrimination.object_discrimination` by visible masks, and
+            that of the person's own mask.
+        energies: ``Tensor[N]``, share of the map on the person's own visible pixels.
+        hits: bool ``Tensor[N]``, whether the map's maximum lies there.
+        pair_image_ids: ``Tensor[P]``, int64.
+        pairs: ``Tensor[P, 2]``, int64, the two people.
+        pair_ious: ``Tensor[P]``, of the two true boxes.
+        correlations: ``Tensor[P]``, cosine of the two maps; NaN with a map of zeros.
+    """
+
+    image_ids: Tensor
+    objects: Tensor
+    scores: Tensor
+    ious: Tensor
+    odi: Tensor
+    floors: Tensor
+    energies: Tensor
+    hits: Tensor
+    pair_image_ids: Tensor
+    pairs: Tensor
+    pair_ious: Tensor
+    correlations: Tensor
+
+
+def survey(
+    detector: Detector,
+    items: Iterable[tuple[Tensor, dict[str, Tensor]]],
+    method: Explainer,
+    attribute: str = "class",
+    least_iou: float = 0.3,
+) -> Survey:
+    """Explain one prediction of every person that a detector finds, see :func:`representatives`, and judge the maps.
+
+    Args:
+        detector: what is explained.
+        items: ``(image, target)`` with ``boxes``, ``labels``, ``masks`` and ``image_id``.
+        method: the explainer.
+        attribute: what is explained.
+        least_iou: of the true boxes of two people that are compared.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: no picture.
+    """
+    checks.detector(detector)
+    checks.explainer("method", method)
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
+    found = [_survey_picture(detector, image, target, method, attribute, least_iou) for image, target in items]
+    if not found:
+        raise ValueError("There is no picture to look at: give at least one.")
+    return Survey(**{one.name: torch.cat([getattr(each, one.name) for each in found]) for one in fields(Survey)})
+
+
+def _survey_picture(
+    detector: Detector,
+    image: Tensor,
+    target: dict[str, Tensor],
+    method: Explainer,
+    attribute: str,
+    least_iou: float,
+) -> Survey:
+    trace = detector.trace(image)
+    explained, own = representatives(trace, target["boxes"], target["labels"])
+    heat_maps = method(trace, explained, [attribute])
+    maps, masks = heat_maps.to_image()[:, 0].cpu(), target["masks"]
+    boxes = target["boxes"][own]
+    pairs = overlapping_pairs(boxes, least_iou)
+    return Survey(
+        image_ids=torch.full_like(own, int(target["image_id"])),
+        objects=own,
+        scores=explained.scores.cpu(),
+        ious=paired_iou(explained.boxes.cpu(), boxes),
+        odi=object_discrimination(maps, own, masks),
+        floors=floor(own, masks, masks),
+        energies=energy_inside(maps, masks[own]),
+        hits=pointing(maps, masks[own]),
+        pair_image_ids=torch.full((len(pairs),), int(target["image_id"])),
+        pairs=own[pairs],
+        pair_ious=paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]]),
+        correlations=pair_correlations(heat_maps.to_image((RASTER, RASTER))[:, 0].cpu(), pairs),
+    )
+
+
+def both(before: Survey, after: Survey, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    """The numbers of the people, or pairs, that two detectors have in common, and the picture ``[n]`` of each.
+
+    Args:
+        before, after: of the same pictures.
+        name: an attribute of :class:`Survey`.
+    """
+    of_pairs = name in PAIRED
+    keys = [_keys(one, of_pairs) for one in (before, after)]
+    places = {key: place for place, key in enumerate(keys[1])}
+    rows = [(place, places[key]) for place, key in enumerate(keys[0]) if key in places]
+    first, second = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2).T
+    ours, theirs = getattr(before, name)[first].double(), getattr(after, name)[second].double()
+    known = ~(ours.isnan() | theirs.isnan())
+    images = (before.pair_image_ids if of_pairs else before.image_ids)[first]
+    return ours[known], theirs[known], images[known]
+
+
+def _keys(one: Survey, of_pairs: bool) -> list[tuple[int, ...]]:
+    if of_pairs:
+        return [(image, *pair) for image, pair in zip(one.pair_image_ids.tolist(), one.pairs.tolist())]
+    return list(zip(one.image_ids.tolist(), one.objects.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class CandidatePairs:
+    """Pairs of predictions before suppression (the scatter of IoU against correlation).
+
+    Attributes:
+        ious: ``Tensor[P]``, of the two predicted boxes.
+        correlations: ``Tensor[P]``, of the two maps.
+        same: bool ``Tensor[P]``, whether both are of the same person.
+    """
+
+    ious: Tensor
+    correlations: Tensor
+    same: Tensor
+
+
+def candidate_pairs(
+    detector: Detector,
+    items: Iterable[tuple[Tensor, dict[str, Tensor]]],
+    method: Explainer,
+    score_threshold: float = 0.3,
+    least_iou: float = 0.05,
+    attribute: str = "logit",
+) -> CandidatePairs:
+    """Compare the maps of all overlapping candidates that are of a person, with IoU of at least 0.5.
+
+    Args:
+        detector: what is explained.
+        items: ``(image, target)`` with ``boxes`` and ``labels``.
+        method: the explainer.
+        score_threshold: least score of a candidate, in [0, 1].
+        least_iou: of two predicted boxes that are compared.
+        attribute: what is explained.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, or a number outside [0, 1].
+    """
+    checks.detector(detector)
+    checks.explainer("method", method)
+    score_threshold = check_threshold(score_threshold)
+    least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
+    found = []
+    for image, target in items:
+        trace = detector.trace(image)
+        candidates = trace.above(score_threshold)
+        overlap = box_iou(candidates.boxes, target["boxes"].to(candidates.boxes))
+        overlap = overlap * (candidates.labels[:, None] == target["labels"].to(candidates.labels))
+        best, person = overlap.max(dim=1)
+        chosen, person = candidates[best >= 0.5], person[best >= 0.5].cpu()
+        maps = method(trace, chosen, [attribute]).to_image((RASTER, RASTER))[:, 0].cpu()
+        boxes = chosen.boxes.cpu()
+        pairs = overlapping_pairs(boxes, least_iou)
+        ious = paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
+        found.append((ious, pair_correlations(maps, pairs), person[pairs[:, 0]] == person[pairs[:, 1]]))
+    return CandidatePairs(*(torch.cat(each) for each in zip(*found)))
+
+
+def facing(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> Tensor:
+    """Maps in the frame of their own box, mirrored where needed so that the neighbour stands on the right.
+
+    Args:
+        maps: ``Tensor[N, H, W]``, at image size.
+        boxes: ``Tensor[N, 4]``, of the person explained.
+        others: ``Tensor[N, 4]``, of its neighbour.
+        margin: see :func:`odam_lib.metrics.localization.box_frame`.
+
+    Returns:
+        ``Tensor[N, cells, cells]``.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
+    """
+    checks.tensor("maps", maps, "[N, H, W]", "float")
+    checks.tensor("others", others, f"[{len(maps)}, 4]")
+    frames = box_frame(maps[:, None], boxes, margin=margin)[:, 0]
+    left = others[:, 0] + others[:, 2] < boxes[:, 0] + boxes[:, 2]
+    return torch.where(left[:, None, None], frames.flip(-1), frames)
+
+
+def lines(surveys: Mapping[str, Survey], names: Sequence[str]) -> list[dict[str, str | float]]:
+    """Means with 95 % bootstrap intervals over pictures, as :func:`odam_chapters.charts.show_intervals` draws them.
+
+    Args:
+        surveys: by the name of their row.
+        names: attributes of :class:`Survey`.
+    """
+    made: list[dict[str, str | float]] = []
+    for method, seen in surveys.items():
+        for name in names:
+            values = getattr(seen, name).double()
+            groups = seen.pair_image_ids if name in PAIRED else seen.image_ids
+            known = ~values.isnan()
+            low, high = mean_interval(values[known], groups[known])
+            mean = float(values[known].mean())
+            made.append({"method": method, "metric": name, "mean": mean, "low": low, "high": high})
+    return made

@@ -1,0 +1,204 @@
+"""What moves the maps: Odam-Train's settings compared by short trainings from the same start on the same pictures.
+
+``python -m odam_chapters.odam_train.sweep --help`` writes one row a variant, which notebook 06 reads.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from odam_chapters.odam_train.separation import Survey, both, survey
+from odam_lib.command import command
+from odam_lib.datasets.cached import Cached
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import resolve_device
+from odam_lib.explainers.odam import ODAM
+from odam_lib.files import output_file, output_folder, owned, read_rows, user_path, write_rows
+from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.intervals import relative_change
+from odam_lib.training.loop import Settings, train
+
+FROZEN = "backbone.stem,backbone.stages.stage1"
+HELD_OUT_SEED = 1
+"""Of the pictures that variants are compared on: others than those on which the chosen one is judged."""
+
+WEIGHTS = {"fcos": 2.0, "faster-rcnn": 5.0}
+"""Of Odam-Train's loss for each detector, chosen from the rows that this module writes."""
+
+TRAINED = ODAM(smoothing=None, derivative="window")
+"""The maps, of the class logit, that Odam-Train compares."""
+
+CONTROL, LONG_CONTROL = "without", "without, three times as long"
+VARIANTS: dict[str, dict[str, object]] = {
+    CONTROL: {"odam_weight": 0.0},
+    "default": {},
+    "weight 0.5": {"odam_weight": 0.5},
+    "weight 1": {"odam_weight": 1.0},
+    "weight 2": {"odam_weight": 2.0},
+    "weight 5": {"odam_weight": 5.0},
+    "first order": {"odam_order": "first"},
+    "all negatives": {"odam_negatives": "all"},
+    "all negatives, weight 1": {"odam_negatives": "all", "odam_weight": 1.0},
+    "clamped": {"odam_bound": "clamped"},
+    "raster 16": {"odam_side": 16},
+    "raster 64": {"odam_side": 64},
+    LONG_CONTROL: {"odam_weight": 0.0, "epochs": 3},
+    "three times as long": {"epochs": 3},
+}
+"""What differs from the default settings."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one variant reached on held-out crowds; changes are relative to the control of the same length.
+
+    Attributes:
+        variant: its name.
+        people, pairs: whose maps, and how many pairs of maps, were compared.
+        odi, correlation: means, see :class:`odam_chapters.odam_train.separation.Survey`, of the maps that are trained.
+        odi_change, odi_low, odi_high, correlation_change, correlation_low, correlation_high: relative change and its
+            95 % bootstrap interval over pictures.
+        ap50: of the detector.
+    """
+
+    variant: str
+    people: int
+    pairs: int
+    odi: float
+    odi_change: float
+    odi_low: float
+    odi_high: float
+    correlation: float
+    correlation_change: float
+    correlation_low: float
+    correlation_high: float
+    ap50: float
+
+
+def base_settings(detector: str, number: int, seed: int) -> Settings:
+    """One pass over crowd scenes from the bundled detector that was trained without Odam-Train."""
+    return Settings(
+        detector=detector,
+        dataset="crowd",
+        start=f"{detector}-crowd",
+        frozen=FROZEN,
+        number=number,
+        epochs=1,
+        learning_rate=5e-4,
+        odam_weight=WEIGHTS[detector],
+        seed=seed,
+    )
+
+
+def sweep(
+    base: Settings,
+    variants: Sequence[str],
+    folder: Path,
+    pictures: Sequence[tuple[Tensor, dict[str, Tensor]]],
+    path: Path,
+    device: str = "auto",
+) -> list[Outcome]:
+    """Train every variant and judge it; what ``path`` holds already is not done again.
+
+    Args:
+        base: settings of the default variant.
+        variants: names of ``VARIANTS``; the control of each must stand before it.
+        folder: of the runs.
+        pictures: held-out items.
+        path: CSV of the rows, rewritten whole after each variant; no other run may write to it meanwhile.
+        device: as for ``load_detector``.
+
+    Returns:
+        All that ``path`` holds, in the order of ``VARIANTS``.
+
+    Raises:
+        ValueError: ``path`` holds something else.
+        OSError: it cannot be written, see :func:`~odam_lib.files.owned`.
+    """
+    scenes = Scenes("train", base.number, "crowd", base.size, base.seed)
+    with owned(path):
+        done = {outcome.variant: outcome for outcome in read_outcomes(path)} if path.is_file() else {}
+        cached = Cached(scenes, folder / f"scenes-crowd-{base.size}-{base.number}-{base.seed}.pt")
+        controls: dict[str, Survey] = {}
+        for name in variants:
+            control = LONG_CONTROL if "three times" in name else CONTROL
+            if name in done and name != control:
+                continue
+            run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
+            detector = train(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
+            seen = survey(detector, pictures, TRAINED, "logit")
+            controls.setdefault(control, seen)
+            ap50 = detector_ap(detector, pictures)["AP50"]
+            done[name] = _outcome(name, controls[control], seen, ap50)
+            write_rows(path, [asdict(done[one]) for one in VARIANTS if one in done])
+    return [done[one] for one in VARIANTS if one in done]
+
+
+def _outcome(name: str, control: Survey, seen: Survey, ap50: float) -> Outcome:
+    changes = {each: relative_change(*both(control, seen, each)) for each in ("odi", "correlations")}
+    numbers = (
+        float(seen.odi.nanmean()),
+        *changes["odi"],
+        float(seen.correlations.nanmean()),
+        *changes["correlations"],
+        ap50,
+    )
+    return Outcome(name, len(seen.objects), len(seen.pairs), *(round(number, 4) for number in numbers))
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """The rows that :func:`sweep` wrote.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: the file holds something else, or is damaged.
+    """
+    kinds: Mapping[str, type] = {one.name: one.type for one in fields(Outcome)}  # type: ignore[misc]
+    return [Outcome(**row) for row in read_rows(path, "outcomes", "python -m odam_chapters.odam_train.sweep", kinds)]
+
+
+def as_text(outcomes: Sequence[Outcome]) -> str:
+    """A table: a line for each variant, changes with their intervals."""
+    lines = [f"{'variant':28} {'ODI':>22} {'correlation':>24} {'AP50':>6}"]
+    for one in outcomes:
+        changes = (
+            f"{change:+.0%} ({low:+.0%} to {high:+.0%})"
+            for change, low, high in (
+                (one.odi_change, one.odi_low, one.odi_high),
+                (one.correlation_change, one.correlation_low, one.correlation_high),
+            )
+        )
+        odi, correlation = changes if "without" not in one.variant else (f"{one.odi:.2f}", f"{one.correlation:.2f}")
+        lines.append(f"{one.variant:28} {odi:>22} {correlation:>24} {one.ap50:6.3f}")
+    return "\n".join(lines)
+
+
+@command
+def main() -> None:
+    """Train and judge the variants of Odam-Train, one row each."""
+    parser = argparse.ArgumentParser(description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("output", type=user_path, help="CSV of the rows; an interrupted run goes on")
+    parser.add_argument("--detector", default="fcos", choices=list(WEIGHTS))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--number", type=int, default=4000, help="training scenes")
+    parser.add_argument("--pictures", type=int, default=60, help="held-out scenes")
+    parser.add_argument("--folder", type=user_path, default=Path("runs/odam_sweep"), help="of the trainings")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    base = base_settings(arguments.detector, arguments.number, arguments.seed)
+    resolve_device(arguments.device)
+    folder, output = output_folder(arguments.folder), output_file(arguments.output)
+    held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
+    pictures = [held_out[item] for item in range(arguments.pictures)]
+    torch.manual_seed(arguments.seed)
+    for outcome in sweep(base, arguments.variants, folder, pictures, output, arguments.device):
+        print(outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Checks for the exercises of notebook 09, like those of :mod:`odam_chapters.exercises`."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, blobs, distances
+from odam_lib.detections import Detections
+from odam_lib.heatmaps import ATTRIBUTES, EDGES
+from odam_lib.viz.plots import TITLES
+
+
+def check_formula(formula: Formula | None) -> str:
+    """Check a function (trace, attribute, detections) that returns the numbers to explain of the toy detector.
+
+    It is tried on the two blobs; a usual mistake is told by what it does to the maps.
+    """
+    if formula is None:
+        return "open: write a function (trace, attribute, detections) that returns one number for each detection."
+    trace = BlobDetector(BlobNet(), formula).trace(blobs())
+    found = trace.detections(0.5)
+    numbers = {}
+    for attribute in ("logit", *ATTRIBUTES):
+        try:
+            number = formula(trace, attribute, found)
+        except (IndexError, KeyError, RuntimeError, TypeError, UnboundLocalError, ValueError) as error:
+            return f"not quite: asked for {attribute!r} it stops with {type(error).__name__}: {error}"
+        if not isinstance(number, Tensor) or number.shape != (len(found),):
+            return f"not quite: asked for {attribute!r} it returns no tensor of shape [{len(found)}]: one for each."
+        if number.grad_fn is None:
+            return f"not quite: {attribute!r} has no gradient; take it from trace.corners and trace.logits, undetached."
+        numbers[attribute] = number
+    wrong = [name for name in numbers if not torch.allclose(numbers[name], distances(trace, name, found), atol=1e-3)]
+    if wrong:
+        return f"not quite: {_reason(wrong[0], numbers[wrong[0]], trace, found)}"
+    return _refusals(formula, trace, found)
+
+
+def _reason(attribute: str, number: Tensor, trace: BlobTrace, found: Detections) -> str:
+    """Why a number is not the one to explain."""
+    right = distances(trace, attribute, found)
+    if attribute not in EDGES:
+        return (
+            f"{attribute!r} is {_listed(number)}, it should be {_listed(right)}: the score ('class') is the sigmoid of "
+            "the logit, both of the detection's own label."
+        )
+    name = TITLES[attribute]
+    if torch.allclose(number, trace.corners[found.index, EDGES.index(attribute)]):
+        return (
+            f"{attribute!r} is the coordinate of the {name}, not a distance. That of a left or top edge falls when the "
+            "box grows, so its gradient is negative, and its map, after the rectifier, is zero here."
+        )
+    if torch.allclose(number, -right, atol=1e-3):
+        return f"{attribute!r} is the distance with the wrong sign: a larger number has to be a {name} further out."
+    return (
+        f"{attribute!r} is {_listed(number)}, it should be {_listed(right)}: the pixels from the cell's centre to the "
+        f"{name}, at the places found.index."
+    )
+
+
+def _refusals(formula: Formula, trace: BlobTrace, found: Detections) -> str:
+    """The verdict on a function whose numbers are right: does it refuse what it has no number for?"""
+    other = BlobDetector(BlobNet()).trace(blobs().flip(-1)).detections(0.5)
+    for attribute, rows, what in (
+        ("class", other, "detections of another picture"),
+        ("width", found, "the attribute 'width'"),
+    ):
+        try:
+            formula(trace, attribute, rows)
+        except ValueError:
+            continue
+        return (
+            f"not quite: all numbers are right, but {what} should be refused, and it answers. Begin with "
+            "trace.check(detections, [attribute])."
+        )
+    return "right: the numbers grow with the score and with the box, and what does not fit is refused."
+
+
+def check_silence(threshold: float | None, outcome: Callable[[float], tuple[int, int, int]]) -> str:
+    """Check a score threshold above which nothing that a detector says is wrong, and something still right.
+
+    Args:
+        threshold: in [0, 1].
+        outcome: of a threshold: how many detections are right, how many wrong, and how many objects are missed.
+    """
+    if threshold is None or not 0 <= threshold <= 1:
+        return "open: at which least score is nothing wrong any more? Answer with a number from 0 to 1."
+    right, wrong, missed = outcome(threshold)
+    if wrong:
+        return f"not quite: at {threshold:g} it is right {right} times and still wrong {wrong} times."
+    if not right:
+        return f"not quite: at {threshold:g} it says nothing at all ({missed} objects missed); silence is never wrong."
+    return (
+        f"right: at {threshold:g} all {right} detections are right. The price: {missed} of {right + missed} are missed."
+    )
+
+
+def _listed(numbers: Tensor) -> str:
+    return ", ".join(f"{number:.1f}" for number in numbers.tolist())

@@ -1,0 +1,113 @@
+"""Has a class map more energy on its own object than on any other one? One row an object and method.
+
+``python -m odam_chapters.own_masks --help`` makes the rows that are bundled under ``data/evaluation``.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from odam_lib import files
+from odam_lib.command import command
+from odam_lib.datasets.categories import relabel
+from odam_lib.datasets.coco import Coco
+from odam_lib.detections import check_threshold
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.evaluate import open_picture
+from odam_lib.evaluation.judges import Picture
+from odam_lib.explainers.grad_cam import GradCAM
+from odam_lib.explainers.odam import ODAM
+from odam_lib.metrics.localization import energy_inside
+
+METHODS = {"ODAM": ODAM(), "Grad-CAM": GradCAM()}
+OF_CLASS, OF_ALL = "best of its class", "best of all"
+"""Columns: the largest share of the map's energy on another object of the same class, and on any other object."""
+
+
+def _number(text: str) -> str:
+    float(text)
+    return text
+
+
+KINDS = {
+    **dict.fromkeys(("image_id", "object", "label", "score"), _number),
+    "method": str,
+    "own": _number,
+    **dict.fromkeys((OF_CLASS, OF_ALL), lambda text: text and _number(text)),
+}
+"""Columns, and what checks their text."""
+
+
+def largest(shares: Tensor) -> float | str:
+    """The largest of some shares; empty where there is none."""
+    return float(f"{float(shares.max()):.4g}") if len(shares) else ""
+
+
+def rows_of(picture: Picture) -> Iterator[dict[str, object]]:
+    """The share of each class map's energy on its own mask, on the best other one of its class, and of any class."""
+    labels, masks = picture.target["labels"], picture.target["masks"]
+    for name, method in METHODS.items():
+        heats = method(picture.trace, picture.detections, ("class",)).to_image()[:, 0]
+        for heat, own, score in zip(heats, picture.own.tolist(), picture.detections.scores.tolist()):
+            shares = energy_inside(heat, masks)
+            others = torch.arange(len(labels)) != own
+            yield {
+                "image_id": int(picture.target["image_id"]),
+                "object": own,
+                "label": int(labels[own]),
+                "score": float(f"{score:.4g}"),
+                "method": name,
+                "own": float(f"{float(shares[own]):.4g}"),
+                OF_CLASS: largest(shares[others & (labels == labels[own])]),
+                OF_ALL: largest(shares[others]),
+            }
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows that :func:`main` wrote; a share is empty where there is no other object.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: the file holds something else, or is damaged.
+    """
+    return files.read_rows(path, "rows of own masks", "python -m odam_chapters.own_masks", KINDS)
+
+
+def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
+    """How many maps of a method have more energy on their own object than on the best other one, and of how many.
+
+    Args:
+        rows: of :func:`read_rows`.
+        method: its name there.
+        others: ``OF_CLASS`` or ``OF_ALL``; objects without such another one are not counted.
+    """
+    compared = [row for row in rows if row["method"] == method and row[others]]
+    return sum(float(row["own"]) > float(row[others]) for row in compared), len(compared)
+
+
+@command
+def main() -> None:
+    """Explain every object that is found and write the rows."""
+    parser = argparse.ArgumentParser(prog="python -m odam_chapters.own_masks", description=main.__doc__)
+    parser.add_argument("output", type=files.user_path, help="CSV of the rows")
+    parser.add_argument("coco", type=files.user_path, help="COCO pictures in the official layout")
+    parser.add_argument("--detector", default="yolov3-tiny")
+    parser.add_argument("--score-threshold", type=float, default=0.3)
+    asked = parser.parse_args()
+    check_threshold(asked.score_threshold)
+    with files.owned(asked.output):
+        detector = load_detector(asked.detector)
+        dataset = relabel(Coco(asked.coco), detector.categories)
+        found: list[dict[str, object]] = []
+        for item in range(len(dataset)):
+            picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
+            if len(picture.own):
+                found += rows_of(picture)
+        files.write_rows(asked.output, found)
+
+
+if __name__ == "__main__":
+    main()

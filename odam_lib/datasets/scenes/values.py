@@ -1,0 +1,177 @@
+"""The values of the scene generator: a scene, its objects, and what rendering returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from odam_lib.datasets.scenes.painters import distractors as scene_distractors
+from odam_lib.datasets.scenes.painters import figures as scene_figures
+from odam_lib.datasets.scenes.painters import furniture as scene_furniture
+from odam_lib.datasets.scenes.painters import vehicles as scene_vehicles
+from odam_lib.datasets.scenes.painters.shapes import Figure, Shape, Sketch
+
+CATEGORIES = ("__background__", "person", "dog", "bicycle", "motorcycle", "car", "bench", "bed", "surfboard")
+SETTINGS = ("street", "beach", "room", "crowd")
+MINIMUM_SIZE = 32
+
+PAINTERS = {
+    "person": scene_figures.person,
+    "dog": scene_figures.dog,
+    "bicycle": scene_vehicles.bicycle,
+    "motorcycle": scene_vehicles.motorcycle,
+    "car": scene_vehicles.car,
+    "bench": scene_furniture.bench,
+    "bed": scene_furniture.bed,
+    "surfboard": scene_furniture.surfboard,
+}
+DISTRACTORS = tuple(scene_distractors.DISTRACTOR_PAINTERS)
+"""Kinds of things that belong to no class and look a little like one that does."""
+
+
+@lru_cache(maxsize=512)
+def build_figure(name: str, seed: int, facing: int, light: int, stance: str) -> Figure:
+    """The polygons of one object; everything about its looks follows from these five values."""
+    # The painter works in a frame that is mirrored afterwards, so the light is mirrored beforehand.
+    sketch = Sketch(light * facing)
+    rng = np.random.default_rng([seed, 11])
+    if name == "surfboard":
+        scene_furniture.surfboard(rng, sketch, facing, stance or "standing")
+    elif name == "person":
+        scene_figures.person(rng, sketch, facing, crowd=stance == "crowd")
+    elif name in DISTRACTORS:
+        scene_distractors.DISTRACTOR_PAINTERS[name](rng, sketch)
+    else:
+        PAINTERS[name](rng, sketch, facing)
+    return sketch.figure(facing)
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object: `x` and `y` place its ground contact, in image heights; `scale` is image heights per metre.
+
+    A distractor is one too: its `name` is one of DISTRACTORS, and `lures` is the index of the object it stands beside.
+    """
+
+    index: int
+    name: str
+    seed: int
+    x: float
+    y: float
+    scale: float
+    facing: int
+    light: int
+    stance: str = ""
+    removed: frozenset[str] = frozenset()
+    lures: int | None = None
+
+    @property
+    def label(self) -> int:
+        """The index into CATEGORIES; 0, the background, for a distractor."""
+        return 0 if self.lures is not None else CATEGORIES.index(self.name)
+
+    @property
+    def figure(self) -> Figure:
+        """All polygons, those of removed parts included."""
+        return build_figure(self.name, self.seed, self.facing, self.light, self.stance)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The polygons that are still there."""
+        return tuple(shape for shape in self.figure.shapes if shape.part not in self.removed)
+
+    def points(self, shapes: tuple[Shape, ...], height: int) -> list[np.ndarray]:
+        """Polygons in pixels [N, 2] of an image `height` pixels high (y down)."""
+        factor = np.array([self.scale, -self.scale]) * height
+        origin = np.array([self.x, self.y]) * height
+        return [shape.points * factor + origin for shape in shapes]
+
+    def box(self, height: int, part: str | None = None) -> tuple[float, float, float, float] | None:
+        """Tight xyxy box in pixels, not clipped to the image, of what is left of the object or of one part."""
+        shapes = tuple(shape for shape in self.shapes if part in (None, shape.part))
+        if not shapes:
+            return None
+        every = np.concatenate(self.points(shapes, height))
+        return (*map(float, every.min(axis=0)), *map(float, every.max(axis=0)))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything needed to render a picture. `objects` are in painting order, far to near.
+
+    `horizon` and `floor` (the far edge of the ground) are in image heights from the top; `camera` is the camera's
+    height in metres, which fixes the perspective; `light` is -1 or +1, the side from which light comes.
+    """
+
+    seed: int
+    setting: str
+    height: int
+    width: int
+    horizon: float
+    floor: float
+    camera: float
+    light: int
+    objects: tuple[SceneObject, ...]
+    bare: bool = False
+
+    def get(self, index: int) -> SceneObject:
+        """The object with this stable index; IndexError if it is not in the scene."""
+        for item in self.objects:
+            if item.index == index:
+                return item
+        raise IndexError(f"no object {index} in this scene; there are {sorted(o.index for o in self.objects)}")
+
+    def without(self, index: int, part: str | None = None) -> Scene:
+        """The same scene without one object and its shadow, or without one named part (shadows stay).
+
+        Raises IndexError for an object and ValueError for a part that is not there.
+        """
+        chosen = self.get(index)
+        if part is None:
+            return replace(self, objects=tuple(o for o in self.objects if o.index != index))
+        present = [name for name in chosen.figure.parts if name not in chosen.removed]
+        if part not in present:
+            raise ValueError(f"object {index} ({chosen.name}) has no part {part!r}; its parts are {present}")
+        changed = replace(chosen, removed=chosen.removed | {part})
+        return replace(self, objects=tuple(changed if o.index == index else o for o in self.objects))
+
+    def without_distractors(self) -> Scene:
+        """The same scene without its distractors and their shadows, everything else pixel-identical."""
+        return replace(self, objects=tuple(o for o in self.objects if o.lures is None))
+
+    def without_backdrop(self) -> Scene:
+        """The same scene with the ground's colour instead of its horizon and all behind; objects pixel-identical."""
+        return replace(self, bare=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One visible object. Boxes are xyxy in pixels; `mask` and `parts` are visible pixels, bool [H, W].
+
+    `box_full` (amodal) and `box_head` (persons) are not clipped to the image; the right and lower edge of
+    `box_visible` are exclusive. `depth` is the distance from the camera in metres. A distractor has label 0,
+    and in `lures` the index of the object that it stands beside.
+    """
+
+    index: int
+    label: int
+    name: str
+    box_full: tuple[float, float, float, float]
+    box_visible: tuple[float, float, float, float]
+    mask: np.ndarray
+    parts: dict[str, np.ndarray]
+    visible_fraction: float
+    depth: float
+    box_head: tuple[float, float, float, float] | None = None
+    lures: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A picture, uint8 [H, W, 3], and its visible instances and distractors in painting order (far to near)."""
+
+    image: np.ndarray
+    instances: tuple[Instance, ...] = field(default=())
+    distractors: tuple[Instance, ...] = field(default=())

@@ -1,0 +1,88 @@
+"""What ``python -m odam_lib.evaluation`` does."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from odam_lib.command import command
+from odam_lib.datasets.categories import relabel, unknown_classes
+from odam_lib.datasets.opening import KINDS, open_dataset
+from odam_lib.datasets.scenes import SETTINGS
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.evaluate import Evaluation, comparison, evaluate, slow, smoothings, windowed
+from odam_lib.evaluation.judges import Discrimination, Faithfulness, Judge, Localization, PlantedCauses, choose_judges
+from odam_lib.files import output_file, user_path
+
+MIXED = "mixed"
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Evaluate the compared methods on a data set, by default held-out scenes, and keep every row."""
+    found = _evaluate(_parser().parse_args(arguments))
+    print(f"{found.objects - found.undetected} of {found.objects} objects had a detection to explain")
+    for line in found.table():
+        print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format(**line))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_lib.evaluation",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("output", type=user_path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
+    parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
+    parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=list(comparison()),
+        choices=[*comparison(), *slow(), *windowed(), *smoothings()],
+        metavar="METHOD",
+    )
+    parser.add_argument("--dataset", default="scenes", choices=KINDS, help="kind of the data set")
+    parser.add_argument("--root", default="", help="its folder: of the pictures of coco and voc, of both of yolo")
+    parser.add_argument("--annotations", default="", help="JSON of coco, XML folder of voc, class names of yolo")
+    parser.add_argument("--setting", default=MIXED, choices=(MIXED, *SETTINGS), help="of the scenes")
+    parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
+    parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
+    parser.add_argument("--steps", type=int, default=6, help="of deletion and insertion")
+    parser.add_argument("--least-iou", type=float, default=0.5, help="of a detection with its object")
+    parser.add_argument("--score-threshold", type=float, default=0.5, help="least score of a detection")
+    parser.add_argument("--seed", type=int, default=0, help="of masks, noise and ties")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")
+    return parser
+
+
+def _evaluate(asked: argparse.Namespace) -> Evaluation:
+    setting = None if asked.setting == MIXED else asked.setting
+    dataset = open_dataset(asked.dataset, asked.root, asked.annotations, setting)
+    known = comparison(asked.masks, asked.seed) | slow() | windowed() | smoothings()
+    methods = {name: known[name] for name in asked.methods}
+    output_file(asked.output)
+    detector = load_detector(asked.detector, device=asked.device)
+    dataset = relabel(dataset, detector.categories)
+    return evaluate(
+        detector,
+        dataset,
+        methods,
+        _judges(asked, dataset),
+        asked.objects,
+        asked.least_iou,
+        asked.score_threshold,
+        asked.layer,
+        asked.output,
+    )
+
+
+def _judges(asked: argparse.Namespace, dataset: Any) -> tuple[Judge, ...]:
+    wanted: list[Judge] = [Faithfulness(asked.steps, asked.seed), Localization(), Discrimination()]
+    if asked.setting != "crowd":  # where a person has too many causes to remove one after another
+        wanted.append(PlantedCauses())
+    judges, told = choose_judges(dataset, wanted)
+    for sentence in told:
+        print(sentence)
+    if unknown := unknown_classes(dataset):
+        print(f"{asked.detector} cannot detect: {', '.join(unknown)}")
+    return judges

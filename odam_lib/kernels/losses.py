@@ -1,0 +1,158 @@
+"""Sec. 3.2: the consistency and separation of heat maps, Odam-Train's two losses, as functions of tensors."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from odam_lib.kernels import checks
+
+EPSILON = 1e-3
+"""How far cosines are kept from 0 and 1, where a logarithm of one of the losses is infinite."""
+
+Bound = Callable[[Tensor], Tensor]
+"""cosines in [0, 1] -> the same in [EPSILON, 1 - EPSILON]."""
+
+Negatives = Callable[[Tensor, Tensor], Tensor]
+"""boxes [N, 4], images [N] -> bool [N, N], which predictions are told apart if they are of different objects."""
+
+
+def overlapping(boxes: Tensor, images: Tensor) -> Tensor:
+    """Predictions of one image whose boxes overlap: those whose maps may leak into each other."""
+    return (box_iou(boxes, boxes) > 0) & same_image(boxes, images)
+
+
+def same_image(boxes: Tensor, images: Tensor) -> Tensor:
+    """All predictions of one image, as in the paper's formula."""
+    return images[:, None] == images
+
+
+def squeezed(cosines: Tensor) -> Tensor:
+    """Cosines scaled linearly into [EPSILON, 1 - EPSILON], which leaves a gradient everywhere."""
+    return EPSILON + (1 - 2 * EPSILON) * cosines
+
+
+def clamped(cosines: Tensor) -> Tensor:
+    """Cosines cut off at EPSILON and 1 - EPSILON: beyond them nothing pulls maps together or apart any more."""
+    return cosines.clamp(EPSILON, 1 - EPSILON)
+
+
+class OdamLoss(NamedTuple):
+    """The two sums of Eq. (3), scalars, and the number of pairs that they are divided by."""
+
+    consistency: Tensor
+    separation: Tensor
+    pairs: int
+
+    @property
+    def mean(self) -> Tensor:
+        """(L_con + L_sep) / pairs; 0, connected to the maps, where there is no pair."""
+        return (self.consistency + self.separation) / max(1, self.pairs)
+
+
+def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
+    """The prediction of highest IoU of each object, in the order of the objects' numbers.
+
+    Args:
+        objects: ``Tensor[N]``, int64, the true object of each prediction; numbers differ between images.
+        ious: ``Tensor[N]``, IoU of each prediction with its object.
+
+    Returns:
+        ``Tensor[G]``, int64, one row for each object that occurs.
+
+    Raises:
+        TypeError, ValueError: not such tensors.
+    """
+    checks.tensor("objects", objects, "[N]", "int")
+    checks.tensor("ious", ious, f"[{len(objects)}]")
+    numbers, member = objects.unique(return_inverse=True)
+    of_object = member == torch.arange(len(numbers), device=objects.device)[:, None]
+    return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
+
+
+def directions(maps: Tensor) -> Tensor:
+    """Non-negative maps as vectors of length 1, whose dot products are the maps' cosines.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of one size, float32 or float64.
+
+    Returns:
+        ``Tensor[N, D]``; zeros of a map of zeros, which has no direction and gets no gradient.
+
+    Raises:
+        TypeError, ValueError: not such a tensor.
+    """
+    checks.tensor("maps", maps, "[N, ...]", "float")
+    flat = maps.flatten(1)
+    # Scaled first, and by a constant, so that squares of small values do not underflow.
+    scale = flat.detach().amax(dim=1, keepdim=True)
+    known = scale >= torch.finfo(maps.dtype).tiny
+    scaled = flat / torch.where(known, scale, 1)
+    length = scaled.square().sum(dim=1, keepdim=True)
+    return torch.where(known, scaled / torch.where(known, length, 1).sqrt(), 0)
+
+
+def cosines(maps: Tensor, best: Tensor) -> Tensor:
+    """The cosine of some maps with all maps.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of one size.
+        best: ``Tensor[G]``, int64, rows.
+
+    Returns:
+        ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
+    """
+    unit = directions(maps)
+    return unit[best] @ unit.T
+
+
+def odam_train_loss(
+    maps: Tensor,
+    objects: Tensor,
+    images: Tensor,
+    ious: Tensor,
+    boxes: Tensor,
+    negatives: Negatives = overlapping,
+    bound: Bound = squeezed,
+) -> OdamLoss:
+    """L_con and L_sep, Eq. (3): maps of one object agree with its best map, those of others do not.
+
+    The best map of an object is that of its prediction of highest IoU; its pair with itself is left out. Pairs never
+    cross images.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of the positive predictions, of one size.
+        objects: ``Tensor[N]``, int64, the true object of each; numbers differ between images.
+        images: ``Tensor[N]``, int64, the image of each.
+        ious: ``Tensor[N]``, IoU of each prediction with its object.
+        boxes: ``Tensor[N, 4]``, the predicted boxes.
+        negatives: which predictions of other objects are told apart, :func:`overlapping` or :func:`same_image`.
+        bound: keeps the logarithms finite, :func:`squeezed` or :func:`clamped`.
+
+    Raises:
+        TypeError: no tensors, or numbers of objects and images that are not whole.
+        ValueError: negative maps, or not one of everything for each map.
+    """
+    checks.tensor("maps", maps, "[N, ...]", "float")
+    checks.tensor("objects", objects, "[N]", "int")
+    checks.tensor("images", images, "[N]")
+    checks.tensor("ious", ious, "[N]")
+    checks.tensor("boxes", boxes, "[N, 4]")
+    for name, function in (("negatives", negatives), ("bound", bound)):
+        if not callable(function):
+            raise TypeError(f"{name} is {checks.told(function)}: give a function of this module.")
+    if not all(len(each) == len(maps) for each in (objects, images, ious, boxes)):
+        raise ValueError("There must be one object, image, IoU and box for each map.")
+    if (maps < 0).any():
+        raise ValueError("A map has negative values: rectify it before comparing it with others.")
+    if not len(maps):
+        return OdamLoss(maps.sum(), maps.sum(), 0)
+    best = best_of_each(objects, ious)
+    bounded = bound(cosines(maps, best))
+    same = objects[best][:, None] == objects
+    itself = best[:, None] == torch.arange(len(maps), device=maps.device)
+    agree, differ = same & ~itself, ~same & negatives(boxes, images)[best]
+    consistency, separation = -torch.log(bounded[agree]).sum(), -torch.log(1 - bounded[differ]).sum()
+    return OdamLoss(consistency, separation, int(agree.sum() + differ.sum()))

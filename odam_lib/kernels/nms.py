@@ -1,0 +1,436 @@
+"""Sec. 3.3: suppression of duplicates by boxes, scores, features or heat maps, as functions of tensors.
+
+Every function takes ``boxes [N, 4]``, ``scores [N]`` and ``labels [N]`` first and returns :class:`Kept`. Predictions of
+different labels never suppress each other; of equal scores the earlier row counts as the better. All refuse, before
+any work and with a ``ValueError``, tensors of other shapes, numbers of rows or devices, boxes and scores that are not
+finite, boxes whose corners are swapped and thresholds outside [0, 1], and with a ``TypeError`` what is no tensor or
+number. Boxes without an area overlap nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.ops import batched_nms, box_iou
+
+from odam_lib.kernels import checks
+from odam_lib.kernels.losses import directions
+
+BLOCK = 128
+"""Candidates compared at once with all that come later: what an earlier block suppressed is compared with nothing."""
+
+
+class Kept(NamedTuple):
+    """What is left of N predictions: M rows and their scores, the best first.
+
+    Attributes:
+        index: ``Tensor[M]``, int64.
+        scores: ``Tensor[M]``, the scores given, or what Soft-NMS has made of them.
+    """
+
+    index: Tensor
+    scores: Tensor
+
+
+NMS = Callable[[Tensor, Tensor, Tensor], Kept]
+"""boxes [N, 4], scores [N], labels [N] -> what is kept."""
+
+Decay = Callable[[Tensor], Tensor]
+"""IoU -> the weight in [0, 1] of a score whose box overlaps a better one that much."""
+
+Maps = Tensor | Callable[[Tensor], Tensor]
+"""Heat maps [N, h, w], or a function that makes those of some rows: rows [R], int64 -> [R, h, w]."""
+
+
+def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Kept:
+    """No suppression: every prediction, best first."""
+    _checked(boxes, scores, labels)
+    order = scores.argsort(descending=True, stable=True)
+    return Kept(order, scores[order])
+
+
+def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float = 0.5) -> Kept:
+    """Classical suppression: a prediction is a duplicate if its IoU with a better one is **over** the threshold.
+
+    This is ``torchvision.ops.batched_nms``, bit for bit. It parts the labels by moving their boxes, for which no
+    coordinate may be negative: where one is, all boxes are moved by it first.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2).
+        scores: ``Tensor[N]``.
+        labels: ``Tensor[N]``.
+        iou_threshold: T_iou, in [0, 1].
+    """
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
+    corners, ranks = _checked(boxes, scores, labels)
+    if len(corners):
+        corners = corners - corners.min().clamp(max=0)
+    index = batched_nms(corners, ranks, labels, iou_threshold)
+    return Kept(index, scores[index])
+
+
+def gaussian(iou: Tensor, sigma: float = 0.5) -> Tensor:
+    """exp(-IoU^2 / sigma), the continuous decay of Soft-NMS.
+
+    Raises:
+        ValueError: sigma is not positive.
+    """
+    sigma = checks.number("sigma", sigma, "(0, inf)")
+    return torch.exp(-iou.square() / sigma)
+
+
+def linear(iou: Tensor, iou_threshold: float = 0.5) -> Tensor:
+    """1 - IoU from the threshold on, 1 below it: the linear decay of Soft-NMS.
+
+    Raises:
+        ValueError: the threshold is outside [0, 1].
+    """
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
+    return torch.where(iou < iou_threshold, torch.ones_like(iou), 1 - iou)
+
+
+def soft_nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, decay: Decay = gaussian, score_threshold: float = 0.05
+) -> Kept:
+    """Soft-NMS (Bodla et al., ICCV 2017): a score is lowered by every better box that overlaps it.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2).
+        scores: ``Tensor[N]``.
+        labels: ``Tensor[N]``.
+        decay: :func:`gaussian` or :func:`linear`; ``functools.partial`` gives them another sigma or threshold.
+        score_threshold: least decayed score that is kept, in [0, 1].
+
+    Returns:
+        Kept rows with their **decayed** scores.
+    """
+    score_threshold = checks.number("score_threshold", score_threshold, "[0, 1]")
+    if not callable(decay):
+        raise TypeError(f"decay is {checks.told(decay)}: give a function of IoU, such as gaussian or linear.")
+    corners, ranks = _checked(boxes, scores, labels)
+
+    def of_class(rows: Tensor) -> Kept:
+        # One small step after another: on the processor, where a step costs less than an accelerator's launch.
+        weights = decay(_iou(corners[rows], corners[rows])).cpu()
+        current = ranks[rows].cpu()
+        left = torch.ones(len(rows), dtype=torch.bool)
+        picked: list[int] = []
+        for _ in range(len(rows)):
+            best = int(torch.where(left, current, -torch.inf).argmax())
+            if current[best] < score_threshold:
+                break
+            picked.append(best)
+            left[best] = False
+            current = torch.where(left, current * weights[best], current)
+        index = torch.tensor(picked, dtype=torch.int64)
+        return Kept(rows[index.to(rows.device)], current[index].to(scores))
+
+    return _by_class(scores, labels, of_class)
+
+
+def feature_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    embeddings: Tensor,
+    low: float = 0.1,
+    high: float = 0.9,
+    distance: float = 1.0,
+) -> Kept:
+    """FeatureNMS (Salscheider, 2020): where boxes overlap in part, learned embeddings say whether objects differ.
+
+    A candidate stays if with every better one kept its IoU is under ``low``, or its IoU is under ``high`` and the
+    Euclidean distance of the embeddings is over ``distance``.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2).
+        scores: ``Tensor[N]``.
+        labels: ``Tensor[N]``.
+        embeddings: ``Tensor[N, D]``.
+        low: IoU under which predictions are never duplicates, in [0, high].
+        high: IoU from which they always are, in [low, 1].
+        distance: of embeddings, over which predictions of boxes between the two are of different objects.
+
+    Raises:
+        ValueError: as all of this family, or embeddings that are not finite or not one for each box, low over high,
+            or a negative distance.
+    """
+    low, high = _ordered(low, high)
+    distance = checks.number("distance", distance, "[0, inf)")
+    corners, _ = _checked(boxes, scores, labels)
+    _check_rows("embeddings", embeddings, "[N, D]", boxes)
+    _check_all("embedding", embeddings.isfinite().all(dim=1), "is not finite")
+
+    def of_class(rows: Tensor) -> Kept:
+        own, vectors = corners[rows], _exact(embeddings[rows])
+
+        def duplicates(kept: Tensor, start: int) -> Tensor:
+            iou = _iou(own[kept], own[start:])
+            # Without the shortcut by a matrix product, which loses small distances between long vectors.
+            apart = torch.cdist(vectors[kept], vectors[start:], compute_mode="donot_use_mm_for_euclid_dist")
+            return (iou >= high) | ((iou >= low) & (apart <= distance))
+
+        index = _greedy(rows, duplicates)
+        return Kept(index, scores[index])
+
+    return _by_class(scores, labels, of_class)
+
+
+def odam_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    maps: Maps,
+    iou_threshold: float = 0.5,
+    low: float = 0.2,
+    high: float = 0.8,
+) -> Kept:
+    """Odam-NMS, Algorithm 1: two predictions are one object if their boxes **and** their explanations say so.
+
+    Greedy by descending score: candidate p is a duplicate of a kept d if ::
+
+        IoU >  T_iou  and  corr > T_l      (boxes overlap, and the maps are not those of two objects)
+        IoU <= T_iou  and  corr > T_h      (boxes lie apart, but the maps are the same)
+
+    where corr is the :func:`correlation` of their maps. At the edges:
+
+    - An IoU of exactly T_iou counts as lying apart, as in torchvision; the paper has it on the other side.
+    - T_l = 0 asks nothing of the maps, so that boxes that overlap are duplicates even if their maps share no cell and
+      corr is exactly 0. T_h = 1 merges nothing, for corr never exceeds 1.
+    - (T_l, T_h) = (0, 1) is therefore :func:`nms`, which is what is called.
+    - The correlation with a map of zeros is undefined: such a pair is decided by its IoU alone.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2).
+        scores: ``Tensor[N]``.
+        labels: ``Tensor[N]``.
+        maps: non-negative heat maps ``Tensor[N, h, w]`` of one size, see :func:`common_size`; or a function of row
+            numbers ``Tensor[R]`` that makes ``Tensor[R, h, w]``. It is called at most once for each label, for those
+            rows that have a partner with which the correlation decides: any other row of the label; with T_h = 1 only
+            one over T_iou; with T_l = 0 only one not over it.
+        iou_threshold: T_iou, in [0, 1].
+        low: T_l, in [0, high].
+        high: T_h, in [low, 1].
+
+    Raises:
+        ValueError: as all of this family, or maps that are negative, not finite or not one for each box, or T_l over
+            T_h. Maps that a function makes are checked when it has made them.
+        TypeError: the maps are neither a tensor nor a function.
+    """
+    iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
+    low, high = _ordered(low, high)
+    corners, _ = _checked(boxes, scores, labels)
+    make = _maker(maps, boxes)
+    if low == 0 and high == 1:
+        return nms(boxes, scores, labels, iou_threshold)
+    least = low if low > 0 else -1.0  # no cosine of maps is so small
+
+    def of_class(rows: Tensor) -> Kept:
+        over = _overlapping(corners[rows], iou_threshold)
+        asked = ((over & (low > 0)) | (~over & (high < 1))).fill_diagonal_(False).any(dim=1)
+        unit = _directions_of(make, rows, asked)
+        known = unit.amax(dim=1) > 0
+
+        def duplicates(kept: Tensor, start: int) -> Tensor:
+            overlap = over[kept, start:]
+            corr = _cosines(unit[kept], unit[start:])
+            by_maps = torch.where(overlap, corr > least, corr > high)
+            return torch.where(known[kept, None] & known[start:], by_maps, overlap)
+
+        index = _greedy(rows, duplicates)
+        return Kept(index, scores[index])
+
+    return _by_class(scores, labels, of_class)
+
+
+def correlation(maps: Tensor) -> Tensor:
+    """The normalised correlation of Sec. 3.3: the cosine of each pair of maps.
+
+    Args:
+        maps: ``Tensor[N, ...]``, non-negative heat maps of one size.
+
+    Returns:
+        ``Tensor[N, N]`` in [0, 1], float32 or float64, never over 1 by rounding; 0 with a map of zeros, whose
+        correlation is undefined.
+
+    Raises:
+        ValueError: maps that are negative, not finite or without a cell.
+    """
+    checks.tensor("maps", maps, "[N, ...]")
+    _check_maps(maps, torch.arange(len(maps)))
+    unit = directions(_exact(maps))
+    return _cosines(unit, unit)
+
+
+def short_edge_size(size: tuple[int, int], short_edge: int = 50) -> tuple[int, int]:
+    """(height, width) scaled to a short edge of this many cells: 800 x 1067 pixels become the paper's 50 x 67.
+
+    Raises:
+        ValueError: a side, or the short edge wanted, is not at least 1.
+    """
+    short_edge = checks.number("short_edge", short_edge)
+    if short_edge < 1:
+        raise ValueError(f"A size of {size} with a short edge of {short_edge}: give sides of at least 1.")
+    size = checks.size("size", size)
+    scale = short_edge / min(size)
+    return round(size[0] * scale), round(size[1] * scale)
+
+
+def common_size(maps: Sequence[Tensor], short_edge: int = 50) -> Tensor:
+    """Maps of several levels in one size, so that they can be correlated: the shape of the largest, short edge 50.
+
+    Bilinear, averaging where it shrinks, so that no cell is skipped. Each map is spread over the whole result: right
+    for maps that cover the same picture. Where padding makes levels cover more of it than others, or maps are of
+    regions of interest, ``HeatMaps.to_image(short_edge_size(image_size))`` puts every cell in its place instead.
+
+    Args:
+        maps: N tensors ``[h, w]``, each with a size of its own.
+        short_edge: cells of the result's shorter side.
+
+    Returns:
+        ``Tensor[N, height, width]``, float32 or float64; ``[0, short_edge, short_edge]`` of no map.
+
+    Raises:
+        ValueError: a map is not ``[h, w]`` with at least one cell, or the short edge is not at least 1.
+    """
+    for row, one in enumerate(maps):
+        checks.tensor(f"map of row {row}", one, "[...]")
+        if one.dim() != 2 or not one.numel():
+            raise ValueError(f"Map {row} has shape {list(one.shape)}: give [h, w] with at least one cell.")
+    largest = max((tuple(one.shape) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
+    size = short_edge_size(largest, short_edge)
+    if not maps:
+        return torch.zeros(0, *size)
+    resized = _exact(maps[0]).new_zeros(len(maps), *size)
+    for shape in {tuple(one.shape) for one in maps}:
+        rows = [row for row, one in enumerate(maps) if tuple(one.shape) == shape]
+        level = _exact(torch.stack([maps[row] for row in rows]))[:, None]
+        resized[rows] = interpolate(level, size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
+    return resized
+
+
+def _by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]) -> Kept:
+    """What ``of_class`` keeps of the rows of each label, which it is given best first; all of them best first."""
+    order = scores.argsort(descending=True, stable=True)
+    found = [Kept(order[:0], scores[:0])] + [of_class(order[labels[order] == label]) for label in labels.unique()]
+    index, final = torch.cat([kept.index for kept in found]), torch.cat([kept.scores for kept in found])
+    as_given = order.argsort()[index].argsort()  # decides between equal scores, which Soft-NMS can make
+    best = as_given[final[as_given].argsort(descending=True, stable=True)]
+    return Kept(index[best], final[best])
+
+
+def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """The rows that no better row kept has as a duplicate.
+
+    Args:
+        rows: ``Tensor[N]``, the candidates, best first.
+        duplicates: positions ``[K]`` in rows, start -> bool ``[K, N - start]``, which candidates from that position on
+            are their duplicates.
+
+    Returns:
+        ``Tensor[M]``, int64, some of rows.
+    """
+    alive = np.ones(len(rows), dtype=bool)
+    for start in range(0, len(rows), BLOCK):
+        block = start + alive[start : start + BLOCK].nonzero()[0]
+        # One after another on the processor, by NumPy: a step costs less than an operation of PyTorch.
+        different = ~duplicates(torch.from_numpy(block).to(rows.device), start).cpu().numpy()
+        for position, others in zip(block.tolist(), different):
+            if alive[position]:
+                alive[position + 1 :] &= others[position + 1 - start :]
+    return rows[torch.from_numpy(alive).to(rows.device)]
+
+
+def _iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU ``[N, M]`` of boxes; two without an area have no union, and no overlap."""
+    return box_iou(boxes, others).nan_to_num(nan=0.0)
+
+
+def _cosines(unit: Tensor, others: Tensor) -> Tensor:
+    """Dot products ``[N, M]`` of vectors of length 1, which rounding would put over 1."""
+    return (unit @ others.T).clamp(max=1)
+
+
+def _overlapping(boxes: Tensor, iou_threshold: float) -> Tensor:
+    """Whether the IoU of two boxes is over the threshold, ``[N, N]``; in blocks, whose intermediate steps are small."""
+    return torch.cat([_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
+
+
+def _directions_of(make: Callable[[Tensor], Tensor], rows: Tensor, asked: Tensor) -> Tensor:
+    """The maps' directions ``[N, D]``; zeros of rows that are not asked for and of maps of zeros."""
+    if not asked.any():
+        return torch.zeros(len(rows), 1, device=rows.device)
+    maps = make(rows[asked])
+    unit = _exact(maps[:0]).new_zeros(len(rows), maps.shape[1:].numel())
+    for positions, block in zip(asked.nonzero()[:, 0].split(BLOCK), maps.split(BLOCK)):
+        unit[positions] = directions(_exact(block))
+    return unit
+
+
+def _exact(values: Tensor) -> Tensor:
+    """Numbers of half precision, and integers, as float32."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _maker(maps: Maps, boxes: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function that gives the maps of some rows, checked: all at once, or as they are made."""
+    if isinstance(maps, Tensor):
+        _check_rows("maps", maps, "[N, h, w]", boxes)
+        _check_maps(maps, torch.arange(len(maps)))
+        return maps.__getitem__
+    if not callable(maps):
+        raise TypeError(f"The maps are {type(maps).__name__}: give a tensor [N, h, w], or a function that makes them.")
+
+    def make(rows: Tensor) -> Tensor:
+        made = maps(rows)
+        _check_rows("maps", made, "[N, h, w]", rows)
+        _check_maps(made, rows)
+        return made
+
+    return make
+
+
+def _checked(boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes and scores in one floating type of at least float32, after refusing what has no meaning."""
+    checks.tensor("boxes", boxes, "[N, 4]")
+    _check_rows("scores", scores, "[N]", boxes)
+    _check_rows("labels", labels, "[N]", boxes)
+    _check_all("box", boxes.isfinite().all(dim=1), "is not finite")
+    _check_all("box", (boxes[:, 2:] >= boxes[:, :2]).all(dim=1), "ends before it begins: boxes are (x1, y1, x2, y2)")
+    _check_all("score", scores.isfinite(), "is not finite")
+    common = torch.promote_types(torch.promote_types(boxes.dtype, scores.dtype), torch.float32)
+    return boxes.to(common), scores.to(common)
+
+
+def _check_rows(name: str, values: Tensor, shape: str, rows: Tensor) -> None:
+    checks.tensor(name, values, "[N, ...]")
+    if values.dim() != shape.count(",") + 1 or len(values) != len(rows) or values.device != rows.device:
+        raise ValueError(
+            f"The {name} have shape {list(values.shape)} on {values.device}: "
+            f"give {shape} with N = {len(rows)} on {rows.device}."
+        )
+
+
+def _check_maps(maps: Tensor, rows: Tensor) -> None:
+    if not maps.shape[1:].numel():
+        raise ValueError(f"The maps have shape {list(maps.shape)}: give maps of at least one cell.")
+    # Each in one pass over the maps: NaN passes through a minimum, and only infinity is left to the maximum.
+    least, largest = maps.flatten(1).amin(dim=1), maps.flatten(1).amax(dim=1)
+    _check_all("map", least.isfinite() & largest.isfinite(), "is not finite", rows)
+    _check_all("map", least >= 0, "has negative values: rectify it before comparing it with others", rows)
+
+
+def _check_all(name: str, good: Tensor, wrong: str, rows: Tensor | None = None) -> None:
+    if not good.all():
+        first = int(good.int().argmin())
+        raise ValueError(f"The {name} of row {first if rows is None else int(rows[first])} {wrong}.")
+
+
+def _ordered(low: float, high: float) -> tuple[float, float]:
+    low, high = (checks.number(name, value, "[0, 1]") for name, value in (("low", low), ("high", high)))
+    if low > high:
+        raise ValueError(f"low is {low} and high is {high}: low may not be over high.")
+    return low, high

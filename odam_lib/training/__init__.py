@@ -1,0 +1,1 @@
+"""Training, with Odam-Train as a term of the loss."""

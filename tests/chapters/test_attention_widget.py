@@ -1,0 +1,80 @@
+"""The place picker in Python: what is shown belongs to the place. Clicks are tested in ``browser/test_location.py``."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from odam_chapters.attention.widget import LocationPicker, location_figure, render_encoder
+from PIL import Image
+from planted import PlantedDetector, planted_image
+from traitlets import TraitError
+
+from odam_lib.datasets.scenes import CATEGORIES
+from odam_lib.detectors.detr import small_detr
+from odam_lib.explainers.attention import NoAttentionError, encoder_attention
+from odam_lib.viz.widgets import encode_png
+
+pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def traced():
+    torch.manual_seed(0)
+    image = torch.rand(3, 160, 256)
+    return small_detr("untrained", CATEGORIES).trace(image), image
+
+
+def test_it_begins_in_the_middle_or_at_a_place(traced) -> None:
+    trace, image = traced
+    assert (LocationPicker(trace, image).row, LocationPicker(trace, image).column) == (8, 13)
+    picker = LocationPicker(trace, image, x=0.5, y=0.5)
+    assert (picker.row, picker.column, picker.location) == (0, 0, pytest.approx((0.3, 0.3), abs=0.3))
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 9), (9, 15)])
+def test_what_is_shown_is_the_attention_of_the_cell(traced, row: int, column: int) -> None:
+    trace, image = traced
+    picker = LocationPicker(trace, image)
+    picker.row, picker.column = row, column
+    assert picker._shown["row"] == row and picker._shown["column"] == column
+    assert picker._map == encode_png(render_encoder(image, trace, row, column))
+    assert torch.equal(picker.heat, encoder_attention(trace, *picker.location))
+    others = {picker._map}
+    picker.column = column - 1 if column else 1
+    assert picker._map not in others
+
+
+def test_cells_that_do_not_exist_are_refused(traced) -> None:
+    picker = LocationPicker(*traced)
+    for name, value in [("row", -1), ("row", 99), ("column", 99)]:
+        with pytest.raises(TraitError, match=f"There is no {name} {value}: give a number from 0"):
+            setattr(picker, name, value)
+    assert (picker.row, picker.column) == (8, 13)
+
+
+def test_an_error_is_shown_and_raised_until_the_next_success(traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    picker = LocationPicker(*traced)
+    with monkeypatch.context() as broken:
+        broken.setattr("odam_chapters.attention.widget.render_encoder", None)
+        with pytest.raises(TypeError):
+            picker.row = 1
+        assert picker.error.startswith("The attention could not be drawn: ")
+    picker.row = 2
+    assert picker.error == ""
+
+
+def test_a_still_picture_stands_in_where_no_kernel_runs(traced) -> None:
+    data, _ = LocationPicker(*traced)._repr_mimebundle_()
+    still = np.array(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    assert still.shape[1] > still.shape[0] > 100
+    assert len(location_figure(traced[1], traced[0], [(10, 10), (100, 90)]).axes) == 3
+
+
+def test_other_pictures_and_detectors_without_attention_are_refused(traced) -> None:
+    with pytest.raises(ValueError, match="not the one that was traced"):
+        LocationPicker(traced[0], torch.rand(3, 20, 20))
+    image = planted_image()
+    with pytest.raises(NoAttentionError, match="choose a DETR"):
+        LocationPicker(PlantedDetector().trace(image), image)

@@ -1,0 +1,156 @@
+"""Results of suppression rules on crowds: kept in one file, and how Odam-NMS's thresholds are chosen from a grid."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from odam_chapters.crowds import results as crowd_results
+from odam_chapters.crowds.results import (
+    FEATURE_NMS,
+    NMS,
+    ODAM_NMS,
+    RASTER,
+    SOFT,
+    CrowdResults,
+    apply,
+    candidates,
+    choose,
+    collect,
+    grid,
+    rules,
+)
+from torch import Tensor
+
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.explainers.suppression import by_boxes, by_maps
+from odam_lib.files import owned
+from odam_lib.kernels.nms import nms
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
+
+PERSON, NEIGHBOUR = [0.0, 0.0, 10.0, 20.0], [3.0, 0.0, 13.0, 20.0]
+TRUTH = torch.tensor([PERSON, NEIGHBOUR])
+
+
+def picture(*found: tuple[list[float], float]) -> CrowdPicture:
+    boxes = torch.tensor([box for box, _ in found]).reshape(-1, 4)
+    return CrowdPicture(boxes, torch.tensor([score for _, score in found]), TRUTH, torch.zeros(0, 4))
+
+
+def outcome(*found: tuple[list[float], float]) -> CrowdMatches:
+    return matches([picture(*found)])
+
+
+def results() -> CrowdResults:
+    empty = CrowdResults((TRUTH, TRUTH))
+    first = empty.joined("a", {NMS: [picture((PERSON, 0.5)), picture()]}, {"rules": [NMS]})
+    both = {ODAM_NMS: [picture(), picture((PERSON, 0.25), (NEIGHBOUR, 0.125))], NMS: [picture(), picture()]}
+    both[FEATURE_NMS] = both[NMS]
+    return first.joined("b", both, {"rules": [NMS, FEATURE_NMS, ODAM_NMS]})
+
+
+def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
+    kept = results()
+    kept.save(tmp_path / "results.safetensors")
+    read = CrowdResults.load(tmp_path / "results.safetensors")
+    assert read.detectors == ["a", "b"] and read.about == kept.about
+    assert read.rules("b") == [NMS, FEATURE_NMS, ODAM_NMS]  # in the order of the table
+    for key in kept.kept:
+        for mine, theirs in zip(kept.pictures(*key), read.pictures(*key), strict=True):
+            assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.scores, theirs.scores)
+            assert torch.equal(mine.truth, theirs.truth)
+
+
+def test_results_of_other_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 pictures"):
+        results().joined("c", {NMS: [picture()]}, {})
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="nothing of a with Odam-NMS"):
+        results().pictures("a", ODAM_NMS)
+    with pytest.raises(FileNotFoundError, match="no results"):
+        CrowdResults.load(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds no results"):
+        CrowdResults.load(tmp_path / "text.safetensors")
+
+
+def test_thresholds_are_chosen_by_both_numbers() -> None:
+    one, both = outcome((PERSON, 0.9)), outcome((PERSON, 0.9), (NEIGHBOUR, 0.8))
+    # As many people as in ``both``, but each after a false detection that is surer.
+    unsure = outcome(
+        ([50.0, 50.0, 60.0, 60.0], 0.97), ([70.0, 50.0, 80.0, 60.0], 0.96), *zip(TRUTH.tolist(), (0.9, 0.8))
+    )
+    assert jaccard(unsure) == jaccard(one) and miss_rate(unsure) > miss_rate(one)
+    assert choose({(0.0, 1.0): one, (0.2, 0.8): unsure}) == (0.0, 1.0)
+    assert choose({(0.0, 1.0): one, (0.2, 0.8): unsure, (0.3, 0.9): both}) == (0.3, 0.9)
+
+
+def test_agreement_counts_what_only_one_side_has() -> None:
+    kept = CrowdResults((TRUTH, TRUTH)).joined("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}, {})
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}) == 1
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.503))]}) == pytest.approx(2 / 3)
+    assert kept.agreement("a", {NMS: [picture((PERSON, 0.6)), picture((PERSON, 0.6))]}) == 0
+    moved = [value + 0.6 for value in PERSON]
+    assert kept.agreement("a", {NMS: [picture((moved, 0.5), (NEIGHBOUR, 0.4))]}) == 0.5
+    assert kept.agreement("a", {NMS: []}) == 1
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[Tensor, dict[str, Tensor]]:
+    from odam_lib.datasets.scenes import Scenes
+
+    return Scenes("val", 1, "crowd", 128)[0]
+
+
+@pytest.mark.parametrize("name", ["fcos-crowd", "faster-rcnn-crowd"])
+def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
+    detector = load_detector(name, "cpu")
+    tried = grid(detector, [crowd], (0.2,), (0.8,))
+    kept = apply(detector, [crowd], {NMS: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
+    assert set(tried) == {(0.0, 1.0), (0.2, 0.8)}
+    for pair, rule in (((0.0, 1.0), NMS), ((0.2, 0.8), ODAM_NMS)):
+        assert torch.equal(tried[pair].pictures[0].boxes, kept[rule][0].boxes)
+
+
+@pytest.mark.parametrize(
+    ("name", "learned"),
+    [("fcos-crowd", [FEATURE_NMS]), ("faster-rcnn-crowd", [FEATURE_NMS]), ("fcos-crowd-odam", [])],
+)
+def test_rules_are_in_order_and_those_of_a_detector(
+    name: str, learned: list[str], crowd: tuple[Tensor, dict[str, Tensor]]
+) -> None:
+    used = rules(name)
+    assert list(used) == [NMS, *SOFT, *learned, ODAM_NMS]
+    kept = apply(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [NMS, *learned]})
+    assert all(len(each[0].boxes) for each in kept.values())
+    if learned:
+        assert kept[FEATURE_NMS][0].boxes.tolist() != kept[NMS][0].boxes.tolist()
+
+
+def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
+    trace = load_detector("fcos-crowd", "cpu").trace(crowd[0])
+    found = candidates(trace, 0.3)
+    assert len(found) and (found.scores > 0.3).all()
+    assert len(candidates(trace, 0.4)) < len(found)
+
+
+def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
+    def work(*arguments: object) -> None:
+        pytest.fail("Work began.")
+
+    for name in ("apply", "load_detector", "tqdm"):
+        monkeypatch.setattr(crowd_results, name, work)
+    (tmp_path / "text").write_text("nothing", encoding="utf-8")
+    results().save(tmp_path / "two")
+    told = {
+        tmp_path: "is a folder",
+        tmp_path / "text" / "a": "cannot be written",
+        tmp_path / "text": "holds no results",
+        tmp_path / "two": "results of 2 pictures",
+    }
+    for path, sentence in told.items():
+        with pytest.raises((OSError, ValueError), match=sentence):
+            collect(path, 3, ["fcos-crowd"], 0.3, "cpu")
+    with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
+        collect(tmp_path / "three", 3, ["fcos-crowd"], 0.3, "cpu")

@@ -1,0 +1,279 @@
+"""The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from odam_chapters.exercises import (
+    check_both_directions,
+    check_cheat,
+    check_combined,
+    check_cover,
+    check_culprit,
+    check_duplicate,
+    check_fake,
+    check_farthest_edge,
+    check_heads,
+    check_least,
+    check_more,
+    check_most,
+    check_odam_loss,
+    check_pairs,
+    check_share,
+    check_shrinking,
+    check_side,
+    side_of_energy,
+)
+from torch import Tensor
+
+from odam_lib import ODAM, explain
+from odam_lib.heatmaps import EDGES, combine, min_max
+from odam_lib.kernels.regions import box_regions
+
+
+@pytest.fixture(scope="module")
+def explained(detector, held_out):
+    image = held_out[0][0]
+    return image, explain(detector, image)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "side"),
+    [((5, 5), "centre"), ((5, 1), "left"), ((5, 9), "right"), ((1, 5), "top"), ((9, 5), "bottom"), ((6, 1), "left")],
+)
+def test_side_by_hand(pixel: tuple[int, int], side: str) -> None:
+    heat = torch.zeros(20, 20)
+    heat[pixel], heat[19, 19] = 1, 5  # what lies outside the box does not count
+    assert side_of_energy(heat, torch.tensor([0.0, 0.0, 11.0, 11.0])) == side
+
+
+def test_side_is_right_wrong_or_open(explained) -> None:
+    _, maps = explained
+    heat = maps.to_image()[0, 3]
+    found = side_of_energy(heat, maps.detections.boxes[0])
+    assert check_side(found, maps, "x2").startswith("right")
+    assert check_side("top" if found != "top" else "left", maps, "x2").startswith("not quite")
+    assert check_side(None, maps, "x2").startswith("open") and "no answer" in check_side("up", maps, "x2")
+    assert check_side("left", maps[:0], "x2").startswith("open")
+
+
+def test_farthest_edge() -> None:
+    towards = {"x1": 0.2, "y1": 0.1, "x2": 0.2, "y2": 0.3}
+    assert check_farthest_edge("y1", towards).startswith("right: maps of the top edge")
+    assert "you said the left edge" in check_farthest_edge("x1", towards)
+    assert check_farthest_edge(None, towards).startswith("open")
+    assert "nothing was measured" in check_farthest_edge("y1", towards | {"y1": float("nan")})
+
+
+def test_shrinking_and_both_directions(detector, explained) -> None:
+    image, maps = explained
+    assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
+    assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
+    for method in (ODAM(rectify="abs"), ODAM(rectify="abs", gradient="negative", smoothing=None)):
+        assert check_both_directions(method, detector, image, maps).startswith("right")
+    assert "what shrinks the box is missing" in check_both_directions(ODAM(), detector, image, maps)
+    assert "what expands" in check_both_directions(ODAM(gradient="negative"), detector, image, maps)
+    assert "signed" in check_both_directions(ODAM(rectify="none"), detector, image, maps)
+    assert check_both_directions(None, detector, image, maps).startswith("open")
+
+
+def careless(maps: Tensor) -> Tensor:
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return ((maps - low) / (high - low)).amax(dim=0)
+
+
+def test_combined(explained) -> None:
+    _, maps = explained
+    assert check_combined(combine, maps).startswith("right")
+    assert check_combined(lambda maps: min_max(maps).amax(dim=0), maps).startswith("right")
+    assert "divides by zero" in check_combined(careless, maps)
+    assert "largest unit" in check_combined(lambda maps: maps.amax(dim=0), maps)
+    assert "scaled together" in check_combined(lambda maps: (maps / maps.max()).amax(dim=0), maps)
+    assert "maximum over the maps" in check_combined(lambda maps: min_max(maps).mean(dim=0), maps)
+    assert "return a tensor of shape" in check_combined(lambda maps: maps, maps)
+    for open_answer in (check_combined(None, maps), check_combined(combine, maps[:0])):
+        assert open_answer.startswith("open")
+
+
+def test_maps_without_a_centre_are_told(explained) -> None:
+    _, maps = explained
+    first = maps[0].select("x2")
+    zero = replace(first, maps=(0 * first.maps[0],), reasons=(("nothing moves it",),))
+    assert "zero (nothing moves it)" in check_side("left", zero, "x2")
+    outside = torch.zeros_like(first.maps[0])
+    outside[:, -1, -1] = 1
+    corner = replace(first.detections, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
+    assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
+
+
+def test_the_least_is_right_wrong_or_open() -> None:
+    values = {"fpn": 0.1, "stage1": 0.3}
+    assert check_least(None, values, "spread").startswith("open: where is the spread least?")
+    assert check_least("roi", values, "spread").startswith("open")
+    assert check_least("fpn", values, "spread").startswith("right: the spread is least at fpn (fpn 0.10, stage1 0.30)")
+    assert check_least("stage1", values, "spread").startswith("not quite, you said stage1")
+    assert "nothing was measured" in check_least("fpn", {"fpn": float("nan")}, "spread")
+    assert "nothing was measured" in check_least("fpn", {}, "spread")
+
+
+def test_the_most_is_right_wrong_or_open() -> None:
+    values = {"ODAM, class map": 0.6, "cross-attention": 0.9}
+    asked = check_most(None, values, "loss")
+    assert asked.startswith("open: where is the loss largest?") and asked.endswith(
+        "'ODAM, class map', 'cross-attention'."
+    )
+    assert check_most("attention", values, "loss").startswith("open")
+    listed = "the loss is largest with cross-attention (ODAM, class map 0.60, cross-attention 0.90)."
+    assert check_most("cross-attention", values, "loss") == f"right: {listed}"
+    assert check_most("ODAM, class map", values, "loss") == f"not quite, you said ODAM, class map: {listed}"
+    for nothing in ({}, {"cross-attention": float("nan")}):
+        assert "nothing was measured" in check_most("cross-attention", nothing, "loss")
+
+
+def test_heads_are_right_wrong_or_open() -> None:
+    energies = torch.zeros(4, 2, 3, 4)
+    energies[:, 1, 2] = torch.tensor([2.0, 2.0, 1.0, 1.0])  # leans to the left and to the top
+    energies[:3, 0, 1] = torch.tensor([1.0, 1.0, 2.0, 2.0])  # to the right and the bottom, in three cases of four
+    leans, other = (1, 2), (0, 1)
+    best = {"x1": leans, "y1": leans, "x2": other, "y2": other}
+    verdict = check_heads(best, energies)
+    assert verdict.startswith("right: these heads point at their own edge in 0.88 of the cases")
+    assert "(x1 1.00, y1 1.00, x2 0.75, y2 0.75)" in verdict
+    swapped = {"x1": other, "y1": other, "x2": leans, "y2": leans}
+    assert check_heads(swapped, energies).startswith("not quite: these heads point at their own edge in 0.00")
+    one_for_all = check_heads(dict.fromkeys(EDGES, leans), energies)
+    assert one_for_all.startswith("not quite") and "in 0.50 of the cases" in one_for_all
+
+
+def test_heads_that_do_not_exist_are_told() -> None:
+    energies = torch.ones(4, 2, 3, 4)
+    assert check_heads(None, energies) == "open: for each edge give (layer, head), layers 0 to 1 and heads 0 to 2."
+    assert "a head for each of x1, y1, x2, y2" in check_heads({"x1": (0, 0)}, energies)
+    for absent in ((2, 0), (0, 3), (-1, 0)):
+        assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, energies)
+    for without in (torch.zeros(0, 0, 0, 4), torch.zeros(0, 2, 3, 4)):
+        assert check_heads(dict.fromkeys(EDGES, (0, 0)), without).startswith("open: there is no attention")
+
+
+def test_more_is_right_wrong_or_open() -> None:
+    assert check_more(None, 0.4, "energy").startswith("open: measure the energy")
+    assert check_more(0.4, 0.4, "energy").startswith("not quite")
+    assert check_more(0.5, 0.4, "energy").startswith("right")
+    assert "nothing was measured" in check_more(0.5, float("nan"), "energy")
+
+
+def test_a_fake_is_judged_by_its_energy() -> None:
+    image, box = torch.rand(3, 8, 10), torch.tensor([2.0, 2.0, 6.0, 6.0])
+    mask = torch.zeros(8, 10, dtype=torch.bool)
+    mask[2:6, 2:4] = True
+
+    def filled(image: Tensor, box: Tensor) -> Tensor:
+        return box_regions(box[None], (image.shape[1], image.shape[2]))[0].float()
+
+    assert check_fake(None, image, box, mask, 0.4).startswith("open")
+    assert check_fake(filled, image, box, mask, 0.4).startswith("right: 0.50 of its energy")
+    assert check_fake(filled, image, box, mask, 0.6).startswith("not quite: 0.50")
+    assert "shape (8, 10)" in check_fake(lambda *_: torch.ones(3), image, box, mask, 0.4)
+    for bad in (-1.0, 0.0, float("nan")):
+        assert "finite" in check_fake(lambda *_, bad=bad: torch.full((8, 10), bad), image, box, mask, 0.4)
+
+
+def test_a_culprit_is_whatever_mends_the_mistake() -> None:
+    mends = {"0 bed": False, "1 ottoman": True, "2 dog": False}
+    assert (
+        check_culprit("1 ottoman", mends) == "right: without 1 ottoman the mistake is gone, and without no other thing."
+    )
+    assert "so it is without 2 dog" in check_culprit("1 ottoman", mends | {"2 dog": True})
+    assert check_culprit("2 dog", mends) == "not quite: without 2 dog the mistake stays; it goes without 1 ottoman."
+    assert "without any other single thing" in check_culprit("0 bed", {"0 bed": False})
+    for unknown in (None, "3 cat"):
+        assert check_culprit(unknown, mends).startswith("open: what misled it? Answer with one of '0 bed'")
+    assert check_culprit("0 bed", {}).startswith("open: there is no mistake")
+
+
+@pytest.mark.parametrize(
+    ("answer", "after", "sentence"),
+    [
+        ([4, 1], (0.1, 0.6), "right: the truck wins, and gains by it (car 0.80 to 0.10, truck 0.10 to 0.60)."),
+        ([0], (0.75, 0.12), "not quite: the car hardly needs what you covered"),
+        ([4], (0.4, 0.3), "not quite: the truck gains but does not win"),
+        ([6, 7], (0.3, 0.12), "not quite: both names need what you covered, none gains"),
+        ([6, 7, 8], (0.05, 0.12), "not quite: the truck is ahead only since the car fell"),
+        (range(9), (0.0, 0.01), "not quite: with 9 of 9 parts hidden hardly anything is left"),
+        ([4, 4, 4, 4, 4, 4], (0.4, 0.3), "not quite: the truck gains but does not win"),
+    ],
+)
+def test_a_cover_is_right_if_the_true_name_wins_by_it(answer, after, sentence) -> None:
+    asked = []
+
+    def scores(numbers):
+        asked.append(numbers)
+        return after
+
+    assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith(sentence)
+    assert asked == [answer]
+
+
+def test_a_cover_that_is_no_answer_costs_no_pass() -> None:
+    def scores(numbers):
+        raise AssertionError
+
+    for answer in (None, [], [9], [-1], [1.5]):
+        assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith("open: what would you cover")
+    assert check_cover([1], scores, (), ()).startswith("open: no class was confused")
+
+
+def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:
+    assert check_share(0.8, 0.87, (0.85, 0.9), "boxes").startswith("right: the share of boxes is 0.87")
+    assert check_share(0.3, 0.5, (0.25, 0.75), "boxes").startswith("right")
+    assert check_share(0.7, 0.87, (0.85, 0.9), "boxes").startswith("not quite, you said 0.7")
+    for absent in (None, 1.5):
+        assert check_share(absent, 0.87, (0.85, 0.9), "boxes").startswith("open: what is the share")
+    assert "nothing was measured" in check_share(0.5, float("nan"), (float("nan"),) * 2, "boxes")
+
+
+def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> None:
+    boxes, size = torch.tensor([[1.0, 1, 3, 3]]), (4, 5)
+
+    def painted(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        return box_regions(boxes, size).float()
+
+    assert check_cheat(None, boxes, size, 0.7).startswith("open")
+    assert check_cheat(painted, boxes, size, 0.7).startswith("right: 1.00")
+    assert check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7).startswith("not quite: 0.20")
+    assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
+    assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
+
+
+def test_the_loss_of_one_best_map() -> None:
+    def loss(maps: Tensor, objects: Tensor, best: int, itself: bool = False, unit: bool = True) -> Tensor:
+        flat = maps.flatten(1)
+        flat = flat / flat.norm(dim=1, keepdim=True) if unit else flat / 40
+        cosines = flat @ flat[best]
+        agree = (objects == objects[best]) & (itself | (torch.arange(len(maps)) != best))
+        return torch.cat([-cosines[agree].log(), -(1 - cosines[objects != objects[best]]).log()]).mean()
+
+    assert check_odam_loss(loss).startswith("right")
+    assert "no pair; four pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
+    assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
+    assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
+    assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+    assert check_odam_loss(None).startswith("open")
+
+
+def test_pairs_are_counted_beside_the_rules() -> None:
+    truth, rules = [True, False, False], {"NMS": [True, True, True], "Odam-NMS": [True, False, True]}
+    assert check_pairs(truth, truth, rules) == "right: all of them. Right of 3: you 3, NMS 1, Odam-NMS 2."
+    assert check_pairs([True, True, False], truth, rules).startswith("not quite: wrong about pair 1. Right of 3: you 2")
+    assert check_pairs([True, None, False], truth, rules).startswith("open")
+    assert check_pairs([True], truth, rules).startswith("open")
+
+
+def test_the_rule_of_duplicates() -> None:
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (low if iou > t_iou else high)).startswith(
+        "right"
+    )
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou and corr > low).startswith("not quite")
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou).startswith("not quite")
+    assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low)).startswith("not")
+    assert check_duplicate(None).startswith("open")

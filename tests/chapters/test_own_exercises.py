@@ -1,0 +1,91 @@
+"""The toy detector's maps are those worked out by hand, and the checks of notebook 09 tell usual mistakes by name."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from odam_chapters.own.exercises import check_formula, check_silence
+from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, blobs, distances
+from torch import Tensor
+
+from odam_lib import ODAM, Detections, explain, wrap
+from odam_lib.heatmaps import EDGES
+
+
+def test_the_toys_detections_and_maps_are_known_on_paper() -> None:
+    detector, image = BlobDetector(BlobNet()), blobs()
+    found = detector.detect(image)
+    assert found.names() == ["red", "blue"]
+    assert found.boxes.tolist() == [[24, 32, 80, 72], [128, 48, 168, 104]]  # the blobs to the pixel
+    assert found.scores.tolist() == pytest.approx([torch.tensor(2.0).sigmoid().item()] * 2)
+    maps = explain(detector, image, found, EDGES, ODAM(smoothing=None)).maps
+    # A cell is 8 x 8 pixels; the red blob's middle cell is row 6, column 6: three cells left of it, two above it.
+    cells = {"x1": [(6, 3), (6, 4), (6, 5)], "y1": [(4, 6), (5, 6)], "x2": [(6, 7), (6, 8), (6, 9)]}
+    for edge, expected in cells.items():
+        heat = maps[0][EDGES.index(edge)]
+        assert [tuple(place) for place in heat.nonzero().tolist()] == expected
+        assert heat[heat > 0].tolist() == [8] * len(expected)  # each moves the edge by its own 8 pixels
+    with pytest.raises(TypeError, match=r"BlobNet is of no known family.*README"):
+        wrap(detector.model)
+
+
+def coordinate(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
+    trace.check(found, [attribute])
+    return (
+        trace.corners[found.index, EDGES.index(attribute)] if attribute in EDGES else distances(trace, attribute, found)
+    )
+
+
+def negated(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
+    return -distances(trace, attribute, found) if attribute in ("x1", "y1") else distances(trace, attribute, found)
+
+
+def unchecked(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
+    if attribute in EDGES:
+        edge = EDGES.index(attribute)
+        distance = (trace.corners - trace.cells.repeat(1, 2))[found.index, edge]
+        return distance if edge >= 2 else -distance
+    logit = trace.logits[found.index, found.labels]
+    return logit if attribute == "logit" else logit.sigmoid()
+
+
+def logit_for_class(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
+    return distances(trace, "logit" if attribute == "class" else attribute, found)
+
+
+def only_edges(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
+    return (trace.corners - trace.cells.repeat(1, 2)).abs()[found.index, EDGES.index(attribute)]
+
+
+@pytest.mark.parametrize(
+    ("formula", "sentence"),
+    [
+        (None, "open: write a function"),
+        (distances, "right: the numbers grow"),
+        (coordinate, "not quite: 'x1' is the coordinate of the left edge (x1), not a distance"),
+        (negated, "not quite: 'x1' is the distance with the wrong sign"),
+        (unchecked, "detections of another picture should be refused"),
+        (logit_for_class, "not quite: 'class' is 2.0, 2.0, it should be 0.9, 0.9"),
+        (only_edges, "not quite: asked for 'logit' it stops with ValueError"),
+        (lambda trace, attribute, found: distances(trace, attribute, found).sum(), "no tensor of shape [2]"),
+        (lambda trace, attribute, found: distances(trace, attribute, found).detach(), "'logit' has no gradient"),
+        (lambda trace, attribute, found: distances(trace, attribute, found) * 1.5, "'logit' is 3.0, 3.0"),
+    ],
+)
+def test_the_numbers_to_explain(formula: Callable | None, sentence: str) -> None:
+    assert sentence in check_formula(formula)
+
+
+def test_silence_is_not_the_same_as_being_right() -> None:
+    scores, right = torch.tensor([0.9, 0.8, 0.6, 0.4]), torch.tensor([True, True, False, True])
+
+    def outcome(threshold: float) -> tuple[int, int, int]:
+        kept = scores >= threshold
+        found = int((kept & right).sum())
+        return found, int((kept & ~right).sum()), 5 - found
+
+    assert check_silence(0.7, outcome) == "right: at 0.7 all 2 detections are right. The price: 3 of 5 are missed."
+    assert check_silence(0.5, outcome) == "not quite: at 0.5 it is right 2 times and still wrong 1 times."
+    assert "says nothing at all (5 objects missed)" in check_silence(1.0, outcome)
+    for absent in (None, 1.5, -0.1):
+        assert check_silence(absent, outcome).startswith("open: at which least score")

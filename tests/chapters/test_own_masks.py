@@ -1,0 +1,39 @@
+"""Which maps lie on their own object: counts worked out by hand, and the bundled rows."""
+
+import pytest
+import torch
+from odam_chapters.own_masks import OF_ALL, OF_CLASS, largest, own_mask_wins, read_rows
+
+from odam_lib import data_root
+
+
+def row(method: str, own: float, of_class: float | str, of_all: float | str) -> dict[str, str]:
+    return {"method": method, "own": str(own), OF_CLASS: str(of_class), OF_ALL: str(of_all)}
+
+
+def test_objects_without_another_one_are_not_counted_and_a_tie_is_no_win() -> None:
+    rows = [row("a", 0.5, 0.4, 0.6), row("a", 0.3, "", 0.1), row("a", 0.2, 0.2, 0.2), row("b", 0.1, 0.9, 0.9)]
+    assert own_mask_wins(rows, "a", OF_CLASS) == (1, 2)
+    assert own_mask_wins(rows, "a", OF_ALL) == (1, 3)
+    assert own_mask_wins(rows, "b", OF_ALL) == (0, 1)
+
+
+def test_no_share_is_written_as_nothing() -> None:
+    assert largest(torch.zeros(0)) == "" and largest(torch.tensor([0.25, 0.5])) == 0.5
+
+
+def test_other_files_are_refused(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="no rows of own masks"):
+        read_rows(tmp_path / "absent.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds no rows of own masks"):
+        read_rows(tmp_path / "other.csv")
+
+
+def test_on_photographs_maps_lie_on_their_own_object() -> None:
+    """The paper's first claim, on 100 COCO pictures: at least 95 % against other objects of the class."""
+    rows = read_rows(data_root() / "evaluation" / "own-masks-yolov3-tiny.csv")
+    wins, number = own_mask_wins(rows, "ODAM", OF_CLASS)
+    assert number >= 100 and wins / number >= 0.95
+    others, same = own_mask_wins(rows, "Grad-CAM", OF_CLASS)
+    assert same == number and others < wins / 2
