@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
-from odam_lib.heatmaps import ATTRIBUTES, Grid
-from odam_lib.kernels.gradients import Windows
+from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
+from odam_lib.kernels.windows import Windows
 
 SIZE = (96, 128)
 STRIDE = 8

@@ -28,8 +28,9 @@ from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.whole import Combined
-from odam_lib.heatmaps import Grid, smooth
-from odam_lib.kernels import losses, nms
+from odam_lib.kernels import losses, nms, similarity
+from odam_lib.kernels.grid import Grid
+from odam_lib.kernels.odam import smooth
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics import agreement, crowds, discrimination, errors, faithfulness, intervals, localization, matching
 from odam_lib.viz.plots import show_average_maps, show_columns, show_detectors, show_methods
@@ -270,9 +271,9 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
         T,
         "maps are \\[1\\]: give",
     ),
-    ("correlation", lambda: nms.correlation([1, 2]), T, r"maps are \[1, 2\]: give a tensor"),
-    ("common size", lambda: nms.common_size([maps[0].numpy()]), T, "map of row 0 is a NumPy array"),
-    ("short edge in words", lambda: nms.short_edge_size((2, 3), "50"), T, "short_edge is '50'"),
+    ("correlation", lambda: similarity.correlation([1, 2]), T, r"maps are \[1, 2\]: give a tensor"),
+    ("common size", lambda: similarity.common_size([maps[0].numpy()]), T, "map of row 0 is a NumPy array"),
+    ("short edge in words", lambda: similarity.short_edge_size((2, 3), "50"), T, "short_edge is '50'"),
     (
         "detect with a threshold as nms",
         lambda: build_detector("fcos-scenes").detect(pic, 0.5, 0.5),
@@ -289,8 +290,8 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ),
     ("loss: boxes", lambda: losses.odam_train_loss(maps, **given | {"boxes": scores}), V, r"boxes have shape \[2\]"),
     ("loss: bound", lambda: losses.odam_train_loss(maps, **given, bound=0.1), T, "bound is 0.1: give a function"),
-    ("loss: directions", lambda: losses.directions(masks), T, "maps are a tensor of bool .*float tensor"),
-    ("loss: cosines", lambda: losses.cosines(maps.numpy(), own), T, "maps are a NumPy array"),
+    ("loss: directions", lambda: similarity.directions(masks), T, "maps are a tensor of bool .*float tensor"),
+    ("loss: cosines", lambda: similarity.cosines(maps.numpy(), own), T, "maps are a NumPy array"),
     # --- metrics
     ("energy: array", lambda: localization.energy_inside(maps.numpy(), masks), T, "maps are a NumPy array"),
     ("energy: mask of bytes", lambda: localization.energy_inside(maps, masks * 255), V, r"int64 .*give bool"),

@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from odam_lib.detections import Detections
-from odam_lib.heatmaps import (
-    ATTRIBUTES,
-    Grid,
-    HeatMaps,
-    adaptive_sigma,
-    combine,
-    min_max,
-    sample_grid,
-    smooth,
-    weighted_sum,
-)
+from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
+from odam_lib.kernels.grid import Grid, sample_grid
+from odam_lib.kernels.odam import adaptive_sigma, combine, min_max, smooth, weighted_sum
 
 
 def detections(boxes: list[list[float]], image_size: tuple[int, int] = (40, 60)) -> Detections:

@@ -12,7 +12,8 @@ from odam_chapters.timing import Cost, break_even
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
-from odam_lib.heatmaps import EDGES, HeatMaps, combine
+from odam_lib.heatmaps import EDGES, HeatMaps
+from odam_lib.kernels.odam import combine
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import centre_in_box, energy_inside
 from odam_lib.viz.plots import TITLES

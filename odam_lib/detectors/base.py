@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.passes import apart, ordinary, twin, weights_hash
-from odam_lib.heatmaps import ATTRIBUTES, Grid, Patches, weighted_sum
+from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
-from odam_lib.kernels.gradients import Contributions, Sheets, Windows
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import NMS, nms
+from odam_lib.kernels.odam import weighted_sum
+from odam_lib.kernels.windows import Contributions, Patches, Sheets, Windows
 
 TARGETS = (*ATTRIBUTES, "logit")
 

@@ -30,19 +30,11 @@ from odam_lib.detectors.base import (
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
-from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
-from odam_lib.kernels.gradients import (
-    Contributions,
-    Sheets,
-    Tower,
-    Windows,
-    is_altered,
-    is_plain,
-    is_tower,
-    recorded,
-    window,
-    window_contributions,
-)
+from odam_lib.detectors.towers import Tower, is_altered, is_plain, is_tower, recorded
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
+from odam_lib.kernels.odam import weighted_sum
+from odam_lib.kernels.windows import Contributions, Patches, Sheets, Windows, window, window_contributions
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
 """Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""

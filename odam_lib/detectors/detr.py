@@ -17,7 +17,7 @@ from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
 from odam_lib.detectors.base import Layer, Limits, check_elongation
 from odam_lib.detectors.passes import outputs_of
 from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
-from odam_lib.heatmaps import Grid
+from odam_lib.kernels.grid import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
 """DETR ResNet-50 as its authors publish it (42.0 AP on COCO val2017); its sha256 begins with what ends the name."""

@@ -20,9 +20,10 @@ from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
 from odam_lib.detectors.passes import apart
-from odam_lib.heatmaps import EDGES, Grid
-from odam_lib.kernels.gradients import Sheets, Windows
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import NMS, keep_all
+from odam_lib.kernels.windows import Sheets, Windows
 
 NECK = "neck"
 """The maps that the head reads, the default layer."""

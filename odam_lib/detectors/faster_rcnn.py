@@ -39,8 +39,10 @@ from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softma
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
-from odam_lib.heatmaps import EDGES, Grid, Patches, weighted_sum
-from odam_lib.kernels.gradients import Windows
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
+from odam_lib.kernels.odam import weighted_sum
+from odam_lib.kernels.windows import Patches, Windows
 
 ROI = "roi"
 SMALLEST = 1e-2

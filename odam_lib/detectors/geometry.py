@@ -14,7 +14,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 
 from odam_lib.detectors.base import Layer
 from odam_lib.detectors.passes import apart, outputs_of, path_of, twin
-from odam_lib.heatmaps import Grid
+from odam_lib.kernels.grid import Grid
 
 SMALL = 128
 """Side of the picture that is sent through a network that takes any size."""

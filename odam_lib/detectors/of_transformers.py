@@ -19,7 +19,7 @@ from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.passes import outputs_of, path_of, twin
 from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
-from odam_lib.heatmaps import Grid
+from odam_lib.kernels.grid import Grid
 
 NO_CLASS = ("n/a", "background", BACKGROUND)
 """What id 0 is called where a model counts a class that no object has: COCO's numbers start at 1."""

@@ -16,7 +16,8 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.passes import apart
-from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
 
 

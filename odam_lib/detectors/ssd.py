@@ -11,7 +11,7 @@ from odam_lib.detectors.boxes import coded_distances, softmax_score
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
 from odam_lib.detectors.passes import apart
 from odam_lib.heatmaps import EDGES
-from odam_lib.kernels.gradients import Contributions, Sheets, Windows
+from odam_lib.kernels.windows import Contributions, Sheets, Windows
 
 POINTWISE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.Identity)
 """What may follow a convolution without a cell seeing more of its neighbours."""

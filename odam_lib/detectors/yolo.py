@@ -23,8 +23,9 @@ from odam_lib.detectors.base import (
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.letterbox import cell_centres
 from odam_lib.detectors.passes import apart, leaves
-from odam_lib.heatmaps import EDGES, Grid
-from odam_lib.kernels.gradients import Sheets, Windows
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
+from odam_lib.kernels.windows import Sheets, Windows
 
 STRIDES = (16, 32)
 ANCHORS = (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from odam_lib.explainers.gradient_method import GradientMethod
-from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.windows import Windows
 
 
 @dataclass(frozen=True)

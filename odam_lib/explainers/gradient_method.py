@@ -12,17 +12,11 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import apart
-from odam_lib.heatmaps import REACH, HeatMaps, resample
+from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
-from odam_lib.kernels.gradients import (
-    BUDGET,
-    CACHE_BUDGET,
-    UnconnectedTargetError,
-    Windows,
-    chunk_size,
-    exact,
-    exact_on_levels,
-)
+from odam_lib.kernels.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, chunk_size, exact, exact_on_levels
+from odam_lib.kernels.grid import resample
+from odam_lib.kernels.windows import REACH, Windows
 
 COPIES = 4
 """Making a map takes about this many times the memory of its gradients."""

@@ -8,9 +8,9 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.explainers.gradient_method import GradientMethod
-from odam_lib.heatmaps import RECTIFIERS, adaptive_sigma, windowed_sum
 from odam_lib.kernels import checks
-from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.odam import RECTIFIERS, adaptive_sigma
+from odam_lib.kernels.windows import Windows, windowed_sum
 
 SIGMA_SHARE = 0.1
 """``adaptive`` smoothing: sigma is this share of the predicted object's short side on the feature map.

@@ -5,8 +5,8 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import apart
-from odam_lib.heatmaps import Patches
-from odam_lib.kernels.nms import short_edge_size
+from odam_lib.kernels.similarity import short_edge_size
+from odam_lib.kernels.windows import Patches
 
 
 @apart()

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.heatmaps import ATTRIBUTES, Grid, HeatMaps
+from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
+from odam_lib.kernels.grid import Grid
 
 EMPTY = "the method found no place of influence"
 

@@ -8,12 +8,15 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.kernels import checks
+from odam_lib.kernels.similarity import cosines
 
 EPSILON = 1e-3
 """How far cosines are kept from 0 and 1, where a logarithm of one of the losses is infinite."""
 
+
 Bound = Callable[[Tensor], Tensor]
 """cosines in [0, 1] -> the same in [EPSILON, 1 - EPSILON]."""
+
 
 Negatives = Callable[[Tensor, Tensor], Tensor]
 """boxes [N, 4], images [N] -> bool [N, N], which predictions are told apart if they are of different objects."""
@@ -70,42 +73,6 @@ def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
     numbers, member = objects.unique(return_inverse=True)
     of_object = member == torch.arange(len(numbers), device=objects.device)[:, None]
     return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
-
-
-def directions(maps: Tensor) -> Tensor:
-    """Non-negative maps as vectors of length 1, whose dot products are the maps' cosines.
-
-    Args:
-        maps: ``Tensor[N, ...]``, non-negative heat maps of one size, float32 or float64.
-
-    Returns:
-        ``Tensor[N, D]``; zeros of a map of zeros, which has no direction and gets no gradient.
-
-    Raises:
-        TypeError, ValueError: not such a tensor.
-    """
-    checks.tensor("maps", maps, "[N, ...]", "float")
-    flat = maps.flatten(1)
-    # Scaled first, and by a constant, so that squares of small values do not underflow.
-    scale = flat.detach().amax(dim=1, keepdim=True)
-    known = scale >= torch.finfo(maps.dtype).tiny
-    scaled = flat / torch.where(known, scale, 1)
-    length = scaled.square().sum(dim=1, keepdim=True)
-    return torch.where(known, scaled / torch.where(known, length, 1).sqrt(), 0)
-
-
-def cosines(maps: Tensor, best: Tensor) -> Tensor:
-    """The cosine of some maps with all maps.
-
-    Args:
-        maps: ``Tensor[N, ...]``, non-negative heat maps of one size.
-        best: ``Tensor[G]``, int64, rows.
-
-    Returns:
-        ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
-    """
-    unit = directions(maps)
-    return unit[best] @ unit.T
 
 
 def odam_train_loss(

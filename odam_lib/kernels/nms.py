@@ -7,17 +7,16 @@ finite, boxes whose corners are swapped and thresholds outside [0, 1], and with 
 number. Boxes without an area overlap nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, box_iou
 
 from odam_lib.kernels import checks
-from odam_lib.kernels.losses import directions
+from odam_lib.kernels.similarity import _check_all, _check_maps, _cosines, _exact, directions
 
 BLOCK = 128
 """Candidates compared at once with all that come later: what an earlier block suppressed is compared with nothing."""
@@ -38,8 +37,10 @@ class Kept(NamedTuple):
 NMS = Callable[[Tensor, Tensor, Tensor], Kept]
 """boxes [N, 4], scores [N], labels [N] -> what is kept."""
 
+
 Decay = Callable[[Tensor], Tensor]
 """IoU -> the weight in [0, 1] of a score whose box overlaps a better one that much."""
+
 
 Maps = Tensor | Callable[[Tensor], Tensor]
 """Heat maps [N, h, w], or a function that makes those of some rows: rows [R], int64 -> [R, h, w]."""
@@ -246,72 +247,6 @@ def odam_nms(
     return _by_class(scores, labels, of_class)
 
 
-def correlation(maps: Tensor) -> Tensor:
-    """The normalised correlation of Sec. 3.3: the cosine of each pair of maps.
-
-    Args:
-        maps: ``Tensor[N, ...]``, non-negative heat maps of one size.
-
-    Returns:
-        ``Tensor[N, N]`` in [0, 1], float32 or float64, never over 1 by rounding; 0 with a map of zeros, whose
-        correlation is undefined.
-
-    Raises:
-        ValueError: maps that are negative, not finite or without a cell.
-    """
-    checks.tensor("maps", maps, "[N, ...]")
-    _check_maps(maps, torch.arange(len(maps)))
-    unit = directions(_exact(maps))
-    return _cosines(unit, unit)
-
-
-def short_edge_size(size: tuple[int, int], short_edge: int = 50) -> tuple[int, int]:
-    """(height, width) scaled to a short edge of this many cells: 800 x 1067 pixels become the paper's 50 x 67.
-
-    Raises:
-        ValueError: a side, or the short edge wanted, is not at least 1.
-    """
-    short_edge = checks.number("short_edge", short_edge)
-    if short_edge < 1:
-        raise ValueError(f"A size of {size} with a short edge of {short_edge}: give sides of at least 1.")
-    size = checks.size("size", size)
-    scale = short_edge / min(size)
-    return round(size[0] * scale), round(size[1] * scale)
-
-
-def common_size(maps: Sequence[Tensor], short_edge: int = 50) -> Tensor:
-    """Maps of several levels in one size, so that they can be correlated: the shape of the largest, short edge 50.
-
-    Bilinear, averaging where it shrinks, so that no cell is skipped. Each map is spread over the whole result: right
-    for maps that cover the same picture. Where padding makes levels cover more of it than others, or maps are of
-    regions of interest, ``HeatMaps.to_image(short_edge_size(image_size))`` puts every cell in its place instead.
-
-    Args:
-        maps: N tensors ``[h, w]``, each with a size of its own.
-        short_edge: cells of the result's shorter side.
-
-    Returns:
-        ``Tensor[N, height, width]``, float32 or float64; ``[0, short_edge, short_edge]`` of no map.
-
-    Raises:
-        ValueError: a map is not ``[h, w]`` with at least one cell, or the short edge is not at least 1.
-    """
-    for row, one in enumerate(maps):
-        checks.tensor(f"map of row {row}", one, "[...]")
-        if one.dim() != 2 or not one.numel():
-            raise ValueError(f"Map {row} has shape {list(one.shape)}: give [h, w] with at least one cell.")
-    largest = max((tuple(one.shape) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
-    size = short_edge_size(largest, short_edge)
-    if not maps:
-        return torch.zeros(0, *size)
-    resized = _exact(maps[0]).new_zeros(len(maps), *size)
-    for shape in {tuple(one.shape) for one in maps}:
-        rows = [row for row, one in enumerate(maps) if tuple(one.shape) == shape]
-        level = _exact(torch.stack([maps[row] for row in rows]))[:, None]
-        resized[rows] = interpolate(level, size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
-    return resized
-
-
 def _by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]) -> Kept:
     """What ``of_class`` keeps of the rows of each label, which it is given best first; all of them best first."""
     order = scores.argsort(descending=True, stable=True)
@@ -349,11 +284,6 @@ def _iou(boxes: Tensor, others: Tensor) -> Tensor:
     return box_iou(boxes, others).nan_to_num(nan=0.0)
 
 
-def _cosines(unit: Tensor, others: Tensor) -> Tensor:
-    """Dot products ``[N, M]`` of vectors of length 1, which rounding would put over 1."""
-    return (unit @ others.T).clamp(max=1)
-
-
 def _overlapping(boxes: Tensor, iou_threshold: float) -> Tensor:
     """Whether the IoU of two boxes is over the threshold, ``[N, N]``; in blocks, whose intermediate steps are small."""
     return torch.cat([_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
@@ -368,11 +298,6 @@ def _directions_of(make: Callable[[Tensor], Tensor], rows: Tensor, asked: Tensor
     for positions, block in zip(asked.nonzero()[:, 0].split(BLOCK), maps.split(BLOCK)):
         unit[positions] = directions(_exact(block))
     return unit
-
-
-def _exact(values: Tensor) -> Tensor:
-    """Numbers of half precision, and integers, as float32."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _maker(maps: Maps, boxes: Tensor) -> Callable[[Tensor], Tensor]:
@@ -412,21 +337,6 @@ def _check_rows(name: str, values: Tensor, shape: str, rows: Tensor) -> None:
             f"The {name} have shape {list(values.shape)} on {values.device}: "
             f"give {shape} with N = {len(rows)} on {rows.device}."
         )
-
-
-def _check_maps(maps: Tensor, rows: Tensor) -> None:
-    if not maps.shape[1:].numel():
-        raise ValueError(f"The maps have shape {list(maps.shape)}: give maps of at least one cell.")
-    # Each in one pass over the maps: NaN passes through a minimum, and only infinity is left to the maximum.
-    least, largest = maps.flatten(1).amin(dim=1), maps.flatten(1).amax(dim=1)
-    _check_all("map", least.isfinite() & largest.isfinite(), "is not finite", rows)
-    _check_all("map", least >= 0, "has negative values: rectify it before comparing it with others", rows)
-
-
-def _check_all(name: str, good: Tensor, wrong: str, rows: Tensor | None = None) -> None:
-    if not good.all():
-        first = int(good.int().argmin())
-        raise ValueError(f"The {name} of row {first if rows is None else int(rows[first])} {wrong}.")
 
 
 def _ordered(low: float, high: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d, pad
 
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
-from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.windows import Windows
 
 
 def cosine(first: Tensor, second: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from odam_lib.heatmaps import min_max
 from odam_lib.kernels import checks
+from odam_lib.kernels.odam import min_max
 from odam_lib.kernels.regions import box_regions
 
 THRESHOLDS = torch.arange(1, 20) / 20

@@ -20,9 +20,10 @@ from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections, check_detections
 from odam_lib.files import write_whole
-from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps, min_max
+from odam_lib.heatmaps import ATTRIBUTES, COMBINED, EDGES, HeatMaps
 from odam_lib.images import check_image, to_uint8
 from odam_lib.kernels import checks
+from odam_lib.kernels.odam import min_max
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, SCREEN_DPI, Sheet, counted, legible
 
 TITLES = {

@@ -27,7 +27,8 @@ from odam_chapters.exercises import (
 from torch import Tensor
 
 from odam_lib import ODAM, explain
-from odam_lib.heatmaps import EDGES, combine, min_max
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.odam import combine, min_max
 from odam_lib.kernels.regions import box_regions
 
 

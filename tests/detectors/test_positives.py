@@ -10,8 +10,9 @@ from odam_lib.detectors.base import Detector, Positives
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.explainers.odam import ODAM
-from odam_lib.heatmaps import Grid, Patches, sample_grid
+from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.losses import odam_train_loss
+from odam_lib.kernels.windows import Patches
 from odam_lib.training.odam_train import OdamTrain, at_most, without_faint
 
 CATEGORIES = ("__background__", "person", "dog")

@@ -15,8 +15,8 @@ from odam_lib.detectors import hub
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.queries import Undetached
 from odam_lib.explainers.grad_cam import GradCAM
-from odam_lib.heatmaps import sample_grid
-from odam_lib.kernels.gradients import Windows
+from odam_lib.kernels.grid import sample_grid
+from odam_lib.kernels.windows import Windows
 
 transformers = pytest.importorskip("transformers")
 BY_NAME = {case.name: case for case in CASES}

@@ -13,8 +13,9 @@ from wrapped import PICTURE, Case, Interrupted, failing, nudged, snapshot
 
 from odam_lib import ATTRIBUTES, ODAM, Detections, explain, wrap
 from odam_lib.detectors.base import TARGETS, Detector, Trace
-from odam_lib.heatmaps import EDGES, resample
+from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import exact
+from odam_lib.kernels.grid import resample
 
 MODULES = [name for name in ("wrapped_torchvision", "wrapped_transformers", "wrapped_ultralytics") if find_spec(name)]
 CASES: list[Case] = [case for name in MODULES for case in import_module(name).CASES]

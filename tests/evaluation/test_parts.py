@@ -24,7 +24,8 @@ from odam_lib.evaluation.planted import (
     planted_causes,
     removals,
 )
-from odam_lib.heatmaps import ATTRIBUTES, Grid
+from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.kernels.grid import Grid
 from odam_lib.metrics.matching import match
 
 SCENE = make_scene(1, "street", 96)

@@ -29,9 +29,11 @@ from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus, channel_sum
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.explainers.whole import Combined
-from odam_lib.heatmaps import Grid, HeatMaps, combine
-from odam_lib.kernels.gradients import Windows
+from odam_lib.heatmaps import HeatMaps
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
+from odam_lib.kernels.odam import combine
+from odam_lib.kernels.windows import Windows
 from odam_lib.metrics.localization import energy_inside
 
 SIZE = (48, 64)

@@ -11,8 +11,9 @@ from torchvision.ops import box_iou
 from odam_lib import ATTRIBUTES, ODAM, explain
 from odam_lib.detectors.base import TARGETS
 from odam_lib.detectors.fcos import FCOSTrace
-from odam_lib.heatmaps import EDGES, min_max
+from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
+from odam_lib.kernels.odam import min_max
 from odam_lib.metrics.localization import energy_inside
 
 

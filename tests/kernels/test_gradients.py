@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
 from odam_lib.detectors.base import TARGETS
-from odam_lib.kernels.gradients import Sheets, UnconnectedTargetError, exact, window, window_contributions
+from odam_lib.kernels.gradients import UnconnectedTargetError, exact
+from odam_lib.kernels.windows import Sheets, window, window_contributions
 
 
 @pytest.mark.parametrize("attribute", TARGETS)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from odam_lib.kernels.losses import EPSILON, best_of_each, clamped, cosines, odam_train_loss, overlapping, same_image
+from odam_lib.kernels.losses import EPSILON, best_of_each, clamped, odam_train_loss, overlapping, same_image
+from odam_lib.kernels.similarity import cosines
 
 BOXES = torch.tensor([[0.0, 0, 4, 4], [1, 0, 5, 4], [2, 0, 6, 4], [20, 20, 24, 24]])
 

@@ -11,20 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from odam_lib.kernels.nms import (
-    BLOCK,
-    Kept,
-    common_size,
-    correlation,
-    feature_nms,
-    gaussian,
-    keep_all,
-    linear,
-    nms,
-    odam_nms,
-    short_edge_size,
-    soft_nms,
-)
+from odam_lib.kernels.nms import BLOCK, Kept, feature_nms, gaussian, keep_all, linear, nms, odam_nms, soft_nms
+from odam_lib.kernels.similarity import common_size, correlation, short_edge_size
 
 LOW, HIGH = 0.2137, 0.8119
 """Thresholds that no cosine of two maps of small integers comes near."""

@@ -17,7 +17,8 @@ from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
 from odam_lib.explainers.gradient_method import COPIES
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES
-from odam_lib.kernels.gradients import Windows, chunk_size
+from odam_lib.kernels.gradients import chunk_size
+from odam_lib.kernels.windows import Windows
 from odam_lib.training.odam_train import OdamTrain, at_most
 
 BOX_CELLS = 6.4

@@ -8,7 +8,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
-from odam_lib.kernels.nms import Kept, correlation
+from odam_lib.kernels.nms import Kept
+from odam_lib.kernels.similarity import correlation
 from odam_lib.metrics.crowds import LEAST_IOU
 
 LOST, DOUBLED = "lost", "counted twice"

@@ -16,8 +16,8 @@ from odam_lib.detectors.base import TARGETS, Positives, Trace
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
 from odam_lib.detectors.fcos import FCOSPositives, FCOSTrace
 from odam_lib.detectors.zoo import RESTORE, bundled_state, card, check_version, weights_file
-from odam_lib.kernels.gradients import Sheets
 from odam_lib.kernels.losses import overlapping
+from odam_lib.kernels.windows import Sheets
 
 EMBEDDED = ("fcos-crowd", "faster-rcnn-crowd")
 """Detectors for which embeddings are bundled."""

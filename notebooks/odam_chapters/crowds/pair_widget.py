@@ -17,9 +17,10 @@ from odam_chapters.crowds.results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD,
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
-from odam_lib.heatmaps import min_max
 from odam_lib.kernels import checks
-from odam_lib.kernels.nms import correlation, nms, odam_nms, soft_nms
+from odam_lib.kernels.nms import nms, odam_nms, soft_nms
+from odam_lib.kernels.odam import min_max
+from odam_lib.kernels.similarity import correlation
 from odam_lib.viz.plots import (
     OBJECT_COLOURS,
     blend,

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib.heatmaps import min_max
+from odam_lib.kernels.odam import min_max
 from odam_lib.metrics.crowds import LEAST_IOU
 from odam_lib.viz.plots import (
     OBJECT_COLOURS,

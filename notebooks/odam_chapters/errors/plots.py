@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from odam_lib.heatmaps import min_max
+from odam_lib.kernels.odam import min_max
 from odam_lib.viz.plots import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
 

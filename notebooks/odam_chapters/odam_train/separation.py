@@ -12,7 +12,7 @@ from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.explainers.explain import Explainer
 from odam_lib.kernels import checks
-from odam_lib.kernels.losses import cosines
+from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.localization import box_frame, energy_inside, pointing

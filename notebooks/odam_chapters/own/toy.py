@@ -15,7 +15,8 @@ from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace, iou_nms
 from odam_lib.detectors.passes import leaves
-from odam_lib.heatmaps import EDGES, Grid
+from odam_lib.heatmaps import EDGES
+from odam_lib.kernels.grid import Grid
 
 STRIDE = 8
 """Side of a cell in pixels."""

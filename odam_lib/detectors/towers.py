@@ -1,0 +1,126 @@
+"""Stacks of convolutions, recorded while a picture passes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from odam_lib.kernels.windows import Sheets
+
+
+@dataclass(eq=False)
+class Tower:
+    """A stack of 3x3 convolutions, each followed by a ReLU or by GroupNorm and a ReLU, as it worked on B pictures.
+
+    Around each picture it is linear, once GroupNorm's statistics are held fixed: each convolution is followed by a
+    multiplication of every cell with a slope. Without GroupNorm nothing is approximated.
+
+    Attributes:
+        kernels: ``Tensor[K, K, 3, 3]`` of each convolution, in order.
+        outputs: for each convolution, for each level in order, what its ReLU returned, ``Tensor[B, K, h, w]``.
+        normed: for each convolution its GroupNorm and, for each level, what went into that; empty without one.
+    """
+
+    kernels: list[Tensor]
+    outputs: list[list[Tensor]]
+    normed: list[tuple[nn.GroupNorm, list[Tensor]]] = field(default_factory=list)
+    _slopes: dict[tuple[int, ...], list[Sheets]] = field(default_factory=dict)
+
+    def slopes(self, levels: Sequence[int]) -> list[Sheets]:
+        """The derivative of what follows each convolution on some levels of all pictures, made once."""
+        key = tuple(levels)
+        if key not in self._slopes:
+            by_level = [self._slopes_of(level) for level in levels]
+            self._slopes[key] = [Sheets.of(each) for each in zip(*by_level)]
+        return self._slopes[key]
+
+    def _slopes_of(self, level: int) -> list[Tensor]:
+        scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
+        passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
+        return [torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)]
+
+    def taken(self) -> "Tower":
+        """What has been recorded so far, which is forgotten here: the next pass starts anew."""
+        taken = Tower(
+            self.kernels,
+            [list(outputs) for outputs in self.outputs],
+            [(norm, list(inputs)) for norm, inputs in self.normed],
+        )
+        for kept in (*self.outputs, *(inputs for _, inputs in self.normed)):
+            kept.clear()
+        return taken
+
+
+def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
+    """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""
+    groups = values.to(norm.weight.dtype).reshape(len(values), norm.num_groups, -1)
+    variance = (groups - groups.mean(dim=2, keepdim=True)).square().mean(dim=2)  # five times as fast as var
+    std = (variance + norm.eps).sqrt()
+    return norm.weight / std.repeat_interleave(values.shape[1] // norm.num_groups, dim=1)
+
+
+TOWER = (nn.Conv2d, nn.GroupNorm, nn.ReLU)
+"""What a tower is made of, in this order."""
+
+
+def is_altered(module: nn.Module) -> bool:
+    """Whether a hook, or a forward pass of its own, may make something else of a module than its class does."""
+    own = vars(module).get("forward")  # which whoever patched it for a while may have put back
+    patched = own is not None and getattr(own, "__func__", None) is not type(module).forward
+    return bool(patched or module._forward_hooks or module._forward_pre_hooks)
+
+
+def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module computes exactly what this kind of module does."""
+    return type(module) is kind and not is_altered(module)
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
+    settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+    return is_stock(module, nn.Conv2d) and settings == (
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.groups,
+        module.padding_mode,
+    )
+
+
+def is_tower(stack: nn.Module) -> bool:
+    """Whether a stack holds nothing but one or more 3x3 convolutions, each followed by a ReLU or GroupNorm and ReLU."""
+    parts = [module for module in stack.modules() if not list(module.children())]
+    kinds = [next((kind for kind in TOWER if is_stock(part, kind)), None) for part in parts]
+    norms = len(parts) // 3 * [*TOWER] if nn.GroupNorm in kinds else len(parts) // 2 * [nn.Conv2d, nn.ReLU]
+    return len(parts) > 0 and kinds == norms and all(is_plain(part) for part in parts if isinstance(part, nn.Conv2d))
+
+
+@contextmanager
+def recorded(stack: nn.Module) -> Iterator[Tower]:
+    """Record a stack of convolutions while pictures pass through it, level after level.
+
+    Yields:
+        The tower; its lists are filled by the forward pass.
+
+    Raises:
+        ValueError: the stack holds something else than 3x3 convolutions of stride 1, GroupNorm and ReLU.
+    """
+    if not is_tower(stack):
+        raise ValueError(f"{type(stack).__name__} is no stack of 3x3 convolutions, GroupNorm and ReLU.")
+    convolutions, norms, gates = ([m for m in stack.modules() if isinstance(m, kind)] for kind in TOWER)
+    tower = Tower([module.weight for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
+    handles = [
+        gate.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.detach()))
+        for gate, kept in zip(gates, tower.outputs)
+    ] + [
+        norm.register_forward_pre_hook(lambda _, inputs, kept=kept: kept.append(inputs[0].detach()))
+        for norm, kept in tower.normed
+    ]
+    try:
+        yield tower
+    finally:
+        for handle in handles:
+            handle.remove()
