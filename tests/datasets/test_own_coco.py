@@ -12,7 +12,8 @@ from PIL import Image
 
 from odam_lib import data_root
 from odam_lib.datasets.coco import Coco, CocoFormat
-from odam_lib.datasets.scenes import Scenes, main
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.scenes.dataset import main
 
 HEIGHT, WIDTH = 8, 10
 VAL100 = data_root().parent.parent / "shared" / "data" / "coco-val100"
