@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -331,7 +331,7 @@ class Detector(ABC):
     """
 
     name: str
-    model: nn.Module
+    model: Any  # torch calls every attribute of a module a tensor or a module; families know better
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
