@@ -37,7 +37,8 @@ from odam_lib.detectors.base import (
 )
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
-from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
+from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -74,7 +75,7 @@ class FasterRCNNTrace(Trace):
     at_input: Tensor
     pool: MultiScaleRoIAlign
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         logits, regression = self.logits[detections.index], self.regression[detections.index]
@@ -111,7 +112,7 @@ class FasterRCNNTrace(Trace):
         width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
         return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         gradients = self._pooled_gradients(attributes, detections)
         start = torch.zeros_like(detections.index)
@@ -277,10 +278,10 @@ class FasterRCNNDetector(Detector):
     def assigned(self) -> Iterator[list[Positives]]:
         heads, found = self.model.roi_heads, []
         with ExitStack() as stack:
-            resized = stack.enter_context(outputs_of(self.model.transform))
+            resized = stack.enter_context(record_outputs(self.model.transform))
             samples: list[Any] = []
-            stack.enter_context(observed(heads, "select_training_samples", lambda *seen: samples.append(seen)))
-            pooled = stack.enter_context(outputs_of(heads.box_roi_pool))
+            stack.enter_context(observe_method(heads, "select_training_samples", lambda *seen: samples.append(seen)))
+            pooled = stack.enter_context(record_outputs(heads.box_roi_pool))
 
             def see(_: Any, __: Any, outputs: Any) -> None:
                 found.append(self._positives(resized.pop()[0], samples.pop(), pooled.pop(), *outputs))
@@ -332,12 +333,12 @@ class FasterRCNNDetector(Detector):
         return rpn(images, pyramid)[0]
 
     def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
-        return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))
+        return nullcontext([]) if layer == ROI else detach_output(self.model.get_submodule(self._layers[layer].module))
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         return self.predict_at(images, None)
 
-    @apart()
+    @record_gradients()
     def predict_at(self, images: Tensor, at_input: Tensor | None) -> list[Predictions]:
         """:meth:`make_predictions` with given proposals; as that, for a private copy of the detector.
 
