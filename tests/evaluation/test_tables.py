@@ -2,8 +2,8 @@
 
 import pytest
 from nbconvert.filters import markdown2html
-from odam_chapters.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
-from odam_chapters.scoreboard import as_table, better, ranking, scoreboard, won
+from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
+from odam_chapters.judging.scoreboard import as_table, better, ranking, scoreboard, won
 
 from odam_lib import data_root
 from odam_lib.evaluation.rows import Evaluation
