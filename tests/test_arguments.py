@@ -14,6 +14,7 @@ import pytest
 import torch
 from odam_chapters import influence
 from odam_chapters.odam_train import separation
+from odam_chapters.pictures import show_average_maps, show_columns, show_detectors, show_methods
 from PIL import Image
 from torch import nn
 
@@ -34,7 +35,7 @@ from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.odam import smooth
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics import agreement, crowds, discrimination, errors, faithfulness, intervals, localization, matching
-from odam_lib.viz.plots import show_average_maps, show_columns, show_detectors, show_map, show_methods
+from odam_lib.viz.plots import show_map
 
 
 class Untouched:

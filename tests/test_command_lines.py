@@ -66,7 +66,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["{text}", "--folder", "{new}", "--pictures", "1", "--number", "16"], "text holds no outcomes"),
     ],
-    "notebooks/odam_chapters/own_masks.py": [
+    "notebooks/odam_chapters/judging/own_masks.py": [
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{new}", "{new}"], "is missing"),
         (["{new}", "{new}", "--score-threshold", "-1"], "The score threshold is -1"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from odam_chapters.timing import Cost
 from odam_lib.files import read_rows
-from odam_lib.viz.plots import OBJECT_COLOURS, SEQUENTIAL, save_png
+from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
 from odam_lib.viz.sheets import Sheet, entry
 
 METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])

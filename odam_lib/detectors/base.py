@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -332,7 +331,7 @@ class Detector(ABC):
     """
 
     name: str
-    model: nn.Module
+    model: Any  # torch calls every attribute of a module a tensor or a module; families know better
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
@@ -426,11 +425,18 @@ class Detector(ABC):
         made.model, made._weights = twin(self.model), weights_hash(self.model)
         return made
 
-    def assigned(self) -> AbstractContextManager[list[Positives]]:
-        """While active, every training forward pass of :attr:`model` appends its positives to the list it yields.
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        """One training pass of a batch: its losses by name, and the predictions that it assigned to true objects.
+
+        Args:
+            images: ``Tensor[3, H, W]`` each, where the network is.
+            targets: ``boxes`` and ``labels`` of each, likewise.
+            network: what is called, if not :attr:`model` itself: what wraps it to share gradients among processes.
 
         Raises:
-            NotImplementedError: this detector's training keeps none.
+            NotImplementedError: this detector's training assigns nothing.
         """
         raise NotImplementedError(
             f"{self.name} cannot be trained by Odam-Train: choose FCOS, RetinaNet or Faster R-CNN."

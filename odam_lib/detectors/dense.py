@@ -1,10 +1,9 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -315,20 +314,17 @@ class DenseDetector(Detector):
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 
-    @contextmanager
-    def assigned(self) -> Iterator[list[Positives]]:
-        model, found = self.model, []
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        model, computed = self.model, []
         with ExitStack() as stack:
             resized = stack.enter_context(outputs_of(model.transform))
             pyramids = stack.enter_context(outputs_of(model.backbone))
             tower = stack.enter_context(recorded(model.head.classification_head.conv))
-
-            def see(_: Any, targets: Any, outputs: Any, anchors: Any, matched: Any) -> None:
-                batch, pyramid = resized.pop()[0], tuple(named_levels(pyramids.pop()).values())
-                found.append(self._positives(batch, pyramid, tower.taken(), targets, outputs, anchors, matched))
-
-            stack.enter_context(observed(model.head, "compute_loss", see))
-            yield found
+            stack.enter_context(observed(model.head, "compute_loss", lambda *call: computed.append(call[1:])))
+            losses = (network or model)(images, targets)
+        return losses, self._positives(resized[0][0], tuple(named_levels(pyramids[0]).values()), tower, *computed[0])
 
     def _positives(
         self,

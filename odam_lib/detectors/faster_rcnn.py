@@ -1,8 +1,8 @@
 """Faster R-CNN (Ren et al., 2015) as torchvision implements it, behind the contract: explained at each proposal's
 own pooled features, or on the pyramid level they were pooled from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from math import log2
@@ -273,21 +273,17 @@ class FasterRCNNDetector(Detector):
             pool=pool,
         )
 
-    @contextmanager
-    def assigned(self) -> Iterator[list[Positives]]:
-        heads, found = self.model.roi_heads, []
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        heads, samples = self.model.roi_heads, []
         with ExitStack() as stack:
             resized = stack.enter_context(outputs_of(self.model.transform))
-            samples: list[Any] = []
-            stack.enter_context(observed(heads, "select_training_samples", lambda *seen: samples.append(seen)))
+            stack.enter_context(observed(heads, "select_training_samples", lambda *call: samples.append(call)))
             pooled = stack.enter_context(outputs_of(heads.box_roi_pool))
-
-            def see(_: Any, __: Any, outputs: Any) -> None:
-                found.append(self._positives(resized.pop()[0], samples.pop(), pooled.pop(), *outputs))
-
-            handle = heads.box_predictor.register_forward_hook(see)
-            stack.callback(handle.remove)
-            yield found
+            predicted = stack.enter_context(outputs_of(heads.box_predictor))
+            losses = (network or self.model)(images, targets)
+        return losses, self._positives(resized[0][0], samples[0], pooled[0], *predicted[0])
 
     def _positives(
         self, batch: ImageList, sample: Any, pooled: Tensor, logits: Tensor, regression: Tensor

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.own_masks import OF_ALL, OF_CLASS, largest, own_mask_wins, read_rows
+from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, largest, own_mask_wins, read_rows
 
 from odam_lib.files import data_root
 

@@ -2,7 +2,7 @@
 
 import pytest
 from nbconvert.filters import markdown2html
-from odam_chapters.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
+from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
 
 from odam_lib.evaluation.evaluate import Evaluation
 from odam_lib.evaluation.verdicts import (
