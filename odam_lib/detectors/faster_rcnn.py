@@ -37,7 +37,8 @@ from odam_lib.detectors.base import (
 )
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
-from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
+from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -74,7 +75,7 @@ class FasterRCNNTrace(Trace):
     at_input: Tensor
     pool: MultiScaleRoIAlign
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         logits, regression = self.logits[detections.index], self.regression[detections.index]
@@ -111,7 +112,7 @@ class FasterRCNNTrace(Trace):
         width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
         return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         gradients = self._pooled_gradients(attributes, detections)
         start = torch.zeros_like(detections.index)
@@ -278,10 +279,10 @@ class FasterRCNNDetector(Detector):
     ) -> tuple[dict[str, Tensor], Positives]:
         heads, samples = self.model.roi_heads, []
         with ExitStack() as stack:
-            resized = stack.enter_context(outputs_of(self.model.transform))
-            stack.enter_context(observed(heads, "select_training_samples", lambda *call: samples.append(call)))
-            pooled = stack.enter_context(outputs_of(heads.box_roi_pool))
-            predicted = stack.enter_context(outputs_of(heads.box_predictor))
+            resized = stack.enter_context(record_outputs(self.model.transform))
+            stack.enter_context(observe_method(heads, "select_training_samples", lambda *call: samples.append(call)))
+            pooled = stack.enter_context(record_outputs(heads.box_roi_pool))
+            predicted = stack.enter_context(record_outputs(heads.box_predictor))
             losses = (network or self.model)(images, targets)
         return losses, self._positives(resized[0][0], samples[0], pooled[0], *predicted[0])
 
@@ -328,12 +329,12 @@ class FasterRCNNDetector(Detector):
         return rpn(images, pyramid)[0]
 
     def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
-        return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))
+        return nullcontext([]) if layer == ROI else detach_output(self.model.get_submodule(self._layers[layer].module))
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         return self.predict_at(images, None)
 
-    @apart()
+    @record_gradients()
     def predict_at(self, images: Tensor, at_input: Tensor | None) -> list[Predictions]:
         """:meth:`make_predictions` with given proposals; as that, for a private copy of the detector.
 

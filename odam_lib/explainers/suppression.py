@@ -7,7 +7,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels.nms import NMS, Kept, feature_nms, odam_nms
 
@@ -44,7 +44,7 @@ def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, sho
     return rule
 
 
-@apart()
+@record_gradients()
 def suppressed(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
     """What a user sees: candidates over the threshold, duplicates suppressed by a rule, boxes not clipped.
 
