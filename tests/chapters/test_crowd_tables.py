@@ -17,7 +17,7 @@ from odam_chapters.crowds.tables import (
     verdicts,
 )
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 from odam_lib.metrics.crowds import CrowdPicture, matches
 from odam_lib.metrics.intervals import Estimate
 
