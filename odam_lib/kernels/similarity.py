@@ -18,7 +18,11 @@ def directions(vectors: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[..., D]``; zeros of a vector of zeros, which has no direction and gets no gradient.
+
+    Raises:
+        TypeError: no float tensor.
     """
+    checks.tensor("maps", vectors, "[..., D]", "float")
     # Scaled first, and by a constant, so that squares of small values do not underflow.
     scale = vectors.detach().abs().amax(dim=-1, keepdim=True)
     known = scale >= torch.finfo(vectors.dtype).tiny
@@ -38,9 +42,10 @@ def cosines(maps: Tensor, best: Tensor) -> Tensor:
         ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
 
     Raises:
-        TypeError, ValueError: no maps.
+        TypeError, ValueError: not such a tensor.
     """
-    unit = directions(checks.tensor("maps", maps, "[N, ...]", "float").flatten(1))
+    checks.tensor("maps", maps, "[N, ...]", "float")
+    unit = directions(maps.flatten(1))
     return unit[best] @ unit.T
 
 
