@@ -6,6 +6,7 @@ from torch.nn.functional import conv2d, pad
 
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
+from odam_lib.kernels.similarity import directions
 from odam_lib.kernels.windows import Windows
 
 
@@ -23,8 +24,9 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
     """
     checks.tensor("first maps", first, "[..., H, W]", "float")
     checks.tensor("second maps", second, f"[..., {first.shape[-2]}, {first.shape[-1]}]", "float")
-    first, second = _unit(first), _unit(second)
-    return (first * second).sum(dim=(-2, -1)).clamp(-1, 1)
+    first, second = (directions(maps.flatten(-2)) for maps in (first, second))
+    known = first.any(dim=-1) & second.any(dim=-1)
+    return torch.where(known, (first * second).sum(dim=-1).clamp(-1, 1), torch.nan)
 
 
 def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
@@ -68,11 +70,6 @@ def edge_strength(image: Tensor) -> Tensor:
     across = image.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     steep = conv2d(pad(grey, (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])
     return steep[0].norm(dim=0)
-
-
-def _unit(maps: Tensor) -> Tensor:
-    scaled = maps / maps.abs().amax(dim=(-2, -1), keepdim=True)  # so that squares do not underflow
-    return scaled / scaled.square().sum(dim=(-2, -1), keepdim=True).sqrt()
 
 
 def area_holding(maps: Tensor, share: float = 0.8) -> Tensor:
