@@ -49,9 +49,9 @@ def test_windows_are_the_gradient_borders_included(detector: DflDetector) -> Non
     trace = detector.trace(PICTURE)
     assert trace.windows and trace.windows.exact
     rows, seen = spread(trace), 0
-    for group in trace.together(rows):
+    for group in trace.windows.together(rows):
         windows = trace.windows.gradients(TARGETS, rows[group])
-        reach = windows.gradients.shape[-1] // 2
+        reach = windows.values.shape[-1] // 2
         for number, row in enumerate(group.tolist()):
             for column, attribute in enumerate(TARGETS):
                 target, sheet = trace.targets(attribute, rows[row])[0], trace.features[int(rows.level[row])]
