@@ -16,21 +16,22 @@ from odam_chapters.charts import training_curves
 from odam_chapters.crowds.embeddings import load_embedder
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.errors.survey import read_mistakes, write_mistakes
+from odam_chapters.judging.own_masks import read_rows as read_own_masks
 from odam_chapters.odam_train.sweep import read_outcomes
-from odam_chapters.own_masks import read_rows as read_own_masks
 from safetensors.torch import save_file
 from torch import nn
 
-from odam_lib import HeatMaps, data_root, explain, load_detector
+from odam_lib import HeatMaps, explain, load_detector
 from odam_lib.datasets.cached import KEPT, Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors import zoo
-from odam_lib.evaluation.evaluate import Evaluation
-from odam_lib.files import output_folder, write_rows
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.files import data_root, output_folder, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
 from odam_lib.training.loop import CHECKPOINT, Run, Settings
-from odam_lib.viz.plots import save_png, show_map
+from odam_lib.viz.drawing import save_png
+from odam_lib.viz.plots import show_map
 
 BIG = 1 << 16
 

@@ -37,7 +37,7 @@ FILES = {
     "odam_chapters.crowds.results": ["--pictures", "2"],
     "odam_chapters.errors.survey": ["--detectors", "fcos-scenes", "--number", "1"],
     "odam_chapters.odam_train.sweep": ["--pictures", "2"],
-    "odam_chapters.own_masks": ["absent"],
+    "odam_chapters.judging.own_masks": ["absent"],
     "insertion_causes": ["absent"],
 }
 """Commands whose first argument is the file to write, with other arguments."""

@@ -1,1 +1,44 @@
-"""What serves one notebook of the series: exercises, tables, cases, surveys, sweeps and costs."""
+"""What serves the notebooks of the series and nobody else: a folder or module for each, and what several of them share.
+
+A chapter offers all that its notebook takes from here, so that one line imports it.
+
+========  =======================================================================================================
+notebook  chapter
+========  =======================================================================================================
+00        :mod:`~odam_chapters.quickstart`
+01        :mod:`~odam_chapters.attributes`
+02        :mod:`~odam_chapters.detectors`: weights made random, part by part
+03        :mod:`~odam_chapters.judging`: maps judged by their own object's pixels
+04        :mod:`~odam_chapters.errors`: a survey of mistakes, single cases, a browser of mistakes
+05        :mod:`~odam_chapters.attention`: DETR's attention beside its maps, a picker of places
+06        :mod:`~odam_chapters.odam_train`: a sweep of trainings, whether the maps of neighbours are apart
+07        :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
+09        :mod:`~odam_chapters.own`: a toy detector, other people's models
+90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
+shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,
+          :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; what a reader sets is checked
+          by :mod:`~odam_chapters.parameters`, what a reader answers by :mod:`~odam_chapters.exercises`
+========  =======================================================================================================
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def offer(names: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any]]:
+    """The ``__all__`` and ``__getattr__`` of a chapter: what it offers is imported on first use.
+
+    So a chapter's command line needs no widgets, and runs by ``python -m`` without a warning.
+
+    Args:
+        names: by the module of :mod:`odam_chapters` that has them, separated by spaces.
+    """
+    homes = {name: module for module, each in names.items() for name in each.split()}
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"This chapter offers no {name!r}, but {', '.join(homes)}.")
+        return getattr(import_module(f"odam_chapters.{homes[name]}"), name)
+
+    return list(homes), find

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from odam_chapters.timing import Cost
 from odam_lib.files import read_rows
-from odam_lib.viz.plots import OBJECT_COLOURS, SEQUENTIAL, save_png
+from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
 from odam_lib.viz.sheets import Sheet, entry
 
 METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])
@@ -85,7 +85,7 @@ def show_intervals(
     """Means with their intervals: a panel for each metric, a row for each method.
 
     Args:
-        lines: of :meth:`odam_lib.evaluation.evaluate.Evaluation.table`.
+        lines: of :meth:`odam_lib.evaluation.rows.Evaluation.table`.
         metrics: what stands over the panel of each metric, by its name.
         title: the figure's message.
         marked: the methods whose names begin so are coloured.

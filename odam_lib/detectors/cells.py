@@ -11,7 +11,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.kernels.windows import Sheets, Windows
 
@@ -36,7 +36,7 @@ class CellTrace(Trace):
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         """An attribute ``[N]`` of N detections from what the head says about them, see :meth:`head_outputs`."""
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         """See :meth:`Trace.targets`."""
         self.check(detections, [attribute])
@@ -85,7 +85,7 @@ class CutWindows(Windowed):
         side = 1 + 2 * self.reach(int(detections.level[0]))
         return side, side
 
-    @apart()
+    @record_gradients()
     def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
         level = int(detections.level[0])
         sheets, which = Sheets.of([self.trace.features[level].detach()]), torch.zeros_like(detections.index)

@@ -1,10 +1,9 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,8 @@ from odam_lib.detectors.base import (
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.cells import CellTrace, number_predictions
 from odam_lib.detectors.geometry import backbone_layers, named_levels
-from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
+from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.towers import Tower, is_altered, is_plain, is_tower, recorded
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -115,7 +115,7 @@ class TowerWindows(Windowed):
     def together(self, detections: Detections) -> list[Tensor]:
         return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
 
-    @apart()
+    @record_gradients()
     def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
@@ -129,7 +129,7 @@ class TowerWindows(Windowed):
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - self._depth, left - self._depth)
 
-    @apart()
+    @record_gradients()
     def heat_maps(self, attribute: str, detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity([attribute], detections)
@@ -273,7 +273,7 @@ class DenseDetector(Detector):
             check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             images, _ = model.transform([image.to(self.device, self.dtype)])
-            features = stack.enter_context(leaves(model.get_submodule(self._layers[layer].module)))
+            features = stack.enter_context(detach_output(model.get_submodule(self._layers[layer].module)))
             towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
             pyramid = list(named_levels(model.backbone(images.tensors)).values())
             outputs = model.head(pyramid)
@@ -305,20 +305,17 @@ class DenseDetector(Detector):
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 
-    @contextmanager
-    def assigned(self) -> Iterator[list[Positives]]:
-        model, found = self.model, []
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        model, computed = self.model, []
         with ExitStack() as stack:
-            resized = stack.enter_context(outputs_of(model.transform))
-            pyramids = stack.enter_context(outputs_of(model.backbone))
+            resized = stack.enter_context(record_outputs(model.transform))
+            pyramids = stack.enter_context(record_outputs(model.backbone))
             tower = stack.enter_context(recorded(model.head.classification_head.conv))
-
-            def see(_: Any, targets: Any, outputs: Any, anchors: Any, matched: Any) -> None:
-                batch, pyramid = resized.pop()[0], tuple(named_levels(pyramids.pop()).values())
-                found.append(self._positives(batch, pyramid, tower.taken(), targets, outputs, anchors, matched))
-
-            stack.enter_context(observed(model.head, "compute_loss", see))
-            yield found
+            stack.enter_context(observe_method(model.head, "compute_loss", lambda *call: computed.append(call[1:])))
+            losses = (network or model)(images, targets)
+        return losses, self._positives(resized[0][0], tuple(named_levels(pyramids[0]).values()), tower, *computed[0])
 
     def _positives(
         self,

@@ -70,7 +70,7 @@ class SSDDetector(DenseDetector):
 
     trace_type = SSDTrace
     limited = "labels"
-    assigned = Detector.assigned
+    compute_losses = Detector.compute_losses
 
     def distances(self, regression: Tensor, references: Tensor) -> Tensor:
         """The head's numbers move the default box's centre and, as logarithms, scale its sides."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.kernels.odam import heat_map
 from odam_lib.kernels.windows import Sheets, Windows
 
@@ -46,7 +46,7 @@ class Windowed(ABC):
     def size(self, detections: Detections) -> tuple[int, int]:
         """(height, width) in cells of the windows that :meth:`gradients` would return."""
 
-    @apart()
+    @record_gradients()
     def heat_maps(self, attribute: str, detections: Detections) -> Windows:
         """Eq. (2) without smoothing for one attribute on each detection's receptive field, all in one batch.
 

@@ -20,8 +20,8 @@ from odam_lib.detectors.base import (
 )
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, CutWindows, number_predictions
+from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import cell_centres
-from odam_lib.detectors.passes import leaves
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -223,7 +223,7 @@ class YOLODetector(Detector):
     def make_trace(self, image: Tensor, layer: str) -> YOLOTrace:
         image_size = (image.shape[-2], image.shape[-1])
         batch, input_size = self._prepare(image[None])
-        with leaves(self.model.get_submodule(self._layers[layer].module)) as features:
+        with detach_output(self.model.get_submodule(self._layers[layer].module)) as features:
             levels = self.model.pyramid(batch)
         outputs = self._flatten(self.model.read(levels))[0]
         pyramid = list(levels.values())

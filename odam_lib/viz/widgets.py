@@ -21,7 +21,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
 from odam_lib.images import to_uint8
 from odam_lib.kernels import checks
-from odam_lib.viz.plots import (
+from odam_lib.viz.drawing import (
     DISPLAY_SIDE,
     OBJECT_COLOURS,
     OPACITY,
@@ -31,10 +31,10 @@ from odam_lib.viz.plots import (
     draw_box,
     label_of,
     reduced,
-    show_detections,
     to_png,
     with_combined,
 )
+from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import LONGEST_LINE, MOST_BOXES, Sheet, counted, legible
 
 STATIC = Path(__file__).parent / "static"

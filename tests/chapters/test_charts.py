@@ -17,7 +17,7 @@ from odam_chapters.charts import (
 )
 from odam_chapters.timing import Cost
 
-from odam_lib.viz.plots import to_png
+from odam_lib.viz.drawing import to_png
 
 SHARES = {"maps": (30, 40), "heads": (3, 12), "none": (0, 0)}
 INTERVALS = {"maps": (0.6, 0.86), "heads": (0.1, 0.5)}

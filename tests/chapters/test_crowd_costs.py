@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 from odam_chapters.crowds.costs import Kernels, Pipelines, kernel_verdict, kernels, pipeline_verdicts, pipelines
-from odam_chapters.crowds.results import NMS, ODAM_NMS
+from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS
 from odam_chapters.timing import in_turn
 
 from odam_lib.datasets.scenes import Scenes
@@ -24,8 +24,8 @@ def test_functions_take_turns_after_a_round_without_a_clock() -> None:
 
 
 def test_a_ratio_is_of_the_same_picture() -> None:
-    one = Pipelines({NMS: (1.0, 10.0, 4.0), ODAM_NMS: (2.0, 12.0, 6.0)}, (5, 6, 7))
-    assert one.ratio(ODAM_NMS) == 1.5 and one.of(NMS) == 4.0 and one.ratio(NMS) == 1
+    one = Pipelines({CLASSICAL: (1.0, 10.0, 4.0), ODAM_NMS: (2.0, 12.0, 6.0)}, (5, 6, 7))
+    assert one.ratio(ODAM_NMS) == 1.5 and one.of(CLASSICAL) == 4.0 and one.ratio(CLASSICAL) == 1
 
 
 def test_pipelines_hold_a_number_for_each_picture_and_rule() -> None:
@@ -36,10 +36,10 @@ def test_pipelines_hold_a_number_for_each_picture_and_rule() -> None:
         time.sleep(0.05)
         return slow(trace, found)
 
-    rules = {NMS: by_boxes(nms), ODAM_NMS: by_maps(), "waiting": waiting}
+    rules = {CLASSICAL: by_boxes(nms), ODAM_NMS: by_maps(), "waiting": waiting}
     measured = pipelines(detector, [image, image.flip(-1)], rules, 0.3, 2)
     assert all(len(each) == 2 for each in measured.seconds.values()) and all(measured.candidates)
-    assert measured.of("waiting") >= 0.05 + 0.5 * measured.of(NMS)
+    assert measured.of("waiting") >= 0.05 + 0.5 * measured.of(CLASSICAL)
     assert measured.candidates[0] == len(detector.trace(image).above(0.3))
     with pytest.raises(ValueError, match="0 pictures"):
         pipelines(detector, [], rules, 0.3, 1)
@@ -50,8 +50,8 @@ def test_pipelines_hold_a_number_for_each_picture_and_rule() -> None:
 def test_verdicts_follow_the_targets() -> None:
     told = pipeline_verdicts(
         {
-            "a": Pipelines({NMS: (0.02,), ODAM_NMS: (0.029,)}, (100,)),
-            "b": Pipelines({NMS: (1.0,), ODAM_NMS: (1.6,)}, (9,)),
+            "a": Pipelines({CLASSICAL: (0.02,), ODAM_NMS: (0.029,)}, (100,)),
+            "b": Pipelines({CLASSICAL: (1.0,), ODAM_NMS: (1.6,)}, (9,)),
         },
         ODAM_NMS,
     )

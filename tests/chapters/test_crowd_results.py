@@ -6,8 +6,8 @@ import pytest
 import torch
 from odam_chapters.crowds import results as crowd_results
 from odam_chapters.crowds.results import (
+    CLASSICAL,
     FEATURE_NMS,
-    NMS,
     ODAM_NMS,
     RASTER,
     SOFT,
@@ -42,10 +42,10 @@ def outcome(*found: tuple[list[float], float]) -> CrowdMatches:
 
 def results() -> CrowdResults:
     empty = CrowdResults((TRUTH, TRUTH))
-    first = empty.joined("a", {NMS: [picture((PERSON, 0.5)), picture()]}, {"rules": [NMS]})
-    both = {ODAM_NMS: [picture(), picture((PERSON, 0.25), (NEIGHBOUR, 0.125))], NMS: [picture(), picture()]}
-    both[FEATURE_NMS] = both[NMS]
-    return first.joined("b", both, {"rules": [NMS, FEATURE_NMS, ODAM_NMS]})
+    first = empty.joined("a", {CLASSICAL: [picture((PERSON, 0.5)), picture()]}, {"rules": [CLASSICAL]})
+    both = {ODAM_NMS: [picture(), picture((PERSON, 0.25), (NEIGHBOUR, 0.125))], CLASSICAL: [picture(), picture()]}
+    both[FEATURE_NMS] = both[CLASSICAL]
+    return first.joined("b", both, {"rules": [CLASSICAL, FEATURE_NMS, ODAM_NMS]})
 
 
 def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
     kept.save(tmp_path / "results.safetensors")
     read = CrowdResults.load(tmp_path / "results.safetensors")
     assert read.detectors == ["a", "b"] and read.about == kept.about
-    assert read.rules("b") == [NMS, FEATURE_NMS, ODAM_NMS]  # in the order of the table
+    assert read.rules("b") == [CLASSICAL, FEATURE_NMS, ODAM_NMS]  # in the order of the table
     for key in kept.kept:
         for mine, theirs in zip(kept.pictures(*key), read.pictures(*key), strict=True):
             assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.scores, theirs.scores)
@@ -62,7 +62,7 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
 
 def test_results_of_other_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="2 pictures"):
-        results().joined("c", {NMS: [picture()]}, {})
+        results().joined("c", {CLASSICAL: [picture()]}, {})
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -87,13 +87,15 @@ def test_thresholds_are_chosen_by_both_numbers() -> None:
 
 
 def test_agreement_counts_what_only_one_side_has() -> None:
-    kept = CrowdResults((TRUTH, TRUTH)).joined("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}, {})
-    assert kept.agreement("a", {NMS: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}) == 1
-    assert kept.agreement("a", {NMS: [picture((PERSON, 0.503))]}) == pytest.approx(2 / 3)
-    assert kept.agreement("a", {NMS: [picture((PERSON, 0.6)), picture((PERSON, 0.6))]}) == 0
+    kept = CrowdResults((TRUTH, TRUTH)).joined(
+        "a", {CLASSICAL: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}, {}
+    )
+    assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}) == 1
+    assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.503))]}) == pytest.approx(2 / 3)
+    assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.6)), picture((PERSON, 0.6))]}) == 0
     moved = [value + 0.6 for value in PERSON]
-    assert kept.agreement("a", {NMS: [picture((moved, 0.5), (NEIGHBOUR, 0.4))]}) == 0.5
-    assert kept.agreement("a", {NMS: []}) == 1
+    assert kept.agreement("a", {CLASSICAL: [picture((moved, 0.5), (NEIGHBOUR, 0.4))]}) == 0.5
+    assert kept.agreement("a", {CLASSICAL: []}) == 1
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +109,9 @@ def crowd() -> tuple[Tensor, dict[str, Tensor]]:
 def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
     detector = load_detector(name, "cpu")
     tried = grid(detector, [crowd], (0.2,), (0.8,))
-    kept = apply(detector, [crowd], {NMS: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
+    kept = apply(detector, [crowd], {CLASSICAL: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
     assert set(tried) == {(0.0, 1.0), (0.2, 0.8)}
-    for pair, rule in (((0.0, 1.0), NMS), ((0.2, 0.8), ODAM_NMS)):
+    for pair, rule in (((0.0, 1.0), CLASSICAL), ((0.2, 0.8), ODAM_NMS)):
         assert torch.equal(tried[pair].pictures[0].boxes, kept[rule][0].boxes)
 
 
@@ -121,11 +123,11 @@ def test_rules_are_in_order_and_those_of_a_detector(
     name: str, learned: list[str], crowd: tuple[Tensor, dict[str, Tensor]]
 ) -> None:
     used = rules(name)
-    assert list(used) == [NMS, *SOFT, *learned, ODAM_NMS]
-    kept = apply(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [NMS, *learned]})
+    assert list(used) == [CLASSICAL, *SOFT, *learned, ODAM_NMS]
+    kept = apply(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [CLASSICAL, *learned]})
     assert all(len(each[0].boxes) for each in kept.values())
     if learned:
-        assert kept[FEATURE_NMS][0].boxes.tolist() != kept[NMS][0].boxes.tolist()
+        assert kept[FEATURE_NMS][0].boxes.tolist() != kept[CLASSICAL][0].boxes.tolist()
 
 
 def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, dict[str, Tensor]]) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from odam_chapters.crowds.results import FEATURE_NMS, NMS, ODAM_NMS, SOFT, CrowdResults, load_results
+from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults, load_results
 from odam_chapters.crowds.tables import (
     Comparison,
     as_lines,
@@ -17,8 +17,9 @@ from odam_chapters.crowds.tables import (
     verdicts,
 )
 
-from odam_lib import data_root
-from odam_lib.metrics.crowds import CrowdPicture, Estimate, matches
+from odam_lib.files import data_root
+from odam_lib.metrics.crowds import CrowdPicture, matches
+from odam_lib.metrics.intervals import Estimate
 
 PEOPLE = torch.tensor([[0.0, 0.0, 10.0, 20.0], [2.0, 0.0, 12.0, 20.0], [40.0, 0.0, 50.0, 20.0]])
 
@@ -33,7 +34,7 @@ def finding(*people: int) -> list[CrowdPicture]:
 def found(ours: tuple[int, ...], theirs: tuple[int, ...]) -> dict:
     rivals = {("fcos-crowd", FEATURE_NMS): finding(*theirs)}
     for detector in ("fcos-crowd", "fcos-crowd-odam"):
-        rivals |= {(detector, rule): finding(*theirs) for rule in (NMS, *SOFT)}
+        rivals |= {(detector, rule): finding(*theirs) for rule in (CLASSICAL, *SOFT)}
         rivals[detector, ODAM_NMS] = finding(*ours)
     return {key: matches(each) for key, each in rivals.items()}
 
@@ -41,8 +42,8 @@ def found(ours: tuple[int, ...], theirs: tuple[int, ...]) -> dict:
 def test_every_rival_on_both_detectors_is_compared() -> None:
     compared = comparisons(found((0, 1, 2), (0, 2)), "fcos", ("JI", "MR"), repeats=20)
     assert {(one.detector, one.rule) for one in compared} == {
-        *(("fcos-crowd", rule) for rule in (NMS, *SOFT, FEATURE_NMS)),
-        *(("fcos-crowd-odam", rule) for rule in (NMS, *SOFT)),
+        *(("fcos-crowd", rule) for rule in (CLASSICAL, *SOFT, FEATURE_NMS)),
+        *(("fcos-crowd-odam", rule) for rule in (CLASSICAL, *SOFT)),
     }
     for one in compared:
         assert one.better and (one.difference.value > 0) == (one.metric == "JI")
@@ -51,11 +52,11 @@ def test_every_rival_on_both_detectors_is_compared() -> None:
 
 
 def test_better_means_the_whole_interval() -> None:
-    assert Comparison("a", NMS, "JI", Estimate(0.2, 0.1, 0.3)).better
-    assert not Comparison("a", NMS, "JI", Estimate(0.2, -0.1, 0.3)).better
-    assert not Comparison("a", NMS, "MR", Estimate(0.2, 0.1, 0.3)).better
-    assert Comparison("a", NMS, "MR", Estimate(-0.2, -0.3, -0.1)).better
-    assert not Comparison("a", NMS, "MR", Estimate(-0.2, math.nan, math.nan)).better
+    assert Comparison("a", CLASSICAL, "JI", Estimate(0.2, 0.1, 0.3)).better
+    assert not Comparison("a", CLASSICAL, "JI", Estimate(0.2, -0.1, 0.3)).better
+    assert not Comparison("a", CLASSICAL, "MR", Estimate(0.2, 0.1, 0.3)).better
+    assert Comparison("a", CLASSICAL, "MR", Estimate(-0.2, -0.3, -0.1)).better
+    assert not Comparison("a", CLASSICAL, "MR", Estimate(-0.2, math.nan, math.nan)).better
 
 
 def test_goals_are_met_or_missed() -> None:
@@ -71,25 +72,27 @@ def test_goals_are_met_or_missed() -> None:
 
 
 def test_tables_hold_percentages_and_their_intervals() -> None:
-    scores = {("fcos-crowd", NMS): {"AP50": Estimate(0.5, 0.45, 0.57), "MR": Estimate(0.25, 0.25, 0.25)}}
+    scores = {("fcos-crowd", CLASSICAL): {"AP50": Estimate(0.5, 0.45, 0.57), "MR": Estimate(0.25, 0.25, 0.25)}}
     head, row = as_text(scores).splitlines()
     assert head.split() == ["detector", "rule", "AP50", "MR"] and row.split()[2:] == ["50.0", "±6.0", "25.0", "±0.0"]
     assert as_lines(scores, ("fcos-crowd",))[0] == {
         "method": "NMS, fcos-crowd", "metric": "AP50", "mean": 0.5, "low": 0.45, "high": 0.57,
     }  # fmt: skip
     assert as_lines(scores, ("other",)) == []
-    text = comparison_text([Comparison("fcos-crowd", NMS, "JI", Estimate(0.02, 0.01, 0.03))])
+    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, 0.01, 0.03))])
     assert "+2.0 (+1.0 to +3.0)*" in text
-    text = comparison_text([Comparison("fcos-crowd", NMS, "MR", Estimate(0.02, 0.01, 0.03))])
+    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "MR", Estimate(0.02, 0.01, 0.03))])
     assert "+2.0 (+1.0 to +3.0)!" in text
-    text = comparison_text([Comparison("fcos-crowd", NMS, "JI", Estimate(0.02, -0.01, 0.03))])
+    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, -0.01, 0.03))])
     assert "(-1.0 to +3.0) " in text
 
 
 def test_what_a_file_holds_is_matched_and_scored() -> None:
-    results = CrowdResults((PEOPLE,) * 6).joined("fcos-crowd", {NMS: finding(0, 1, 2)}, {"rules": [NMS]})
+    results = CrowdResults((PEOPLE,) * 6).joined("fcos-crowd", {CLASSICAL: finding(0, 1, 2)}, {"rules": [CLASSICAL]})
     scores = scored(matched(results), repeats=5)
-    assert scores["fcos-crowd", NMS]["AP50"].value == pytest.approx(1) and list(scores) == [("fcos-crowd", NMS)]
+    assert scores["fcos-crowd", CLASSICAL]["AP50"].value == pytest.approx(1) and list(scores) == [
+        ("fcos-crowd", CLASSICAL)
+    ]
 
 
 def test_readmes_table_is_of_the_bundled_results() -> None:

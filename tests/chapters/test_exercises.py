@@ -4,26 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from odam_chapters.exercises import (
-    check_both_directions,
-    check_cheat,
-    check_combined,
-    check_cover,
-    check_culprit,
-    check_duplicate,
-    check_fake,
-    check_farthest_edge,
-    check_heads,
-    check_least,
-    check_more,
-    check_most,
-    check_odam_loss,
-    check_pairs,
-    check_share,
-    check_shrinking,
-    check_side,
-    side_of_energy,
-)
+from odam_chapters.attention.exercises import check_heads
+from odam_chapters.attributes import check_both_directions, check_combined, check_farthest_edge
+from odam_chapters.crowds.exercises import check_duplicate, check_pairs
+from odam_chapters.detectors.exercises import check_fake, check_more
+from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
+from odam_chapters.exercises import check_least, check_most, check_side, side_of_energy
+from odam_chapters.judging.exercises import check_cheat
+from odam_chapters.odam_train.exercises import check_odam_loss
+from odam_chapters.quickstart import check_shrinking
 from torch import Tensor
 
 from odam_lib import ODAM, explain

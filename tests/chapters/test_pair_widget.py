@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
 from odam_chapters.crowds.pair_widget import (
     COLOURS,
@@ -20,7 +19,7 @@ from odam_chapters.crowds.pair_widget import (
     pair_figure,
     telling_pair,
 )
-from odam_chapters.crowds.results import NMS, ODAM_NMS, RASTER, candidates
+from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
@@ -96,7 +95,7 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     decided = decisions(found, heat, *rows, iou_threshold, low, high)
     alone = (found.boxes, found.scores, found.labels)
     kept = {
-        NMS: nms(*alone, iou_threshold),
+        CLASSICAL: nms(*alone, iou_threshold),
         ODAM_NMS: odam_nms(*alone, heat, iou_threshold, low, high),
         SOFT_NMS: soft_nms(*alone, score_threshold=LEAST_LEFT),
     }
@@ -187,7 +186,7 @@ def test_what_is_no_pair_is_refused(rows: tuple, thresholds: tuple, error: type,
 def test_the_first_pair_overlaps_with_maps_that_differ(crowd: tuple[Tensor, PairPicker]) -> None:
     _, picker = crowd
     verdicts = {verdict.rule: verdict.duplicate for verdict in picker.decisions.verdicts}
-    assert picker.decisions.iou > 0.5 and verdicts[NMS] and not verdicts[ODAM_NMS]
+    assert picker.decisions.iou > 0.5 and verdicts[CLASSICAL] and not verdicts[ODAM_NMS]
     first, second = telling_pair(picker.detections, picker.maps, first=picker.second)
     assert first == picker.second != second
     far = detections([(0, 0, 10, 10), (0, 0, 10, 10), (5, 0, 15, 10)], [0.9, 0.8, 0.7], [1, 2, 1])

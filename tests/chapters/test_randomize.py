@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.randomize import PROPOSALS, cascade, part_title, parts, untrained_detector
+from odam_chapters.detectors.randomize import PROPOSALS, cascade, part_title, parts, untrained_detector
 from torch import nn
 
 from odam_lib import explain

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 from odam_chapters import timing
-from odam_chapters.exercises import check_break_even, check_factor
+from odam_chapters.costs.exercises import check_break_even, check_factor
 from odam_chapters.timing import Cost, as_table, break_even, exponent, measure, measure_growth
 
 MEGABYTES = 10**6

@@ -8,28 +8,15 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from odam_chapters.pictures import close_up, show_average_maps, show_columns, show_detectors, show_methods
 from PIL import Image
 from planted import PlantedDetector, planted_image
 
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.viz.plots import (
-    OBJECT_COLOURS,
-    TITLES,
-    blend,
-    close_up,
-    display_size,
-    save_png,
-    show_average_maps,
-    show_columns,
-    show_detections,
-    show_detectors,
-    show_map,
-    show_maps,
-    show_methods,
-    to_png,
-)
+from odam_lib.viz.drawing import OBJECT_COLOURS, TITLES, blend, display_size, save_png, to_png
+from odam_lib.viz.plots import show_detections, show_map, show_maps
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS
 
 

@@ -15,8 +15,7 @@ import pytest
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts
@@ -32,7 +31,7 @@ from torch import Tensor
 import odam_lib.viz.sheets as sheets
 from odam_lib import explain
 from odam_lib.viz import plots
-from odam_lib.viz.plots import to_png
+from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_NAME, Sheet, legible
 from odam_lib.viz.widgets import InstancePicker, static_figure
 

@@ -15,7 +15,7 @@ from traitlets import TraitError
 
 from odam_lib import ODAM, explain
 from odam_lib.heatmaps import ATTRIBUTES
-from odam_lib.viz.plots import OPACITY, blend
+from odam_lib.viz.drawing import OPACITY, blend
 from odam_lib.viz.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, front_end, render_map, static_figure
 
 

@@ -1,1 +1,14 @@
-"""Notebook 05: attention beside ODAM."""
+"""Notebook 05: DETR's attention beside ODAM."""
+
+from odam_chapters import offer
+
+__all__, __getattr__ = offer(
+    {
+        "attention.exercises": "check_heads",
+        "attention.widget": "LocationPicker location_figure",
+        "exercises": "check_most",
+        "charts": "show_shares show_table",
+        "parameters": "counts numbers texts",
+        "pictures": "show_columns",
+    }
+)

@@ -14,7 +14,7 @@ from odam_lib.detectors.base import Trace
 from odam_lib.explainers.attention import attention_of, cell_at, cells_in_picture, centre_of_cell, encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.plots import DISPLAY_SIDE, blend, display_size, reduced
+from odam_lib.viz.drawing import DISPLAY_SIDE, blend, display_size, reduced
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
 from odam_lib.viz.widgets import Bundle, Choosing, Row, encode_png, front_end, with_still
 

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import flop_registry
 from odam_chapters.charts import show_growth
 from odam_chapters.costs import explaining as costs
 from odam_chapters.crowds.costs import kernels, pipelines
-from odam_chapters.crowds.results import NMS, ODAM_NMS, rules
+from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, rules
 from odam_chapters.timing import Cost, measure
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
@@ -38,7 +38,7 @@ from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import output_folder, write_whole
 from odam_lib.heatmaps import ATTRIBUTES
-from odam_lib.viz.plots import save_png
+from odam_lib.viz.drawing import save_png
 
 PAPER_MAP = 2e-3
 """Seconds a map in the paper, on an RTX 3090."""
@@ -294,11 +294,11 @@ def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
     images = [scenes[item][0].to(device) for item in range(sizes.crowds)]
     found: dict[str, object] = {}
     for name in ("fcos-crowd-odam", "faster-rcnn-crowd-odam"):
-        both = {rule: way for rule, way in rules(name).items() if rule in (NMS, ODAM_NMS)}
+        both = {rule: way for rule, way in rules(name).items() if rule in (CLASSICAL, ODAM_NMS)}
         timed = pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
         found[name] = {
             "candidates": median(timed.candidates),
-            "nms_ms": 1e3 * timed.of(NMS),
+            "nms_ms": 1e3 * timed.of(CLASSICAL),
             "odam_nms_ms": 1e3 * timed.of(ODAM_NMS),
             "ratio": timed.ratio(ODAM_NMS),
         }

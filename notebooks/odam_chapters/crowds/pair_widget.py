@@ -13,7 +13,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from traitlets import Bytes, Dict, Enum, TraitError, observe, validate
 
-from odam_chapters.crowds.results import NMS, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
+from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
+from odam_chapters.pictures import close_up
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
@@ -21,18 +22,17 @@ from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms, odam_nms, soft_nms
 from odam_lib.kernels.odam import min_max
 from odam_lib.kernels.similarity import correlation
-from odam_lib.viz.plots import (
+from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     blend,
-    close_up,
     display_size,
     draw_box,
     draw_picture,
     draw_thin,
     label_of,
     reduced,
-    show_detections,
 )
+from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet, legible
 from odam_lib.viz.widgets import (
     Bundle,
@@ -135,7 +135,7 @@ def decisions(
     pair, heat = found[rows], maps[rows]
     given = (pair.boxes, pair.scores, pair.labels)
     dropped = {
-        NMS: len(nms(*given, iou_threshold).index) < 2,
+        CLASSICAL: len(nms(*given, iou_threshold).index) < 2,
         ODAM_NMS: len(odam_nms(*given, heat, iou_threshold, low, high).index) < 2,
         SOFT_NMS: len(soft_nms(*given, score_threshold=LEAST_LEFT).index) < 2,
     }
@@ -145,7 +145,7 @@ def decisions(
     left = soft_nms(*given, score_threshold=0).scores[-1]
 
     overlap = {over: _compared("IoU", iou.item(), "T_iou", iou_threshold, over) for over in (False, True)}
-    reasons = {NMS: overlap[dropped[NMS]]}
+    reasons = {CLASSICAL: overlap[dropped[CLASSICAL]]}
     if zero:
         reason = f"The map of {' and '.join(map(str, zero))} is zero, so that IoU decides alone"
         reasons[ODAM_NMS] = f"{reason}: {overlap[dropped[ODAM_NMS]]}"

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 
 from odam_lib.kernels.odam import min_max
 from odam_lib.metrics.crowds import LEAST_IOU
-from odam_lib.viz.plots import (
+from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     SEQUENTIAL,
     blend,

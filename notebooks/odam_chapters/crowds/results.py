@@ -31,7 +31,7 @@ from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches
 
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""
-NMS, FEATURE_NMS, ODAM_NMS = "NMS", "FeatureNMS", "Odam-NMS"
+CLASSICAL, FEATURE_NMS, ODAM_NMS = "NMS", "FeatureNMS", "Odam-NMS"
 SOFT = {"Soft-NMS": soft_nms, "Soft-NMS, linear": partial(soft_nms, decay=linear)}
 
 SCORE_THRESHOLD = 0.3
@@ -80,7 +80,7 @@ def rules(detector: str) -> dict[str, Rule]:
     Raises:
         FileNotFoundError, ValueError: the embeddings cannot be had, see :func:`load_embedder`.
     """
-    by_boxes_alone = {name: by_boxes(rule) for name, rule in {NMS: nms, **SOFT}.items()}
+    by_boxes_alone = {name: by_boxes(rule) for name, rule in {CLASSICAL: nms, **SOFT}.items()}
     embedded = {FEATURE_NMS: by_embeddings(load_embedder(detector))} if detector in EMBEDDED else {}
     return by_boxes_alone | embedded | {ODAM_NMS: by_maps(*THRESHOLDS[detector], short_edge=RASTER)}
 

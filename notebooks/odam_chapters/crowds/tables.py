@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.results import FEATURE_NMS, NMS, ODAM_NMS, SOFT, CrowdResults
-from odam_lib.evaluation.verdicts import markdown_cell
-from odam_lib.metrics.crowds import CrowdMatches, Estimate, crowd_differences, crowd_scores
-from odam_lib.metrics.intervals import REPEATS
+from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults
+from odam_lib.evaluation.tables import markdown_cell
+from odam_lib.metrics.crowds import CrowdMatches, crowd_differences, crowd_scores
+from odam_lib.metrics.intervals import REPEATS, Estimate
 
 FAMILIES = {name: (f"{name}-crowd", f"{name}-crowd-odam") for name in ("fcos", "faster-rcnn")}
 """The two detectors of each architecture: trained without and with Odam-Train."""
-RIVALS = (NMS, *SOFT, FEATURE_NMS)
+RIVALS = (CLASSICAL, *SOFT, FEATURE_NMS)
 """What Odam-NMS is compared with."""
 RECALL_GOALS = {"fcos": 0.10, "faster-rcnn": 0.04}
 """By how much it was to raise the recall of the crowd set over NMS."""
@@ -131,9 +131,9 @@ def verdicts(found: Found, family: str, compared: list[Comparison], repeats: int
         goal = f"better by {metric} than every rule, with or without Odam-Train"
         lines.append(f"{_verdict(len(beaten) == len(asked))}  {goal}: than {len(beaten)} of {len(asked)}")
     detector = FAMILIES[family][1]
-    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, NMS], repeats=repeats, seed=seed)
+    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
-        one = Comparison(detector, NMS, "AP50", gain["AP50"])
+        one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
         lines.append(f"{_verdict(one.better)}  better by AP50 than NMS: {_points(one.difference)}")
     goal, recall = RECALL_GOALS[family], gain["recall crowd"]
     text = f"recall of the crowd set at least {100 * goal:.0f} points over NMS"

@@ -1,1 +1,17 @@
 """Notebook 04: mistakes, their evidence, and tests of it."""
+
+from odam_chapters import offer
+
+__all__, __getattr__ = offer(
+    {
+        "errors.cases": "case_without mends mistake_case",
+        "errors.exercises": "check_cover check_culprit check_share",
+        "errors.photos": "bad_edge confusion ninths",
+        "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoomed",
+        "errors.survey": "WRONG_CLASS judge open_pictures read_mistakes survey_scene",
+        "errors.widget": "MistakeBrowser",
+        "exercises": "check_most",
+        "influence": "edge_moves hidden moved_into rolled_in scores_without strongest",
+        "parameters": "counts numbers texts",
+    }
+)

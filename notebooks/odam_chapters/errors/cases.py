@@ -16,7 +16,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors, mended, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.viz.plots import TITLES
+from odam_lib.viz.drawing import TITLES
 
 Judged = tuple[Trace, Detections, Errors]
 

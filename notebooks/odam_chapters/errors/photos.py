@@ -15,7 +15,7 @@ from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.errors import edge_deviations, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.viz.plots import TITLES
+from odam_lib.viz.drawing import TITLES
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.plots import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
+from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
 
 SAID, TRUE, MISLEADS = 0, 2, 6

@@ -6,7 +6,7 @@ from typing import Any
 from traitlets import Bytes, Dict, TraitError, observe, validate
 
 from odam_chapters.errors.plots import Case, show_evidence
-from odam_lib.viz.plots import to_png
+from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_LINE, legible
 from odam_lib.viz.widgets import Bundle, Choosing, Row, front_end, with_png
 

@@ -1,1 +1,15 @@
-"""Notebook 06: what Odam-Train does to maps."""
+"""Notebook 06: Odam-Train, the loss that keeps the maps of neighbours apart."""
+
+from odam_chapters import offer
+
+__all__, __getattr__ = offer(
+    {
+        "odam_train.exercises": "check_odam_loss",
+        "odam_train.separation": "both candidate_pairs facing lines overlapping_pairs representatives survey",
+        "odam_train.sweep": "TRAINED WEIGHTS as_text base_settings read_outcomes",
+        "exercises": "check_most",
+        "charts": "show_intervals show_pairs",
+        "parameters": "choices counts numbers texts",
+        "pictures": "close_up show_average_maps show_columns",
+    }
+)

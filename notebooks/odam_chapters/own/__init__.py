@@ -1,1 +1,12 @@
 """Notebook 09: the reader's own detector."""
+
+from odam_chapters import offer
+
+__all__, __getattr__ = offer(
+    {
+        "own.exercises": "check_formula check_silence",
+        "errors": "judge mistake_case open_pictures show_evidence show_gallery",
+        "exercises": "check_side",
+        "parameters": "choices counts numbers texts",
+    }
+)

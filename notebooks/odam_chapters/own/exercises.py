@@ -8,7 +8,7 @@ from torch import Tensor
 from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, blobs, distances
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
-from odam_lib.viz.plots import TITLES
+from odam_lib.viz.drawing import TITLES
 
 
 def check_formula(formula: Formula | None) -> str:

@@ -1,6 +1,6 @@
 """Has a class map more energy on its own object than on any other one? One row an object and method.
 
-``python -m odam_chapters.own_masks --help`` makes the rows that are bundled under ``data/evaluation``.
+``python -m odam_chapters.judging.own_masks --help`` makes the rows that are bundled under ``data/evaluation``.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.coco import Coco
 from odam_lib.detections import check_threshold
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.evaluate import open_picture
 from odam_lib.evaluation.judges import Picture
+from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
 from odam_lib.metrics.localization import energy_inside
@@ -73,7 +73,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         FileNotFoundError: there are none.
         ValueError: the file holds something else, or is damaged.
     """
-    return files.read_rows(path, "rows of own masks", "python -m odam_chapters.own_masks", KINDS)
+    return files.read_rows(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
 
 
 def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -
 @command
 def main() -> None:
     """Explain every object that is found and write the rows."""
-    parser = argparse.ArgumentParser(prog="python -m odam_chapters.own_masks", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m odam_chapters.judging.own_masks", description=main.__doc__)
     parser.add_argument("output", type=files.user_path, help="CSV of the rows")
     parser.add_argument("coco", type=files.user_path, help="COCO pictures in the official layout")
     parser.add_argument("--detector", default="yolov3-tiny")

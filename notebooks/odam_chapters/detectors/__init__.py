@@ -1,0 +1,14 @@
+"""Notebook 02: the same object through several detectors and layers, and as they forget what they learnt."""
+
+from odam_chapters import offer
+
+__all__, __getattr__ = offer(
+    {
+        "detectors.exercises": "check_fake check_more",
+        "detectors.randomize": "cascade part_title parts untrained_detector",
+        "exercises": "check_least",
+        "charts": "show_steps show_table",
+        "parameters": "choices counts lists numbers texts",
+        "pictures": "show_detectors show_methods",
+    }
+)

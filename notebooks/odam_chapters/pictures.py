@@ -1,0 +1,218 @@
+"""Pictures of maps that only notebooks draw: side by side by method, detector or origin, or on average."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from odam_lib.detections import Detections, check_detections
+from odam_lib.heatmaps import EDGES, HeatMaps
+from odam_lib.images import check_image
+from odam_lib.kernels import checks
+from odam_lib.kernels.odam import min_max
+from odam_lib.viz.drawing import SEQUENTIAL, TITLES, blend, draw_box, draw_colour_bar, reduced, with_combined
+from odam_lib.viz.grids import PictureGrid
+from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted, legible
+
+
+def show_methods(
+    image: Tensor,
+    methods: Mapping[str, HeatMaps],
+    attribute: str,
+    title: str | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Figure:
+    """One attribute by several methods or settings: a row for each object, a column for each method.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        methods: maps of the same detections by the heading of their column; signed ones get the diverging colours. Of
+            more than ``MOST_ROWS`` detections the first are shown, and the title says so.
+        attribute: one that all of them computed.
+        title: the figure's message.
+        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+
+    Returns:
+        The figure; :func:`show_detections` where there is no detection to show.
+
+    Raises:
+        ValueError: no method, methods of different detections, or an attribute that was not computed.
+    """
+    if not methods:
+        raise ValueError("There is no method to show: give at least one.")
+    checks.kind("The methods", methods, Mapping, "a dict of HeatMaps by the heading of their column")
+    for one in methods.values():
+        check_shown(image, one)
+    first = next(iter(methods.values()))
+    if any(one.detections.source != first.detections.source or len(one) != len(first) for one in methods.values()):
+        raise ValueError("The methods explain different detections: compare them on the same ones.")
+    if len(first) == 0:
+        return show_detections(image, first.detections)
+    numbers = check_numbers(numbers, len(first))
+    shown = {name: with_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
+    found = first.detections[:MOST_ROWS]
+    grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(shown), 2.0)
+    for row, box in enumerate(found.boxes):
+        grid.draw(row, [grid.small, *(grid.blends(one[row])[0] for one in shown.values())])
+        for column in range(len(shown) + 1):
+            grid.draw_box(row, column, box, numbers[row], attribute)
+        for column, one in enumerate(shown.values(), start=1):
+            grid.draw_reason(row, column, one.reasons[row][0])
+    title = title or f"The {TITLES[attribute]} of the same detections, by method"
+    grid.finish(list(shown), counted(title, len(found), len(first), "objects"))
+    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
+    for kind in (False, True):
+        if kind in signed.values():
+            example = next(one for name, one in shown.items() if signed[name] is kind)
+            draw_colour_bar(grid.figure, grid.panel, example)
+    return grid.figure
+
+
+def show_average_maps(
+    frames: Mapping[str, Tensor], attributes: Sequence[str], margin: float = 0.5, title: str | None = None
+) -> Figure:
+    """Average maps in the frame of their box: a row for each kind of map, a column for each attribute.
+
+    Args:
+        frames: ``Tensor[A, cells, cells]`` by the name of their row, see
+            :func:`odam_lib.metrics.localization.box_frame`; each map is scaled by its own maximum.
+        attributes: the A attributes.
+        margin: how much around the box the frame shows on each side, as a share of the box's side.
+        title: the figure's message.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: nothing to show, or a row without a map of each attribute.
+    """
+    checks.kind("The frames", frames, Mapping, "a dict of maps by the name of their row")
+    attributes = checks.names("attributes", attributes)
+    if not frames or not attributes:
+        raise ValueError("There is no average map to show: give at least one row and one attribute.")
+    for name, maps in frames.items():
+        checks.tensor(f"row {name!r}", maps, f"[{len(attributes)}, cells, cells]", "float")
+    figure = Sheet(1.9 * len(attributes) + 0.6, 1.9 * len(frames) + 0.5)
+    axes = figure.subplots(len(frames), len(attributes), squeeze=False).tolist()
+    for panels, (name, maps) in zip(axes, frames.items()):
+        panels[0].set_ylabel(name, fontsize=9)
+        for panel, heat, attribute in zip(panels, maps.cpu(), attributes):
+            extent = (-margin, 1 + margin, 1 + margin, -margin)
+            panel.imshow((heat / heat.max().clamp(min=1e-30)).numpy(), cmap=SEQUENTIAL, vmin=0, vmax=1, extent=extent)
+            panel.set(xticks=[], yticks=[])
+            draw_box(panel, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1, edge=attribute)
+    for panel, attribute in zip(axes[0], attributes):
+        panel.set_title(TITLES[attribute], fontsize=9)
+    figure.suptitle(title or "Where the maps lie in their boxes, on average", fontsize=11)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), SEQUENTIAL), ax=[p for panels in axes for p in panels], pad=0.01, aspect=30
+    )
+    bar.set_label("average influence / its maximum", fontsize=8)
+    bar.set_ticks([0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def show_detectors(
+    image: Tensor, detectors: Mapping[str, HeatMaps], attributes: Sequence[str], title: str | None = None
+) -> Figure:
+    """One object through several detectors: a row for each detector, a column for each attribute.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detectors: maps of that image by the detector's name; of each the first detection is shown, if there is one.
+        attributes: columns, any of the attributes that all computed and ``combined``.
+        title: the figure's message.
+
+    Raises:
+        ValueError: no detector, or an attribute that was not computed.
+    """
+    if not detectors:
+        raise ValueError("There is no detector to show: give at least one.")
+    checks.kind("The detectors", detectors, Mapping, "a dict of HeatMaps by the detector's name")
+    for one in detectors.values():
+        check_shown(image, one)
+    shown = {name: with_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
+    names = [f"{legible(name)}\n{_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
+    grid = PictureGrid(image, names, len(attributes), 1.45)
+    for row, maps in zip(range(MOST_ROWS), shown.values()):
+        grid.draw(row, [grid.small, *(grid.blends(maps[0]) if len(maps) else [grid.small] * len(attributes))])
+        for column, attribute in enumerate(("", *attributes)) if len(maps) else ():
+            grid.draw_box(row, column, maps.detections.boxes[0], 0, attribute)
+            grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
+    title = counted(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
+    grid.finish([TITLES[attribute] for attribute in attributes], title)
+    draw_colour_bar(grid.figure, grid.panel, next(iter(shown.values())))
+    return grid.figure
+
+
+def show_columns(
+    image: Tensor,
+    detections: Detections,
+    columns: Mapping[str, Tensor],
+    title: str,
+    numbers: Sequence[int] | None = None,
+) -> Figure:
+    """Maps of any origin side by side: a row for each object, a column for each kind of map, the picture first.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        detections: N rows of that image; of more than ``MOST_ROWS`` the first are shown, and the title says so.
+        columns: ``Tensor[N, H, W]`` aligned with the picture, non-negative, by the heading of their column; a column
+            named as an edge in ``TITLES`` has that edge drawn thick. Each map is scaled by itself.
+        title: the figure's message.
+        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, or not one map or number for each object.
+    """
+    check_image(image)
+    check_detections(detections)
+    checks.kind("The columns", columns, Mapping, "a dict of maps by the heading of their column")
+    for heading, maps in columns.items():
+        checks.tensor(f"column {heading!r}", maps, f"[{len(detections)}, H, W]")
+    if not len(detections):
+        return show_detections(image, detections)
+    numbers = check_numbers(numbers, len(detections))
+    found = detections[:MOST_ROWS]
+    grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(columns), 1.35)
+    edges = {TITLES[edge]: edge for edge in EDGES}
+    for row, box in enumerate(found.boxes):
+        heats = [min_max(reduced(maps[row : row + 1].cpu(), grid.size)[0]) for maps in columns.values()]
+        grid.draw(row, [grid.small, *(blend(grid.small, heat) for heat in heats)])
+        for column, heading in enumerate(("detection", *columns)):
+            grid.draw_box(row, column, box, numbers[row], edges.get(heading, ""))
+    grid.finish(list(columns), counted(title, len(found), len(detections), "objects"))
+    return grid.figure
+
+
+def close_up(
+    image: Tensor, detections: Detections, columns: Mapping[str, Tensor], margin: float = 0.3
+) -> tuple[Tensor, Detections, dict[str, Tensor]]:
+    """The part of a picture around some detections, for :func:`show_columns`.
+
+    Args:
+        image: ``Tensor[3, H, W]``.
+        detections: N >= 1 rows of that image.
+        columns: ``Tensor[N, H, W]`` by name.
+        margin: how much is shown around all boxes together, as a share of the longer side.
+
+    Returns:
+        The three cut to whole pixels, boxes shifted.
+    """
+    low, high = detections.boxes[:, :2].amin(dim=0), detections.boxes[:, 2:].amax(dim=0)
+    around = margin * (high - low).max()
+    limits = low.new_tensor([image.shape[-1], image.shape[-2]])
+    left, top = (low - around).floor().clamp(min=0).int().tolist()
+    right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
+    part = (..., slice(top, bottom), slice(left, right))
+    shifted = detections.boxes - detections.boxes.new_tensor([left, top, left, top])
+    cut = replace(detections, boxes=shifted, image_size=(bottom - top, right - left))
+    return image[part], cut, {name: maps[part] for name, maps in columns.items()}
+
+
+def _score_of(maps: HeatMaps) -> str:
+    return f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"

@@ -1,0 +1,182 @@
+"""What pictures are drawn with, in one style: legible in print, in grey and for the colour-blind."""
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from odam_lib.detections import Detections
+from odam_lib.files import write_whole
+from odam_lib.heatmaps import COMBINED, EDGES, HeatMaps
+from odam_lib.images import to_uint8
+from odam_lib.kernels import checks
+from odam_lib.viz.sheets import SCREEN_DPI, legible
+
+TITLES = {
+    "class": "class",
+    "logit": "class logit",
+    "x1": "left edge (x1)",
+    "y1": "top edge (y1)",
+    "x2": "right edge (x2)",
+    "y2": "bottom edge (y2)",
+    COMBINED: "combined",
+}
+
+
+OBJECT_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+"""Okabe and Ito's colours, distinguishable for the colour-blind; object i has colour i modulo 7 in every figure."""
+
+
+SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
+
+
+OPACITY = 0.8
+
+
+FILE_DPI = 120
+
+
+DISPLAY_SIDE = 640
+"""Longer pictures are reduced to this many pixels for display."""
+
+
+def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
+    """Lay a map over a picture that stays visible: grey and dimmed below, coloured only as far as the map is high.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        heat: ``Tensor[H, W]``, normalised: in [0, 1], or in [-1, 1] if it is signed.
+        opacity: of the map where it is largest, in [0, 1].
+
+    Returns:
+        ``Tensor[3, H, W]`` in [0, 1].
+
+    Raises:
+        ValueError: an opacity outside [0, 1].
+    """
+    opacity = checks.number("The opacity", opacity, "[0, 1]")
+    grey = image.new_tensor([0.299, 0.587, 0.114]) @ image.flatten(1)
+    dimmed = (0.15 + 0.6 * grey).reshape(1, *heat.shape)
+    colours = _colours(DIVERGING if (heat < 0).any() else SEQUENTIAL).to(image)
+    colour = colours[:, (_unit(heat) * colours.shape[1]).long().clamp(0, colours.shape[1] - 1)]
+    weight = opacity * heat.abs()
+    return dimmed * (1 - weight) + colour * weight
+
+
+def display_size(image_size: tuple[int, int], side: int = DISPLAY_SIDE) -> tuple[int, int]:
+    """(height, width) of a picture whose longer side is reduced to at most ``side`` pixels."""
+    scale = min(1.0, side / max(image_size))
+    return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
+
+
+def reduced(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture ``[3, H, W]`` at another (height, width), anti-aliased."""
+    if image.shape[-2:] == size:
+        return image
+    return interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def label_of(detections: Detections, row: int, number: int | None = None) -> str:
+    """A detection's number, class and score, ``3 dog 0.85``; the number is its row unless another one is given."""
+    name = detections.categories[int(detections.labels[row])]
+    return f"{row if number is None else number} {legible(name)} {detections.scores[row]:.2f}"
+
+
+def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
+    """The maps of the given attributes in their order, ``combined`` made from the five where it is among them."""
+    attributes = checks.names("attributes", attributes)
+    if COMBINED not in attributes:
+        return heat_maps.select(*attributes)
+    combined = heat_maps.combined()
+    return combined.select(COMBINED) if len(attributes) == 1 else heat_maps.joined(combined).select(*attributes)
+
+
+def draw_picture(panel: Axes, image: Tensor, image_size: tuple[int, int]) -> None:
+    """Show a picture so that the panel's coordinates are pixels of the full-size image."""
+    panel.imshow(to_uint8(image), extent=(0, image_size[1], image_size[0], 0))
+    panel.set(xticks=[], yticks=[])
+    panel.set_axis_off()  # beside hiding the frame, this spares matplotlib to measure it
+
+
+def draw_outline(panel: Axes, box: Tensor, tint: str, style: str = "-") -> None:
+    """Outline a box ``(x1, y1, x2, y2)`` in any colour and style of line, with a shadow under it."""
+    x1, y1, x2, y2 = box.tolist()
+    shadow = [withStroke(linewidth=2.6, foreground="black", alpha=0.6)]
+    panel.add_patch(
+        Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.3, ls=style, path_effects=shadow)
+    )
+
+
+def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
+    """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).cpu().numpy()
+    panel.add_collection(PolyCollection(corners, facecolors="none", edgecolors=tint, linewidths=0.7, alpha=0.7))
+
+
+def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str | None = None) -> None:
+    """Outline a box ``(x1, y1, x2, y2)`` in an object's colour; ``edge`` is drawn thick."""
+    x1, y1, x2, y2 = box.tolist()
+    tint = OBJECT_COLOURS[colour % len(OBJECT_COLOURS)]
+    draw_outline(panel, box, tint)
+    if edge in EDGES:
+        ends = {
+            "x1": ((x1, x1), (y1, y2)),
+            "x2": ((x2, x2), (y1, y2)),
+            "y1": ((x1, x2), (y1, y1)),
+            "y2": ((x1, x2), (y2, y2)),
+        }
+        panel.plot(*ends[edge], color=tint, lw=2.6, solid_capstyle="butt")
+    if label:
+        panel.text(
+            max(x1, 0), max(y1, 0), label, fontsize=8, va="bottom" if y1 > 14 else "top", color="black", clip_on=True,
+            bbox={"facecolor": tint, "edgecolor": "none", "pad": 1.2},
+        )  # fmt: skip
+
+
+def to_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    # As in encode_png of the widgets: 4 times as fast, an eighth larger.
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path, dpi: int = FILE_DPI) -> Path:
+    """Write the figure as a PNG file, whole or not at all."""
+    with write_whole(path) as aside:
+        aside.write_bytes(to_png(figure, dpi))
+    return path
+
+
+def draw_colour_bar(figure: Figure, panel: Axes, shown: HeatMaps) -> None:
+    signed = any((maps < 0).any() for maps in shown.maps)
+    scale = Normalize(-1 if signed else 0, 1)
+    bar = figure.colorbar(
+        ScalarMappable(scale, DIVERGING if signed else SEQUENTIAL), ax=panel, fraction=0.04, pad=0.01, aspect=30,
+        anchor=(0, 1),
+    )  # fmt: skip
+    bar.set_label("influence,\neach map / its own maximum", fontsize=8)
+    bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+
+
+@lru_cache
+def _colours(name: str) -> Tensor:
+    """The colours of one of matplotlib's maps in order, ``[3, 256]``."""
+    return torch.from_numpy(matplotlib.colormaps[name](range(256))[:, :3]).T.float().contiguous()
+
+
+def _unit(heat: Tensor) -> Tensor:
+    return heat / 2 + 0.5 if (heat < 0).any() else heat

@@ -1,0 +1,36 @@
+"""A chapter offers what its notebook imports."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+CHAPTERS = (
+    "quickstart",
+    "attributes",
+    "detectors",
+    "judging",
+    "errors",
+    "attention",
+    "odam_train",
+    "crowds",
+    "own",
+    "costs",
+)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_has_what_it_offers(name: str) -> None:
+    chapter = import_module(f"odam_chapters.{name}")
+    assert [one for one in chapter.__all__ if not hasattr(chapter, one)] == []
+
+
+def test_a_name_that_no_chapter_has_is_refused_and_others_are_listed() -> None:
+    with pytest.raises(AttributeError, match=r"offers no 'mass', but .*check_heads"):
+        _ = import_module("odam_chapters.attention").mass
+
+
+def test_a_command_line_of_a_chapter_loads_no_widget() -> None:
+    code = "import sys, odam_chapters.crowds.results, odam_chapters.errors.survey; sys.exit('anywidget' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
