@@ -29,11 +29,13 @@ from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.whole import Combined
+from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels import losses, nms, similarity
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.odam import smooth
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics import agreement, crowds, discrimination, errors, faithfulness, intervals, localization, matching
+from odam_lib.viz.plots import show_map
 
 
 class Untouched:
@@ -66,7 +68,7 @@ found = some_detections()
 heat = o.HeatMaps(
     maps=(torch.rand(5, 4, 6), torch.rand(5, 4, 6)),
     reasons=(("",) * 5,) * 2,
-    attributes=o.ATTRIBUTES,
+    attributes=ATTRIBUTES,
     detections=found,
     grids=(Grid.of_stride(4),) * 2,
     input_size=(16, 24),
@@ -212,21 +214,21 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("figure of a file", lambda: o.show_detections(Path("a.png"), found), T, r"image is .*load_image\(path\)"),
     ("figure of torchvision's", lambda: o.show_detections(pic, theirs), T, r"a dict with boxes.*wrap\(model\)"),
     ("maps as detections", lambda: o.show_maps(pic, found), T, "heat maps are an object of type Detections"),
-    ("tensor of maps", lambda: o.show_map(pic, maps), T, "heat maps are a tensor of float32"),
-    ("bytes", lambda: o.show_map(torch.zeros(3, 16, 24, dtype=torch.uint8), heat), T, "tensor of uint8.*image / 255"),
+    ("tensor of maps", lambda: show_map(pic, maps), T, "heat maps are a tensor of float32"),
+    ("bytes", lambda: show_map(torch.zeros(3, 16, 24, dtype=torch.uint8), heat), T, "tensor of uint8.*image / 255"),
     ("arguments swapped", lambda: o.show_maps(heat, pic), T, "image is an object of type HeatMaps"),
-    ("attribute of a map", lambda: o.show_map(pic, heat, 0, 1), T, "attribute is 1: give one of class"),
-    ("attribute unknown", lambda: o.show_map(pic, heat, 0, "width"), V, "no map of 'width': computed were"),
+    ("attribute of a map", lambda: show_map(pic, heat, 0, 1), T, "attribute is 1: give one of class"),
+    ("attribute unknown", lambda: show_map(pic, heat, 0, "width"), V, "no map of 'width': computed were"),
     ("one column", lambda: o.show_maps(pic, heat, "class"), T, r"one string: give a tuple, \('class',\)"),
     (
         "opacity in words",
-        lambda: o.show_map(pic, heat, opacity="half"),
+        lambda: show_map(pic, heat, opacity="half"),
         T,
         r"opacity is 'half': give a number in \[0, 1\]",
     ),
-    ("opacity of two", lambda: o.show_map(pic, heat, opacity=2), V, "opacity is 2: give a number"),
-    ("row that is not there", lambda: o.show_map(pic, heat, 7), IndexError, "Detection 7 does not exist"),
-    ("row of an attribute", lambda: o.show_map(pic, heat, "class"), T, "chosen by 'class': give one row"),
+    ("opacity of two", lambda: show_map(pic, heat, opacity=2), V, "opacity is 2: give a number"),
+    ("row that is not there", lambda: show_map(pic, heat, 7), IndexError, "Detection 7 does not exist"),
+    ("row of an attribute", lambda: show_map(pic, heat, "class"), T, "chosen by 'class': give one row"),
     ("methods in a list", lambda: show_methods(pic, [heat], "class"), T, "are a list of 1: give a dict"),
     ("detectors in a list", lambda: show_detectors(pic, [heat], ("class",)), T, "are a list of 1: give a dict"),
     ("columns of arrays", lambda: show_columns(pic, found, {"a": maps.numpy()}, ""), T, "column 'a' is a NumPy array"),
@@ -427,7 +429,7 @@ def test_what_is_no_picture_is_refused_everywhere_with_what_makes_one(
         detector.trace,
         lambda image: o.explain(detector, image),
         lambda image: o.show_detections(image, found),
-        lambda image: o.show_map(image, heat),
+        lambda image: show_map(image, heat),
         lambda image: o.show_maps(image, heat),
         lambda image: faithfulness.deletion(detector, image, found, maps),
     )

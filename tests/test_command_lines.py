@@ -12,8 +12,8 @@ import papermill
 import pytest
 import torch
 
-from odam_lib import data_root
 from odam_lib.command import command
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 FILES = [

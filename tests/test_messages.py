@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from odam_chapters.crowds.pair_widget import PairPicker
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser

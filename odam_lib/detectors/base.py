@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections, check_detections, check_threshold
-from odam_lib.detectors.passes import apart, ordinary, twin, weights_hash
+from odam_lib.detectors.identity import hash_weights
+from odam_lib.detectors.passes import leave_inference, make_twin, record_gradients
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
@@ -332,7 +332,7 @@ class Detector(ABC):
     """
 
     name: str
-    model: nn.Module
+    model: Any  # torch calls every attribute of a module a tensor or a module; families know better
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
@@ -342,8 +342,8 @@ class Detector(ABC):
     def make_trace(self, image: Tensor, layer: str) -> Trace:
         """One pass of the network that keeps what an explanation needs.
 
-        It is called on a private copy of the detector, whose network is a :func:`twin` in evaluation mode: hooks and
-        whatever else it changes are gone afterwards.
+        It is called on a private copy of the detector, whose network is a twin in evaluation mode
+        (:func:`make_twin`): hooks and whatever else it changes are gone afterwards.
 
         Args:
             image: ``Tensor[3, H, W]``, float in [0, 1], on any device.
@@ -365,12 +365,12 @@ class Detector(ABC):
         checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        trace = self.private().make_trace(ordinary(image), layer or self.layers[0])
+        trace = self.private().make_trace(leave_inference(image), layer or self.layers[0])
         # Another resize makes other predictions of the same numbers.
         seen = f"{trace.candidates.source}, seen at {trace.input_size[1]} x {trace.input_size[0]}"
         return replace(trace, candidates=replace(trace.candidates, source=seen))
 
-    @apart()
+    @record_gradients()
     def trace(self, image: Tensor, layer: str | None = None) -> Trace:
         """Run the network once and keep what an explanation needs.
 
@@ -383,7 +383,7 @@ class Detector(ABC):
         """
         return self._pass(image, layer)
 
-    @apart()
+    @record_gradients()
     def predict(self, images: Tensor) -> list[Predictions]:
         """Run the network on several pictures of one size, without keeping what an explanation needs.
 
@@ -393,9 +393,9 @@ class Detector(ABC):
         Returns:
             What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        return [one.single() for one in self.private().make_predictions(ordinary(images))]
+        return [one.single() for one in self.private().make_predictions(leave_inference(images))]
 
-    @apart()
+    @record_gradients()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
         """The objects in an image, best first; boxes in pixels of the image.
 
@@ -417,20 +417,27 @@ class Detector(ABC):
             return self._pass(image, None).detections(score_threshold, nms)
 
     def private(self) -> Self:
-        """The same detector on a :func:`twin` of its network.
+        """The same detector on a twin of its network, see :func:`make_twin`.
 
         Raises:
             ValueError: weights that are not finite.
         """
         made = copy(self)
-        made.model, made._weights = twin(self.model), weights_hash(self.model)
+        made.model, made._weights = make_twin(self.model), hash_weights(self.model)
         return made
 
-    def assigned(self) -> AbstractContextManager[list[Positives]]:
-        """While active, every training forward pass of :attr:`model` appends its positives to the list it yields.
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        """One training pass of a batch: its losses by name, and the predictions that it assigned to true objects.
+
+        Args:
+            images: ``Tensor[3, H, W]`` each, where the network is.
+            targets: ``boxes`` and ``labels`` of each, likewise.
+            network: what is called, if not :attr:`model` itself: what wraps it to share gradients among processes.
 
         Raises:
-            NotImplementedError: this detector's training keeps none.
+            NotImplementedError: this detector's training assigns nothing.
         """
         raise NotImplementedError(
             f"{self.name} cannot be trained by Odam-Train: choose FCOS, RetinaNet or Faster R-CNN."
@@ -476,7 +483,7 @@ class Detector(ABC):
         Raises:
             ValueError: weights that are not finite.
         """
-        return f"{self.name} (weights {self._weights or weights_hash(self.model)}) on image {image_hash(image)}"
+        return f"{self.name} (weights {self._weights or hash_weights(self.model)}) on image {image_hash(image)}"
 
 
 def image_hash(image: Tensor) -> str:

@@ -1,10 +1,9 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,8 @@ from odam_lib.detectors.base import (
 )
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.geometry import backbone_layers, named_levels
-from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
+from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.towers import Tower, is_altered, is_plain, is_tower, recorded
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -89,7 +89,7 @@ class DenseTrace(Trace):
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         return self._values(attribute, self._outputs(detections), detections)
@@ -109,7 +109,7 @@ class DenseTrace(Trace):
     def together(self, detections: Detections) -> list[Tensor]:
         return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
@@ -124,7 +124,7 @@ class DenseTrace(Trace):
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
         return Windows(total, top - depth, left - depth)
 
-    @apart()
+    @record_gradients()
     def contributions(self, attribute: str, detections: Detections) -> Contributions:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity([attribute], detections)
@@ -281,7 +281,7 @@ class DenseDetector(Detector):
             check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             images, _ = model.transform([image.to(self.device, self.dtype)])
-            features = stack.enter_context(leaves(model.get_submodule(self._layers[layer].module)))
+            features = stack.enter_context(detach_output(model.get_submodule(self._layers[layer].module)))
             towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
             pyramid = list(named_levels(model.backbone(images.tensors)).values())
             outputs = model.head(pyramid)
@@ -315,20 +315,17 @@ class DenseDetector(Detector):
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 
-    @contextmanager
-    def assigned(self) -> Iterator[list[Positives]]:
-        model, found = self.model, []
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        model, computed = self.model, []
         with ExitStack() as stack:
-            resized = stack.enter_context(outputs_of(model.transform))
-            pyramids = stack.enter_context(outputs_of(model.backbone))
+            resized = stack.enter_context(record_outputs(model.transform))
+            pyramids = stack.enter_context(record_outputs(model.backbone))
             tower = stack.enter_context(recorded(model.head.classification_head.conv))
-
-            def see(_: Any, targets: Any, outputs: Any, anchors: Any, matched: Any) -> None:
-                batch, pyramid = resized.pop()[0], tuple(named_levels(pyramids.pop()).values())
-                found.append(self._positives(batch, pyramid, tower.taken(), targets, outputs, anchors, matched))
-
-            stack.enter_context(observed(model.head, "compute_loss", see))
-            yield found
+            stack.enter_context(observe_method(model.head, "compute_loss", lambda *call: computed.append(call[1:])))
+            losses = (network or model)(images, targets)
+        return losses, self._positives(resized[0][0], tuple(named_levels(pyramids[0]).values()), tower, *computed[0])
 
     def _positives(
         self,

@@ -19,7 +19,7 @@ from odam_lib.detectors.boxes import around
 from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import NMS, keep_all
@@ -85,7 +85,7 @@ class DflTrace(Trace):
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
         return replace(found[kept.index], scores=kept.scores)[: self.limits.after].clipped()
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         outputs = self.outputs.regression if attribute in EDGES else self.outputs.logits
@@ -95,7 +95,7 @@ class DflTrace(Trace):
         side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
         return side, side
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         level = int(detections.level[0])
         features, (side, _) = self.features[level].detach(), self.window_size(detections)

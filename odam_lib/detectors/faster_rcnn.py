@@ -1,8 +1,8 @@
 """Faster R-CNN (Ren et al., 2015) as torchvision implements it, behind the contract: explained at each proposal's
 own pooled features, or on the pyramid level they were pooled from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from math import log2
@@ -37,7 +37,8 @@ from odam_lib.detectors.base import (
 )
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
-from odam_lib.detectors.passes import apart, leaves, observed, outputs_of
+from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -74,7 +75,7 @@ class FasterRCNNTrace(Trace):
     at_input: Tensor
     pool: MultiScaleRoIAlign
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         logits, regression = self.logits[detections.index], self.regression[detections.index]
@@ -111,7 +112,7 @@ class FasterRCNNTrace(Trace):
         width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
         return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         gradients = self._pooled_gradients(attributes, detections)
         start = torch.zeros_like(detections.index)
@@ -273,21 +274,17 @@ class FasterRCNNDetector(Detector):
             pool=pool,
         )
 
-    @contextmanager
-    def assigned(self) -> Iterator[list[Positives]]:
-        heads, found = self.model.roi_heads, []
+    def compute_losses(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], network: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Positives]:
+        heads, samples = self.model.roi_heads, []
         with ExitStack() as stack:
-            resized = stack.enter_context(outputs_of(self.model.transform))
-            samples: list[Any] = []
-            stack.enter_context(observed(heads, "select_training_samples", lambda *seen: samples.append(seen)))
-            pooled = stack.enter_context(outputs_of(heads.box_roi_pool))
-
-            def see(_: Any, __: Any, outputs: Any) -> None:
-                found.append(self._positives(resized.pop()[0], samples.pop(), pooled.pop(), *outputs))
-
-            handle = heads.box_predictor.register_forward_hook(see)
-            stack.callback(handle.remove)
-            yield found
+            resized = stack.enter_context(record_outputs(self.model.transform))
+            stack.enter_context(observe_method(heads, "select_training_samples", lambda *call: samples.append(call)))
+            pooled = stack.enter_context(record_outputs(heads.box_roi_pool))
+            predicted = stack.enter_context(record_outputs(heads.box_predictor))
+            losses = (network or self.model)(images, targets)
+        return losses, self._positives(resized[0][0], samples[0], pooled[0], *predicted[0])
 
     def _positives(
         self, batch: ImageList, sample: Any, pooled: Tensor, logits: Tensor, regression: Tensor
@@ -332,12 +329,12 @@ class FasterRCNNDetector(Detector):
         return rpn(images, pyramid)[0]
 
     def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
-        return nullcontext([]) if layer == ROI else leaves(self.model.get_submodule(self._layers[layer].module))
+        return nullcontext([]) if layer == ROI else detach_output(self.model.get_submodule(self._layers[layer].module))
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         return self.predict_at(images, None)
 
-    @apart()
+    @record_gradients()
     def predict_at(self, images: Tensor, at_input: Tensor | None) -> list[Predictions]:
         """:meth:`make_predictions` with given proposals; as that, for a private copy of the detector.
 

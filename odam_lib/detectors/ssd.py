@@ -9,7 +9,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.boxes import coded_distances, softmax_score
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.windows import Contributions, Sheets, Windows
 
@@ -35,7 +35,7 @@ class SSDTrace(DenseTrace):
     def together(self, detections: Detections) -> list[Tensor]:
         return Trace.together(self, detections)
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """Both heads on a cut around each cell: what lies beyond it, no prediction of the cell sees."""
         level, rows = int(detections.level[0]), torch.arange(len(detections), device=detections.index.device)
@@ -88,7 +88,7 @@ class SSDDetector(DenseDetector):
 
     trace_type = SSDTrace
     limited = "labels"
-    assigned = Detector.assigned
+    compute_losses = Detector.compute_losses
 
     def distances(self, regression: Tensor, references: Tensor) -> Tensor:
         """The head's numbers move the default box's centre and, as logarithms, scale its sides."""

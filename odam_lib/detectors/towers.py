@@ -41,17 +41,6 @@ class Tower:
         passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
         return [torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)]
 
-    def taken(self) -> "Tower":
-        """What has been recorded so far, which is forgotten here: the next pass starts anew."""
-        taken = Tower(
-            self.kernels,
-            [list(outputs) for outputs in self.outputs],
-            [(norm, list(inputs)) for norm, inputs in self.normed],
-        )
-        for kept in (*self.outputs, *(inputs for _, inputs in self.normed)):
-            kept.clear()
-        return taken
-
 
 def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
     """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""

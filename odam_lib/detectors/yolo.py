@@ -21,8 +21,9 @@ from odam_lib.detectors.base import (
     number_predictions,
 )
 from odam_lib.detectors.boxes import around
+from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import cell_centres
-from odam_lib.detectors.passes import apart, leaves
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.windows import Sheets, Windows
@@ -157,7 +158,7 @@ class YOLOTrace(Trace):
     anchors: Anchors
     first: Tensor
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         return self._values(attribute, self.outputs[self._row(detections)], detections)
@@ -173,7 +174,7 @@ class YOLOTrace(Trace):
     def window_size(self, detections: Detections) -> tuple[int, int]:
         return 3, 3
 
-    @apart()
+    @record_gradients()
     def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
         """See :meth:`Trace.windows`: a head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each."""
         level, a_cell = int(detections.level[0]), len(ANCHORS[0])
@@ -239,7 +240,7 @@ class YOLODetector(Detector):
     def make_trace(self, image: Tensor, layer: str) -> YOLOTrace:
         image_size = (image.shape[-2], image.shape[-1])
         batch, input_size = self._prepare(image[None])
-        with leaves(self.model.get_submodule(self._layers[layer].module)) as features:
+        with detach_output(self.model.get_submodule(self._layers[layer].module)) as features:
             levels = self.model.pyramid(batch)
         outputs = self._flatten(self.model.read(levels))[0]
         pyramid = list(levels.values())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, chunk_size, exact, exact_on_levels
@@ -73,7 +73,7 @@ class GradientMethod(ABC):
         """Why a map may be zero although its gradient is not."""
         return "the rectifier removed everything: no positive influence at this layer"
 
-    @apart()
+    @record_gradients()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         """Explain every attribute of every detection.
 

@@ -4,12 +4,12 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.kernels.similarity import short_edge_size
 from odam_lib.kernels.windows import Patches
 
 
-@apart()
+@record_gradients()
 def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", short_edge: int = 50) -> Tensor:
     """H = ReLU(sum_k dY/dA_k * A_k) without smoothing, every map laid on the same raster.
 

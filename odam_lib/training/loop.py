@@ -211,7 +211,7 @@ def train(
         if settings.precision == "bfloat16":
             for tower in detector.towers:
                 stack.callback(_HalfPrecision(tower).remove)
-        learner = _Learner(settings, detector, optimizer, stack)
+        learner = _Learner(settings, detector, optimizer)
         bar = stack.enter_context(
             tqdm(
                 total=settings.steps, initial=done, desc=settings.name, unit="step", disable=not progress or rank() > 0
@@ -251,16 +251,13 @@ def learning_rate(settings: Plan, step: int) -> float:
 class _Learner:
     """Losses, gradients and steps; with several processes those of their common batch."""
 
-    def __init__(
-        self, settings: Settings, detector: Detector, optimizer: torch.optim.Optimizer, stack: ExitStack
-    ) -> None:
+    def __init__(self, settings: Settings, detector: Detector, optimizer: torch.optim.Optimizer) -> None:
         self.settings, self.optimizer = settings, optimizer
         self.model: nn.Module = detector.model
         self.trained = [parameter for parameter in detector.model.parameters() if parameter.requires_grad]
         self.device = detector.device
-        self.positives = None
-        if settings.odam_weight or world_size() > 1:
-            self.positives = stack.enter_context(detector.assigned())
+        self.detector = detector
+        self.records = bool(settings.odam_weight) or world_size() > 1
         if world_size() > 1:
             places = [self.device] if self.device.type == "cuda" else None
             self.model = nn.parallel.DistributedDataParallel(detector.model, device_ids=places)
@@ -290,10 +287,10 @@ class _Learner:
     def _losses(self, step: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Losses whose mean over the processes is the loss of their common batch."""
         placed = [{name: target[name].to(self.device) for name in ("boxes", "labels")} for target in targets]
-        losses: dict[str, Tensor] = self.model([image.to(self.device) for image in images], placed)
-        if self.positives is None:
-            return losses
-        positives = self.positives.pop()
+        images = [image.to(self.device) for image in images]
+        if not self.records:
+            return self.model(images, placed)
+        losses, positives = self.detector.compute_losses(images, placed, self.model)
         share = self._share(positives.divisor)
         losses = {name: value * share for name, value in losses.items()}
         return losses | self._odam(step, positives) if self.settings.odam_weight else losses

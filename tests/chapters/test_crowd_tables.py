@@ -17,7 +17,7 @@ from odam_chapters.crowds.tables import (
     verdicts,
 )
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 from odam_lib.metrics.crowds import CrowdPicture, Estimate, matches
 
 PEOPLE = torch.tensor([[0.0, 0.0, 10.0, 20.0], [2.0, 0.0, 12.0, 20.0], [40.0, 0.0, 50.0, 20.0]])

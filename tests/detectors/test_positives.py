@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from odam_lib.detectors.base import Detector, Positives
@@ -40,10 +39,7 @@ def batch(dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], list[dict[s
 
 def assigned(detector: Detector, images: list[Tensor], targets: list[dict[str, Tensor]]) -> Positives:
     torch.manual_seed(1)
-    with detector.assigned() as found:
-        detector.model(images, targets)
-    assert len(found) == 1
-    return found[0]
+    return detector.compute_losses(images, targets)[1]
 
 
 @pytest.mark.parametrize("name", ["fcos", "fcos-plain", "retinanet", "fcos-pvt"])
@@ -62,6 +58,19 @@ def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str) -> None:
         positives.maps(rows, SIZE).detach(), expected, rtol=1e-4, atol=1e-4 * float(expected.max())
     )
     torch.testing.assert_close(positives.boxes, detections.boxes, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["fcos", "retinanet", "faster-rcnn"])
+def test_losses_are_those_of_the_model_and_nothing_is_left_in_it(name: str) -> None:
+    detector, (images, targets) = built(name), batch()
+    torch.manual_seed(1)
+    losses, _ = detector.compute_losses(images, targets)
+    torch.manual_seed(1)
+    assert losses == detector.model(images, targets)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in detector.model.modules())
+    assert not any(
+        {"compute_loss", "select_training_samples"} & vars(module).keys() for module in detector.model.modules()
+    )
 
 
 def test_maps_of_a_batch_are_those_of_its_pictures_alone() -> None:
@@ -116,9 +125,7 @@ def test_second_order_is_the_derivative_by_finite_differences(name: str) -> None
 
     def loss(order: str) -> Tensor:
         torch.manual_seed(3)
-        with detector.assigned() as found:
-            detector.model(images, targets)
-        return term[order](found[0]).mean
+        return term[order](detector.compute_losses(images, targets)[1]).mean
 
     (gradient,) = torch.autograd.grad(loss("second"), kernel)
     direction = gradient / gradient.norm()
@@ -143,7 +150,7 @@ def test_a_batch_of_background_alone_has_no_odam_loss(name: str) -> None:
 
 def test_detr_keeps_no_positives() -> None:
     with pytest.raises(NotImplementedError, match="detr cannot be trained by Odam-Train"):
-        ARCHITECTURES["detr"]("detr", CATEGORIES).assigned()
+        ARCHITECTURES["detr"]("detr", CATEGORIES).compute_losses(*batch())
 
 
 @settings(deadline=None, max_examples=30)

@@ -11,8 +11,9 @@ from torchvision.models.vgg import make_layers
 from wrapped import PICTURE
 from wrapped_torchvision import CASES, own
 
-from odam_lib import ATTRIBUTES, ODAM, wrap
+from odam_lib import ODAM, wrap
 from odam_lib.detectors.geometry import located
+from odam_lib.heatmaps import ATTRIBUTES
 
 BY_NAME = {case.name: case for case in CASES}
 

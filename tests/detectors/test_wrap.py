@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from wrapped import PICTURE, Case, Interrupted, failing, nudged, snapshot
 
-from odam_lib import ATTRIBUTES, ODAM, Detections, explain, wrap
+from odam_lib import ODAM, Detections, explain, wrap
 from odam_lib.detectors.base import TARGETS, Detector, Trace
-from odam_lib.heatmaps import EDGES
+from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import exact
 from odam_lib.kernels.grid import resample
 

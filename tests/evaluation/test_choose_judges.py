@@ -7,7 +7,6 @@ import torch
 from planted import BOXES, SIZE, PlantedDetector, planted_image
 from torch import Tensor
 
-from odam_lib import ATTRIBUTES
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.evaluation.evaluate import Evaluation, evaluate
@@ -24,6 +23,7 @@ from odam_lib.evaluation.judges import (
 )
 from odam_lib.evaluation.verdicts import SEVEN, measured
 from odam_lib.explainers.controls import RandomMap
+from odam_lib.heatmaps import ATTRIBUTES
 
 
 class Boxes:

@@ -4,7 +4,6 @@ import pytest
 from nbconvert.filters import markdown2html
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
 
-from odam_lib import data_root
 from odam_lib.evaluation.evaluate import Evaluation
 from odam_lib.evaluation.verdicts import (
     as_markdown,
@@ -17,6 +16,7 @@ from odam_lib.evaluation.verdicts import (
     scoreboard,
     won,
 )
+from odam_lib.files import data_root
 
 
 def evaluation(**means: tuple[float, float]) -> Evaluation:

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from odam_lib.kernels.losses import EPSILON, best_of_each, clamped, odam_train_loss, overlapping, same_image

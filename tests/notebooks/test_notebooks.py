@@ -12,10 +12,10 @@ import papermill
 import pytest
 from PIL import Image
 
-from odam_lib import data_root
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors.zoo import ZOO
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 spec = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")

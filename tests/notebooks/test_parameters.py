@@ -12,9 +12,10 @@ import pytest
 from odam_chapters import parameters
 
 import odam_lib
-from odam_lib import data_root, files, images
+from odam_lib import files, images
 from odam_lib.datasets import opening
 from odam_lib.detectors import base, zoo
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 NAMES = list(tomllib.loads((ROOT / "tests" / "notebooks.toml").read_text(encoding="utf-8")))

@@ -307,10 +307,9 @@ def training_steps(
         sum(model(images, targets).values()).backward()
 
     def odam(order: str) -> None:
-        with detector.assigned() as found:
-            losses = model(images, targets)
-        compared.append(len(at_most(cap, found[0].images)))
-        (sum(losses.values()) + OdamTrain(order=order, cap=cap)(found[0]).mean).backward()
+        losses, positives = detector.compute_losses(images, targets)
+        compared.append(len(at_most(cap, positives.images)))
+        (sum(losses.values()) + OdamTrain(order=order, cap=cap)(positives).mean).backward()
 
     steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}
     return TrainingSteps(in_turn(steps, repeats, device), compared[-1], pictures)

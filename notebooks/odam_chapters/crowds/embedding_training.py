@@ -192,7 +192,6 @@ def observing(detector: Detector, cap: int) -> Iterator[Observe]:
     """
     model = detector.model
     with ExitStack() as stack:
-        found = stack.enter_context(detector.assigned())
         stack.callback(model.eval)
         model.train().backbone.eval()  # its batch norms keep their statistics
         if isinstance(detector, FasterRCNNDetector):
@@ -201,8 +200,7 @@ def observing(detector: Detector, cap: int) -> Iterator[Observe]:
         @torch.no_grad()
         def observe(images: Sequence[Tensor], targets: Sequence[Target]) -> Seen:
             placed = [{name: target[name].to(detector.device) for name in ("boxes", "labels")} for target in targets]
-            model([image.to(detector.device) for image in images], placed)
-            positives = found.pop()
+            _, positives = detector.compute_losses([image.to(detector.device) for image in images], placed)
             rows = _fitting(positives, images, targets)
             rows = rows[at_most(cap, positives.images[rows])]
             cells = cells_of_positives(positives, rows)
