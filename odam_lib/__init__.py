@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from odam_lib.detections import Detections as Detections
     from odam_lib.detectors.wrap import wrap as wrap
     from odam_lib.detectors.zoo import load_detector as load_detector
-    from odam_lib.evaluation.evaluate import evaluate as evaluate
+    from odam_lib.evaluation.runs import evaluate as evaluate
     from odam_lib.explainers.explain import explain as explain
     from odam_lib.explainers.odam import ODAM as ODAM
     from odam_lib.heatmaps import HeatMaps as HeatMaps
@@ -24,7 +24,7 @@ _HOMES = {
     "HeatMaps": "heatmaps",
     "InstancePicker": "viz.widgets",
     "ODAM": "explainers.odam",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.runs",
     "explain": "explainers.explain",
     "load_detector": "detectors.zoo",
     "load_image": "images",

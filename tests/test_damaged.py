@@ -26,7 +26,7 @@ from odam_lib.datasets.cached import KEPT, Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors import zoo
-from odam_lib.evaluation.evaluate import Evaluation
+from odam_lib.evaluation.rows import Evaluation
 from odam_lib.files import data_root, output_folder, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
 from odam_lib.training.loop import CHECKPOINT, Run, Settings

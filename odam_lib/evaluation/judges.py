@@ -1,4 +1,4 @@
-"""The paper's metrics as :func:`odam_lib.evaluation.evaluate.evaluate` takes them: one case in, a number a map out."""
+"""The paper's metrics as :func:`odam_lib.evaluation.runs.evaluate` takes them: one case in, a number a map out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -241,7 +241,7 @@ def choose_judges(dataset: Any, judges: Sequence[Judge] = JUDGES) -> tuple[tuple
     """The judges that can work on a data set; those that need masks give way to what boxes can tell.
 
     Args:
-        dataset: as for :func:`odam_lib.evaluation.evaluate.evaluate`.
+        dataset: as for :func:`odam_lib.evaluation.runs.evaluate`.
         judges: the ones that are wanted.
 
     Returns:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.kernels import checks
-from odam_lib.metrics.intervals import REPEATS, bootstrap
+from odam_lib.metrics.intervals import REPEATS, Estimate, bootstrap
 
 LEAST_IOU = 0.5
 """From which IoU on a detection may be matched with a person, and from which share of its area on it lies on an ignore
@@ -98,14 +98,6 @@ class CrowdMatches:
 
 Measure = Callable[[CrowdMatches, Tensor], float]
 """A number of some pictures, each counted so often."""
-
-
-class Estimate(NamedTuple):
-    """A number and its 95 % bootstrap interval over pictures; NaN where undefined."""
-
-    value: float
-    low: float
-    high: float
 
 
 def crowd_set(truth: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,14 @@ from torch import Tensor
 from odam_lib.kernels import checks
 
 REPEATS = 1000
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval, NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
 
 
 def bootstrap(

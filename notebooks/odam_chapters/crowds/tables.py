@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults
-from odam_lib.evaluation.verdicts import markdown_cell
-from odam_lib.metrics.crowds import CrowdMatches, Estimate, crowd_differences, crowd_scores
-from odam_lib.metrics.intervals import REPEATS
+from odam_lib.evaluation.tables import markdown_cell
+from odam_lib.metrics.crowds import CrowdMatches, crowd_differences, crowd_scores
+from odam_lib.metrics.intervals import REPEATS, Estimate
 
 FAMILIES = {name: (f"{name}-crowd", f"{name}-crowd-odam") for name in ("fcos", "faster-rcnn")}
 """The two detectors of each architecture: trained without and with Odam-Train."""
