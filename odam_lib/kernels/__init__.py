@@ -1,8 +1,9 @@
 """The paper's equations: tensors in, tensors out."""
 
-from odam_lib.kernels.losses import OdamLoss as OdamLoss, odam_train_loss as odam_train_loss
+from odam_lib.kernels.losses import OdamLoss as OdamLoss, odam_train_loss as odam_train_loss, pair_losses as pair_losses
 from odam_lib.kernels.nms import (
     Kept as Kept,
+    are_duplicates as are_duplicates,
     feature_nms as feature_nms,
     keep_all as keep_all,
     odam_nms as odam_nms,
