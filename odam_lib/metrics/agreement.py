@@ -6,6 +6,7 @@ from torch.nn.functional import conv2d, pad
 
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
+from odam_lib.kernels.similarity import directions
 from odam_lib.kernels.windows import Windows
 
 
@@ -22,8 +23,9 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
         TypeError, ValueError: not such tensors, or of two sizes.
     """
     _check_maps(first, second)
-    first, second = _unit(first), _unit(second)
-    return (first * second).sum(dim=(-2, -1)).clamp(-1, 1)
+    first, second = (directions(maps.flatten(-2)) for maps in (first, second))
+    known = first.any(dim=-1) & second.any(dim=-1)
+    return torch.where(known, (first * second).sum(dim=-1).clamp(-1, 1), torch.nan)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
     """
     checks.tensor("gradients", gradients, "[N, K, h, w]", "float")
     checks.kind("The windows", windows, Windows, "the Windows of a trace")
-    height, width = windows.gradients.shape[-2:]
+    height, width = windows.size
     rows = torch.arange(gradients.shape[-2], device=gradients.device) - windows.top[:, None]
     columns = torch.arange(gradients.shape[-1], device=gradients.device) - windows.left[:, None]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
@@ -91,11 +93,6 @@ def edge_strength(image: Tensor) -> Tensor:
 def _check_maps(first: Tensor, second: Tensor) -> None:
     checks.tensor("first maps", first, "[..., H, W]", "float")
     checks.tensor("second maps", second, f"[..., {first.shape[-2]}, {first.shape[-1]}]", "float")
-
-
-def _unit(maps: Tensor) -> Tensor:
-    scaled = maps / maps.abs().amax(dim=(-2, -1), keepdim=True)  # so that squares do not underflow
-    return scaled / scaled.square().sum(dim=(-2, -1), keepdim=True).sqrt()
 
 
 def _ranks(values: Tensor) -> Tensor:
