@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "judging.exercises": "check_cheat",
         "judging.own_masks": "OF_ALL OF_CLASS own_mask_wins read_rows",
@@ -12,5 +13,5 @@ __all__, __getattr__ = offer(
         "parameters": "choices counts lists numbers texts",
         "pictures": "show_methods",
         "timing": "measure",
-    }
+    },
 )
