@@ -62,7 +62,7 @@ def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
     """
     checks.tensor("gradients", gradients, "[N, K, h, w]", "float")
     checks.kind("The windows", windows, Windows, "the Windows of a trace")
-    height, width = windows.gradients.shape[-2:]
+    height, width = windows.size
     rows = torch.arange(gradients.shape[-2], device=gradients.device) - windows.top[:, None]
     columns = torch.arange(gradients.shape[-1], device=gradients.device) - windows.left[:, None]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
