@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
 from odam_lib.detectors.base import Layer, Limits, check_elongation
-from odam_lib.detectors.passes import outputs_of
+from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.kernels.grid import Grid
 
@@ -249,8 +249,8 @@ class DetrDetector(QueryDetector):
             [layer.self_attn for layer in network.decoder.layers],
         )
         with ExitStack() as stack:
-            projected = stack.enter_context(outputs_of(network.input_projection))
-            seen = [[stack.enter_context(outputs_of(one)) for one in kind] for kind in looking]
+            projected = stack.enter_context(record_outputs(network.input_projection))
+            seen = [[stack.enter_context(record_outputs(one)) for one in kind] for kind in looking]
             fields = self.trace_fields(image, layer)
         size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
         kinds = (tuple(output[1].detach()[0] for (output,) in kind) for kind in seen)

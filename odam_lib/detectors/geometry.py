@@ -13,7 +13,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from torchvision.models._utils import IntermediateLayerGetter
 
 from odam_lib.detectors.base import Layer
-from odam_lib.detectors.passes import apart, outputs_of, path_of, twin
+from odam_lib.detectors.hooks import find_path, record_outputs
+from odam_lib.detectors.passes import make_twin, record_gradients
 from odam_lib.kernels.grid import Grid
 
 SMALL = 128
@@ -34,11 +35,11 @@ def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, in
             or several by name.
         size: (H, W) of the picture.
     """
-    asked, parameter = twin(backbone), next(backbone.parameters())
+    asked, parameter = make_twin(backbone), next(backbone.parameters())
     picture = torch.zeros(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
     walk = _Walk(picture)
-    with apart(), torch.no_grad(), ExitStack() as stack:
-        seen = {name: stack.enter_context(outputs_of(asked.get_submodule(path))) for name, path in modules.items()}
+    with record_gradients(), torch.no_grad(), ExitStack() as stack:
+        seen = {name: stack.enter_context(record_outputs(asked.get_submodule(path))) for name, path in modules.items()}
         stack.enter_context(walk)
         asked(picture)
     layers = {}
@@ -54,7 +55,7 @@ def backbone_layers(model: nn.Module) -> dict[str, Layer]:
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.
     """
-    backbone, fixed = twin(model.backbone), model.transform.fixed_size
+    backbone, fixed = make_twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
     size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
     found = located(backbone, {default: "", **_stages(backbone)}, size)
@@ -69,7 +70,7 @@ def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor
 def _stages(backbone: nn.Module) -> dict[str, str]:
     """The paths of a backbone's stages within it, by name."""
     if isinstance(stages := getattr(backbone, "stages", None), Mapping | nn.ModuleDict):
-        return {name: path_of(stage, backbone) for name, stage in stages.items()}
+        return {name: find_path(stage, backbone) for name, stage in stages.items()}
     if not isinstance(body := getattr(backbone, "body", None), IntermediateLayerGetter):
         return {}
     layers = [name for name, _ in body.named_children() if name.startswith("layer")] or list(body.return_layers)

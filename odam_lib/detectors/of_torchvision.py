@@ -13,7 +13,7 @@ from odam_lib.detectors.base import Detector
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.fcos import FCOSDetector
-from odam_lib.detectors.passes import twin
+from odam_lib.detectors.passes import make_twin
 from odam_lib.detectors.published import published_state
 from odam_lib.detectors.retinanet import RetinaNetDetector
 from odam_lib.detectors.ssd import SSDDetector
@@ -74,7 +74,7 @@ def _faster_rcnn(model: FasterRCNN, told: Told) -> Detector:
         )
     parameter = next(heads.parameters())
     pooled = parameter.new_zeros((1, model.backbone.out_channels, *heads.box_roi_pool.output_size))
-    asked = twin(heads)
+    asked = make_twin(heads)
     logits: Tensor = asked.box_predictor(asked.box_head(pooled))[0]
     return _checked(FasterRCNNDetector, model, told, logits.shape[1])
 

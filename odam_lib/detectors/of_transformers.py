@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
-from odam_lib.detectors.passes import outputs_of, path_of, twin
+from odam_lib.detectors.hooks import find_path, record_outputs
+from odam_lib.detectors.passes import make_twin
 from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.kernels.grid import Grid
 
@@ -129,7 +130,7 @@ def build(model: nn.Module, told: Told) -> TransformersDetector:
     first = 0 if names[0].lower() in NO_CLASS else 1
     own = names[1 - first :]
     categories = choose_categories(told.categories, len(own), own)
-    places = kind.places(twin(model))
+    places = kind.places(make_twin(model))
     check_strides(told.strides, [int(grid.dx) for grid in next(iter(places.values())).grids])
     return TransformersDetector(told.name, model, categories, places, Reading(first, kind.exclusive), processor)
 
@@ -169,7 +170,7 @@ def _of_detr(model: Any) -> Places:
     }
     for number in range(len(stages) - 1, 0, -1):
         grids = _grids(network.backbone, of_stages[number - 1 : number])
-        places[f"stage{number}"] = Place(path_of(stages[number - 1], model), grids, cut_map)
+        places[f"stage{number}"] = Place(find_path(stages[number - 1], model), grids, cut_map)
     return places
 
 
@@ -251,7 +252,7 @@ def _strides(backbone: nn.Module, stages: Sequence[nn.Module] = ()) -> tuple[lis
     parameter = next(backbone.parameters())
     picture = parameter.new_zeros((1, 3, PROBE, PROBE))
     with ExitStack() as hooks:
-        seen = [hooks.enter_context(outputs_of(stage)) for stage in stages]
+        seen = [hooks.enter_context(record_outputs(stage)) for stage in stages]
         maps = backbone(picture, torch.ones_like(picture[:, 0]))
     return [PROBE // len(features[0, 0]) for features, _ in maps], [PROBE // len(one[0][0, 0]) for one in seen]
 

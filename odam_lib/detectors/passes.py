@@ -1,12 +1,10 @@
 """How a network is run so that nothing of it changes, and nothing of the caller's way of computing counts."""
 
-import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from functools import partial
-from math import isfinite, isqrt
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -17,12 +15,10 @@ from torch import Tensor, nn
 PLAIN = (str, int, float, bool, type(None))
 """What needs no copy; most of what a module holds."""
 CONTAINERS = (dict, OrderedDict, list, deque)
-REMEMBERED = 64
-"""The hashes of so many states of weights are kept."""
 
 
 @contextmanager
-def apart() -> Iterator[None]:
+def record_gradients() -> Iterator[None]:
     """While active, gradients are recorded and numbers keep their precision, whatever the caller is within:
     ``torch.no_grad``, ``torch.inference_mode``, ``torch.autocast``. It decorates functions too."""
     kinds = {"cpu"}
@@ -37,12 +33,12 @@ def apart() -> Iterator[None]:
         yield
 
 
-def ordinary(tensor: Tensor) -> Tensor:
+def leave_inference(tensor: Tensor) -> Tensor:
     """The tensor itself, or a copy that may take part in gradients where it was made in inference mode."""
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-def twin(network: nn.Module) -> nn.Module:
+def make_twin(network: nn.Module) -> nn.Module:
     """A copy of a network that shares its weights: what happens to the copy, the network does not notice.
 
     All of the copy's modules are in evaluation mode, take hooks of their own, and keep to themselves what a pass writes
@@ -132,122 +128,5 @@ def _content(cell: CellType) -> Any:
         return None
 
 
-def path_of(module: nn.Module, network: nn.Module) -> str:
-    """Where a module is in a network, as of ``get_submodule``."""
-    return next(path for path, one in network.named_modules() if one is module)
-
-
 def _weights(parameter: Tensor) -> nn.Parameter:
-    return nn.Parameter(ordinary(parameter.detach()), requires_grad=False)
-
-
-_hashes: OrderedDict[tuple[object, ...], str] = OrderedDict()
-
-
-def weights_hash(network: nn.Module) -> str:
-    """What tells one set of weights from another: all parameters and buffers, with their names and number formats.
-
-    The hash is made anew only where a parameter's version or what can be seen of a tensor at a glance is not as before:
-    what is written to ``parameter.data`` changes no version.
-
-    Raises:
-        ValueError: there are no weights, or some are not finite; names them.
-    """
-    parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
-    tensors = parameters | buffers
-    if any(value.is_meta for value in tensors.values()):
-        raise ValueError("The network is on the device meta, where it has no weights: load them first.")
-    sketches = [_sketch(value.detach()) for value in tensors.values()]
-    values = torch.stack([one.to(sketches[0].device) for one in sketches]).tolist() if sketches else []
-    for name, (norm, _) in zip(tensors, values):
-        if not isfinite(norm):
-            _refuse_spoiled(name, tensors[name], name in buffers)
-    versions = (0 if one.is_inference() else one._version for one in parameters.values())
-    key = (*tensors, *map(tuple, values), *versions)
-    found = _hashes.get(key)
-    if found is None:
-        found = _hashes[key] = _hash(tensors)
-        while len(_hashes) > REMEMBERED:
-            _hashes.popitem(last=False)
-    return found
-
-
-def _sketch(value: Tensor) -> Tensor:
-    """Two numbers of a tensor: its norm, and a sum in which each place counts differently."""
-    flat = (torch.view_as_real(value) if value.is_complex() else value).flatten()
-    flat = flat.to(torch.promote_types(flat.dtype, torch.float32)) if flat.is_floating_point() else flat.double()
-    width = max(1, isqrt(flat.numel()))
-    square = flat[: flat.numel() // width * width].unflatten(0, (-1, width))
-    across, down = (torch.linspace(1, 2, side, dtype=flat.dtype, device=flat.device) for side in square.shape[::-1])
-    placed = (square @ across) @ down - flat[square.numel() :].sum()
-    return torch.stack([torch.linalg.vector_norm(flat), placed]).double()
-
-
-def _refuse_spoiled(name: str, value: Tensor, is_buffer: bool) -> None:
-    masked = is_buffer and not name.endswith(("running_mean", "running_var"))  # minus infinity hides a place
-    if value.isnan().any() or not (masked or value.isfinite().all()):
-        raise ValueError(
-            f"The network's weights are spoiled: {name} holds numbers that are not finite, as after a training that "
-            "diverged. Load weights that are sound."
-        )
-
-
-def _hash(tensors: dict[str, Tensor]) -> str:
-    whole = hashlib.blake2b(digest_size=4)
-    for name, value in tensors.items():
-        whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return whole.hexdigest()
-
-
-@contextmanager
-def leaves(module: nn.Module) -> Iterator[list[Tensor]]:
-    """While active, what ``module`` returns is cut from what made it, so that gradients stop there.
-
-    Yields:
-        A list that holds, after the forward pass, the module's output tensors as leaves that require a gradient.
-    """
-    captured: list[Tensor] = []
-
-    def leaf(tensor: Tensor) -> Tensor:
-        captured.append(tensor.detach().requires_grad_())
-        return captured[-1]
-
-    def cut(_: nn.Module, __: Any, output: Any) -> Any:
-        if isinstance(output, Tensor):
-            return leaf(output)
-        return type(output)((name, leaf(tensor)) for name, tensor in output.items())
-
-    handle = module.register_forward_hook(cut)
-    try:
-        yield captured
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def observed(owner: nn.Module, method: str, see: Callable[..., None]) -> Iterator[None]:
-    """While active, ``see`` is called with what a method of a module returned, followed by its arguments."""
-    original = getattr(owner, method)
-
-    def call(*arguments: Any) -> Any:
-        returned = original(*arguments)
-        see(returned, *arguments)
-        return returned
-
-    setattr(owner, method, call)
-    try:
-        yield
-    finally:
-        delattr(owner, method)
-
-
-@contextmanager
-def outputs_of(module: nn.Module) -> Iterator[list[Any]]:
-    """While active, what ``module`` returns is appended to the list that this yields."""
-    returned: list[Any] = []
-    handle = module.register_forward_hook(lambda _, __, output: returned.append(output))
-    try:
-        yield returned
-    finally:
-        handle.remove()
+    return nn.Parameter(leave_inference(parameter.detach()), requires_grad=False)

@@ -15,7 +15,7 @@ from torchvision.ops import box_convert
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
 from odam_lib.detectors.boxes import softmax_score
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
@@ -69,7 +69,7 @@ class QueryTrace(Trace):
     def reads_all_levels(self) -> bool:  # type: ignore[override]
         return len(self.features) > 1
 
-    @apart()
+    @record_gradients()
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         """See :meth:`Trace.targets`; the reference point of an edge is the centre of the predicted box, held fixed."""
         self.check(detections, [attribute])

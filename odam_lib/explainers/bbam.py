@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
@@ -43,7 +43,7 @@ class BBAM:
         for name in ("sparsity", "rate"):
             checks.number(name, getattr(self, name), "(0, inf)")
 
-    @apart()
+    @record_gradients()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)

@@ -11,7 +11,7 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Predictions, Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
@@ -53,7 +53,7 @@ class DRISE:
         if self.settled is not None:
             checks.number("settled", self.settled, "(0, inf)", ", or None")
 
-    @apart()
+    @record_gradients()
     @torch.no_grad()
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

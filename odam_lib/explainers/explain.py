@@ -6,7 +6,7 @@ from torch import Tensor
 
 from odam_lib.detections import Detections, check_detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace, check_attributes
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
@@ -14,7 +14,7 @@ from odam_lib.kernels import checks
 Explainer = Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
 
-@apart()
+@record_gradients()
 def explain(
     detector: Detector,
     image: Tensor,

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from odam_chapters.crowds.embeddings import Embedder
 from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.detectors.passes import apart
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels.nms import NMS, Kept, feature_nms, odam_nms
 
 Rule = Callable[[Trace, Detections], Kept]
 """A forward pass and N of its predictions -> what is kept of them."""
+
+Embed = Callable[[Trace, Detections], Tensor]
+"""A forward pass and N of its predictions -> a vector of each, ``[N, D]``."""
 
 
 def by_boxes(nms: NMS) -> Rule:
@@ -21,7 +23,7 @@ def by_boxes(nms: NMS) -> Rule:
     return lambda _, found: nms(found.boxes, found.scores, found.labels)
 
 
-def by_embeddings(embed: Embedder, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
+def by_embeddings(embed: Embed, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
     """FeatureNMS with a detector's embeddings; see :func:`odam_lib.kernels.nms.feature_nms`."""
 
     def rule(trace: Trace, found: Detections) -> Kept:
@@ -42,7 +44,7 @@ def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, sho
     return rule
 
 
-@apart()
+@record_gradients()
 def suppressed(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
     """What a user sees: candidates over the threshold, duplicates suppressed by a rule, boxes not clipped.
 

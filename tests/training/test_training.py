@@ -19,8 +19,7 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
 from odam_lib.files import data_root
-from odam_lib.training import DetectorSettings, train_detector
-from odam_lib.training import detector as training
+from odam_lib.training import DetectorSettings, detector as training, train_detector
 from odam_lib.training.command import main
 from odam_lib.training.loop import anneal
 from odam_lib.training.runs import CHECKPOINT, LOG
@@ -501,4 +500,4 @@ def test_a_trained_detector_is_as_one_that_was_loaded(tmp_path) -> None:
     """Nothing that training put into the modules stays there: maps on windows would not trust them."""
     trained = train_detector(replace(SMALL, epochs=1, precision="bfloat16"), Dots(), tmp_path, "cpu", progress=False)
     assert not any("forward" in vars(module) or module._forward_hooks for module in trained.model.modules())
-    assert trained.trace(Dots()[0][0]).has_windows
+    assert trained.trace(Dots()[0][0]).windows

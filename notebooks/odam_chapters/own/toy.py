@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace, iou_nms
-from odam_lib.detectors.passes import leaves
+from odam_lib.detectors.hooks import detach_output
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 
@@ -116,7 +116,7 @@ class BlobDetector(Detector):
 
     def make_trace(self, image: Tensor, layer: str) -> BlobTrace:
         size = (image.shape[-2], image.shape[-1])
-        with leaves(self.model.backbone) as features:
+        with detach_output(self.model.backbone) as features:
             out = self.model(image[None])[0]
         rows, columns = torch.meshgrid(*(torch.arange(n, device=out.device) for n in out.shape[-2:]), indexing="ij")
         cells = torch.stack([columns, rows], dim=-1).reshape(-1, 2) * STRIDE + STRIDE / 2
