@@ -14,20 +14,12 @@ from torchvision.models.detection.retinanet import RetinaNetClassificationHead, 
 from torchvision.models.detection.ssd import SSD
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import (
-    ORDERS,
-    Detector,
-    Limits,
-    Positives,
-    Predictions,
-    check_elongation,
-    first_objects,
-    iou_nms,
-)
+from odam_lib.detectors.base import Detector, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.cells import CellTrace, number_predictions
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.positives import ORDERS, Positives, first_objects
 from odam_lib.detectors.towers import (
     CENTERNESS,
     LOGIT,
@@ -40,6 +32,7 @@ from odam_lib.detectors.towers import (
     is_tower,
     recorded,
 )
+from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid

@@ -15,7 +15,7 @@ from odam_lib.kernels.odam import heat_map
 from odam_lib.kernels.windows import Sheets, Windows
 
 if TYPE_CHECKING:
-    from odam_lib.detectors.base import Trace
+    from odam_lib.detectors.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,18 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid, pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import (
-    Detector,
-    Layer,
-    Limits,
-    Predictions,
-    check_elongation,
-    iou_nms,
-)
+from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid

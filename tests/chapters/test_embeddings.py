@@ -36,8 +36,10 @@ from torchvision.ops import box_iou
 from odam_lib import load_detector
 from odam_lib.datasets.pictures import Target
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.detectors.base import Detector, Positives, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives
+from odam_lib.detectors.positives import Positives
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.zoo import card
 from odam_lib.files import data_root
 from odam_lib.training.runs import CHECKPOINT, LOG

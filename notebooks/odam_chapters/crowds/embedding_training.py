@@ -29,9 +29,10 @@ from odam_chapters.crowds.embeddings import (
 )
 from odam_lib.command import command
 from odam_lib.datasets.pictures import Examples, Target
-from odam_lib.detectors.base import Detector, Positives
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
+from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.zoo import PEOPLE, ZOO, load_detector, save_state, version
 from odam_lib.files import output_folder
 from odam_lib.training.command import describe_training, draw_once, open_pictures, parse_settings
