@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
+from odam_lib.categories import PEOPLE
 from odam_lib.command import command
 from odam_lib.datasets.cached import Cached, Target
 from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scenes
 from odam_lib.datasets.targets import check_examples
 from odam_lib.detectors.base import Detector, Positives, resolve_device
-from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, load_detector, save_weights
+from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.zoo import ARCHITECTURES, load_detector
 from odam_lib.files import output_folder, owned, user_path, write_rows
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.sealed import load_sealed, save_sealed

@@ -31,13 +31,15 @@ from odam_chapters.crowds.embeddings import (
     pairs_of,
     weights_name,
 )
+from odam_lib.categories import PEOPLE
 from odam_lib.command import command
 from odam_lib.datasets.cached import Target
 from odam_lib.datasets.targets import check_examples
 from odam_lib.detectors.base import Detector, Positives
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
-from odam_lib.detectors.zoo import PEOPLE, ZOO, load_detector, save_state, version
+from odam_lib.detectors.weights import read_version, save_state
+from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.files import output_folder
 from odam_lib.training.loop import (
     LOG,
@@ -281,7 +283,7 @@ def main() -> None:
     settings = Settings(**{setting.name: arguments[setting.name] for setting in fields(Settings)})
     folder = output_folder(arguments["output"])
     detector = load_detector(settings.detector, arguments["device"])
-    embeds = version(settings.detector)
+    embeds = read_version(settings.detector)
     held_out = pictures(settings, "val", arguments["held_out"], None)
     scenes = drawn_once(settings, pictures(settings, "train", settings.number, None), folder)
     head = train(settings, detector, scenes, folder)
