@@ -17,7 +17,7 @@ from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Limits, Predictions, Trace, iou_nms, number_predictions
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.chains import Chain, chain_of
-from odam_lib.detectors.family import is_named
+from odam_lib.detectors.hooks import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.heatmaps import EDGES
