@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 OTHER_TESTS = {"browser", "chapters", "gpu", "notebooks"}

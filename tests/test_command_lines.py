@@ -12,8 +12,8 @@ import papermill
 import pytest
 import torch
 
-from odam_lib import data_root
 from odam_lib.command import command
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 FILES = [
@@ -58,7 +58,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
     ],
-    "odam_lib/evaluation/verdicts.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
+    "odam_lib/evaluation/tables.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
     "notebooks/odam_chapters/odam_train/sweep.py": [
         (["{text}/in.csv", "--folder", "{new}"], "cannot be written"),
         (["{folder}", "--folder", "{new}"], "is a folder"),
@@ -195,7 +195,7 @@ def test_output_that_cannot_be_taken_is_said_too() -> None:
 def test_tables_are_printed_under_a_c_locale() -> None:
     """A plus-minus sign has no place in ASCII."""
     done = subprocess.run(
-        [sys.executable, "-m", "odam_lib.evaluation.verdicts", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
+        [sys.executable, "-m", "odam_lib.evaluation.tables", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
         env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
         capture_output=True,
     )

@@ -21,14 +21,14 @@ from odam_chapters.odam_train.sweep import read_outcomes
 from safetensors.torch import save_file
 from torch import nn
 
-from odam_lib import HeatMaps, data_root, explain, load_detector
+from odam_lib import HeatMaps, explain, load_detector
 from odam_lib.datasets.cached import KEPT, Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors import zoo
 from odam_lib.detectors.weights import load_bundled, read_card, save_state
-from odam_lib.evaluation.evaluate import Evaluation
-from odam_lib.files import output_folder, sha256, write_rows
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.files import data_root, output_folder, sha256, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
 from odam_lib.training.loop import CHECKPOINT, Run, Settings
 from odam_lib.viz.drawing import save_png

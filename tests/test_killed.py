@@ -32,8 +32,8 @@ def evaluated(folder: Path, objects: int = 99) -> None:
     import torch
     from planted import BOXES, PlantedDetector, planted_image
 
-    from odam_lib.evaluation.evaluate import evaluate
     from odam_lib.evaluation.judges import Localization
+    from odam_lib.evaluation.runs import evaluate
     from odam_lib.explainers.controls import BoxFill, RandomMap
 
     class Pictures:
@@ -53,7 +53,7 @@ def evaluated(folder: Path, objects: int = 99) -> None:
 
 
 def read_evaluated(folder: Path) -> Any:
-    from odam_lib.evaluation.evaluate import Evaluation
+    from odam_lib.evaluation.rows import Evaluation
 
     found = Evaluation.load(folder / "rows.csv.gz")
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in found.rows]
@@ -62,7 +62,7 @@ def read_evaluated(folder: Path) -> Any:
 
 def begun(folder: Path) -> None:
     """Rows that are copied before the evaluation goes on from them, as a notebook does."""
-    from odam_lib.evaluation.evaluate import begin_with
+    from odam_lib.evaluation.store import begin_with
 
     bundled = folder.parent / "bundled"
     if folder.name == WHOLE:
@@ -273,7 +273,7 @@ if __name__ == "__main__":
     import torch
 
     import odam_lib.datasets.download
-    import odam_lib.evaluation.evaluate
+    import odam_lib.evaluation.runs
     import odam_lib.training.loop  # noqa: F401
 
     torch.set_num_threads(1)

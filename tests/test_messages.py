@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import odam_chapters
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from odam_chapters.crowds.pair_widget import PairPicker
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
@@ -19,8 +19,9 @@ from planted import PlantedCrowd, PlantedDetector, planted_image
 from traitlets import TraitError
 
 from odam_lib.detectors.detr import build_small_detr
+from odam_lib.viz.choosing import STATIC, Choosing
 from odam_lib.viz.sheets import MOST_BOXES
-from odam_lib.viz.widgets import STATIC, Choosing, InstancePicker
+from odam_lib.viz.widgets import InstancePicker
 
 IMAGE = planted_image()
 
@@ -227,14 +228,14 @@ def test_a_callback_in_any_mode_of_gradients_draws_the_same(mode: Callable[[], A
 
 def test_front_ends_write_text_as_text_only() -> None:
     """Escaping is in one place, ``make`` of common.js, which sets text nodes and attributes of fixed names."""
-    for path in STATIC.glob("*.js"):
+    for path in (*STATIC.glob("*.js"), *odam_chapters.STATIC.glob("*.js")):
         code = path.read_text(encoding="utf-8")
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", code
         )
         assert not re.search(r"javascript:|\bhref\b|setAttribute\(\s*[\"']on", code)
         assert path.name == "common.js" or "createElement" not in code
-    for path in STATIC.parent.rglob("*.py"):
+    for path in (*STATIC.parents[1].rglob("*.py"), *odam_chapters.STATIC.parent.rglob("*.py")):
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"\bHTML\(|_repr_html_|_repr_svg_|_repr_javascript_|import ipywidgets", code), path
 

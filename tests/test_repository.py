@@ -8,7 +8,7 @@ import tomllib
 import yaml
 from PIL import Image
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 CONDA_NAMES = {"torch": "pytorch"}

@@ -7,13 +7,14 @@ from matplotlib.text import Text
 from odam_chapters.crowds.pair_widget import decisions
 from torch import Tensor
 
-from odam_lib import explain, show_map, show_maps
+from odam_lib import explain, show_maps
 from odam_lib.datasets.pictures import check_item
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels.checks import row, rows
 from odam_lib.kernels.grid import Grid
+from odam_lib.viz.plots import show_map
 
 NUMBER = 5
 LAST_FIRST = np.arange(NUMBER)[::-1]  # a view that PyTorch refuses

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 
 ROOT = data_root().parent
 BINARY = {"Image", "tarfile", "zipped", "member"}

@@ -19,8 +19,8 @@ from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.evaluate import open_picture
 from odam_lib.evaluation.judges import Picture
+from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows

@@ -22,23 +22,23 @@ shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures
 """
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from odam_lib.lazy import load_lazily
 
-def offer(names: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any]]:
-    """The ``__all__`` and ``__getattr__`` of a chapter: what it offers is imported on first use.
+STATIC = Path(__file__).parent / "static"
+"""The widgets' front ends."""
+
+
+def offer(chapter: str, names: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__all__``, ``__getattr__`` and ``__dir__`` of a chapter, which imports what it offers on first use.
 
     So a chapter's command line needs no widgets, and runs by ``python -m`` without a warning.
 
     Args:
-        names: by the module of :mod:`odam_chapters` that has them, separated by spaces.
+        chapter: name of the chapter's package.
+        names: names that it offers, separated by spaces, by the module of :mod:`odam_chapters` that has them.
     """
     homes = {name: module for module, each in names.items() for name in each.split()}
-
-    def find(name: str) -> Any:
-        if name not in homes:
-            raise AttributeError(f"This chapter offers no {name!r}, but {', '.join(homes)}.")
-        return getattr(import_module(f"odam_chapters.{homes[name]}"), name)
-
-    return list(homes), find
+    return list(homes), *load_lazily(chapter, homes, "odam_chapters")

@@ -85,7 +85,7 @@ def show_intervals(
     """Means with their intervals: a panel for each metric, a row for each method.
 
     Args:
-        lines: of :meth:`odam_lib.evaluation.evaluate.Evaluation.table`.
+        lines: of :meth:`odam_lib.evaluation.rows.Evaluation.table`.
         metrics: what stands over the panel of each metric, by its name.
         title: the figure's message.
         marked: the methods whose names begin so are coloured.

@@ -15,7 +15,7 @@ HELD_OUT = 1000
 
 
 def open_dataset(kind: str, root: str | Path = "", annotations: str | Path = "", setting: str | None = None) -> Any:
-    """A data set for :func:`~odam_lib.evaluation.evaluate.evaluate` and the notebooks.
+    """A data set for :func:`~odam_lib.evaluation.runs.evaluate` and the notebooks.
 
     ========== ===================== =====================================================================
     kind       without annotations   with annotations

@@ -12,8 +12,7 @@ from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import with_background
 from odam_lib.datasets.masks import LEAST_COORDINATES, mask_problem, stack_masks
-from odam_lib.datasets.pictures import OWN as ADVICE
-from odam_lib.datasets.pictures import Target, box_problem, check_item, pictures_in
+from odam_lib.datasets.pictures import OWN as ADVICE, Target, box_problem, check_item, pictures_in
 from odam_lib.files import user_path
 from odam_lib.images import load_image
 

@@ -1,1 +1,25 @@
 """Detectors that can be explained, behind one contract (``base``), by name (``zoo``)."""
+
+from typing import TYPE_CHECKING
+
+from odam_lib.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from odam_lib.detectors.base import (
+        Detector as Detector,
+        Trace as Trace,
+        check_attributes as check_attributes,
+        resolve_device as resolve_device,
+    )
+    from odam_lib.detectors.zoo import ZOO as ZOO, card as card
+
+_HOMES = {
+    "Detector": "base",
+    "Trace": "base",
+    "ZOO": "zoo",
+    "card": "zoo",
+    "check_attributes": "base",
+    "resolve_device": "base",
+}
+__all__ = [*_HOMES]
+__getattr__, __dir__ = load_lazily(__name__, _HOMES)

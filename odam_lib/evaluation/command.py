@@ -9,8 +9,10 @@ from odam_lib.datasets.categories import relabel, unknown_classes
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import SETTINGS
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.evaluate import Evaluation, comparison, evaluate, slow, smoothings, windowed
 from odam_lib.evaluation.judges import Discrimination, Faithfulness, Judge, Localization, PlantedCauses, choose_judges
+from odam_lib.evaluation.methods import ON_DEMAND, SMOOTHING_ABLATION, comparison
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.runs import evaluate
 from odam_lib.files import output_file, user_path
 
 MIXED = "mixed"
@@ -38,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         "--methods",
         nargs="+",
         default=list(comparison()),
-        choices=[*comparison(), *slow(), *windowed(), *smoothings()],
+        choices=[*comparison(), *ON_DEMAND, *SMOOTHING_ABLATION],
         metavar="METHOD",
     )
     parser.add_argument("--dataset", default="scenes", choices=KINDS, help="kind of the data set")
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(asked: argparse.Namespace) -> Evaluation:
     setting = None if asked.setting == MIXED else asked.setting
     dataset = open_dataset(asked.dataset, asked.root, asked.annotations, setting)
-    known = comparison(asked.masks, asked.seed) | slow() | windowed() | smoothings()
+    known = comparison(asked.masks, asked.seed) | ON_DEMAND | SMOOTHING_ABLATION
     methods = {name: known[name] for name in asked.methods}
     output_file(asked.output)
     detector = load_detector(asked.detector, device=asked.device)

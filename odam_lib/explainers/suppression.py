@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from odam_chapters.crowds.embeddings import Embedder
 from torch import Tensor
 
 from odam_lib.detections import Detections
@@ -15,13 +14,16 @@ from odam_lib.kernels.nms import NMS, Kept, feature_nms, odam_nms
 Rule = Callable[[Trace, Detections], Kept]
 """A forward pass and N of its predictions -> what is kept of them."""
 
+Embed = Callable[[Trace, Detections], Tensor]
+"""A forward pass and N of its predictions -> a vector of each, ``[N, D]``."""
+
 
 def by_boxes(nms: NMS) -> Rule:
     """A rule that looks at boxes, scores and labels alone."""
     return lambda _, found: nms(found.boxes, found.scores, found.labels)
 
 
-def by_embeddings(embed: Embedder, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
+def by_embeddings(embed: Embed, low: float = 0.1, high: float = 0.9, distance: float = 1.0) -> Rule:
     """FeatureNMS with a detector's embeddings; see :func:`odam_lib.kernels.nms.feature_nms`."""
 
     def rule(trace: Trace, found: Detections) -> Kept:

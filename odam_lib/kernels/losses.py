@@ -75,6 +75,26 @@ def best_of_each(objects: Tensor, ious: Tensor) -> Tensor:
     return torch.where(of_object, ious, -torch.inf).argmax(dim=1)
 
 
+def pair_losses(cosines: Tensor, agree: Tensor, differ: Tensor, bound: Bound = squeezed) -> OdamLoss:
+    r"""Eq. (3): maps of one object agree with its best map, maps of other objects differ from it.
+
+    .. math::
+
+        L_{con} = -\sum_p \sum_{i \in P_p} \log \cos(H^{(p^*)}, H^{(i)}), \qquad
+        L_{sep} = -\sum_p \sum_{j \in N_p} \log \big(1 - \cos(H^{(p^*)}, H^{(j)})\big)
+
+    Args:
+        cosines: ``Tensor[G, N]``, of the best map of each of G objects with the maps of N predictions.
+        agree: bool ``Tensor[G, N]``, P_p, the other predictions of each object.
+        differ: bool ``Tensor[G, N]``, N_p, the predictions of other objects that are told apart from it.
+        bound: keeps the logarithms finite, :func:`squeezed` or :func:`clamped`.
+    """
+    bounded = bound(cosines)
+    consistency = -torch.log(bounded[agree]).sum()
+    separation = -torch.log(1 - bounded[differ]).sum()
+    return OdamLoss(consistency, separation, int(agree.sum() + differ.sum()))
+
+
 def odam_train_loss(
     maps: Tensor,
     objects: Tensor,
@@ -84,7 +104,7 @@ def odam_train_loss(
     negatives: Negatives = overlapping,
     bound: Bound = squeezed,
 ) -> OdamLoss:
-    """L_con and L_sep, Eq. (3): maps of one object agree with its best map, those of others do not.
+    """L_con and L_sep, see :func:`pair_losses`, of the positive predictions of a batch.
 
     The best map of an object is that of its prediction of highest IoU; its pair with itself is left out. Pairs never
     cross images.
@@ -102,6 +122,18 @@ def odam_train_loss(
         TypeError: no tensors, or numbers of objects and images that are not whole.
         ValueError: negative maps, or not one of everything for each map.
     """
+    _check_positives(maps, objects, images, ious, boxes, negatives, bound)
+    if not len(maps):
+        return OdamLoss(maps.sum(), maps.sum(), 0)
+    best = best_of_each(objects, ious)
+    own = objects[best][:, None] == objects
+    itself = best[:, None] == torch.arange(len(maps), device=maps.device)
+    return pair_losses(cosines(maps, best), own & ~itself, ~own & negatives(boxes, images)[best], bound)
+
+
+def _check_positives(
+    maps: Tensor, objects: Tensor, images: Tensor, ious: Tensor, boxes: Tensor, negatives: object, bound: object
+) -> None:
     checks.tensor("maps", maps, "[N, ...]", "float")
     checks.tensor("objects", objects, "[N]", "int")
     checks.tensor("images", images, "[N]")
@@ -114,12 +146,3 @@ def odam_train_loss(
         raise ValueError("There must be one object, image, IoU and box for each map.")
     if (maps < 0).any():
         raise ValueError("A map has negative values: rectify it before comparing it with others.")
-    if not len(maps):
-        return OdamLoss(maps.sum(), maps.sum(), 0)
-    best = best_of_each(objects, ious)
-    bounded = bound(cosines(maps, best))
-    same = objects[best][:, None] == objects
-    itself = best[:, None] == torch.arange(len(maps), device=maps.device)
-    agree, differ = same & ~itself, ~same & negatives(boxes, images)[best]
-    consistency, separation = -torch.log(bounded[agree]).sum(), -torch.log(1 - bounded[differ]).sum()
-    return OdamLoss(consistency, separation, int(agree.sum() + differ.sum()))

@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
 from odam_lib.kernels import checks
-from odam_lib.kernels.similarity import _check_all, _check_maps, _cosines, _exact, directions
+from odam_lib.kernels.candidates import Maps, check_bounds, check_candidates, check_every, check_one_each, checked_maker
+from odam_lib.kernels.similarity import at_least_float32, directions
 
 BLOCK = 128
 """Candidates compared at once with all that come later: what an earlier block suppressed is compared with nothing."""
@@ -42,13 +43,9 @@ Decay = Callable[[Tensor], Tensor]
 """IoU -> the weight in [0, 1] of a score whose box overlaps a better one that much."""
 
 
-Maps = Tensor | Callable[[Tensor], Tensor]
-"""Heat maps [N, h, w], or a function that makes those of some rows: rows [R], int64 -> [R, h, w]."""
-
-
 def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Kept:
     """No suppression: every prediction, best first."""
-    _checked(boxes, scores, labels)
+    check_candidates(boxes, scores, labels)
     order = scores.argsort(descending=True, stable=True)
     return Kept(order, scores[order])
 
@@ -66,7 +63,7 @@ def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float = 0.
         iou_threshold: T_iou, in [0, 1].
     """
     iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
-    corners, ranks = _checked(boxes, scores, labels)
+    corners, ranks = check_candidates(boxes, scores, labels)
     if len(corners):
         corners = corners - corners.min().clamp(max=0)
     index = batched_nms(corners, ranks, labels, iou_threshold)
@@ -111,7 +108,7 @@ def soft_nms(
     score_threshold = checks.number("score_threshold", score_threshold, "[0, 1]")
     if not callable(decay):
         raise TypeError(f"decay is {checks.told(decay)}: give a function of IoU, such as gaussian or linear.")
-    corners, ranks = _checked(boxes, scores, labels)
+    corners, ranks = check_candidates(boxes, scores, labels)
 
     def of_class(rows: Tensor) -> Kept:
         # One small step after another: on the processor, where a step costs less than an accelerator's launch.
@@ -159,14 +156,14 @@ def feature_nms(
         ValueError: as all of this family, or embeddings that are not finite or not one for each box, low over high,
             or a negative distance.
     """
-    low, high = _ordered(low, high)
+    low, high = check_bounds(low, high)
     distance = checks.number("distance", distance, "[0, inf)")
-    corners, _ = _checked(boxes, scores, labels)
-    _check_rows("embeddings", embeddings, "[N, D]", boxes)
-    _check_all("embedding", embeddings.isfinite().all(dim=1), "is not finite")
+    corners, _ = check_candidates(boxes, scores, labels)
+    check_one_each("embeddings", embeddings, "[N, D]", boxes)
+    check_every("embedding", embeddings.isfinite().all(dim=1), "is not finite")
 
     def of_class(rows: Tensor) -> Kept:
-        own, vectors = corners[rows], _exact(embeddings[rows])
+        own, vectors = corners[rows], at_least_float32(embeddings[rows])
 
         def duplicates(kept: Tensor, start: int) -> Tensor:
             iou = _iou(own[kept], own[start:])
@@ -180,6 +177,37 @@ def feature_nms(
     return _by_class(scores, labels, of_class)
 
 
+def are_duplicates(
+    iou: Tensor, corr: Tensor, iou_threshold: float = 0.5, low: float = 0.2, high: float = 0.8
+) -> Tensor:
+    r"""The rule of Algorithm 1: are two predictions one object, by their boxes and by their explanations?
+
+    .. math::
+
+        (\mathrm{IoU} > T_{iou} \wedge \mathrm{corr} > T_l) \vee (\mathrm{IoU} \le T_{iou} \wedge \mathrm{corr} > T_h)
+
+    Boxes that overlap need little agreement of their maps, boxes that lie apart need much. At the edges:
+
+    - An IoU of exactly T_iou counts as lying apart, as in torchvision; the paper has it on the other side.
+    - T_l = 0 asks nothing of the maps, so that boxes that overlap are duplicates even if their maps share no cell and
+      corr is exactly 0. T_h = 1 merges nothing, for corr never exceeds 1.
+    - Where corr is undefined (NaN), as with a map of zeros, the boxes decide alone.
+
+    Args:
+        iou: ``Tensor[...]``, of the boxes of each pair.
+        corr: ``Tensor[...]``, the cosine of the maps of each pair, or NaN.
+        iou_threshold: T_iou.
+        low: T_l, at most T_h.
+        high: T_h.
+
+    Returns:
+        bool ``Tensor[...]``.
+    """
+    overlap = iou > iou_threshold
+    by_maps = torch.where(overlap, (corr > low) | (low == 0), corr > high)
+    return torch.where(corr.isnan(), overlap, by_maps)
+
+
 def odam_nms(
     boxes: Tensor,
     scores: Tensor,
@@ -189,20 +217,9 @@ def odam_nms(
     low: float = 0.2,
     high: float = 0.8,
 ) -> Kept:
-    """Odam-NMS, Algorithm 1: two predictions are one object if their boxes **and** their explanations say so.
+    """Odam-NMS, Algorithm 1: greedy by descending score, with :func:`are_duplicates` as its rule.
 
-    Greedy by descending score: candidate p is a duplicate of a kept d if ::
-
-        IoU >  T_iou  and  corr > T_l      (boxes overlap, and the maps are not those of two objects)
-        IoU <= T_iou  and  corr > T_h      (boxes lie apart, but the maps are the same)
-
-    where corr is the :func:`correlation` of their maps. At the edges:
-
-    - An IoU of exactly T_iou counts as lying apart, as in torchvision; the paper has it on the other side.
-    - T_l = 0 asks nothing of the maps, so that boxes that overlap are duplicates even if their maps share no cell and
-      corr is exactly 0. T_h = 1 merges nothing, for corr never exceeds 1.
-    - (T_l, T_h) = (0, 1) is therefore :func:`nms`, which is what is called.
-    - The correlation with a map of zeros is undefined: such a pair is decided by its IoU alone.
+    (T_l, T_h) = (0, 1) asks nothing of the maps: that is :func:`nms`, which is what is called.
 
     Args:
         boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2).
@@ -222,24 +239,19 @@ def odam_nms(
         TypeError: the maps are neither a tensor nor a function.
     """
     iou_threshold = checks.number("iou_threshold", iou_threshold, "[0, 1]")
-    low, high = _ordered(low, high)
-    corners, _ = _checked(boxes, scores, labels)
-    make = _maker(maps, boxes)
+    low, high = check_bounds(low, high)
+    corners, _ = check_candidates(boxes, scores, labels)
+    make = checked_maker(maps, boxes)
     if low == 0 and high == 1:
         return nms(boxes, scores, labels, iou_threshold)
-    least = low if low > 0 else -1.0  # no cosine of maps is so small
 
     def of_class(rows: Tensor) -> Kept:
-        over = _overlapping(corners[rows], iou_threshold)
-        asked = ((over & (low > 0)) | (~over & (high < 1))).fill_diagonal_(False).any(dim=1)
-        unit = _directions_of(make, rows, asked)
-        known = unit.amax(dim=1) > 0
+        own = corners[rows]
+        unit = _directions_of(make, rows, _depend_on_maps(own, iou_threshold, low, high))
 
         def duplicates(kept: Tensor, start: int) -> Tensor:
-            overlap = over[kept, start:]
-            corr = _cosines(unit[kept], unit[start:])
-            by_maps = torch.where(overlap, corr > least, corr > high)
-            return torch.where(known[kept, None] & known[start:], by_maps, overlap)
+            corr = (unit[kept] @ unit[start:].T).clamp(max=1)
+            return are_duplicates(_iou(own[kept], own[start:]), corr, iou_threshold, low, high)
 
         index = _greedy(rows, duplicates)
         return Kept(index, scores[index])
@@ -284,63 +296,20 @@ def _iou(boxes: Tensor, others: Tensor) -> Tensor:
     return box_iou(boxes, others).nan_to_num(nan=0.0)
 
 
-def _overlapping(boxes: Tensor, iou_threshold: float) -> Tensor:
-    """Whether the IoU of two boxes is over the threshold, ``[N, N]``; in blocks, whose intermediate steps are small."""
-    return torch.cat([_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
+def _depend_on_maps(boxes: Tensor, iou_threshold: float, low: float, high: float) -> Tensor:
+    """Which of some boxes have a partner about which the correlation decides."""
+    # In blocks, whose intermediate steps are small.
+    over = torch.cat([_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
+    return ((over & (low > 0)) | (~over & (high < 1))).fill_diagonal_(False).any(dim=1)
 
 
 def _directions_of(make: Callable[[Tensor], Tensor], rows: Tensor, asked: Tensor) -> Tensor:
-    """The maps' directions ``[N, D]``; zeros of rows that are not asked for and of maps of zeros."""
+    """The maps' directions ``[N, D]``; NaN of rows that are not asked for and of maps of zeros, which have none."""
     if not asked.any():
-        return torch.zeros(len(rows), 1, device=rows.device)
+        return torch.full((len(rows), 1), torch.nan, device=rows.device)
     maps = make(rows[asked])
-    unit = _exact(maps[:0]).new_zeros(len(rows), maps.shape[1:].numel())
+    unit = at_least_float32(maps[:0]).new_full((len(rows), maps.shape[1:].numel()), torch.nan)
     for positions, block in zip(asked.nonzero()[:, 0].split(BLOCK), maps.split(BLOCK)):
-        unit[positions] = directions(_exact(block))
+        found = directions(at_least_float32(block).flatten(1))
+        unit[positions] = found.masked_fill_((found == 0).all(dim=1, keepdim=True), torch.nan)
     return unit
-
-
-def _maker(maps: Maps, boxes: Tensor) -> Callable[[Tensor], Tensor]:
-    """The function that gives the maps of some rows, checked: all at once, or as they are made."""
-    if isinstance(maps, Tensor):
-        _check_rows("maps", maps, "[N, h, w]", boxes)
-        _check_maps(maps, torch.arange(len(maps)))
-        return maps.__getitem__
-    if not callable(maps):
-        raise TypeError(f"The maps are {type(maps).__name__}: give a tensor [N, h, w], or a function that makes them.")
-
-    def make(rows: Tensor) -> Tensor:
-        made = maps(rows)
-        _check_rows("maps", made, "[N, h, w]", rows)
-        _check_maps(made, rows)
-        return made
-
-    return make
-
-
-def _checked(boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes and scores in one floating type of at least float32, after refusing what has no meaning."""
-    checks.tensor("boxes", boxes, "[N, 4]")
-    _check_rows("scores", scores, "[N]", boxes)
-    _check_rows("labels", labels, "[N]", boxes)
-    _check_all("box", boxes.isfinite().all(dim=1), "is not finite")
-    _check_all("box", (boxes[:, 2:] >= boxes[:, :2]).all(dim=1), "ends before it begins: boxes are (x1, y1, x2, y2)")
-    _check_all("score", scores.isfinite(), "is not finite")
-    common = torch.promote_types(torch.promote_types(boxes.dtype, scores.dtype), torch.float32)
-    return boxes.to(common), scores.to(common)
-
-
-def _check_rows(name: str, values: Tensor, shape: str, rows: Tensor) -> None:
-    checks.tensor(name, values, "[N, ...]")
-    if values.dim() != shape.count(",") + 1 or len(values) != len(rows) or values.device != rows.device:
-        raise ValueError(
-            f"The {name} have shape {list(values.shape)} on {values.device}: "
-            f"give {shape} with N = {len(rows)} on {rows.device}."
-        )
-
-
-def _ordered(low: float, high: float) -> tuple[float, float]:
-    low, high = (checks.number(name, value, "[0, 1]") for name, value in (("low", low), ("high", high)))
-    if low > high:
-        raise ValueError(f"low is {low} and high is {high}: low may not be over high.")
-    return low, high

@@ -1,4 +1,4 @@
-"""Cosines of heat maps."""
+"""Cosines of heat maps, Sec. 3.2 and 3.3, and the common size that maps of several levels need for them."""
 
 from collections.abc import Sequence
 
@@ -7,27 +7,27 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from odam_lib.kernels import checks
+from odam_lib.kernels.candidates import check_maps
 
 
-def directions(maps: Tensor) -> Tensor:
-    """Non-negative maps as vectors of length 1, whose dot products are the maps' cosines.
+def directions(vectors: Tensor) -> Tensor:
+    """Vectors scaled to length 1, so that their dot products are cosines.
 
     Args:
-        maps: ``Tensor[N, ...]``, non-negative heat maps of one size, float32 or float64.
+        vectors: ``Tensor[..., D]``, float32 or float64.
 
     Returns:
-        ``Tensor[N, D]``; zeros of a map of zeros, which has no direction and gets no gradient.
+        ``Tensor[..., D]``; zeros of a vector of zeros, which has no direction and gets no gradient.
 
     Raises:
-        TypeError, ValueError: not such a tensor.
+        TypeError: no float tensor.
     """
-    checks.tensor("maps", maps, "[N, ...]", "float")
-    flat = maps.flatten(1)
+    checks.tensor("maps", vectors, "[..., D]", "float")
     # Scaled first, and by a constant, so that squares of small values do not underflow.
-    scale = flat.detach().amax(dim=1, keepdim=True)
-    known = scale >= torch.finfo(maps.dtype).tiny
-    scaled = flat / torch.where(known, scale, 1)
-    length = scaled.square().sum(dim=1, keepdim=True)
+    scale = vectors.detach().abs().amax(dim=-1, keepdim=True)
+    known = scale >= torch.finfo(vectors.dtype).tiny
+    scaled = vectors / torch.where(known, scale, 1)
+    length = scaled.square().sum(dim=-1, keepdim=True)
     return torch.where(known, scaled / torch.where(known, length, 1).sqrt(), 0)
 
 
@@ -40,8 +40,12 @@ def cosines(maps: Tensor, best: Tensor) -> Tensor:
 
     Returns:
         ``Tensor[G, N]`` in [0, 1]; 0 with a map of zeros, which has no direction and gets no gradient.
+
+    Raises:
+        TypeError, ValueError: not such a tensor.
     """
-    unit = directions(maps)
+    checks.tensor("maps", maps, "[N, ...]", "float")
+    unit = directions(maps.flatten(1))
     return unit[best] @ unit.T
 
 
@@ -59,9 +63,9 @@ def correlation(maps: Tensor) -> Tensor:
         ValueError: maps that are negative, not finite or without a cell.
     """
     checks.tensor("maps", maps, "[N, ...]")
-    _check_maps(maps, torch.arange(len(maps)))
-    unit = directions(_exact(maps))
-    return _cosines(unit, unit)
+    check_maps(maps)
+    unit = directions(at_least_float32(maps).flatten(1))
+    return (unit @ unit.T).clamp(max=1)
 
 
 def short_edge_size(size: tuple[int, int], short_edge: int = 50) -> tuple[int, int]:
@@ -101,36 +105,13 @@ def common_size(maps: Sequence[Tensor], short_edge: int = 50) -> Tensor:
             raise ValueError(f"Map {row} has shape {list(one.shape)}: give [h, w] with at least one cell.")
     largest = max((tuple(one.shape) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
     size = short_edge_size(largest, short_edge)
-    if not maps:
-        return torch.zeros(0, *size)
-    resized = _exact(maps[0]).new_zeros(len(maps), *size)
-    for shape in {tuple(one.shape) for one in maps}:
-        rows = [row for row, one in enumerate(maps) if tuple(one.shape) == shape]
-        level = _exact(torch.stack([maps[row] for row in rows]))[:, None]
-        resized[rows] = interpolate(level, size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
-    return resized
+    resized = [
+        interpolate(at_least_float32(one)[None, None], size, mode="bilinear", align_corners=False, antialias=True)[0, 0]
+        for one in maps
+    ]
+    return torch.stack(resized) if resized else torch.zeros(0, *size)
 
 
-def _cosines(unit: Tensor, others: Tensor) -> Tensor:
-    """Dot products ``[N, M]`` of vectors of length 1, which rounding would put over 1."""
-    return (unit @ others.T).clamp(max=1)
-
-
-def _exact(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
     """Numbers of half precision, and integers, as float32."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def _check_maps(maps: Tensor, rows: Tensor) -> None:
-    if not maps.shape[1:].numel():
-        raise ValueError(f"The maps have shape {list(maps.shape)}: give maps of at least one cell.")
-    # Each in one pass over the maps: NaN passes through a minimum, and only infinity is left to the maximum.
-    least, largest = maps.flatten(1).amin(dim=1), maps.flatten(1).amax(dim=1)
-    _check_all("map", least.isfinite() & largest.isfinite(), "is not finite", rows)
-    _check_all("map", least >= 0, "has negative values: rectify it before comparing it with others", rows)
-
-
-def _check_all(name: str, good: Tensor, wrong: str, rows: Tensor | None = None) -> None:
-    if not good.all():
-        first = int(good.int().argmin())
-        raise ValueError(f"The {name} of row {first if rows is None else int(rows[first])} {wrong}.")

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -145,11 +146,17 @@ def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str |
         )  # fmt: skip
 
 
+def encode_png(image: Tensor) -> bytes:
+    """A picture ``[3, H, W]`` in [0, 1] as the bytes of a PNG, quickly made."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(buffer, "PNG", compress_level=1)  # 4 times as fast, a seventh larger
+    return buffer.getvalue()
+
+
 def to_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    # As in encode_png of the widgets: 4 times as fast, an eighth larger.
-    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})  # for the same reason
     return buffer.getvalue()
 
 

@@ -14,7 +14,7 @@ from traitlets import TraitError
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
 from odam_lib.explainers.attention import NoAttentionError, encoder_attention
-from odam_lib.viz.widgets import encode_png
+from odam_lib.viz.drawing import encode_png
 
 pytest.importorskip("transformers")
 

@@ -26,9 +26,9 @@ def test_a_chapter_has_what_it_offers(name: str) -> None:
     assert [one for one in chapter.__all__ if not hasattr(chapter, one)] == []
 
 
-def test_a_name_that_no_chapter_has_is_refused_and_others_are_listed() -> None:
-    with pytest.raises(AttributeError, match=r"offers no 'mass', but .*check_heads"):
-        _ = import_module("odam_chapters.attention").mass
+def test_a_module_of_a_chapter_is_its_own() -> None:
+    crowds = import_module("odam_chapters.crowds")
+    assert crowds.costs is import_module("odam_chapters.crowds.costs") is not import_module("odam_chapters.costs")
 
 
 def test_a_command_line_of_a_chapter_loads_no_widget() -> None:

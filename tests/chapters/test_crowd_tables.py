@@ -17,8 +17,9 @@ from odam_chapters.crowds.tables import (
     verdicts,
 )
 
-from odam_lib import data_root
-from odam_lib.metrics.crowds import CrowdPicture, Estimate, matches
+from odam_lib.files import data_root
+from odam_lib.metrics.crowds import CrowdPicture, matches
+from odam_lib.metrics.intervals import Estimate
 
 PEOPLE = torch.tensor([[0.0, 0.0, 10.0, 20.0], [2.0, 0.0, 12.0, 20.0], [40.0, 0.0, 50.0, 20.0]])
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as effort
-from hypothesis import strategies as st
+from hypothesis import given, settings as effort, strategies as st
 from odam_chapters.crowds import embedding_training
 from odam_chapters.crowds.embedding_training import Seen, Settings, main, observing, shares, train
 from odam_chapters.crowds.embeddings import (
@@ -35,12 +33,13 @@ from torch.nn.functional import conv2d, normalize
 from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
-from odam_lib import data_root, load_detector
+from odam_lib import load_detector
 from odam_lib.datasets.cached import Target
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector, Positives, Trace
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives
 from odam_lib.detectors.weights import read_card
+from odam_lib.files import data_root
 from odam_lib.training.loop import CHECKPOINT, LOG
 
 SMALL = Settings(number=4, size=128, epochs=3, batch_size=2, cap=20)

@@ -17,10 +17,11 @@ from odam_chapters.errors.survey import (
     write_mistakes,
 )
 
-from odam_lib import ODAM, data_root, load_detector
+from odam_lib import ODAM, load_detector
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.scenes import CATEGORIES, Scenes
 from odam_lib.detectors.base import Detector
+from odam_lib.files import data_root
 from odam_lib.metrics.localization import energy_inside
 
 THRESHOLD = 0.5

@@ -4,7 +4,7 @@ import pytest
 import torch
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, largest, own_mask_wins, read_rows
 
-from odam_lib import data_root
+from odam_lib.files import data_root
 
 
 def row(method: str, own: float, of_class: float | str, of_all: float | str) -> dict[str, str]:

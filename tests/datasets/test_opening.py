@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from odam_lib import data_root
 from odam_lib.datasets.coco import Coco, CocoFormat
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.voc import VocFormat
 from odam_lib.datasets.yolo import YoloFormat
+from odam_lib.files import data_root
 
 XML = """<annotation><size><width>4</width><height>4</height></size><object><name>cow</name><bndbox><xmin>1</xmin>
 <ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object></annotation>"""

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from odam_lib import data_root
 from odam_lib.datasets.coco import Coco, CocoFormat
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.dataset import main
+from odam_lib.files import data_root
 
 HEIGHT, WIDTH = 8, 10
 VAL100 = data_root().parent.parent / "shared" / "data" / "coco-val100"

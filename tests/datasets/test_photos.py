@@ -11,11 +11,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-import odam_lib
 from odam_lib.datasets.coco import CATEGORIES
 from odam_lib.datasets.photos import photo, photo_annotations, photo_names
+from odam_lib.files import data_root
 
-FOLDER = odam_lib.data_root() / "photos"
+FOLDER = data_root() / "photos"
 CONTENT: dict[str, Any] = json.loads(photo_annotations().read_text(encoding="utf-8"))
 SIZES = {image["id"]: (image["height"], image["width"]) for image in CONTENT["images"]}
 OBJECTS = CONTENT["annotations"]
@@ -106,7 +106,7 @@ def test_pycocotools_reads_the_file() -> None:
 
 @pytest.mark.parametrize("name", photo_names())
 def test_photo_returns_what_pillow_reads(name) -> None:
-    image = odam_lib.photo(name)
+    image = photo(name)
     with Image.open(FOLDER / f"{name}.jpg") as picture:
         expected = np.asarray(picture.convert("RGB"))
     assert image.dtype == torch.float32

@@ -13,10 +13,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 from torchvision.ops import box_iou
 
-from odam_lib import data_root
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS, Scene, Scenes, make_scene, render
 from odam_lib.datasets.scenes.export import export
 from odam_lib.datasets.scenes.render import shadow_mask
+from odam_lib.files import data_root
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from odam_lib import ODAM, data_root, explain, show_maps
+from odam_lib import ODAM, explain, show_maps
 from odam_lib.detectors.base import TARGETS, Detector
+from odam_lib.files import data_root
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
 from odam_lib.viz.widgets import InstancePicker

@@ -11,8 +11,9 @@ from torchvision.models.vgg import make_layers
 from wrapped import PICTURE
 from wrapped_torchvision import CASES, own
 
-from odam_lib import ATTRIBUTES, ODAM, wrap
+from odam_lib import ODAM, wrap
 from odam_lib.detectors.geometry import located
+from odam_lib.heatmaps import ATTRIBUTES
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -62,7 +63,7 @@ def test_a_head_that_is_no_tower_is_explained_exactly() -> None:
     other.head.classification_head.conv = nn.Sequential(*tower, nn.Identity())
     one, two = (wrap(model, case.categories) for model in (plain, other))
     first, second = one.trace(PICTURE), two.trace(PICTURE)
-    assert first.has_windows and not second.has_windows
+    assert first.windows and not second.windows
     maps = ODAM()(first, first.detections(0.2)[:3], ATTRIBUTES)
     same = ODAM()(second, second.detections(0.2)[:3], ATTRIBUTES)
     for ours, theirs in zip(maps.maps, same.maps):

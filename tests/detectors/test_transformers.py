@@ -10,11 +10,12 @@ from safetensors.torch import save_file
 from wrapped import PICTURE, nudged
 from wrapped_transformers import CASES, NAMES
 
-from odam_lib import ATTRIBUTES, ODAM, load_detector, wrap
+from odam_lib import ODAM, load_detector, wrap
 from odam_lib.detectors import hub
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.queries import Undetached
 from odam_lib.explainers.grad_cam import GradCAM
+from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import sample_grid
 from odam_lib.kernels.windows import Windows
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from odam_lib import ODAM, data_root, load_detector, photo
+from odam_lib import ODAM, load_detector, photo
 from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.weights import read_card
 from odam_lib.detectors.yolo import ANCHORS, GREY, LONG_SIDE, STRIDES, YOLODetector, YOLOv3Tiny
+from odam_lib.files import data_root
 from odam_lib.metrics.detection import detector_ap
 
 ROOT = data_root().parent

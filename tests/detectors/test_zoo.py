@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum, detection
 
-from odam_lib import data_root, load_detector
+from odam_lib import load_detector
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors import of_torchvision, zoo
 from odam_lib.detectors.weights import fetch_published, read_card
+from odam_lib.files import data_root
 from odam_lib.metrics.detection import detector_ap
 
 LEAST_AP50 = {"detr-scenes": 0.75, "yolov3-tiny": 0.29}

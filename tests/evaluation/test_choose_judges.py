@@ -7,10 +7,8 @@ import torch
 from planted import BOXES, SIZE, PlantedDetector, planted_image
 from torch import Tensor
 
-from odam_lib import ATTRIBUTES
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.evaluation.evaluate import Evaluation, evaluate
 from odam_lib.evaluation.judges import (
     JUDGES,
     BoxDiscrimination,
@@ -22,8 +20,11 @@ from odam_lib.evaluation.judges import (
     PlantedCauses,
     choose_judges,
 )
-from odam_lib.evaluation.verdicts import SEVEN, measured
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.runs import evaluate
+from odam_lib.evaluation.tables import SEVEN, measured
 from odam_lib.explainers.controls import RandomMap
+from odam_lib.heatmaps import ATTRIBUTES
 
 
 class Boxes:

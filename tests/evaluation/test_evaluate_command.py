@@ -12,7 +12,7 @@ import pytest
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.evaluation.command import main
-from odam_lib.evaluation.evaluate import Evaluation
+from odam_lib.evaluation.rows import Evaluation
 
 QUICK = ["--device", "cpu", "--methods", "ODAM", "--steps", "1", "--objects", "5"]
 

@@ -9,16 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from odam_chapters.costs.explaining import Rerun, draw, random_detector
-from pytorch_grad_cam import EigenCAM as TheirEigenCAM
-from pytorch_grad_cam import GradCAM as TheirGradCAM
-from pytorch_grad_cam import GradCAMPlusPlus as TheirGradCAMPlusPlus
+from pytorch_grad_cam import EigenCAM as TheirEigenCAM, GradCAM as TheirGradCAM, GradCAMPlusPlus as TheirGradCAMPlusPlus
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from odam_lib import ATTRIBUTES, ODAM, explain, load_detector
+from odam_lib import ODAM, explain, load_detector
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Predictions, Trace
 from odam_lib.explainers import drise
@@ -29,7 +26,7 @@ from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus, channel_sum
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.explainers.whole import Combined
-from odam_lib.heatmaps import HeatMaps
+from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
 from odam_lib.kernels.odam import combine
@@ -285,7 +282,7 @@ def test_a_zero_map_says_whether_its_gradient_or_the_rectifier_is_why(untrained,
     windows = Windows(torch.ones(1, 1, *trace.features[0].shape[1:]), start, start)
     made = GradCAM().weigh(windows, negative.features[0].detach(), start, None)
     assert not made.any()
-    assert "rectifier removed everything" in GradCAM()._reasons(made, [windows.gradients])[0][0]
+    assert "rectifier removed everything" in GradCAM()._reasons(made, [windows])[0][0]
 
 
 def test_grad_cam_plus_plus_of_a_vanishing_gradient_keeps_its_shape() -> None:

@@ -8,10 +8,10 @@ from pytorch_grad_cam import HiResCAM
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from odam_lib import ATTRIBUTES, ODAM, explain
+from odam_lib import ODAM, explain
 from odam_lib.detectors.base import TARGETS
 from odam_lib.detectors.fcos import FCOSTrace
-from odam_lib.heatmaps import EDGES
+from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
 from odam_lib.kernels.odam import min_max
 from odam_lib.metrics.localization import energy_inside

@@ -4,11 +4,18 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from odam_lib.kernels.losses import EPSILON, best_of_each, clamped, odam_train_loss, overlapping, same_image
+from odam_lib.kernels.losses import (
+    EPSILON,
+    best_of_each,
+    clamped,
+    odam_train_loss,
+    overlapping,
+    pair_losses,
+    same_image,
+)
 from odam_lib.kernels.similarity import cosines
 
 BOXES = torch.tensor([[0.0, 0, 4, 4], [1, 0, 5, 4], [2, 0, 6, 4], [20, 20, 24, 24]])
@@ -42,6 +49,15 @@ def test_value_by_hand_with_all_negatives() -> None:
     differ = [0.0, 0.8, 0.0] + [half] * 4 + [7 * half / 5]
     expected = -math.log(bounded(0.6)) - sum(math.log(1 - bounded(cosine)) for cosine in differ)
     assert odam_train_loss(**example(), negatives=same_image).mean.item() == pytest.approx(expected / 9)
+
+
+def test_the_two_sums_by_hand() -> None:
+    cosines = torch.tensor([[1.0, 0.5, 0.25], [0.5, 1.0, 0.75]])
+    agree = torch.tensor([[False, True, False], [False, False, False]])
+    differ = torch.tensor([[False, False, True], [True, False, True]])
+    loss = pair_losses(cosines, agree, differ, bound=lambda unbounded: unbounded)
+    assert loss.consistency.item() == pytest.approx(-math.log(0.5)) and loss.pairs == 4
+    assert loss.separation.item() == pytest.approx(-math.log(0.75) - math.log(0.5) - math.log(0.25))
 
 
 def test_pairs_never_cross_images() -> None:

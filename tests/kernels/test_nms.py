@@ -6,12 +6,22 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from odam_lib.kernels.nms import BLOCK, Kept, feature_nms, gaussian, keep_all, linear, nms, odam_nms, soft_nms
+from odam_lib.kernels.nms import (
+    BLOCK,
+    Kept,
+    are_duplicates,
+    feature_nms,
+    gaussian,
+    keep_all,
+    linear,
+    nms,
+    odam_nms,
+    soft_nms,
+)
 from odam_lib.kernels.similarity import common_size, correlation, short_edge_size
 
 LOW, HIGH = 0.2137, 0.8119
@@ -155,6 +165,24 @@ def test_where_maps_say_nothing_the_greedy_rule_is_torchvisions(seed: int, numbe
     alike = torch.rand(1, 7, 9, generator=torch.Generator().manual_seed(seed)).expand(number, 7, 9)
     assert odam_nms(boxes, scores, labels, alike, iou_threshold, 0.9, 1).index.tolist() == expected
     assert odam_nms(boxes, scores, labels, 0 * alike, iou_threshold, LOW, HIGH).index.tolist() == expected
+
+
+def test_the_rule_by_hand_at_its_edges() -> None:
+    over, at, under, undefined = 0.6, 0.5, 0.4, math.nan
+    table = [  # IoU, correlation, T_l, T_h: a duplicate?
+        (over, 0.21, 0.2, 0.8, True),
+        (over, 0.2, 0.2, 0.8, False),  # the correlation has to be over the threshold
+        (at, 0.79, 0.2, 0.8, False),  # exactly T_iou counts as apart
+        (at, 0.81, 0.2, 0.8, True),
+        (under, 0.8, 0.2, 0.8, False),
+        (over, 0.0, 0.0, 0.8, True),  # T_l = 0 asks nothing
+        (under, 1.0, 0.0, 1.0, False),  # T_h = 1 merges nothing
+        (over, undefined, 0.2, 0.8, True),  # a map of zeros: the boxes decide
+        (at, undefined, 0.0, 0.0, False),
+    ]
+    for iou, corr, low, high, expected in table:
+        pair = torch.tensor([iou, corr], dtype=torch.float64)
+        assert bool(are_duplicates(pair[0], pair[1], 0.5, low, high)) is expected, (iou, corr, low, high)
 
 
 def test_an_iou_of_exactly_the_threshold_counts_as_apart() -> None:

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
+from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import (
     THRESHOLDS,
-    box_regions,
     compactness,
     energy_inside,
     pointing,

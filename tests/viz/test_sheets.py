@@ -11,15 +11,15 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import odam_chapters
 import pytest
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
-from odam_chapters import charts
+from odam_chapters import charts, pictures
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, pair_figure
 from odam_chapters.errors import plots as error_plots
@@ -29,6 +29,7 @@ from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
 
+import odam_lib
 import odam_lib.viz.sheets as sheets
 from odam_lib import explain
 from odam_lib.viz import plots
@@ -36,7 +37,9 @@ from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_NAME, Sheet, legible
 from odam_lib.viz.widgets import InstancePicker, static_figure
 
-SOURCES = Path(plots.__file__).parent
+SOURCES = [
+    path for package in (odam_lib, odam_chapters) for path in sorted(Path(package.__file__).parent.rglob("*.py"))
+]
 HOSTILE = (
     "_$x_{$ \\$5 <b> \ud800 \uffff a\x00b\nbreak\r\t \u202egnp",
     "日本語 سيارة कार 🚗 %s {0} \\x _" + "a\u0301" * 400,
@@ -72,10 +75,10 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_detections": lambda: plots.show_detections(image, found),
         "show_map": lambda: plots.show_map(image, maps),
         "show_maps": lambda: plots.show_maps(image, maps, title=name),
-        "show_methods": lambda: plots.show_methods(image, {name: maps}, "x1", name),
-        "show_average_maps": lambda: plots.show_average_maps({name: torch.rand(1, 9, 9)}, ["x1"], title=name),
-        "show_detectors": lambda: plots.show_detectors(image, {name: maps}, ["x1"], name),
-        "show_columns": lambda: plots.show_columns(image, found, {name: heat}, name),
+        "show_methods": lambda: pictures.show_methods(image, {name: maps}, "x1", name),
+        "show_average_maps": lambda: pictures.show_average_maps({name: torch.rand(1, 9, 9)}, ["x1"], title=name),
+        "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
+        "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
         "show_table": lambda: charts.show_table(torch.rand(2, 2), [name, name], name, name),
         "show_intervals": lambda: charts.show_intervals(lines, {"m": name}, name),
@@ -110,7 +113,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
 def test_the_figures_above_are_all_there_are() -> None:
     made = {
         node.name
-        for path in SOURCES.glob("*.py")
+        for path in SOURCES
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("show_")
     }
@@ -118,7 +121,7 @@ def test_the_figures_above_are_all_there_are() -> None:
 
 
 def test_every_figure_is_drawn_on_a_sheet() -> None:
-    for path in SOURCES.rglob("*.py"):
+    for path in SOURCES:
         source = path.read_text(encoding="utf-8")
         makes = "from matplotlib.figure import" in source and re.search(r"\bFigure\(", source)
         assert "pyplot" not in source and (path.name == "sheets.py" or not makes), path

@@ -4,8 +4,10 @@ import base64
 import io
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
+import odam_chapters
 import pytest
 import torch
 from PIL import Image
@@ -15,8 +17,9 @@ from traitlets import TraitError
 
 from odam_lib import ODAM, explain
 from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.viz.choosing import STATIC, front_end
 from odam_lib.viz.drawing import OPACITY, blend
-from odam_lib.viz.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, front_end, render_map, static_figure
+from odam_lib.viz.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, render_map, static_figure
 
 
 @pytest.fixture
@@ -201,11 +204,14 @@ def test_what_travels_to_the_browser_is_small() -> None:
     assert picker.opacity == OPACITY
 
 
-@pytest.mark.parametrize("name", ["picker.js", "location.js", "pairs.js"])
-def test_a_front_end_is_one_module_that_declares_each_name_once(name: str) -> None:
-    module = front_end(name)
+FRONT_ENDS = [STATIC / "picker.js", *odam_chapters.STATIC.glob("*.js")]
+
+
+@pytest.mark.parametrize("path", FRONT_ENDS, ids=lambda path: path.stem)
+def test_a_front_end_is_one_module_that_declares_each_name_once(path: Path) -> None:
+    module = front_end(path)
     declared = re.findall(r"^(?:export )?(?:function|const|let) (\w+)", module, re.MULTILINE)
     assert {"make", "frame", "showPng", "render"} <= set(declared) and len(declared) == len(set(declared))
     assert module.count("export default") == 1 and not re.search(r"^import ", module, re.MULTILINE)
     with pytest.raises(FileNotFoundError):
-        front_end("absent.js")
+        front_end(STATIC / "absent.js")

@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "attention.exercises": "check_heads",
         "attention.widget": "LocationPicker location_figure",
@@ -10,5 +11,5 @@ __all__, __getattr__ = offer(
         "charts": "show_shares show_table",
         "parameters": "counts numbers texts",
         "pictures": "show_columns",
-    }
+    },
 )

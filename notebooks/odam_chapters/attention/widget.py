@@ -8,15 +8,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
-from traitlets import Bytes, Dict, TraitError, observe, validate
+from traitlets import Bytes
 
+from odam_chapters import STATIC
 from odam_lib.detectors.base import Trace
 from odam_lib.explainers.attention import attention_of, cell_at, cells_in_picture, centre_of_cell, encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import DISPLAY_SIDE, blend, display_size, reduced
+from odam_lib.viz.choosing import Choosing, Row, check_row, front_end
+from odam_lib.viz.drawing import DISPLAY_SIDE, blend, display_size, encode_png, reduced, to_png
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
-from odam_lib.viz.widgets import Bundle, Choosing, Row, encode_png, front_end, with_still
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
@@ -79,7 +80,7 @@ class LocationPicker(Choosing):
 
     Attributes:
         row, column: the chosen cell, counted from the top left.
-        error: see :class:`odam_lib.viz.widgets.Choosing`.
+        error: see :class:`odam_lib.viz.choosing.Choosing`.
 
     Raises:
         NoAttentionError: the detector has no attention.
@@ -87,17 +88,14 @@ class LocationPicker(Choosing):
         TraitError: a cell that does not exist, now or when set later.
     """
 
-    _esm = front_end("location.js")
+    _esm = front_end(STATIC / "location.js")
     CHOICES = ("row", "column")
     FAILURE = "The attention could not be drawn"
 
     row = Row(0).tag(sync=True)
     column = Row(0).tag(sync=True)
 
-    _about = Dict(help="what never changes: the picture's size, its cells").tag(sync=True)
-    _picture = Bytes(help="PNG of the picture").tag(sync=True)
     _map = Bytes(help="PNG of the attention").tag(sync=True)
-    _shown = Dict(help="the cell that the attention belongs to").tag(sync=True)
 
     def __init__(self, trace: Trace, image: Tensor, x: float | None = None, y: float | None = None) -> None:
         attention_of(trace)
@@ -118,7 +116,6 @@ class LocationPicker(Choosing):
             },
             _picture=encode_png(reduced(self._image, display_size((height, width)))),
         )
-        self.follow()
 
     @property
     def location(self) -> tuple[float, float]:
@@ -130,28 +127,19 @@ class LocationPicker(Choosing):
         """The encoder's self-attention at the chosen cell: ``Tensor[H, W]``."""
         return encoder_attention(self._trace, *self.location)
 
-    _together = validate(*CHOICES)(Choosing.together)
-    _follow = observe(*CHOICES)(Choosing.follow)
-
     def check(self, choice: Mapping[str, Any]) -> None:
         for name, count in zip(self.CHOICES, cells_in_picture(self._trace)):
-            if choice[name] not in range(count):
-                raise TraitError(f"There is no {name} {choice[name]}: give a number from 0 to {count - 1}.")
+            check_row(name, choice[name], count)
 
-    def draw(self) -> None:
-        picture = encode_png(render_encoder(self._image, self._trace, self.row, self.column))
+    def draw(self) -> dict[str, Any]:
         x, y = self.location
-        with self.hold_sync():  # one message, so that no place shows another's attention
-            self._map = picture
-            self._shown = {
-                **self._choice(),
-                "title": f"encoder attention from ({x:.0f}, {y:.0f})",
-            }
+        return {
+            "_map": encode_png(render_encoder(self._image, self._trace, self.row, self.column)),
+            "_shown": {"title": f"encoder attention from ({x:.0f}, {y:.0f})"},
+        }
+
+    def draw_still(self) -> bytes:
+        return to_png(location_figure(self._image, self._trace, [self.location]))
 
     def __repr__(self) -> str:
         return f"LocationPicker(row {self.row}, column {self.column})"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """The live view, and a still picture of it for places where no kernel runs."""
-        still = location_figure(self._image, self._trace, [self.location])
-        return with_still(super()._repr_mimebundle_(**kwargs), still)

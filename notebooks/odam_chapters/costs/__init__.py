@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "costs.exercises": "check_break_even check_factor",
         "costs.explaining": "Batched Loop TARGET_STEPS bill captum_map disagreement draw fastest forward growth "
@@ -11,5 +12,5 @@ __all__, __getattr__ = offer(
         "charts": "show_cost_ratios show_growth",
         "parameters": "choices count_lists counts lists texts",
         "timing": "as_table exponent measure",
-    }
+    },
 )

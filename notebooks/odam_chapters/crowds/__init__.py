@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "crowds.cases": "couples failures telling_triple",
         "crowds.costs": "kernel_verdict kernels pipeline_verdicts pipelines",
@@ -15,5 +16,5 @@ __all__, __getattr__ = offer(
         "exercises": "check_most",
         "charts": "show_intervals",
         "parameters": "choices counts numbers texts",
-    }
+    },
 )

@@ -4,6 +4,10 @@ import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
+
+from odam_lib.kernels import are_duplicates
+
 
 def check_pairs(answers: Sequence[bool | None], truth: Sequence[bool], rules: Mapping[str, Sequence[bool]]) -> str:
     """Check which pairs of boxes someone takes for one person, beside what rules say.
@@ -31,8 +35,8 @@ def check_duplicate(function: Callable[[float, float, float, float, float], bool
         return "open: write a function (iou, corr, t_iou, t_l, t_h) -> True for a duplicate."
     tried = itertools.product((0.0, 0.3, 0.7, 1.0), (0.05, 0.3, 0.5, 0.7, 0.95), ((0.5, 0.2, 0.8), (0.4, 0.6, 0.6)))
     for iou, corr, thresholds in tried:
-        least = thresholds[1] if iou > thresholds[0] else thresholds[2]
-        if bool(function(iou, corr, *thresholds)) != (corr > least):
-            verdict = "a duplicate" if corr > least else "another object"
+        duplicate = bool(are_duplicates(torch.tensor(iou), torch.tensor(corr), *thresholds))
+        if bool(function(iou, corr, *thresholds)) != duplicate:
+            verdict = "a duplicate" if duplicate else "another object"
             return f"not quite: IoU {iou:g} and correlation {corr:g} with {thresholds} is {verdict}."
     return "right: boxes that overlap need little agreement to be one object, boxes that lie apart need much."

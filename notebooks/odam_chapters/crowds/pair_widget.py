@@ -11,8 +11,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.ops import box_iou
-from traitlets import Bytes, Dict, Enum, TraitError, observe, validate
+from traitlets import Dict, Enum, TraitError
 
+from odam_chapters import STATIC
 from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
 from odam_chapters.pictures import close_up
 from odam_lib.detections import Detections
@@ -22,6 +23,7 @@ from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms, odam_nms, soft_nms
 from odam_lib.kernels.odam import min_max
 from odam_lib.kernels.similarity import correlation
+from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, front_end, offered
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     blend,
@@ -29,22 +31,13 @@ from odam_lib.viz.drawing import (
     draw_box,
     draw_picture,
     draw_thin,
+    encode_png,
     label_of,
     reduced,
+    to_png,
 )
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet, legible
-from odam_lib.viz.widgets import (
-    Bundle,
-    Choosing,
-    Row,
-    Share,
-    describe_objects,
-    encode_png,
-    front_end,
-    offered,
-    with_still,
-)
 
 SOFT_NMS = "Soft-NMS"
 LEAST_LEFT = 0.05
@@ -271,7 +264,7 @@ class PairPicker(Choosing):
             ``with picker.hold_trait_notifications()``.
         active: ``first`` or ``second``, which of the two a click replaces.
         iou_threshold, low, high: T_iou, T_l <= T_h, in [0, 1].
-        error: see :class:`odam_lib.viz.widgets.Choosing`.
+        error: see :class:`odam_lib.viz.choosing.Choosing`.
         detections: what can be chosen.
         maps: their heat maps ``Tensor[N, h, w]``.
 
@@ -280,8 +273,8 @@ class PairPicker(Choosing):
         TraitError: a detection that does not exist, the same twice, or thresholds out of range, now or when set later.
     """
 
-    _esm = front_end("pairs.js")
-    CHOICES = (*ROLES, "active", *THRESHOLDS)
+    _esm = front_end(STATIC / "pairs.js")
+    CHOICES, DRAWN = (*ROLES, "active", *THRESHOLDS), (*ROLES, *THRESHOLDS)
     FAILURE = "The pair could not be compared"
 
     first = Row(-1).tag(sync=True)
@@ -291,10 +284,7 @@ class PairPicker(Choosing):
     low = Share(0.2).tag(sync=True)
     high = Share(0.8).tag(sync=True)
 
-    _about = Dict(help="what never changes: the picture's size, its objects, the colours").tag(sync=True)
-    _picture = Bytes(help="PNG of the picture").tag(sync=True)
     _maps = Dict(help="PNG of each of the two maps").tag(sync=True)
-    _shown = Dict(help="what the maps and the verdicts belong to").tag(sync=True)
 
     def __init__(
         self,
@@ -339,7 +329,6 @@ class PairPicker(Choosing):
             },
             _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
         )
-        self.follow()
 
     @property
     def decisions(self) -> Decisions | None:
@@ -355,16 +344,9 @@ class PairPicker(Choosing):
         iou_threshold = traits["iou_threshold"].validate(self, iou_threshold)
         if given is not None:
             given = traits["first"].validate(self, given)
-            self._check_row(given)
+            check_row("detection", given, len(self.detections))
         pair = telling_pair(self.detections, self.maps, iou_threshold, given)
         return pair if second is None else pair[::-1]
-
-    def _check_row(self, row: int) -> None:
-        if row not in range(len(self.detections)):
-            raise TraitError(_absent(row, len(self.detections)))
-
-    _together = validate(*CHOICES)(Choosing.together)
-    _follow = observe(*ROLES, *THRESHOLDS)(Choosing.follow)
 
     def check(self, choice: Mapping[str, Any]) -> None:
         rows = [choice[role] for role in ROLES]
@@ -373,36 +355,34 @@ class PairPicker(Choosing):
                 raise TraitError(f"{no_pair(len(self.detections))} First and second stay -1.")
         else:
             for row in rows:
-                self._check_row(row)
+                check_row("detection", row, len(self.detections))
             if rows[0] == rows[1]:
                 raise TraitError(_twice(rows[0]))
         if choice["low"] > choice["high"]:
             raise TraitError(f"low is {choice['low']} and high is {choice['high']}: low may not be over high.")
 
-    def draw(self) -> None:
+    def draw(self) -> dict[str, Any]:
         if len(self.detections) < 2:
-            return
+            return {}
         decided = decisions(self.detections, self.maps, *self._pair())
         pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
-        with self.hold_sync():  # one message, so that no pair's maps stand beside another's verdicts
-            self._maps = {role: encode_png(picture) for role, picture in zip(ROLES, pictures)}
-            self._shown = {
-                **{name: getattr(self, name) for name in (*ROLES, *THRESHOLDS)},
+        return {
+            "_maps": {role: encode_png(picture) for role, picture in zip(ROLES, pictures)},
+            "_shown": {
                 "size": pair.image_size,
                 "boxes": pair.boxes.tolist(),
                 "numbers": decided.numbers,
                 "verdicts": [[verdict.rule, verdict.word, verdict.reason] for verdict in decided.verdicts],
-            }
+            },
+        }
+
+    def draw_still(self) -> bytes:
+        return to_png(pair_figure(self._image, self.detections, self.maps, *self._pair()))
 
     def __repr__(self) -> str:
         pair = f"{self.first} and {self.second}, {self.decisions.numbers}" if self.decisions else "none"
         count = len(self.detections)
         return f"PairPicker({count} detection{'s' if count != 1 else ''}, pair: {pair})"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
-        """The live view, and a still picture of it for places where no kernel runs."""
-        still = pair_figure(self._image, self.detections, self.maps, *self._pair())
-        return with_still(super()._repr_mimebundle_(**kwargs), still)
 
 
 def no_pair(count: int) -> str:

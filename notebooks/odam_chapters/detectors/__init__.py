@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "detectors.exercises": "check_fake check_more",
         "detectors.randomize": "cascade part_title parts untrained_detector",
@@ -10,5 +11,5 @@ __all__, __getattr__ = offer(
         "charts": "show_steps show_table",
         "parameters": "choices counts lists numbers texts",
         "pictures": "show_detectors show_methods",
-    }
+    },
 )

@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "errors.cases": "case_without mends mistake_case",
         "errors.exercises": "check_cover check_culprit check_share",
@@ -13,5 +14,5 @@ __all__, __getattr__ = offer(
         "exercises": "check_most",
         "influence": "edge_moves hidden moved_into rolled_in scores_without strongest",
         "parameters": "counts numbers texts",
-    }
+    },
 )

@@ -2,14 +2,16 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "judging.exercises": "check_cheat",
         "judging.own_masks": "OF_ALL OF_CLASS own_mask_wins read_rows",
+        "judging.scoreboard": "as_table ranking scoreboard won",
         "exercises": "check_most",
         "charts": "show_intervals show_mean_curves show_part_bars",
         "parameters": "choices counts lists numbers texts",
         "pictures": "show_methods",
         "timing": "measure",
-    }
+    },
 )

@@ -16,8 +16,8 @@ from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.coco import Coco
 from odam_lib.detections import check_threshold
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.evaluate import open_picture
 from odam_lib.evaluation.judges import Picture
+from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
 from odam_lib.metrics.localization import energy_inside

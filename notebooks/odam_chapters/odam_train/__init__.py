@@ -2,7 +2,8 @@
 
 from odam_chapters import offer
 
-__all__, __getattr__ = offer(
+__all__, __getattr__, __dir__ = offer(
+    __name__,
     {
         "odam_train.exercises": "check_odam_loss",
         "odam_train.separation": "both candidate_pairs facing lines overlapping_pairs representatives survey",
@@ -11,5 +12,5 @@ __all__, __getattr__ = offer(
         "charts": "show_intervals show_pairs",
         "parameters": "choices counts numbers texts",
         "pictures": "close_up show_average_maps show_columns",
-    }
+    },
 )

@@ -8,10 +8,12 @@ from functools import lru_cache
 import numpy as np
 
 from odam_lib.categories import SCENES
-from odam_lib.datasets.scenes.painters import distractors as scene_distractors
-from odam_lib.datasets.scenes.painters import figures as scene_figures
-from odam_lib.datasets.scenes.painters import furniture as scene_furniture
-from odam_lib.datasets.scenes.painters import vehicles as scene_vehicles
+from odam_lib.datasets.scenes.painters import (
+    distractors as scene_distractors,
+    figures as scene_figures,
+    furniture as scene_furniture,
+    vehicles as scene_vehicles,
+)
 from odam_lib.datasets.scenes.painters.shapes import Figure, Shape, Sketch
 
 CATEGORIES = SCENES

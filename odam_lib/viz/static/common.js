@@ -1,4 +1,4 @@
-// What the front ends share. It is put before each of them (see odam_lib.viz.widgets.front_end): anywidget loads one module,
+// What the front ends share. It is put before each of them (see odam_lib.viz.choosing.front_end): anywidget loads one module,
 // without a server or a build step from which it could import another.
 
 const SAME_PLACE = 6; // CSS pixels: a click this close to the last one repeats it

@@ -1,22 +1,13 @@
-"""Verdicts on hand-made rows, and README's tables against the rows that are bundled."""
+"""Comparisons on hand-made rows, and README's tables against the rows that are bundled."""
 
 import pytest
 from nbconvert.filters import markdown2html
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
+from odam_chapters.judging.scoreboard import as_table, better, ranking, scoreboard, won
 
-from odam_lib import data_root
-from odam_lib.evaluation.evaluate import Evaluation
-from odam_lib.evaluation.verdicts import (
-    as_markdown,
-    as_paired_markdown,
-    as_table,
-    better,
-    measured,
-    paired,
-    ranking,
-    scoreboard,
-    won,
-)
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, measured, paired
+from odam_lib.files import data_root
 
 
 def evaluation(**means: tuple[float, float]) -> Evaluation:
@@ -40,11 +31,11 @@ def test_smaller_deletion_and_larger_vea_are_better() -> None:
     assert better(FOUND, "VEA", "theirs", "ours") is False
 
 
-def test_overlapping_intervals_are_no_verdict() -> None:
+def test_overlapping_intervals_leave_it_open() -> None:
     assert better(FOUND, "deletion", "ours", "near") is None and better(FOUND, "VEA", "near", "ours") is None
 
 
-def test_one_picture_is_no_verdict() -> None:
+def test_one_picture_leaves_it_open() -> None:
     one = Evaluation(tuple(row for row in FOUND.rows if row["image_id"] == 0), 1, 0)
     assert better(one, "VEA", "ours", "theirs") is None
 

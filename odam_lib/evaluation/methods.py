@@ -1,0 +1,33 @@
+"""The methods that are compared, by the names that they have in tables."""
+
+from odam_lib.explainers.bbam import BBAM
+from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
+from odam_lib.explainers.drise import DRISE
+from odam_lib.explainers.explain import Explainer
+from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
+from odam_lib.explainers.odam import ODAM
+from odam_lib.explainers.whole import Combined
+
+SMOOTHING_ABLATION: dict[str, Explainer] = {
+    "none": ODAM(smoothing=None),
+    **{f"fixed {sigma:g}": ODAM(smoothing=sigma) for sigma in (0.5, 1.0, 2.0)},
+    **{f"adaptive {share:g}": ODAM(share=share) for share in (0.05, 0.1, 0.2, 0.3)},
+}
+"""What the ablation of ODAM's smoothing compares: none, fixed in feature cells, and shares of the short side."""
+ON_DEMAND: dict[str, Explainer] = {"BBAM": BBAM(), "ODAM window": ODAM(derivative="window")}
+"""Left out unless they are asked for: BBAM takes seconds for each object, the window is what Odam-Train trains."""
+
+
+def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
+    """The methods that the notebook compares, and the controls."""
+    return {
+        "ODAM": ODAM(),
+        "ODAM combined": Combined(ODAM()),
+        "Grad-CAM": GradCAM(),
+        "Grad-CAM++": GradCAMPlusPlus(),
+        "D-RISE": DRISE(masks, seed=seed),
+        "box fill": BoxFill(),
+        "centred Gaussian": CentredGaussian(),
+        "random": RandomMap(seed=seed),
+        "Eigen-CAM": EigenCAM(),
+    }

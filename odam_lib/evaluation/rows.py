@@ -1,0 +1,184 @@
+"""What was found, one row an object and method: its means and curves, and the files that keep it."""
+
+import csv
+import gzip
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from odam_lib.files import user_path
+from odam_lib.metrics.intervals import Estimate, mean_interval
+
+KEYS = ("image_id", "object", "label", "iou", "score", "method", "seconds")
+"""Columns of a row that are no metric."""
+WHOLE = ("image_id", "object", "label")
+
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows and what is counted beside them.
+
+    Attributes:
+        rows: ``KEYS`` and one number for each metric; NaN where a metric is undefined.
+        objects: true objects of the pictures that were looked at.
+        undetected: how many of them had no detection to explain.
+    """
+
+    rows: tuple[Row, ...]
+    objects: int
+    undetected: int
+
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        """The rows that :func:`~odam_lib.evaluation.runs.evaluate` kept.
+
+        Raises:
+            FileNotFoundError: there are none.
+            ValueError: the file, or the ``.json`` beside it, was not written by it.
+        """
+        path = user_path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
+        about, rows = read_rows(path)
+        images = about["images"].values()
+        objects = sum(image["objects"] for image in images)
+        return cls(tuple(rows), objects, objects - sum(image["explained"] for image in images))
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of their rows."""
+        return list(dict.fromkeys(str(row["method"]) for row in self.rows))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Without the points of curves."""
+        return [name for name in (self.rows[0] if self.rows else ()) if name not in KEYS and "@" not in name]
+
+    def values(self, method: str, metric: str) -> tuple[Tensor, Tensor]:
+        """The defined values ``[n]`` of a metric and the picture ``[n]`` that each is from.
+
+        Raises:
+            ValueError: no such method or metric.
+        """
+        chosen = [row for row in self.rows if row["method"] == method]
+        if not chosen or metric not in chosen[0]:
+            raise ValueError(f"Nothing was measured of method {method!r} by metric {metric!r}.")
+        values = torch.tensor([float(row[metric]) for row in chosen], dtype=torch.float64)
+        groups = torch.tensor([int(row["image_id"]) for row in chosen])
+        return values[~values.isnan()], groups[~values.isnan()]
+
+    def curve(self, method: str, name: str) -> tuple[list[float], list[float]]:
+        """The mean curve of a method: places, and the mean over all objects at each.
+
+        Raises:
+            ValueError: no such method or curve.
+        """
+        points = [metric for metric in (self.rows[0] if self.rows else ()) if metric.startswith(f"{name}@")]
+        if not points:
+            raise ValueError(f"No curve {name!r} was measured.")
+        means = [float(self.values(method, point)[0].mean()) for point in points]
+        return [float(point.split("@")[1]) for point in points], means
+
+    def difference(self, other: "Evaluation") -> float:
+        """The largest absolute difference of a metric among the rows that both have; NaN if they share none."""
+        ours, theirs = (
+            {(row["image_id"], row["object"], row["method"]): row for row in one.rows} for one in (self, other)
+        )
+        found = [
+            abs(float(ours[key][name]) - float(theirs[key][name]))
+            for key in ours.keys() & theirs.keys()
+            for name in other.metrics
+        ]
+        return max((value for value in found if not math.isnan(value)), default=math.nan)
+
+    def table(self, metrics: Sequence[str] | None = None) -> list[Row]:
+        """One row a method and metric: ``method, metric, n, mean, low, high, seconds``.
+
+        ``low`` and ``high`` are the 95 % bootstrap interval over pictures; ``seconds`` is the mean time of all maps of
+        one detection.
+        """
+        return [self.line(method, metric) for method in self.methods for metric in metrics or self.metrics]
+
+    def line(self, method: str, metric: str) -> Row:
+        """The row of :meth:`table` of one method and metric."""
+        mean, low, high = self.estimate(method, metric)
+        number, seconds = len(self.values(method, metric)[0]), float(self.values(method, "seconds")[0].mean())
+        line: Row = {"method": method, "metric": metric, "n": number, "mean": mean, "low": low, "high": high}
+        return line | {"seconds": seconds}
+
+    def estimate(self, method: str, metric: str) -> Estimate:
+        """The mean of a metric and its 95 % bootstrap interval over pictures; errors as for :meth:`values`."""
+        values, groups = self.values(method, metric)
+        mean = float(values.mean()) if len(values) else math.nan
+        return Estimate(mean, *mean_interval(values, groups))
+
+
+def settings_path(path: Path) -> Path:
+    """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``.
+
+    Raises:
+        ValueError: a path of another kind, whose settings could lie where the rows or those of other rows do.
+    """
+    name = path.name.removesuffix(".gz")
+    if not name.endswith(".csv"):
+        raise ValueError(f"{path} is no place for rows, which are CSV: give a path that ends in .csv or .csv.gz.")
+    return path.with_name(f"{name.removesuffix('.csv')}.json")
+
+
+def open_rows(path: Path, mode: str) -> IO[str]:
+    """Rows as text; those whose name ends in ``.gz`` are compressed."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    return opener(path, f"{mode}t", newline="", encoding="utf-8")
+
+
+def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """What an earlier run left: settings that know of no picture yet, later rows and settings.
+
+    A run that was stopped between writing its two files leaves rows of one picture that the settings do not know yet.
+
+    Raises:
+        ValueError: one of the files is missing, damaged, or from another run or program than the other.
+    """
+    beside = settings_path(path)
+    try:
+        kept = json.loads(beside.read_text(encoding="utf-8"))
+        due = {
+            (image["image_id"], method): image["explained"]
+            for image in kept["images"].values()
+            for method in image["methods"]
+        }
+        rows = []
+        if path.is_file():
+            with open_rows(path, "r") as file:
+                rows = [_typed(row) for row in csv.DictReader(file)]
+        rows = [row for row in rows if (row["image_id"], row["method"]) in due]
+        whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
+        readable = whole and kept["settings"].keys() and kept["methods"].keys()
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        readable = False
+    if readable:
+        return kept, rows
+    if path.is_file():
+        raise ValueError(
+            f"{path} cannot be used, since it and {beside.name} beside it are not what one run of evaluate left: "
+            "give another path or delete both."
+        )
+    raise ValueError(
+        f"{beside} is in the way, since the settings of {path.name} would be written there and it holds something "
+        "else: give another path."
+    )
+
+
+def _typed(row: dict[str, str]) -> Row:
+    kinds = dict.fromkeys(WHOLE, int) | {"method": str}
+    return {name: kinds.get(name, float)(value) for name, value in row.items()}

@@ -1,0 +1,166 @@
+"""What every widget shares: a choice that is checked as a whole, what is drawn of it, and an error told beside it.
+
+Needs the extra ``notebooks`` (anywidget and ipywidgets).
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
+
+from odam_lib.detections import Detections, check_detections
+from odam_lib.kernels import checks
+from odam_lib.viz.drawing import OBJECT_COLOURS, label_of
+from odam_lib.viz.sheets import LONGEST_LINE, MOST_BOXES, counted, legible
+
+STATIC = Path(__file__).parent / "static"
+
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+"""What IPython shows of an object, by MIME type, and its metadata."""
+
+
+def front_end(path: Path) -> str:
+    """The JavaScript module of a widget: what the front ends share, then the widget's own file."""
+    return "\n".join(part.read_text(encoding="utf-8") for part in (STATIC / "common.js", path))
+
+
+class Row(Int):
+    """The number of something that can be chosen: whole, as :func:`odam_lib.kernels.checks.count` reads it."""
+
+    def validate(self, obj: Any, value: Any) -> int:
+        try:
+            return checks.count(self.help or self.name, value, least=None)
+        except TypeError as error:
+            raise TraitError(str(error)) from error
+
+
+class Share(Float):
+    """A number in [0, 1], as :func:`odam_lib.kernels.checks.number` reads it."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        try:
+            return float(checks.number(self.help or self.name, value, "[0, 1]"))
+        except (TypeError, ValueError) as error:
+            raise TraitError(str(error)) from error
+
+
+class Choosing(anywidget.AnyWidget):
+    """A widget in which a reader chooses something, which is drawn.
+
+    A front end may set the traits named in ``CHOICES`` and no others. A message that is wrong in any of them changes
+    nothing and is answered by the values that hold; in Python a wrong value raises.
+
+    Attributes:
+        error: why the last message was refused, or why the picture could not follow the last change; else empty. The
+            front end shows it as text, in an element with ``role=alert``.
+    """
+
+    CHOICES: ClassVar[tuple[str, ...]]
+    DRAWN: ClassVar[tuple[str, ...]]
+    """Those that change what is drawn; default all."""
+    FAILURE: ClassVar[str]
+    """What could not be done, if drawing fails."""
+
+    _css = STATIC / "picker.css"
+    _failed = ""
+
+    error = Unicode().tag(sync=True)
+
+    _about = Dict(help="what never changes").tag(sync=True)
+    _picture = Bytes(help="PNG of the picture").tag(sync=True)
+    _shown = Dict(help="the choice that was drawn, and what is said of it").tag(sync=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.DRAWN = cls.__dict__.get("DRAWN", cls.CHOICES)
+        cls._checked_together = validate(*cls.CHOICES)(cls._check_together)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._follow()
+        self.observe(self._follow, self.DRAWN)
+
+    def check(self, choice: Mapping[str, Any]) -> None:
+        """Raise a ``TraitError`` if the values, one for each of ``CHOICES``, do not go together."""
+        raise NotImplementedError
+
+    def draw(self) -> dict[str, Any]:
+        """What the front end shows of the current choice, by its trait; of ``_shown`` all but the choice itself."""
+        raise NotImplementedError
+
+    def draw_still(self) -> bytes:
+        """A PNG of the current choice, for places where no kernel runs."""
+        raise NotImplementedError
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take a message of the front end, as a whole or not at all."""
+        try:
+            self.check(self._choice() | self._read(sync_data))
+        except TraitError as error:
+            self.error = legible(str(error), LONGEST_LINE)
+            self.send_state(list(self.CHOICES))
+            return
+        super().set_state(sync_data)
+        self.error = self._failed
+
+    def _follow(self, _: Any = None) -> None:
+        """Draw the current choice; what goes wrong is shown in the widget and raised all the same."""
+        try:
+            drawn = self.draw()
+        except Exception as error:
+            self._failed = self.error = legible(f"{self.FAILURE}: {error}", LONGEST_LINE)
+            raise
+        with self.hold_sync():  # one message, so that nothing is ever shown under another choice's name
+            for name, value in drawn.items():
+                chosen = {one: getattr(self, one) for one in self.DRAWN} if name == "_shown" else {}
+                setattr(self, name, chosen | value if chosen else value)
+        self._failed = self.error = ""
+
+    def _check_together(self, proposal: Any) -> Any:
+        """What validates a trait: the new value has to go with the others' present ones."""
+        self.check(self._choice() | {proposal["trait"].name: proposal["value"]})
+        return proposal["value"]
+
+    def _read(self, message: Any) -> dict[str, Any]:
+        if not isinstance(message, dict):
+            raise TraitError("The message of the front end holds no choice: make a new widget.")
+        if unknown := ", ".join(sorted(repr(name) for name in message if name not in self.CHOICES)):
+            raise TraitError(f"{unknown} cannot be chosen: {', '.join(self.CHOICES)} can.")
+        return {name: self.traits()[name].validate(self, value) for name, value in message.items()}
+
+    def _choice(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.CHOICES}
+
+    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+        """The live view and the still picture."""
+        data, metadata = super()._repr_mimebundle_(**options)
+        return data | {"image/png": base64.b64encode(self.draw_still()).decode()}, metadata
+
+
+def check_row(thing: str, row: int, count: int, nothing: str = "") -> None:
+    """Raise a ``TraitError`` unless there is such a row; of nothing, which the last words explain, -1 is chosen."""
+    if row not in range(count) and (count or row != -1):
+        known = f"give a number from 0 to {count - 1}" if count else nothing
+        raise TraitError(f"There is no {thing} {row}: {known}.")
+
+
+def offered(detections: Detections) -> tuple[Detections, str]:
+    """As many detections as a picture can hold, and a sentence if these are not all.
+
+    Raises:
+        TypeError: no ``Detections``.
+    """
+    check_detections(detections)
+    shown = detections[:MOST_BOXES]
+    return shown, counted("", len(shown), len(detections), "objects").strip()
+
+
+def describe_objects(detections: Detections) -> list[dict[str, Any]]:
+    """Box, label and colour of each detection, as front ends draw them."""
+    return [
+        {"box": box, "label": label_of(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
+        for row, box in enumerate(detections.boxes.tolist())
+    ]
