@@ -11,14 +11,15 @@ if TYPE_CHECKING:
         check_attributes as check_attributes,
         resolve_device as resolve_device,
     )
-    from odam_lib.detectors.zoo import ZOO as ZOO, card as card
+    from odam_lib.detectors.weights import read_card as read_card
+    from odam_lib.detectors.zoo import ZOO as ZOO
 
 _HOMES = {
     "Detector": "base",
     "Trace": "base",
     "ZOO": "zoo",
-    "card": "zoo",
     "check_attributes": "base",
+    "read_card": "weights",
     "resolve_device": "base",
 }
 __all__ = [*_HOMES]

@@ -96,6 +96,11 @@ class TransformersDetector(QueryDetector):
         self._most: int | None = own["top_k"].default if "top_k" in own else None
         self._takes_mask = "pixel_mask" in signature(model.forward).parameters
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the levels of the default layer."""
+        return tuple(int(grid.dx) for grid in self._layers[self.layers[0]].grids)
+
     def check_size(self, image_size: tuple[int, int]) -> None:
         size = self.processor.size
         if self.processor.do_resize and size.shortest_edge and size.longest_edge:
