@@ -18,7 +18,7 @@ from odam_lib.datasets.scenes.render import render
 from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.datasets.scenes.values import Rendered, Scene
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
 
 RESOLUTION = 1e-4

@@ -12,7 +12,8 @@ from odam_lib.datasets.scenes import SETTINGS, Scene, Scenes, make_distracted, m
 from odam_lib.datasets.scenes.render import _paint
 from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.evaluation.planted import causes, influences, planted_causes, removals
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import Grid
