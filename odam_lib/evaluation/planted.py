@@ -12,18 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import to_tensor
 
 from odam_lib.datasets.scenes.render import render
 from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.datasets.scenes.values import Rendered, Scene
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
-from odam_lib.metrics.agreement import rank_correlation
-from odam_lib.metrics.localization import energy_inside
 
-LEAST_CAUSES = 3
-"""Of fewer causes a rank correlation says nothing: two are in the right order half of the time."""
 RESOLUTION = 1e-4
 """Step to which influences are rounded: the last digits depend on how pictures are batched and must not be ranked."""
 OWN = "own: "
@@ -55,13 +52,11 @@ class Cause:
 
     Attributes:
         name: such as ``own: front wheel``, ``neighbour: person 3`` or ``horizon``.
-        kind: ``own`` for a part of the object itself, ``neighbour`` for another object, ``horizon``.
         region: bool ``Tensor[H, W]``, the pixels in which it is seen.
         removal: row of its picture among the scene's removals.
     """
 
     name: str
-    kind: str
     region: Tensor
     removal: int
 
@@ -100,7 +95,7 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
     strangers = set(indices) - {one.index for one in rendered.instances}
     if strangers:
         raise ValueError(f"No objects {sorted(strangers)} are seen: there are {[o.index for o in rendered.instances]}.")
-    things = [
+    things: list[tuple[str, int | None, str | None, np.ndarray, Scene]] = [
         (part, one.index, part, mask, scene.without(one.index, part))
         for one in rendered.instances
         if one.index in indices
@@ -111,7 +106,7 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
     behind[ground_row(scene) :] = False
     things.append(("horizon", None, None, behind, scene.without_backdrop()))
     return [
-        Removal(name, index, part, torch.from_numpy(mask), _image(render(changed)))
+        Removal(name, index, part, torch.from_numpy(mask), to_tensor(render(changed).image))
         for name, index, part, mask, changed in things
         if mask.sum() >= least_pixels
     ]
@@ -127,11 +122,11 @@ def causes(removed: Sequence[Removal], index: int) -> list[Cause]:
     found = []
     for row, one in enumerate(removed):
         if one.index is None:
-            found.append(Cause(one.name, "horizon", one.region, row))
+            found.append(Cause(one.name, one.region, row))
         elif one.index == index and one.part is not None:
-            found.append(Cause(f"{OWN}{one.name}", "own", one.region, row))
+            found.append(Cause(f"{OWN}{one.name}", one.region, row))
         elif one.index != index and one.part is None:
-            found.append(Cause(f"neighbour: {one.name}", "neighbour", one.region, row))
+            found.append(Cause(f"neighbour: {one.name}", one.region, row))
     return found
 
 
@@ -202,82 +197,13 @@ def planted_causes(
     if not indices:
         return []
     removed = removals(scene, rendered, indices, least_pixels)
-    size = (3, scene.height, scene.width)
-    pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, *size)
-    influence = influences(trace, detections, pictures)
+    size = (scene.height, scene.width)
+    pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, 3, *size)
+    regions = torch.stack([one.region for one in removed]) if removed else torch.zeros(0, *size, dtype=torch.bool)
+    regions = regions.to(trace.image.device)
     planted = []
-    for lost, index in zip(influence, indices, strict=True):
+    for lost, index in zip(influences(trace, detections, pictures), indices, strict=True):
         mine = causes(removed, index)
-        regions = torch.stack([one.region for one in mine]) if mine else torch.zeros(0, *size[1:], dtype=torch.bool)
         rows = [one.removal for one in mine]
-        planted.append(Planted(regions.to(trace.image.device), lost[rows], tuple(one.name for one in mine)))
+        planted.append(Planted(regions[rows], lost[rows], tuple(one.name for one in mine)))
     return planted
-
-
-def energy_per_part(maps: Tensor, regions: Tensor) -> Tensor:
-    """The share of each map's energy in each region: the sum over its pixels.
-
-    To first order this is what removing the region costs, but large parts also have more energy in a map that knows
-    nothing, and more influence: on 60 held-out scenes sums over the own parts of 222 objects agreed with the influence
-    on the score to 0.48 for noise and to 0.37 for ODAM. Compare with noise, or use :func:`brightness_per_part`.
-
-    Args:
-        maps: ``Tensor[A, H, W]``, non-negative, at image size.
-        regions: bool ``Tensor[R, H, W]``.
-
-    Returns:
-        ``Tensor[A, R]`` in [0, 1]; 0 for a map of zeros.
-
-    Raises:
-        TypeError: no float tensor.
-        ValueError: a map with negative values, or regions that are not bool or do not fit.
-    """
-    checks.tensor("maps", maps, "[A, H, W]", "float")
-    return energy_inside(maps[:, None], regions)
-
-
-def brightness_per_part(maps: Tensor, regions: Tensor) -> Tensor:
-    """How bright each map is in each region: the mean over its pixels, as a multiple of the map's own mean.
-
-    This is how a reader ranks the parts of a picture by a heat map, and what :func:`agreement` should judge: noise has
-    no brighter part and agrees with no influence but by chance. A filled box has none among the parts within it, though
-    it tells the object from the rest, which is much of what decides the score (0.44 on the scenes above, ODAM 0.39):
-    judge own parts alone too. The price is that a map which is right to first order need not be ranked perfectly if its
-    parts differ much in size.
-
-    Args:
-        maps: ``Tensor[A, H, W]``, non-negative, at image size.
-        regions: bool ``Tensor[R, H, W]``.
-
-    Returns:
-        ``Tensor[A, R]``, 1 where a region is as bright as the whole map; 0 for a map of zeros, NaN for an empty region.
-
-    Raises:
-        ValueError: a map with negative values.
-    """
-    return energy_per_part(maps, regions) / regions.to(maps).mean(dim=(1, 2))
-
-
-def agreement(energy: Tensor, influence: Tensor) -> Tensor:
-    """Spearman's rank correlation, over R causes, of what a map shows in them with what they do.
-
-    Args:
-        energy: ``Tensor[A, R]``, see :func:`brightness_per_part` and :func:`energy_per_part`.
-        influence: ``Tensor[R, A]``, see :func:`influences`.
-
-    Returns:
-        ``Tensor[A]`` in [-1, 1], equal values sharing the mean of their ranks; NaN where there are fewer than
-        ``LEAST_CAUSES`` causes, or where all have one energy or one influence.
-
-    Raises:
-        TypeError, ValueError: not such tensors.
-    """
-    checks.tensor("energy", energy, "[A, R]", "float")
-    checks.tensor("influence", influence, f"[{energy.shape[1]}, {energy.shape[0]}]", "float")
-    if energy.shape[1] < LEAST_CAUSES:
-        return torch.full((len(energy),), torch.nan, dtype=torch.float64, device=energy.device)
-    return rank_correlation(energy[:, None], influence.T[:, None])
-
-
-def _image(rendered: Rendered) -> Tensor:
-    return torch.from_numpy(rendered.image).permute(2, 0, 1).float() / 255

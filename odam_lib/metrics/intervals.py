@@ -30,7 +30,7 @@ def bootstrap(
         rows: ``Tensor[N, ...]``.
         groups: int64 ``Tensor[N]``, the picture of each row.
         repeats: how many draws.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
         (low, high); NaN where there is no row.
@@ -46,32 +46,7 @@ def bootstrap(
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randint(len(members), (repeats, len(members)), generator=generator).tolist()
     values = [statistic(rows[torch.cat([members[group] for group in draw])]) for draw in draws]
-    found = torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64)
-    if not len(found):
-        return math.nan, math.nan
-    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
-
-
-def area_under_roc(scores: Tensor, positive: Tensor) -> float:
-    """How often a positive has a larger score than a negative, a tie counting half; NaN if one kind is missing.
-
-    Args:
-        scores: ``Tensor[N]``.
-        positive: bool ``Tensor[N]``.
-
-    Raises:
-        TypeError, ValueError: no such tensors.
-    """
-    checks.tensor("scores", scores, "[N]")
-    checks.tensor("positive", positive, f"[{len(scores)}]", "bool")
-    high, low = scores[positive], scores[~positive]
-    if not len(high) or not len(low):
-        return math.nan
-    ordered = low.sort().values
-    below = torch.searchsorted(ordered, high, right=False)
-    not_above = torch.searchsorted(ordered, high, right=True)
-    return float((below + not_above).double().mean() / (2 * len(low)))
+    return _middle(torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64))
 
 
 def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0) -> tuple[float, float]:
@@ -81,7 +56,7 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
         values: ``Tensor[N]``.
         groups: int64 ``Tensor[N]``, the picture of each value.
         repeats: how many draws.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
         (low, high); NaN for fewer than two groups, which tell nothing of how groups differ.
@@ -90,69 +65,30 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
         TypeError, ValueError: no such tensors or numbers.
     """
     checks.tensor("values", values, "[N]")
-    _check_draws(groups, len(values), repeats, seed)
+    return ratio_interval(values, torch.ones_like(values), groups, repeats, seed)
+
+
+def ratio_interval(
+    above: Tensor, below: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0
+) -> tuple[float, float]:
+    """The same of a sum over another sum, of ``Tensor[N]`` each."""
+    _check_draws(groups, len(above), repeats, seed)
     member = groups.unique(return_inverse=True)[1]
     number = int(member.max()) + 1 if len(member) else 0
     if number < 2:
         return math.nan, math.nan
-    sums = torch.zeros(number, dtype=torch.float64).index_add(0, member, values.double())
-    counts = torch.bincount(member, minlength=number).double()
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(number, (repeats, number), generator=generator)
-    means = sums[draws].sum(dim=1) / counts[draws].sum(dim=1)
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
-
-
-def relative_change(
-    before: Tensor, after: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0
-) -> tuple[float, float, float]:
-    """mean(after) / mean(before) - 1, and its 95 % percentile interval when whole groups are drawn anew.
-
-    Args:
-        before, after: ``Tensor[N]``, two numbers of each of the same things.
-        groups: int64 ``Tensor[N]``, the picture of each.
-        repeats: how many draws.
-        seed: of the draws.
-
-    Returns:
-        (change, low, high); NaN of nothing, the interval NaN for fewer than two groups.
-
-    Raises:
-        TypeError, ValueError: no such tensors or numbers.
-    """
-    checks.tensor("earlier values", before, "[N]")
-    checks.tensor("later values", after, f"[{len(before)}]")
-    _check_draws(groups, len(before), repeats, seed)
-    if not len(before):
-        return math.nan, math.nan, math.nan
-    member = groups.unique(return_inverse=True)[1]
-    number = int(member.max()) + 1
-    sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([before, after], 1).double())
-    change = float(sums[:, 1].sum() / sums[:, 0].sum() - 1)
-    if number < 2:
-        return change, math.nan, math.nan
+    sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([above, below], 1).double())
     draws = torch.randint(number, (repeats, number), generator=torch.Generator().manual_seed(seed))
     drawn = sums[draws].sum(dim=1)
-    low, high = (drawn[:, 1] / drawn[:, 0] - 1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return change, low, high
+    return _middle(drawn[:, 0] / drawn[:, 1])
 
 
-def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share, 95 % by default; NaN of nothing.
-
-    Raises:
-        TypeError, ValueError: no whole numbers, or more successes than there were.
-    """
-    number, successes = checks.count("number", number, least=0), checks.count("successes", successes, least=0)
-    if successes > number:
-        raise ValueError(f"successes is {successes} of {number}: give at most that number.")
-    if not number:
+def _middle(values: Tensor) -> tuple[float, float]:
+    """Between which two numbers 95 % of some values lie; NaN of none."""
+    if not len(values):
         return math.nan, math.nan
-    share, spread = successes / number, z * z / number
-    middle = share + spread / 2
-    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
 
 
 def _check_draws(groups: Tensor, number: int, repeats: int, seed: int) -> None:

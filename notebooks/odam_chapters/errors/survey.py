@@ -15,17 +15,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_chapters.errors.compared import mended, worst_and_best_edge
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
+from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
 from odam_lib.metrics.localization import energy_inside
 
 SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
@@ -53,7 +55,7 @@ class Mistake:
             the pixels where it was; NaN where there is none.
         area_share: the distractor's share of the picture.
         box_share: the distractor's share of the detection's box.
-        mended: whether the mistake is gone without the distractor, see :func:`odam_lib.metrics.errors.mended`.
+        mended: whether the mistake is gone without the distractor, see :func:`odam_chapters.errors.compared.mended`.
     """
 
     detector: str
