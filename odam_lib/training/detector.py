@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.datasets.pictures import Examples, Target
-from odam_lib.detectors.base import Detector, Positives, resolve_device
+from odam_lib.detectors.base import Detector, resolve_device
+from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.zoo import ARCHITECTURES, load_detector
 from odam_lib.training.distributed import join_processes, share_of_mean, world_size
 from odam_lib.training.loop import check_dataset, train
