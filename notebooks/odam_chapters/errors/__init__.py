@@ -6,6 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "errors.cases": "case_without mends mistake_case",
+        "errors.compared": "worst_and_best_edge",
         "errors.exercises": "check_cover check_culprit check_share",
         "errors.photos": "bad_edge confusion ninths",
         "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoomed",
