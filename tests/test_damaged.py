@@ -29,7 +29,8 @@ from odam_lib.detectors import zoo
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.files import data_root, output_folder, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
-from odam_lib.training.loop import CHECKPOINT, Run, Settings
+from odam_lib.training import DetectorSettings
+from odam_lib.training.runs import CHECKPOINT, Run
 from odam_lib.viz.drawing import save_png
 from odam_lib.viz.plots import show_map
 
@@ -49,12 +50,12 @@ def maps() -> HeatMaps:
 
 def read_checkpoint(path: Path) -> None:
     model = nn.Linear(8, 8)
-    Run(path.parent, Settings()).resume(model, torch.optim.AdamW(model.parameters()))
+    Run(path.parent, DetectorSettings()).resume(model, torch.optim.AdamW(model.parameters()))
 
 
 def write_checkpoint(path: Path) -> None:
     model = nn.Linear(8, 8)
-    run = Run(path.parent, Settings())
+    run = Run(path.parent, DetectorSettings())
     run.log(0, 0.1, {"loss": 1.0})
     run.save(1, model, torch.optim.AdamW(model.parameters()))
 
@@ -302,7 +303,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path,
 
 def _checkpoint(folder: Path, maps: HeatMaps) -> Path:
     model = nn.Linear(400, 400)
-    run = Run(folder, Settings())
+    run = Run(folder, DetectorSettings())
     run.log(0, 0.1, {"loss": 1.0})
     run.save(1, model, torch.optim.AdamW(model.parameters()))
     return folder / CHECKPOINT

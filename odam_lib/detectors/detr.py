@@ -14,9 +14,10 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, Limits, check_elongation
+from odam_lib.detectors.base import Layer, check_elongation
 from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
+from odam_lib.detectors.trace import Limits
 from odam_lib.kernels.grid import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"

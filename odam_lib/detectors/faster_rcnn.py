@@ -24,22 +24,14 @@ from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import SmallResNetFPN, without_epsilon
-from odam_lib.detectors.base import (
-    ORDERS,
-    Detector,
-    Limits,
-    Positives,
-    Predictions,
-    Trace,
-    check_elongation,
-    first_objects,
-    iou_nms,
-)
+from odam_lib.detectors.base import Detector, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.positives import ORDERS, Positives, first_objects
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
+from odam_lib.detectors.trace import Limits, Predictions, Trace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid

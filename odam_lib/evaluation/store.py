@@ -71,7 +71,7 @@ class Store:
         self.rows += rows
         if self.path is None:
             return
-        with write_whole(self.path) as aside, open_rows(aside, "w") as file:
+        with write_whole(self.path) as aside, open_rows(aside, "wt") as file:
             writer = csv.DictWriter(file, list(self.rows[0]) if self.rows else KEYS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
@@ -117,7 +117,7 @@ def begin_with(rows: Path, path: Path) -> None:
             return
         with write_whole(settings_path(path)) as aside:
             shutil.copyfile(settings_path(rows), aside)
-        with write_whole(path) as aside, open_rows(rows, "r") as kept, open_rows(aside, "w") as copy:
+        with write_whole(path) as aside, open_rows(rows, "rt") as kept, open_rows(aside, "wt") as copy:
             shutil.copyfileobj(kept, copy)
 
 
@@ -125,7 +125,7 @@ def _goes_on(path: Path, rows: Path) -> bool:
     """Whether a path holds whole rows, and among them all of some others."""
     try:
         read_rows(path)
-        with open_rows(path, "r") as ours, open_rows(rows, "r") as theirs:
+        with open_rows(path, "rt") as ours, open_rows(rows, "rt") as theirs:
             return set(theirs) <= set(ours)
     except (ValueError, OSError):
         return False

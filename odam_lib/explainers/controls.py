@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace, image_hash
+from odam_lib.detectors.base import image_hash
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.whole import picture_maps, whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks

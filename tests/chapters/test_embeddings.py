@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings as effort, strategies as st
 from odam_chapters.crowds import embedding_training
-from odam_chapters.crowds.embedding_training import Seen, Settings, main, observing, shares, train
+from odam_chapters.crowds.embedding_training import EmbeddingSettings, Seen, main, observing, shares, train_embeddings
 from odam_chapters.crowds.embeddings import (
     EMBEDDED,
     SIDE,
@@ -34,15 +34,17 @@ from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
 from odam_lib import load_detector
-from odam_lib.datasets.cached import Target
+from odam_lib.datasets.pictures import Target
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.detectors.base import Detector, Positives, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives
+from odam_lib.detectors.positives import Positives
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.zoo import card
 from odam_lib.files import data_root
-from odam_lib.training.loop import CHECKPOINT, LOG
+from odam_lib.training.runs import CHECKPOINT, LOG
 
-SMALL = Settings(number=4, size=128, epochs=3, batch_size=2, cap=20)
+SMALL = EmbeddingSettings(number=4, size=128, epochs=3, batch_size=2, cap=20)
 
 
 def at(*degrees: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -276,10 +278,10 @@ def test_every_card_fits_its_weights(name: str) -> None:
 def test_cards_tell_what_the_weights_reach(crowded: Detector, crowds: list) -> None:
     """Measured again on the first of the card's held-out scenes; a sample, hence the margin."""
     about = card(weights_name(crowded.name))
-    reached = shares(crowded, load_embedder(crowded.name).head, crowds, Settings.cap)
+    reached = shares(crowded, load_embedder(crowded.name).head, crowds, EmbeddingSettings.cap)
     for name, value in reached.items():
         assert abs(value - about[name]) < 0.12, (name, value, about[name])
-    untrained = shares(crowded, untrained_head(crowded), crowds[:2], Settings.cap)
+    untrained = shares(crowded, untrained_head(crowded), crowds[:2], EmbeddingSettings.cap)
     assert untrained["same"] + untrained["different"] < 1.6 < reached["same"] + reached["different"]
 
 
@@ -316,10 +318,12 @@ def test_interrupted_and_started_again_it_ends_with_the_same_weights(crowded: De
     for folder in folders.values():
         folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        train(settings, crowded, Crowds(breaks_at=11), folders["interrupted"], checkpoint_every=2, progress=False)
+        train_embeddings(
+            settings, crowded, Crowds(breaks_at=11), folders["interrupted"], checkpoint_every=2, progress=False
+        )
     assert torch.load(folders["interrupted"] / CHECKPOINT, weights_only=True)["step"] == 2
-    resumed = train(settings, crowded, Crowds(), folders["interrupted"], checkpoint_every=2, progress=False)
-    whole = train(settings, crowded, Crowds(), folders["whole"], progress=False)
+    resumed = train_embeddings(settings, crowded, Crowds(), folders["interrupted"], checkpoint_every=2, progress=False)
+    whole = train_embeddings(settings, crowded, Crowds(), folders["whole"], progress=False)
     start = untrained_head(crowded).state_dict()
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]) and not torch.equal(value, start[name])
@@ -333,7 +337,7 @@ def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None
     image = Crowds()[0][0]
     found = crowded.detect(image)
     with pytest.raises(KeyboardInterrupt):
-        train(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=13), tmp_path, progress=False)
+        train_embeddings(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=13), tmp_path, progress=False)
     for name, value in crowded.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module.training or module._forward_hooks for module in crowded.model.modules())
@@ -360,7 +364,7 @@ def cost_of_each_pair(head: EmbeddingHead, seen: Seen) -> Tensor:
 
 def test_training_lowers_the_loss(crowded: Detector, tmp_path: Path) -> None:
     settings = replace(SMALL, detector=crowded.name, epochs=10)
-    trained = train(settings, crowded, Crowds(), tmp_path, progress=False)
+    trained = train_embeddings(settings, crowded, Crowds(), tmp_path, progress=False)
     with observing(crowded, SMALL.cap) as observe:
         torch.manual_seed(0)
         seen = observe(*zip(*Crowds.scenes))
@@ -384,7 +388,9 @@ def test_positives_are_of_their_object_and_no_more_than_allowed(crowded: Detecto
 def test_a_picture_that_is_no_number_stops_the_training(cap: int, tmp_path: Path) -> None:
     """Also where each picture gives one prediction, so that there is no pair and the loss itself stays 0."""
     with pytest.raises(FloatingPointError, match=f"the images were .*{Crowds()[1][1]['image_id']}"):
-        train(replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), Crowds(spoiled=1), tmp_path, progress=False)
+        train_embeddings(
+            replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), Crowds(spoiled=1), tmp_path, progress=False
+        )
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -396,7 +402,7 @@ def test_crowds_that_cannot_be_learnt_are_refused_before_the_first_step(tmp_path
 
     detector = load_detector("fcos-crowd", "cpu")
     with pytest.raises(ValueError, match=f"Picture {Crowds()[3][1]['image_id']} .* an object of the label 2"):
-        train(SMALL, detector, Dogs(), tmp_path, progress=False)
+        train_embeddings(SMALL, detector, Dogs(), tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -413,18 +419,18 @@ def test_crowds_that_cannot_be_learnt_are_refused_before_the_first_step(tmp_path
 )
 def test_bad_settings_are_refused(changes: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Settings(**changes)
+        EmbeddingSettings(**changes)
 
 
 def test_what_the_settings_do_not_describe_is_refused(tmp_path: Path) -> None:
     detector = load_detector("fcos-crowd", "cpu")
     with pytest.raises(ValueError, match="detector is fcos-crowd, the settings say faster-rcnn-crowd"):
-        train(replace(SMALL, detector="faster-rcnn-crowd"), detector, Crowds(), tmp_path)
+        train_embeddings(replace(SMALL, detector="faster-rcnn-crowd"), detector, Crowds(), tmp_path)
     with pytest.raises(ValueError, match="has 4 items, the settings say 8"):
-        train(replace(SMALL, number=8), detector, Crowds(), tmp_path)
-    train(replace(SMALL, epochs=1), detector, Crowds(), tmp_path, progress=False)
+        train_embeddings(replace(SMALL, number=8), detector, Crowds(), tmp_path)
+    train_embeddings(replace(SMALL, epochs=1), detector, Crowds(), tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"another run \(epochs 1 instead of 3\)"):
-        train(SMALL, detector, Crowds(), tmp_path, progress=False)
+        train_embeddings(SMALL, detector, Crowds(), tmp_path, progress=False)
 
 
 Command = Callable[..., dict]
@@ -460,10 +466,10 @@ def test_commands_of_the_bundled_cards_are_understood(
     class Understood(Exception):
         pass
 
-    def stop(settings: Settings, *_: object) -> None:
+    def stop(settings: EmbeddingSettings, *_: object) -> None:
         raise Understood(settings.detector)
 
-    monkeypatch.setattr(embedding_training, "drawn_once", stop)
+    monkeypatch.setattr(embedding_training, "draw_once", stop)
     with pytest.raises(Understood, match=name):
         command(tmp_path, *card(weights_name(name))["command"].split()[3:])
 
@@ -499,6 +505,8 @@ def test_embeddings_are_read_where_the_detector_runs(crowds: list, tmp_path: Pat
             assert heads[-1].device.type == device
         assert torch.equal(heads[0], heads[2]) and abs(len(heads[0]) - len(heads[1])) <= 2
         (tmp_path / name).mkdir()
-        trained = train(replace(SMALL, detector=name), load_detector(name, "cuda"), Crowds(), tmp_path / name)
+        trained = train_embeddings(
+            replace(SMALL, detector=name), load_detector(name, "cuda"), Crowds(), tmp_path / name
+        )
         assert next(trained.parameters()).device.type == "cuda"
         assert all(0 <= share <= 1 for share in shares(load_detector(name, "cuda"), trained, Crowds(), 20).values())

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.evaluation.judges import Discrimination, Faithfulness, Localization, Picture, PlantedCauses
 from odam_lib.evaluation.planted import Planted, planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation

@@ -9,7 +9,8 @@ from torch import Tensor
 from odam_chapters.in_boxes import edge_energy
 from odam_chapters.influence import cell_effects, strongest
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.attention import attention_cells, centre_attention, cross_attention, has_attention
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES

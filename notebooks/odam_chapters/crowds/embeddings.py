@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import TARGETS, Positives, Trace
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
 from odam_lib.detectors.fcos import FCOSPositives, FCOSTrace
+from odam_lib.detectors.positives import Positives
+from odam_lib.detectors.trace import TARGETS, Trace
 from odam_lib.detectors.zoo import RESTORE, bundled_state, card, check_version, weights_file
 from odam_lib.kernels.losses import overlapping
 from odam_lib.kernels.windows import Sheets

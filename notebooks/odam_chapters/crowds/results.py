@@ -21,7 +21,8 @@ from odam_chapters.crowds.embeddings import EMBEDDED, load_embedder, weights_nam
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.zoo import load_detector, version
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_maps
