@@ -17,7 +17,7 @@ from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
-from odam_lib.detectors.family import is_named
+from odam_lib.detectors.hooks import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed

@@ -277,7 +277,7 @@ class YOLODetector(Detector):
         return torch.tensor(self._labels, device=self.device)
 
 
-def yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:
+def build_yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:
     """An untrained YOLOv3-tiny, 8.8 M parameters: strides 16 and 32."""
     classes = sum(category not in NOT_PREDICTED for category in categories)
     return YOLODetector(name, YOLOv3Tiny(classes), categories)

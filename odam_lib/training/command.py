@@ -20,7 +20,7 @@ from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.pictures import Examples
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
-from odam_lib.detectors.zoo import save_weights
+from odam_lib.detectors.weights import save_weights
 from odam_lib.files import output_folder
 from odam_lib.metrics.detection import detector_ap
 from odam_lib.training.detector import train_detector

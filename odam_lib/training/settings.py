@@ -4,8 +4,9 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 
+from odam_lib.categories import PEOPLE
 from odam_lib.datasets.scenes import CATEGORIES, SETTINGS
-from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE
+from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.training.odam_train import OdamTrain
 
 DATASETS = ("mixed", *SETTINGS, "crowdhuman")

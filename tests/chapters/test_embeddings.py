@@ -40,7 +40,7 @@ from odam_lib.detectors.base import Detector
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.trace import Trace
-from odam_lib.detectors.zoo import card
+from odam_lib.detectors.weights import read_card
 from odam_lib.files import data_root
 from odam_lib.training.runs import CHECKPOINT, LOG
 
@@ -228,7 +228,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
     assert load_embedder("fcos-crowd").detector == "fcos-crowd"
     detectors, own = (tmp_path / "weights" / f"{name}.json" for name in ("fcos-crowd", weights_name("fcos-crowd")))
     text = detectors.read_text(encoding="utf-8")
-    detectors.write_text(text.replace(card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
+    detectors.write_text(text.replace(read_card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
     with pytest.raises(ValueError, match=r"embedding\.safetensors go with others of fcos-crowd than those here"):
         load_embedder("fcos-crowd")
     detectors.write_text(text, encoding="utf-8")
@@ -269,7 +269,7 @@ def test_embeddings_of_one_person_lie_closer_than_those_of_two(crowded: Detector
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_every_card_fits_its_weights(name: str) -> None:
     path = data_root() / "weights" / f"{weights_name(name)}.safetensors"
-    about = card(weights_name(name))
+    about = read_card(weights_name(name))
     assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert about["parameters"] == sum(each.numel() for each in load_embedder(name).head.parameters())
     assert {"command", "seed", "data", "hours", "hardware", "measured_on"} <= about.keys()
@@ -277,7 +277,7 @@ def test_every_card_fits_its_weights(name: str) -> None:
 
 def test_cards_tell_what_the_weights_reach(crowded: Detector, crowds: list) -> None:
     """Measured again on the first of the card's held-out scenes; a sample, hence the margin."""
-    about = card(weights_name(crowded.name))
+    about = read_card(weights_name(crowded.name))
     reached = shares(crowded, load_embedder(crowded.name).head, crowds, EmbeddingSettings.cap)
     for name, value in reached.items():
         assert abs(value - about[name]) < 0.12, (name, value, about[name])
@@ -452,7 +452,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_the_card_tells_how_to_train_the_same_head(tmp_path: Path, command: Command) -> None:
     words = "--number 4 --size 128 --batch-size 2 --epochs 1 --seed 3"
     about = command(tmp_path / "first", *words.split(), "--held-out", "1")
-    assert about["name"] == "fcos-crowd-embedding" and about["embeds"]["sha256"] == card("fcos-crowd")["sha256"]
+    assert about["name"] == "fcos-crowd-embedding" and about["embeds"]["sha256"] == read_card("fcos-crowd")["sha256"]
     assert (tmp_path / "first" / "curves.png").is_file()
     program, _, module, *again = about["command"].split()
     assert (program, module) == ("python", "odam_chapters.crowds.embedding_training")
@@ -471,7 +471,7 @@ def test_commands_of_the_bundled_cards_are_understood(
 
     monkeypatch.setattr(embedding_training, "draw_once", stop)
     with pytest.raises(Understood, match=name):
-        command(tmp_path, *card(weights_name(name))["command"].split()[3:])
+        command(tmp_path, *read_card(weights_name(name))["command"].split()[3:])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
-from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
+from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.zoo import build_detector, load_detector
 from odam_lib.files import data_root
 from odam_lib.training import DetectorSettings, detector as training, train_detector
 from odam_lib.training.command import main

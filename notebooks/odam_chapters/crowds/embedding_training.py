@@ -27,13 +27,15 @@ from odam_chapters.crowds.embeddings import (
     pairs_of,
     weights_name,
 )
+from odam_lib.categories import PEOPLE
 from odam_lib.command import command
 from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.positives import Positives
-from odam_lib.detectors.zoo import PEOPLE, ZOO, load_detector, save_state, version
+from odam_lib.detectors.weights import read_version, save_state
+from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.files import output_folder
 from odam_lib.training.command import describe_training, draw_once, open_pictures, parse_settings
 from odam_lib.training.loop import check_dataset, train
@@ -239,7 +241,7 @@ def main() -> None:
     settings, options = parse_settings(EmbeddingSettings, main.__doc__, "runs/embedding", 200)
     folder = output_folder(options.output)
     detector = load_detector(settings.detector, options.device)
-    embeds = version(settings.detector)
+    embeds = read_version(settings.detector)
     held_out = open_pictures(settings, "val", options.held_out)
     scenes = draw_once(settings, open_pictures(settings, "train", settings.number), folder)
     head = train_embeddings(settings, detector, scenes, folder)

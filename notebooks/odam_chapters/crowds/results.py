@@ -23,7 +23,8 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
-from odam_lib.detectors.zoo import load_detector, version
+from odam_lib.detectors.weights import read_version
+from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_maps
 from odam_lib.files import data_root, owned, user_path, write_tensors
@@ -340,7 +341,7 @@ def load_results() -> CrowdResults:
 
 def _versions(detector: str) -> list[dict[str, str]]:
     """Which weights of a detector, and of its embeddings if it has any, lie here."""
-    return [version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
+    return [read_version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
 
 
 def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:

@@ -12,6 +12,7 @@ __all__, __getattr__, __dir__ = offer(
         "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoomed",
         "errors.survey": "WRONG_CLASS judge open_pictures read_mistakes survey_scene",
         "errors.widget": "MistakeBrowser",
+        "statistics": "area_under_roc",
         "exercises": "check_most",
         "influence": "edge_moves hidden moved_into rolled_in scores_without strongest",
         "parameters": "counts numbers texts",
