@@ -10,7 +10,7 @@ from torch import Tensor
 
 from odam_chapters.timing import in_turn
 from odam_lib.detectors.base import Detector
-from odam_lib.explainers.suppression import Rule, suppressed
+from odam_lib.explainers.suppression import Rule, suppress
 from odam_lib.kernels.nms import nms, odam_nms
 
 TARGET_PIPELINES = 1.5
@@ -70,7 +70,7 @@ def pipelines(
 
 
 def _detect(detector: Detector, image: Tensor, score_threshold: float, rule: Rule) -> object:
-    return suppressed(detector.trace(image), score_threshold, rule)
+    return suppress(detector.trace(image), score_threshold, rule)
 
 
 @dataclass(frozen=True)
