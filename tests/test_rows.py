@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.text import Text
-from odam_chapters.crowds.pair_widget import decisions
+from odam_chapters.crowds.decisions import decisions
 from torch import Tensor
 
 from odam_lib import explain, show_maps

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 from odam_chapters.crowds.costs import Kernels, Pipelines, kernel_verdict, kernels, pipeline_verdicts, pipelines
-from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS
 from odam_chapters.timing import in_turn
 
 from odam_lib.datasets.scenes import Scenes

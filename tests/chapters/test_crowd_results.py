@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from odam_chapters.crowds import results as crowd_results
-from odam_chapters.crowds.results import (
+from odam_chapters.crowds.results import CrowdResults, collect
+from odam_chapters.crowds.rules import (
     CLASSICAL,
     FEATURE_NMS,
     ODAM_NMS,
     RASTER,
     SOFT,
-    CrowdResults,
     apply,
     candidates,
     choose,
-    collect,
     grid,
     rules,
 )

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults, load_results
+from odam_chapters.crowds.results import CrowdResults, load_results
+from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.crowds.tables import (
     Comparison,
     as_lines,

@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 from odam_chapters.costs import device as device_costs
-from odam_chapters.costs.device import Ceilings, Sizes, Work, benchmark, limits, main, summary
+from odam_chapters.costs.device import Sizes, benchmark, main, summary
+from odam_chapters.costs.limits import Ceilings, Work, limits
 
 CPU = torch.device("cpu")
 TINY = Sizes(

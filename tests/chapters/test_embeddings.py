@@ -27,7 +27,7 @@ from odam_chapters.crowds.embeddings import (
     pairs_of,
     weights_name,
 )
-from odam_chapters.crowds.results import candidates
+from odam_chapters.crowds.rules import candidates
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 from torch.utils.data import Dataset

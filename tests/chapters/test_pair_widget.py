@@ -9,17 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
-from odam_chapters.crowds.pair_widget import (
-    COLOURS,
-    LEAST_LEFT,
-    SOFT_NMS,
-    PairPicker,
-    decisions,
-    no_pair,
-    pair_figure,
-    telling_pair,
-)
-from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, candidates
+from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decisions, telling_pair
+from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, no_pair, pair_figure
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults
+from odam_chapters.crowds.results import CrowdResults
+from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_lib.evaluation.tables import markdown_cell
 from odam_lib.metrics.crowds import CrowdMatches, crowd_differences, crowd_scores
 from odam_lib.metrics.intervals import REPEATS, Estimate
