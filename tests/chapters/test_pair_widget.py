@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
-from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decisions, telling_pair
+from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decide, find_telling_pair
 from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, no_pair, pair_figure
-from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, candidates
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, find_candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
@@ -84,7 +84,7 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     found = detections([(0, 0, 10, 10), (shift, 0, shift + 10, height)], list(scores), list(labels))
     heat, (low, high) = torch.tensor(maps)[:, None], bounds
     rows = (1, 0) if swapped else (0, 1)
-    decided = decisions(found, heat, *rows, iou_threshold, low, high)
+    decided = decide(found, heat, *rows, iou_threshold, low, high)
     alone = (found.boxes, found.scores, found.labels)
     kept = {
         CLASSICAL: nms(*alone, iou_threshold),
@@ -94,7 +94,7 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     assert {verdict.rule: verdict.duplicate for verdict in decided.verdicts} == {
         rule: len(left.index) < 2 for rule, left in kept.items()
     }
-    assert decided == decisions(found, heat, *rows[::-1], iou_threshold, low, high)
+    assert decided == decide(found, heat, *rows[::-1], iou_threshold, low, high)
     compared = re.compile(r"([\d.]+) is (not )?over (?:T_iou|T_l|T_h|the final threshold) ([\d.e-]+)")
     for verdict in decided.verdicts:
         words = ("kept", "dropped") if verdict.rule == SOFT_NMS else ("two objects", "duplicate")
@@ -122,19 +122,19 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     ],
 )
 def test_odam_nms_is_explained_by_the_numbers_that_decide(maps: Tensor, thresholds: tuple, sentence: str) -> None:
-    assert re.match(sentence, decisions(TWO, maps, 0, 1, *thresholds).verdicts[1].sentence)
+    assert re.match(sentence, decide(TWO, maps, 0, 1, *thresholds).verdicts[1].sentence)
 
 
 def test_nms_and_soft_nms_are_explained_by_iou_and_by_what_is_left() -> None:
-    decided = decisions(TWO, ALIKE, 0, 1)
+    decided = decide(TWO, ALIKE, 0, 1)
     assert decided.verdicts[0].sentence == "IoU 0.80 is over T_iou 0.5: duplicate"
     close = replace(TWO, boxes=torch.tensor([[0, 0, 10, 10], [0, 0, 10, 8.04]]))
-    assert decisions(close, ALIKE, 0, 1, 0.8).verdicts[0].sentence == "IoU 0.804 is over T_iou 0.8: duplicate"
+    assert decide(close, ALIKE, 0, 1, 0.8).verdicts[0].sentence == "IoU 0.804 is over T_iou 0.8: duplicate"
     assert decided.left == pytest.approx(0.6 * torch.exp(torch.tensor(-(0.8**2) / 0.5)).item())
     assert decided.verdicts[2].sentence == (
         "IoU 0.80 lowers score 0.60, and the remaining 0.17 is over the final threshold 0.05: kept"
     )
-    low = decisions(replace(TWO, scores=torch.tensor([0.9, 0.1])), ALIKE, 0, 1)
+    low = decide(replace(TWO, scores=torch.tensor([0.9, 0.1])), ALIKE, 0, 1)
     assert low.left == pytest.approx(0.0278, abs=1e-4)
     assert low.verdicts[2].sentence == (
         "IoU 0.80 lowers score 0.10, and the remaining 0.03 is not over the final threshold 0.05: dropped"
@@ -143,15 +143,15 @@ def test_nms_and_soft_nms_are_explained_by_iou_and_by_what_is_left() -> None:
 
 def test_a_map_of_zeros_leaves_the_decision_to_iou_and_is_named() -> None:
     maps = torch.cat([APART[:1], torch.zeros(1, 1, 2)])
-    decided = decisions(TWO, maps, 1, 0)
+    decided = decide(TWO, maps, 1, 0)
     assert decided.correlation is None and decided.numbers == "IoU 0.80, no correlation"
     reason = "The map of 1 is zero, so that IoU decides alone: IoU 0.80 is"
     assert decided.verdicts[1].sentence == f"{reason} over T_iou 0.5: duplicate"
-    assert decisions(TWO, maps, 0, 1, 0.9).verdicts[1].sentence == f"{reason} not over T_iou 0.9: two objects"
+    assert decide(TWO, maps, 0, 1, 0.9).verdicts[1].sentence == f"{reason} not over T_iou 0.9: two objects"
 
 
 def test_different_labels_never_suppress_each_other() -> None:
-    decided = decisions(replace(TWO, labels=torch.tensor([1, 2])), ALIKE, 0, 1)
+    decided = decide(replace(TWO, labels=torch.tensor([1, 2])), ALIKE, 0, 1)
     assert {verdict.sentence for verdict in decided.verdicts} == {
         f"person and dog: different labels never suppress each other: {word}" for word in ("two objects", "kept")
     }
@@ -170,25 +170,25 @@ def test_different_labels_never_suppress_each_other() -> None:
 )
 def test_what_is_no_pair_is_refused(rows: tuple, thresholds: tuple, error: type, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
-        decisions(TWO, ALIKE, *rows, *thresholds)
+        decide(TWO, ALIKE, *rows, *thresholds)
     with pytest.raises(ValueError, match="There are 1 maps of 2 detections"):
-        decisions(TWO, ALIKE[:1], 0, 1)
+        decide(TWO, ALIKE[:1], 0, 1)
 
 
 def test_the_first_pair_overlaps_with_maps_that_differ(crowd: tuple[Tensor, PairPicker]) -> None:
     _, picker = crowd
     verdicts = {verdict.rule: verdict.duplicate for verdict in picker.decisions.verdicts}
     assert picker.decisions.iou > 0.5 and verdicts[CLASSICAL] and not verdicts[ODAM_NMS]
-    first, second = telling_pair(picker.detections, picker.maps, first=picker.second)
+    first, second = find_telling_pair(picker.detections, picker.maps, first=picker.second)
     assert first == picker.second != second
     far = detections([(0, 0, 10, 10), (0, 0, 10, 10), (5, 0, 15, 10)], [0.9, 0.8, 0.7], [1, 2, 1])
-    assert set(telling_pair(far, torch.ones(3, 1, 2))) == {0, 2}
+    assert set(find_telling_pair(far, torch.ones(3, 1, 2))) == {0, 2}
 
 
 def test_what_can_be_chosen_is_distinct(crowd: tuple[Tensor, PairPicker]) -> None:
     image, picker = crowd
     trace = load_detector("fcos-crowd-odam", "cpu").trace(image)
-    every = candidates(trace)
+    every = find_candidates(trace)
     kept = nms(every.boxes, every.scores, every.labels, 0.8).index
     assert torch.equal(picker.detections.boxes, every.boxes[kept]) and 10 < len(kept) < len(every) / 2
     assert torch.equal(picker.maps, raster_maps(trace, every[kept], short_edge=RASTER).detach())
@@ -211,7 +211,7 @@ def test_panels_belong_to_their_rows(crowd: tuple[Tensor, PairPicker]) -> None:
         assert panel.get_aspect() == 1 and len(panel.get_xticks()) == len(panel.get_yticks()) == 0
     assert not torch.equal(*(torch.from_numpy(panel.images[0].get_array().data) for panel in (first, second)))
     words = [text.get_text() for text in rules.texts]
-    for verdict in decisions(picker.detections, picker.maps, 5, 3).verdicts:
+    for verdict in decide(picker.detections, picker.maps, 5, 3).verdicts:
         assert {verdict.rule, verdict.word, verdict.reason} <= set(words)
 
 
@@ -237,7 +237,7 @@ def test_what_is_shown_is_of_the_pair(picker: PairPicker, first: int, second: in
     with picker.hold_trait_notifications():
         picker.first, picker.second = first, second
     assert (picker._shown["first"], picker._shown["second"]) == (first, second)
-    expected = decisions(picker.detections, picker.maps, first, second)
+    expected = decide(picker.detections, picker.maps, first, second)
     assert picker.decisions == expected and picker._shown["numbers"] == expected.numbers
     assert picker._shown["verdicts"] == [[verdict.rule, verdict.word, verdict.reason] for verdict in expected.verdicts]
     sizes = {Image.open(io.BytesIO(picker._maps[role])).size[::-1] for role in ("first", "second")}

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from odam_chapters.charts import show_growth
 from odam_chapters.costs import explaining as costs
 from odam_chapters.costs.limits import PATIENCE, Ceilings, ceilings, limits
-from odam_chapters.crowds.costs import kernels, pipelines
-from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, rules
+from odam_chapters.crowds.costs import time_kernels, time_pipelines
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, make_rules
 from odam_chapters.timing import Cost, measure
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
@@ -150,15 +150,15 @@ def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
     images = [scenes[item][0].to(device) for item in range(sizes.crowds)]
     found: dict[str, object] = {}
     for name in ("fcos-crowd-odam", "faster-rcnn-crowd-odam"):
-        both = {rule: way for rule, way in rules(name).items() if rule in (CLASSICAL, ODAM_NMS)}
-        timed = pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
+        both = {rule: way for rule, way in make_rules(name).items() if rule in (CLASSICAL, ODAM_NMS)}
+        timed = time_pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
         found[name] = {
             "candidates": median(timed.candidates),
             "nms_ms": 1e3 * timed.of(CLASSICAL),
             "odam_nms_ms": 1e3 * timed.of(ODAM_NMS),
             "ratio": timed.ratio(ODAM_NMS),
         }
-    alone = kernels(repeats=sizes.repeats, device=device)
+    alone = time_kernels(repeats=sizes.repeats, device=device)
     return found | {"kernel_of_1000": {"nms_ms": 1e3 * median(alone.nms), "odam_nms_ms": 1e3 * median(alone.odam_nms)}}
 
 

@@ -43,7 +43,7 @@ class Pipelines:
 
 
 @torch.no_grad()
-def pipelines(
+def time_pipelines(
     detector: Detector, images: Sequence[Tensor], rules: Mapping[str, Rule], score_threshold: float, repeats: int
 ) -> Pipelines:
     """Measure detection with each rule on the same pictures: forward pass, maps where a rule needs them, suppression.
@@ -87,7 +87,7 @@ class Kernels:
         return max(seconds, times * median(self.nms))
 
 
-def kernels(
+def time_kernels(
     number: int = 1000,
     size: tuple[int, int] = (50, 67),
     repeats: int = 10,
@@ -119,7 +119,7 @@ def kernels(
     return Kernels(**in_turn(ways, repeats, device))
 
 
-def pipeline_verdicts(measured: Mapping[str, Pipelines], rule: str) -> str:
+def rate_pipelines(measured: Mapping[str, Pipelines], rule: str) -> str:
     """Each detector's pipeline with a rule against the target."""
     lines = []
     for name, one in measured.items():
@@ -132,7 +132,7 @@ def pipeline_verdicts(measured: Mapping[str, Pipelines], rule: str) -> str:
     return "\n".join(lines)
 
 
-def kernel_verdict(measured: Kernels) -> str:
+def rate_kernels(measured: Kernels) -> str:
     """The kernel against the target."""
     mine, plain = median(measured.odam_nms), median(measured.nms)
     return (

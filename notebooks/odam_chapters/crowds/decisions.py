@@ -21,7 +21,7 @@ LEAST_LEFT = 0.05
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What one rule of suppression decides about two detections.
 
     Attributes:
@@ -59,7 +59,7 @@ class Decisions:
     iou: float
     correlation: float | None
     left: float
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Decision, ...]
 
     @property
     def numbers(self) -> str:
@@ -68,7 +68,7 @@ class Decisions:
         return f"IoU {self.iou:.2f}, " + (f"correlation {self.correlation:.2f}" if known else "no correlation")
 
 
-def decisions(
+def decide(
     found: Detections,
     maps: Tensor,
     first: int,
@@ -133,11 +133,11 @@ def decisions(
         iou.item(),
         None if zero else similar[0, 1].item(),
         left.item(),
-        tuple(Verdict(rule, duplicate, reasons[rule]) for rule, duplicate in dropped.items()),
+        tuple(Decision(rule, duplicate, reasons[rule]) for rule, duplicate in dropped.items()),
     )
 
 
-def telling_pair(
+def find_telling_pair(
     found: Detections, maps: Tensor, iou_threshold: float = 0.5, first: int | None = None
 ) -> tuple[int, int]:
     """Two detections of one label to begin with: of those whose boxes overlap, the two whose maps differ most.

@@ -11,8 +11,8 @@ from torch import Tensor
 from traitlets import Dict, Enum, TraitError
 
 from odam_chapters import STATIC
-from odam_chapters.crowds.decisions import Decisions, check_pair, say_twice, decisions, telling_pair
-from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, candidates
+from odam_chapters.crowds.decisions import Decisions, check_pair, decide, find_telling_pair, say_twice
+from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, find_candidates
 from odam_chapters.pictures import close_up
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -63,15 +63,15 @@ def pair_figure(
         found: N detections of that image; of fewer than two the figure says so.
         maps: their non-negative heat maps ``Tensor[N, h, w]``, spread over the whole picture.
         first, second: rows of the two; the others are grey.
-        iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decisions`.
+        iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decide`.
 
     Raises:
-        TypeError, IndexError, ValueError: as of :func:`decisions`.
+        TypeError, IndexError, ValueError: as of :func:`decide`.
     """
     if len(found) < 2:
         return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
     first, second = check_pair(found, maps, first, second)
-    decided = decisions(found, maps, first, second, iou_threshold, low, high)
+    decided = decide(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Sheet(10, 4.6)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
@@ -110,7 +110,7 @@ class PairPicker(Choosing):
             first can be chosen, and the picker says so.
         score_threshold: candidates have to score more, if ``detections`` is not given.
         distinct: IoU over which a candidate is left out for a better one, if ``detections`` is not given.
-        first, second: rows to begin with; default :func:`telling_pair`. Ignored if there are fewer than two detections.
+        first, second: rows to begin with; default :func:`find_telling_pair`. Ignored if there are fewer than two detections.
         iou_threshold, low, high: T_iou, T_l and T_h to begin with.
 
     Attributes:
@@ -158,7 +158,7 @@ class PairPicker(Choosing):
         distinct = checks.number("distinct", distinct, "[0, 1]")
         trace = detector.trace(image)
         if detections is None:
-            found = candidates(trace, score_threshold)
+            found = find_candidates(trace, score_threshold)
             detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
         detections, more = offered(detections)
         self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
@@ -187,7 +187,7 @@ class PairPicker(Choosing):
     @property
     def decisions(self) -> Decisions | None:
         """What every rule decides about the two; ``None`` if there are fewer than two detections."""
-        return decisions(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
+        return decide(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
 
     def _pair(self) -> tuple[int, int, float, float, float]:
         return self.first, self.second, self.iou_threshold, self.low, self.high
@@ -199,7 +199,7 @@ class PairPicker(Choosing):
         if given is not None:
             given = traits["first"].validate(self, given)
             check_row("detection", given, len(self.detections))
-        pair = telling_pair(self.detections, self.maps, iou_threshold, given)
+        pair = find_telling_pair(self.detections, self.maps, iou_threshold, given)
         return pair if second is None else pair[::-1]
 
     def check(self, choice: Mapping[str, Any]) -> None:
@@ -218,7 +218,7 @@ class PairPicker(Choosing):
     def draw(self) -> dict[str, Any]:
         if len(self.detections) < 2:
             return {}
-        decided = decisions(self.detections, self.maps, *self._pair())
+        decided = decide(self.detections, self.maps, *self._pair())
         pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
         return {
             "_maps": {role: encode_png(picture) for role, picture in zip(ROLES, pictures)},

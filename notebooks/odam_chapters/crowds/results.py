@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from odam_chapters.crowds.embeddings import EMBEDDED, weights_name
-from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, apply, rules
+from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, apply_rules, make_rules
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import check_threshold
@@ -73,7 +73,7 @@ class CrowdResults:
 
         Args:
             detector: whose.
-            done: what :func:`apply` gave by rule, on the first of these pictures.
+            done: what :func:`apply_rules` gave by rule, on the first of these pictures.
 
         Returns:
             In [0, 1]; what only one side has counts against it. 1 where neither has a detection.
@@ -165,7 +165,7 @@ def _unpacked(tensors: Mapping[str, Tensor], name: str) -> tuple[tuple[Tensor, .
     return tuple(zip(*columns))
 
 
-def bundled() -> Path:
+def locate_bundled() -> Path:
     """Where the bundled results lie."""
     return data_root() / "evaluation" / "crowd-results.safetensors"
 
@@ -178,12 +178,12 @@ def load_results() -> CrowdResults:
         FileNotFoundError: the file is missing.
         ValueError: it was made with other weights of a detector than lie here.
     """
-    results = CrowdResults.load(bundled())
+    results = CrowdResults.load(locate_bundled())
     for detector, about in results.about.items():
         if about.get("versions") != _versions(detector):
             raise ValueError(
-                f"{bundled()} was made with other weights of {detector} than those here: "
-                f"run python -m odam_chapters.crowds.results {bundled()} again."
+                f"{locate_bundled()} was made with other weights of {detector} than those here: "
+                f"run python -m odam_chapters.crowds.results {locate_bundled()} again."
             )
     return results
 
@@ -209,7 +209,7 @@ def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: 
             raise ValueError(
                 f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
             )
-        used = {name: rules(name) for name in detectors}
+        used = {name: make_rules(name) for name in detectors}
         about = {name: _about(name, each, score_threshold) for name, each in used.items()}
         drawn = [pictures[item] for item in tqdm(range(number), desc="drawing crowds", unit="picture")]
         if results is None:
@@ -218,7 +218,7 @@ def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: 
             if results.about.get(name) == about[name]:
                 continue
             shown = tqdm(drawn, desc=name, unit="picture")
-            done = apply(load_detector(name, device), shown, used[name], score_threshold)
+            done = apply_rules(load_detector(name, device), shown, used[name], score_threshold)
             results = results.joined(name, done, about[name])
             results.save(path)
         return results

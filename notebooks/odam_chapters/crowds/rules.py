@@ -54,7 +54,7 @@ THRESHOLDS = {
     "faster-rcnn-crowd": (0.0, 0.8),
     "faster-rcnn-crowd-odam": (0.1, 0.6),
 }
-"""(T_l, T_h) of Odam-NMS for each detector, what :func:`choose` took of ``GRID`` on ``CHOSEN_ON``.
+"""(T_l, T_h) of Odam-NMS for each detector, what :func:`choose_thresholds` took of ``GRID`` on ``CHOSEN_ON``.
 
 Jaccard index, miss rate and recall of the crowd set there, with NMS and with these:
 
@@ -71,7 +71,7 @@ one finds more of the crowd, too, but neither index nor miss rate gain: fcos-cro
 """
 
 
-def rules(detector: str) -> dict[str, Rule]:
+def make_rules(detector: str) -> dict[str, Rule]:
     """Every rule for a detector of ``DETECTORS``, by name; FeatureNMS for those that have embeddings.
 
     Raises:
@@ -82,7 +82,7 @@ def rules(detector: str) -> dict[str, Rule]:
     return by_boxes_alone | embedded | {ODAM_NMS: by_maps(*THRESHOLDS[detector], short_edge=RASTER)}
 
 
-def candidates(trace: Trace, score_threshold: float = SCORE_THRESHOLD) -> Detections:
+def find_candidates(trace: Trace, score_threshold: float = SCORE_THRESHOLD) -> Detections:
     """What a rule chooses from: predictions over the threshold, best first, boxes of their class and not clipped.
 
     Raises:
@@ -92,7 +92,7 @@ def candidates(trace: Trace, score_threshold: float = SCORE_THRESHOLD) -> Detect
     return replace(found, boxes=trace.boxes(found))
 
 
-def pictured(found: Detections, kept: Kept, target: Mapping[str, Tensor]) -> CrowdPicture:
+def make_picture(found: Detections, kept: Kept, target: Mapping[str, Tensor]) -> CrowdPicture:
     """What a rule kept of some candidates, with the people who are there; a data set may name ``ignored`` regions."""
     truth = target["boxes"]
     ignored = target.get("ignored", truth.new_zeros((0, 4)))
@@ -100,7 +100,7 @@ def pictured(found: Detections, kept: Kept, target: Mapping[str, Tensor]) -> Cro
 
 
 @torch.no_grad()
-def apply(
+def apply_rules(
     detector: Detector,
     pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]],
     used: Mapping[str, Rule],
@@ -120,9 +120,9 @@ def apply(
     done: dict[str, list[CrowdPicture]] = {name: [] for name in used}
     for image, target in pictures:
         trace = detector.trace(image)
-        found = candidates(trace, score_threshold)
+        found = find_candidates(trace, score_threshold)
         for name, rule in used.items():
-            done[name].append(pictured(found, rule(trace, found), target))
+            done[name].append(make_picture(found, rule(trace, found), target))
     return done
 
 
@@ -131,7 +131,7 @@ Thresholds = tuple[float, float]
 
 
 @torch.no_grad()
-def grid(
+def try_thresholds(
     detector: Detector,
     pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]],
     lows: Sequence[float] = GRID[0],
@@ -142,7 +142,7 @@ def grid(
 
     Args:
         detector: what finds people.
-        pictures: as for :func:`apply`, at least one.
+        pictures: as for :func:`apply_rules`, at least one.
         lows: T_l.
         highs: T_h.
         score_threshold: of the candidates.
@@ -154,20 +154,20 @@ def grid(
     done: dict[Thresholds, list[CrowdPicture]] = {pair: [] for pair in pairs}
     for image, target in pictures:
         trace = detector.trace(image)
-        found = candidates(trace, score_threshold)
+        found = find_candidates(trace, score_threshold)
         maps = raster_maps(trace, found, short_edge=RASTER)
         for low, high in pairs:
             kept = odam_nms(found.boxes, found.scores, found.labels, maps, low=low, high=high)
-            done[low, high].append(pictured(found, kept, target))
+            done[low, high].append(make_picture(found, kept, target))
     return {pair: matches(each) for pair, each in done.items()}
 
 
-def choose(tried: Mapping[Thresholds, CrowdMatches]) -> Thresholds:
+def choose_thresholds(tried: Mapping[Thresholds, CrowdMatches]) -> Thresholds:
     """The pair with the largest Jaccard index minus miss rate, one point of either worth as much; of equals the first.
 
     The best Jaccard index alone would pay for people found with more false ones among the surest detections.
 
     Args:
-        tried: what :func:`grid` gave, at least one pair.
+        tried: what :func:`try_thresholds` gave, at least one pair.
     """
     return max(tried, key=lambda pair: jaccard(tried[pair]) - miss_rate(tried[pair]))
