@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from odam_chapters.charts import training_curves
+from odam_chapters.charts import draw_training_curves
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
@@ -557,7 +557,7 @@ def _finish(settings: Settings, detector: Detector, held_out: Dataset[tuple[Tens
         **{name: round(value, 4) for name, value in scores.items()},
     }
     path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
-    training_curves(folder / LOG, folder / "curves.png")
+    draw_training_curves(folder / LOG, folder / "curves.png")
     print(json.dumps(card, indent=2), f"\nwrote {path}")
 
 

@@ -71,9 +71,8 @@ def test_the_triple_is_of_one_person_twice_and_of_the_neighbour() -> None:
     assert find_telling_triple(FOUR, MAPS, TRUTH, iou_threshold=0.95) is None
     two = crowd((LEFT, 0.9), ([0.5, 0, 10.5, 20], 0.8), (RIGHT, 0.7), (LEFT, 0.6))
     wider = bright((1, 0, 0), (1, 0.5, 0), (0, 1, 0), (1, 0, 0))
-    assert find_telling_triple(two, wider, TRUTH) == Triple(
-        0, 3, 2
-    )  # of two of the same person the one that agrees more
+    # Of two of the same person the one that agrees more.
+    assert find_telling_triple(two, wider, TRUTH) == Triple(0, 3, 2)
 
 
 def test_couples_are_overlapping_pairs_half_of_one_person() -> None:
@@ -86,9 +85,8 @@ def test_couples_are_overlapping_pairs_half_of_one_person() -> None:
         assert one.correlation == pytest.approx(float(unit[one.better] @ unit[one.worse]))
     assert pick_couples(FOUR, MAPS, TRUTH, 10, seed=1) == pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)
     # Rows 0 and 1 are of one person, and each of them with row 2 of the same two.
-    assert len(pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)) == 2 and not pick_couples(
-        FOUR[:1], MAPS[:1], TRUTH, 4, seed=0
-    )
+    assert len(pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)) == 2
+    assert not pick_couples(FOUR[:1], MAPS[:1], TRUTH, 4, seed=0)
 
 
 def test_failures_are_people_lost_and_people_counted_twice() -> None:

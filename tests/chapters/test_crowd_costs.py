@@ -6,7 +6,7 @@ import pytest
 import torch
 from odam_chapters.crowds.costs import Kernels, Pipelines, rate_kernels, rate_pipelines, time_kernels, time_pipelines
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS
-from odam_chapters.timing import in_turn
+from odam_chapters.timing import measure_in_turn
 
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.zoo import load_detector
@@ -16,11 +16,11 @@ from odam_lib.kernels.nms import nms
 
 def test_functions_take_turns_after_a_round_without_a_clock() -> None:
     calls = []
-    seconds = in_turn({"a": lambda: calls.append("a"), "b": lambda: (calls.append("b"), time.sleep(0.02))}, 3)
+    seconds = measure_in_turn({"a": lambda: calls.append("a"), "b": lambda: (calls.append("b"), time.sleep(0.02))}, 3)
     assert calls == ["a", "b"] * 4
     assert [len(each) for each in seconds.values()] == [3, 3] and min(seconds["b"]) >= 0.02 > max(seconds["a"])
     with pytest.raises(ValueError, match="repeats is 0"):
-        in_turn({}, 0)
+        measure_in_turn({}, 0)
 
 
 def test_a_ratio_is_of_the_same_picture() -> None:

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 from odam_chapters.costs import device as device_costs
-from odam_chapters.costs.device import Sizes, benchmark, main, summary
-from odam_chapters.costs.limits import Ceilings, Work, limits
+from odam_chapters.costs.device import Sizes, benchmark, main, summarize
+from odam_chapters.costs.limits import Ceilings, Work, find_limits
 
 CPU = torch.device("cpu")
 TINY = Sizes(
@@ -45,7 +45,7 @@ def test_gradients_at_regions_are_counted() -> None:
 
 def test_a_products_operations_are_counted() -> None:
     one = torch.rand(256, 256)
-    found = limits(lambda: one @ one, CPU, Ceilings(1e12, 1e12, 1e12, 1e12), 3)
+    found = find_limits(lambda: one @ one, CPU, Ceilings(1e12, 1e12, 1e12, 1e12), 3)
     assert found.operations == 2 * 256**3 and found.bytes == 3 * one.nbytes and found.seconds > 0
     assert found.arithmetic == pytest.approx(found.operations / found.seconds / 1e12)
     assert found.busy is None and found.limited_by == "arithmetic" and "mm" in found.by_operator[0][0]
@@ -70,7 +70,7 @@ def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys
     assert report["drise"]["seconds"] > 0 and report["odam_nms"]["fcos-crowd-odam"]["ratio"] > 0
     read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text(encoding="utf-8"))
     assert read["card"] == "cpu" and read["unknown"] == [None] and read["drise"] == report["drise"]
-    assert "one forward pass" in summary(report) and "limited by" in summary(read)
+    assert "one forward pass" in summarize(report) and "limited by" in summarize(read)
 
 
 def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> None:
@@ -85,7 +85,7 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
     report, _ = benchmark(CPU, TINY)
     reason = "RuntimeError: out of memory"
     assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
-    assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summary(report)
+    assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summarize(report)
 
 
 def test_a_bad_argument_is_told_before_any_work(tmp_path, capsys) -> None:

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from odam_chapters.charts import show_growth
 from odam_chapters.costs import explaining as costs
-from odam_chapters.costs.limits import PATIENCE, Ceilings, ceilings, limits
+from odam_chapters.costs.limits import PATIENCE, Ceilings, find_limits, measure_ceilings
 from odam_chapters.crowds.costs import time_kernels, time_pipelines
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, make_rules
 from odam_chapters.timing import Cost, measure
@@ -87,21 +87,21 @@ class Sizes:
     repeats: int = 7
 
 
-def maps_of(
+def time_maps(
     name: str, derivative: str, sizes: Sizes, device: torch.device, best: Ceilings
 ) -> tuple[dict[int, Cost], dict[str, object]]:
     """The cost of five maps of each of N predictions with one detector, and all numbers about it."""
-    detector = costs.random_detector(name, sizes.side, device=device)
+    detector = costs.build_random_detector(name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
-    unit = measure(lambda: costs.forward(detector, image), sizes.repeats, 3, PATIENCE, device)
+    unit = measure(lambda: costs.run_forward(detector, image), sizes.repeats, 3, PATIENCE, device)
     trace = detector.trace(image)
     traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
     # A map of a DETR takes a backward pass through its encoder.
     numbers = [number for number in sizes.numbers if trace.has_windows or number <= PROFILED]
-    rows, method = costs.draw(trace, max(numbers)), ODAM(derivative=derivative)
-    growth = costs.growth(method, trace, rows, numbers, math.inf, sizes.repeats)
+    rows, method = costs.draw_predictions(trace, max(numbers)), ODAM(derivative=derivative)
+    growth = costs.measure_maps(method, trace, rows, numbers, math.inf, sizes.repeats)
     many = min(PROFILED, max(numbers))
-    looked_at = limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
+    looked_at = find_limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
     found = {
         "layer": trace.layer,
         "forward_ms": 1e3 * unit.seconds,
@@ -121,12 +121,12 @@ def maps_of(
     return growth, found
 
 
-def drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
     """D-RISE with one detector: seconds of a picture, on a tenth of the masks and extrapolated if that is too long."""
-    detector = costs.random_detector(detector_name, sizes.side, device=device)
+    detector = costs.build_random_detector(detector_name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
     trace = detector.trace(image)
-    rows = costs.draw(trace, 10)
+    rows = costs.draw_predictions(trace, 10)
 
     def seconds(masks: int) -> float:
         return measure(lambda: DRISE(masks=masks, batch=32)(trace, rows, ["class"]), 1, 0, device=device).seconds
@@ -144,7 +144,7 @@ def drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, o
     }
 
 
-def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
     """The whole way from a crowd to its detections with Odam-NMS and with NMS, and the kernel alone."""
     scenes = Scenes("val", sizes.crowds, "crowd")
     images = [scenes[item][0].to(device) for item in range(sizes.crowds)]
@@ -162,12 +162,12 @@ def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
     return found | {"kernel_of_1000": {"nms_ms": 1e3 * median(alone.nms), "odam_nms_ms": 1e3 * median(alone.odam_nms)}}
 
 
-def training(sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_training(sizes: Sizes, device: torch.device) -> dict[str, object]:
     """Forward and backward pass of a batch, plain and with Odam-Train, in float32."""
     found: dict[str, object] = {}
     for name in sizes.steps:
         side, pictures, cap, _ = costs.TARGET_STEPS[name]
-        steps = costs.training_steps(name, side, pictures, cap, sizes.repeats, device=device)
+        steps = costs.time_training_steps(name, side, pictures, cap, sizes.repeats, device=device)
         found[name] = {
             "side": side,
             "pictures": pictures,
@@ -177,7 +177,7 @@ def training(sizes: Sizes, device: torch.device) -> dict[str, object]:
     return found
 
 
-def about(device: torch.device) -> dict[str, object]:
+def describe_machine(device: torch.device) -> dict[str, object]:
     """The machine and the versions that numbers belong to."""
     cuda = device.type == "cuda"
     return {
@@ -210,15 +210,15 @@ def benchmark(
         The report, and the figure of its maps.
     """
     began = time.monotonic()
-    report: Report = about(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
-    best = ceilings(device, sizes.product)
+    report: Report = describe_machine(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
+    best = measure_ceilings(device, sizes.product)
     report["ceilings"] = asdict(best)
     grown: dict[str, Mapping[int, Cost]] = {}
     report["detectors"] = {}
 
     def maps(name: str, derivative: str) -> dict[str, object]:
         label = name if derivative == "exact" else f"{name}, {derivative}"
-        grown[label], found = maps_of(name, derivative, sizes, device, best)
+        grown[label], found = time_maps(name, derivative, sizes, device, best)
         report["detectors"][label] = found
         return found
 
@@ -226,9 +226,9 @@ def benchmark(
         f"{name}, {derivative}": partial(maps, name, derivative) for name, derivative in sizes.names
     }
     later: dict[str, Callable[[], object]] = {
-        "odam_nms": partial(suppression, sizes, device),
-        "training": partial(training, sizes, device),
-        "drise": partial(drise, sizes.names[0][0], sizes, device),
+        "odam_nms": partial(time_suppression, sizes, device),
+        "training": partial(time_training, sizes, device),
+        "drise": partial(time_drise, sizes.names[0][0], sizes, device),
     }
     for name, part in (parts | later).items():
         try:
@@ -239,10 +239,10 @@ def benchmark(
             report.setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
         report["seconds"] = time.monotonic() - began
         told(f"{report['seconds']:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}", report)
-    return report, figure(grown, str(report["card"]))
+    return report, draw_figure(grown, str(report["card"]))
 
 
-def figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
+def draw_figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
     """Time a map against the number of explained predictions."""
     a_map = {
         name: {
@@ -254,7 +254,7 @@ def figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
     return show_growth(a_map, lambda cost: 1e3 * cost.seconds, "milliseconds a map", card, mark)
 
 
-def summary(report: Mapping[str, Any]) -> str:
+def summarize(report: Mapping[str, Any]) -> str:
     """The report's main numbers as text."""
     lines = [f"{report['card']}, torch {report['torch']}, pictures of {report['side']} pixels"]
     for name, one in report["detectors"].items():
@@ -309,7 +309,7 @@ def main(words: Sequence[str] | None = None) -> None:
         write({"revision": arguments.revision} | report, folder)  # so that little is lost if this is stopped
 
     report, drawn = benchmark(device, told=told)
-    print(summary(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
+    print(summarize(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Ceilings:
     bandwidth: float
 
 
-def ceilings(device: torch.device, side: int) -> Ceilings:
+def measure_ceilings(device: torch.device, side: int) -> Ceilings:
     """By products of random matrices of side x side, and a copy of eight times their bytes, read and written."""
     one, other = torch.randn(2, side, side, device=device)
 
@@ -121,7 +121,7 @@ class Limits:
     by_kernel: tuple[tuple[str, float, int], ...]
 
 
-def limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
+def find_limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
     """Measure a call, look at its kernels, and compare with what the device reaches at its best."""
     seconds = measure(function, repeats, 2, PATIENCE, device).seconds
     with Work() as work:

@@ -53,13 +53,13 @@ class Decisions:
         iou: of their boxes.
         correlation: of their maps; ``None`` where a map is zero everywhere.
         left: what Soft-NMS leaves of the lower score, even if that is so little that the detection is dropped.
-        verdicts: of NMS, Odam-NMS and Soft-NMS.
+        by_rule: of NMS, Odam-NMS and Soft-NMS.
     """
 
     iou: float
     correlation: float | None
     left: float
-    verdicts: tuple[Decision, ...]
+    by_rule: tuple[Decision, ...]
 
     @property
     def numbers(self) -> str:
@@ -79,7 +79,7 @@ def decide(
 ) -> Decisions:
     """What NMS, Odam-NMS and Soft-NMS decide about two detections as if there were no others.
 
-    The verdicts are those of :mod:`odam_lib.kernels.nms`, called on the two rows; Soft-NMS with its Gaussian decay.
+    The decisions are those of :mod:`odam_lib.kernels.nms`, called on the two rows; Soft-NMS with its Gaussian decay.
 
     Args:
         found: N detections of one image.

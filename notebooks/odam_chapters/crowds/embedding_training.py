@@ -20,7 +20,7 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from odam_chapters.charts import training_curves
+from odam_chapters.charts import draw_training_curves
 from odam_chapters.crowds.embeddings import (
     BETA,
     SIDE,
@@ -298,7 +298,7 @@ def main() -> None:
         "embeds": embeds,
     }
     path = save_state(weights_name(settings.detector), head.state_dict(), about, folder)
-    training_curves(folder / LOG, folder / "curves.png")
+    draw_training_curves(folder / LOG, folder / "curves.png")
     print(json.dumps(about, indent=2), f"\nwrote {path}")
 
 

@@ -13,7 +13,7 @@ from traitlets import Dict, Enum, TraitError
 from odam_chapters import STATIC
 from odam_chapters.crowds.decisions import Decisions, check_pair, decide, find_telling_pair, say_twice
 from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, find_candidates
-from odam_chapters.pictures import close_up
+from odam_chapters.pictures import crop
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
@@ -86,11 +86,11 @@ def pair_figure(
         draw_box(panels[role], pair.boxes[place], place)
         panels[role].set_title(f"{label_of(found, row)}: its map / its maximum", fontsize=9)
     panels["rules"].set_axis_off()
-    for line, verdict in enumerate(decided.verdicts):
+    for line, decision in enumerate(decided.by_rule):
         for x, text, weight in (
-            (0.02, verdict.rule, "normal"),
-            (0.12, verdict.word, "bold"),
-            (0.23, verdict.reason, "normal"),
+            (0.02, decision.rule, "normal"),
+            (0.12, decision.word, "bold"),
+            (0.23, decision.reason, "normal"),
         ):
             panels["rules"].text(x, 0.85 - 0.35 * line, text, weight=weight, fontsize=9, va="center")
     figure.suptitle(f"One object or two? Detections {first} and {second}: {decided.numbers}", fontsize=11)
@@ -110,7 +110,7 @@ class PairPicker(Choosing):
             first can be chosen, and the picker says so.
         score_threshold: candidates have to score more, if ``detections`` is not given.
         distinct: IoU over which a candidate is left out for a better one, if ``detections`` is not given.
-        first, second: rows to begin with; default :func:`find_telling_pair`. Ignored if there are fewer than two detections.
+        first, second: rows to begin with, ignored if there are fewer than two; default :func:`find_telling_pair`.
         iou_threshold, low, high: T_iou, T_l and T_h to begin with.
 
     Attributes:
@@ -226,7 +226,7 @@ class PairPicker(Choosing):
                 "size": pair.image_size,
                 "boxes": pair.boxes.tolist(),
                 "numbers": decided.numbers,
-                "verdicts": [[verdict.rule, verdict.word, verdict.reason] for verdict in decided.verdicts],
+                "decisions": [[one.rule, one.word, one.reason] for one in decided.by_rule],
             },
         }
 
@@ -251,7 +251,7 @@ def _close_ups(
     """The two detections in the part of the picture around them, and that part under the map of each."""
     rows = [first, second]
     heat = reduced(min_max(maps[rows].cpu()), found.image_size)
-    part, pair, columns = close_up(image.cpu(), found[rows], {"map": heat})
+    part, pair, columns = crop(image.cpu(), found[rows], {"map": heat})
     size = display_size(pair.image_size)
     small = reduced(part, size)
     return pair, [blend(small, one) for one in reduced(columns["map"], size)]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
+from odam_chapters.targets import rate
 from odam_lib.evaluation.tables import markdown_cell
 from odam_lib.metrics.crowds import CrowdMatches, crowd_differences, crowd_scores
 from odam_lib.metrics.intervals import REPEATS, Estimate
@@ -130,22 +131,18 @@ def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: i
         beaten = [one for one in compared if one.metric == metric and one.better]
         asked = [one for one in compared if one.metric == metric]
         goal = f"better by {metric} than every rule, with or without Odam-Train"
-        lines.append(f"{_verdict(len(beaten) == len(asked))}  {goal}: than {len(beaten)} of {len(asked)}")
+        lines.append(rate(len(beaten) == len(asked), f"{goal}: than {len(beaten)} of {len(asked)}"))
     detector = FAMILIES[family][1]
     gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
         one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
-        lines.append(f"{_verdict(one.better)}  better by AP50 than NMS: {_points(one.difference)}")
+        lines.append(rate(one.better, f"better by AP50 than NMS: {_points(one.difference)}"))
     goal, recall = RECALL_GOALS[family], gain["recall crowd"]
     text = f"recall of the crowd set at least {100 * goal:.0f} points over NMS"
-    lines.append(f"{_verdict(recall.value >= goal)}  {text}: {_points(recall)}")
+    lines.append(rate(recall.value >= goal, f"{text}: {_points(recall)}"))
     return "\n".join(lines)
 
 
 def _points(difference: Estimate) -> str:
     value, low, high = (100 * each for each in difference)
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def _verdict(met: bool) -> str:
-    return "met   " if met else "MISSED"
