@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all
@@ -98,16 +99,24 @@ def crowd_map(row: int) -> Tensor:
     return planted
 
 
-@dataclass(frozen=True, eq=False)
-class CrowdTrace(PlantedTrace):
+class CrowdWindows(Windowed):
     """Windows that are the whole feature map, of features of ones."""
 
-    has_windows = True
+    def size(self, detections: Detections) -> tuple[int, int]:
+        return SIZE[0] // STRIDE, SIZE[1] // STRIDE
 
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
         maps = torch.stack([crowd_map(row) for row in detections.index.tolist()])
-        start = torch.zeros(len(maps), dtype=torch.int64)
-        return Windows(maps[:, None, None].expand(-1, len(attributes), -1, -1, -1), start, start)
+        return Windows.whole(maps[:, None, None].expand(-1, len(attributes), -1, -1, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class CrowdTrace(PlantedTrace):
+    """The crowd's windows, which are no gradients of its targets."""
+
+    @property
+    def windows(self) -> Windowed:
+        return CrowdWindows(self, exact=False)
 
 
 class PlantedCrowd(PlantedDetector):

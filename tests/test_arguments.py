@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from odam_chapters import influence
+from odam_chapters import in_boxes, influence
+from odam_chapters.detectors import agreement as alike
+from odam_chapters.errors import compared
 from odam_chapters.odam_train import separation
 from odam_chapters.pictures import show_average_maps, show_columns, show_detectors, show_methods
 from PIL import Image
@@ -23,7 +25,6 @@ from odam_lib.datasets.photos import photo
 from odam_lib.detections import check_threshold
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.zoo import build_detector
-from odam_lib.evaluation import planted as parts
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.drise import DRISE
@@ -34,7 +35,17 @@ from odam_lib.kernels import losses, nms, similarity
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.odam import smooth
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics import agreement, crowds, discrimination, errors, faithfulness, intervals, localization, matching
+from odam_lib.metrics import (
+    agreement,
+    crowd_scores,
+    crowds,
+    discrimination,
+    errors,
+    faithfulness,
+    intervals,
+    localization,
+    matching,
+)
 from odam_lib.viz.plots import show_map
 
 
@@ -301,14 +312,14 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("energy: HeatMaps", lambda: localization.energy_inside(heat, masks), T, "maps are an object of type HeatMaps"),
     (
         "edges: band",
-        lambda: localization.edge_energy(maps, boxes, "wide"),
+        lambda: in_boxes.edge_energy(maps, boxes, "wide"),
         T,
         r"band is 'wide': give a number in \(0, 0.5\]",
     ),
-    ("edges: boxes", lambda: localization.edge_energy(maps, boxes[:, :3]), V, r"boxes have shape \[2, 3\]"),
-    ("centre", lambda: localization.centre_in_box(maps, None), T, "boxes are None"),
-    ("frame", lambda: localization.box_frame(heat.to_image(), boxes, cells=4.5), T, "cells is 4.5"),
-    ("area", lambda: localization.area_holding(maps, share="0.8"), T, "share is '0.8'"),
+    ("edges: boxes", lambda: in_boxes.edge_energy(maps, boxes[:, :3]), V, r"boxes have shape \[2, 3\]"),
+    ("centre", lambda: in_boxes.centre_in_box(maps, None), T, "boxes are None"),
+    ("frame", lambda: in_boxes.box_frame(heat.to_image(), boxes, cells=4.5), T, "cells is 4.5"),
+    ("area", lambda: alike.area_holding(maps, share="0.8"), T, "share is '0.8'"),
     ("VEA", lambda: localization.visual_explanation_accuracy(maps, masks, [0.5]), T, r"thresholds are \[0.5\]"),
     (
         "pointing",
@@ -338,7 +349,7 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("errors: boxes", lambda: errors_of(boxes.numpy(), labels), T, "boxes are a NumPy array"),
     ("errors: IoU", lambda: errors_of(boxes, labels, least_iou=None), T, "least_iou is None: give a finite number"),
     ("errors: verdict", lambda: errors_of(boxes, labels).rows(0), T, "verdict is 0: give one of correct"),
-    ("errors: deviations", lambda: errors.edge_deviations(boxes, boxes[:1]), V, r"true boxes have shape \[1, 4\]"),
+    ("errors: deviations", lambda: compared.edge_deviations(boxes, boxes[:1]), V, r"true boxes have shape \[1, 4\]"),
     ("deletion: detector", lambda: faithfulness.deletion(None, pic, found, maps), T, "detector is None: give"),
     ("deletion: file", lambda: deletion("a.png", found, maps), T, r"image is 'a.png'.*load_image\(path\)"),
     ("deletion: dict", lambda: deletion(pic, theirs, maps), T, "a dict with boxes"),
@@ -355,17 +366,22 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
         "predictions are .*type Detections",
     ),
     ("strongest", lambda: influence.strongest(maps[0], 0.5), T, "count is 0.5: give a whole number"),
-    ("cosine", lambda: agreement.cosine(maps, heat), T, "second maps are an object of type HeatMaps"),
-    ("cosine: sizes", lambda: agreement.cosine(maps, maps[:, 1:]), V, r"second maps have shape \[2, 15, 24\]"),
+    ("cosine", lambda: alike.cosine(maps, heat), T, "second maps are an object of type HeatMaps"),
+    ("cosine: sizes", lambda: alike.cosine(maps, maps[:, 1:]), V, r"second maps have shape \[2, 15, 24\]"),
     ("ranks", lambda: agreement.rank_correlation(maps.numpy(), maps), T, "first maps are a NumPy array"),
     (
         "edge strength",
-        lambda: agreement.edge_strength(array),
+        lambda: alike.edge_strength(array),
         T,
         r"image is a NumPy array of uint8 .*permute\(2, 0, 1\) / 255",
     ),
-    ("parts: brightness", lambda: parts.brightness_per_part(maps, masks.float()), V, "regions are .*give bool"),
-    ("parts: agreement", lambda: parts.agreement(maps[0], maps[0]), V, r"influence has shape \[16, 24\]: .*\[24, 16\]"),
+    ("parts: brightness", lambda: agreement.brightness_per_part(maps, masks.float()), V, "regions are .*give bool"),
+    (
+        "parts: agreement",
+        lambda: agreement.agreement(maps[0], maps[0]),
+        V,
+        r"influence has shape \[16, 24\]: .*\[24, 16\]",
+    ),
     ("pairs: IoU", lambda: separation.overlapping_pairs(boxes, "0.3"), T, "least IoU is '0.3'"),
     ("pairs: rows", lambda: separation.pair_correlations(maps, boxes), T, "pairs are .*int tensor"),
     ("survey: class", lambda: separation.survey(d, [], o.ODAM), T, "class ODAM itself"),
@@ -385,9 +401,19 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("crowds: boxes", lambda: crowds.CrowdPicture(boxes.numpy(), scores, boxes, boxes), T, "boxes are a NumPy array"),
     ("crowds: scores", lambda: crowds.CrowdPicture(boxes, [0.9], boxes, boxes), T, r"scores are \[0.9\]"),
     ("crowds: pictures", lambda: crowds.matches([theirs]), T, "picture is a dict with boxes.*CrowdPicture"),
-    ("crowds: not matched", lambda: crowds.jaccard([crowd]), T, "matches are a list of 1: give what matches returned"),
-    ("crowds: threshold", lambda: crowds.crowd_recall(crowds.matches([crowd]), None, "0.5"), T, "threshold is '0.5'"),
-    ("crowds: weights", lambda: crowds.miss_rate(crowds.matches([crowd]), [1]), T, r"weights are \[1\]"),
+    (
+        "crowds: not matched",
+        lambda: crowd_scores.jaccard([crowd]),
+        T,
+        "matches are a list of 1: give what matches returned",
+    ),
+    (
+        "crowds: threshold",
+        lambda: crowd_scores.crowd_recall(crowds.matches([crowd]), None, "0.5"),
+        T,
+        "threshold is '0.5'",
+    ),
+    ("crowds: weights", lambda: crowd_scores.miss_rate(crowds.matches([crowd]), [1]), T, r"weights are \[1\]"),
     ("crowd set", lambda: crowds.crowd_set(boxes.tolist()), T, "truth is a list"),
     ("regions: size", lambda: box_regions(boxes, 16), T, r"size is 16: give \(height, width\)"),
     ("regions: box", lambda: box_regions(boxes[0], (16, 24)), V, r"boxes have shape \[4\]"),

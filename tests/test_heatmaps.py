@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels.grid import Grid, sample_grid
-from odam_lib.kernels.odam import adaptive_sigma, combine, min_max, smooth, weighted_sum
+from odam_lib.kernels.odam import adaptive_sigma, combine, heat_map, min_max, smooth
 
 
 def detections(boxes: list[list[float]], image_size: tuple[int, int] = (40, 60)) -> Detections:
@@ -82,10 +82,10 @@ def test_sigma_follows_the_short_side_in_cells() -> None:
     assert adaptive_sigma(boxes[:1], torch.tensor([16.0, 4.0]), 1.0).tolist() == [5.0]
 
 
-def test_weighted_sum_by_hand() -> None:
+def test_the_sum_over_channels_by_hand() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
     weights = torch.tensor([[[[2.0, 1.0]], [[1.0, 4.0]]]])
-    assert weighted_sum(weights, features).tolist() == [[[5.0, -2.0]]]
+    assert heat_map(weights, features, rectify="none").tolist() == [[[5.0, -2.0]]]
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(-30, 30), st.integers(0, 1000))

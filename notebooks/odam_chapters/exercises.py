@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from odam_chapters.in_boxes import centre_in_box
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.localization import centre_in_box
 from odam_lib.viz.drawing import TITLES
 
 SIDES = ("left", "right", "top", "bottom", "centre")

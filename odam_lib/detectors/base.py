@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,9 @@ from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import NMS, nms
-from odam_lib.kernels.odam import weighted_sum
-from odam_lib.kernels.windows import Contributions, Patches, Sheets, Windows
+
+if TYPE_CHECKING:
+    from odam_lib.detectors.windowed import Windowed
 
 TARGETS = (*ATTRIBUTES, "logit")
 
@@ -157,40 +158,21 @@ class Trace(ABC):
         """
         return detections.level if len(self.features) > 1 else torch.zeros_like(detections.level)
 
-    has_windows: ClassVar[bool] = False
-    """Whether the layer's influence on a prediction has a small receptive field, so that :meth:`windows` works."""
-    windows_are_exact: ClassVar[bool] = False
-    """Whether :meth:`windows` gives the gradient itself, not an approximation of it."""
     regional: ClassVar[bool] = False
     """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
     reads_all_levels: ClassVar[bool] = False
     """Whether each prediction depends on all of :attr:`features`: its map is the sum of those of all levels."""
 
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        """The gradients of every attribute on each detection's receptive field, all in one batch.
+    clips_first: ClassVar[bool] = True
+    """Whether boxes are clipped to the image before they are compared to suppress duplicates."""
 
-        Args:
-            attributes: A names, see :meth:`targets`.
-            detections: N >= 1 rows of this trace that are :meth:`together`.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
+    @property
+    def windows(self) -> Windowed | None:
+        """The gradients on each prediction's receptive field, if the layer's influence has a small one."""
+        return None
 
-    def contributions(self, attribute: str, detections: Detections) -> Contributions:
-        """sum_k dY/dA_k * A_k of one attribute on each detection's receptive field, all in one batch.
-
-        Args:
-            attribute: see :meth:`targets`.
-            detections: as for :meth:`windows`.
-        """
-        windows = self.windows([attribute], detections)
-        weights = windows.gradients[:, 0]
-        occurring, which = self.feature_level(detections).unique(return_inverse=True)
-        features = Sheets.of([self.features[level].detach() for level in occurring.tolist()])
-        activations = features.cut(which, windows.top, windows.left, weights.shape[-2:])
-        return Contributions(weighted_sum(weights, activations), windows.top, windows.left)
-
-    def together(self, detections: Detections) -> list[Tensor]:
-        """Rows of detections whose windows can be taken in one batch: by default those of one level, or all regions.
+    def alike(self, detections: Detections) -> list[Tensor]:
+        """Rows of detections whose features are of one size: those of one level, or all regions of interest.
 
         Returns:
             int64 tensors, which hold each row once.
@@ -198,10 +180,6 @@ class Trace(ABC):
         levels = self.feature_level(detections)
         groups = [levels >= 0] if self.regional else [levels == level for level in levels.unique()]
         return [rows for rows in (torch.nonzero(group).flatten() for group in groups) if len(rows)]
-
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        """(height, width) in cells of the windows that :meth:`windows` would return."""
-        raise NotImplementedError(f"{type(self).__name__} has no windows at layer {self.layer!r}.")
 
     def boxes(self, detections: Detections) -> Tensor:
         """The box of each detection's label, ``Tensor[N, 4]``; most detectors have one box for all classes."""
@@ -256,10 +234,11 @@ class Trace(ABC):
         """
         check_nms(nms)
         found = self.above(score_threshold)
-        found = replace(found, boxes=self.boxes(found)).clipped()
+        found = replace(found, boxes=self.boxes(found))
+        found = found.clipped() if self.clips_first else found
         found = found[self.limits.large(found.boxes)]
         kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        return replace(found[kept.index], scores=kept.scores)[: self.limits.after]
+        return replace(found[kept.index], scores=kept.scores)[: self.limits.after].clipped()
 
     def check(self, detections: Detections, attributes: Sequence[str]) -> None:
         """Refuse detections of another detector or image, and unknown attributes.
@@ -306,18 +285,18 @@ class Positives(ABC):
         return len(self.input_sizes)
 
     @abstractmethod
-    def patches(self, rows: Tensor, order: str) -> Patches:
-        """Heat maps H = ReLU(sum_k dY/dA_k * A_k), Eq. (2) without smoothing, of the class logits Y.
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+        """Heat maps by Eq. (2) without smoothing, of the class logits, on a raster over each picture.
 
         Args:
             rows: ``Tensor[R]``, int64, which of the N.
+            size: (height, width) of the raster.
             order: ``"first"``: differentiable through the activations A alone; ``"second"``: through the weights
                 dY/dA_k too.
-        """
 
-    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
-        """:meth:`patches` on a raster of (height, width) over each picture: ``Tensor[R, height, width]``."""
-        return self.patches(rows, order).spread(self.input_sizes[self.images[rows]], size)
+        Returns:
+            ``Tensor[R, height, width]``.
+        """
 
 
 class Detector(ABC):
@@ -530,23 +509,6 @@ def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
     """The number of the first object of each picture, when all objects of a batch are counted on: ``Tensor[B]``."""
     counts = torch.tensor([len(target["labels"]) for target in targets], device=targets[0]["labels"].device)
     return counts.cumsum(dim=0) - counts
-
-
-def number_predictions(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """The provenance of predictions that are listed level after level.
-
-    Args:
-        counts: how many each level makes.
-        device: where the tensors shall be.
-
-    Returns:
-        int64: the level of each prediction ``[P]``, its number within its level ``[P]``, and the place of each level's
-        first prediction ``[levels]``.
-    """
-    numbers = torch.tensor(counts, device=device)
-    first = numbers.cumsum(dim=0) - numbers
-    level = torch.arange(len(counts), device=device).repeat_interleave(numbers)
-    return level, torch.arange(len(level), device=device) - first[level], first
 
 
 def iou_nms(iou_threshold: float) -> NMS:

@@ -20,21 +20,21 @@ from odam_lib.detectors.base import (
     Limits,
     Positives,
     Predictions,
-    Trace,
     check_elongation,
     first_objects,
     iou_nms,
-    number_predictions,
 )
 from odam_lib.detectors.boxes import around, paired_iou
+from odam_lib.detectors.cells import CellTrace, number_predictions
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.towers import Tower, is_altered, is_plain, is_tower, recorded
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
-from odam_lib.kernels.odam import weighted_sum
-from odam_lib.kernels.windows import Contributions, Patches, Sheets, Windows, window, window_contributions
+from odam_lib.kernels.odam import heat_map, rectified
+from odam_lib.kernels.windows import Sheets, Windows, tower_contributions, tower_gradients
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
 """Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
@@ -60,17 +60,14 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
-class DenseTrace(Trace):
-    """A forward pass of a one-stage detector, all predictions listed level after level.
+class DenseTrace(CellTrace):
+    """A forward pass of a one-stage detector.
 
     Attributes:
         logits: ``Tensor[L, C]``, class logits.
         regression: ``Tensor[L, 4]``, the head's numbers for the box.
         centerness: ``Tensor[L, 1]``, centerness logits; ``Tensor[L, 0]`` for a head without.
         references: ``Tensor[L, 4]``, anchors (x1, y1, x2, y2) in pixels of the image.
-        first: ``Tensor[levels]``, index of each level's first prediction.
-        anchors_a_cell: how many predictions share a cell of each level.
-        shapes: (h, w) of each level.
         branches: the head at this picture; none where the layer does not feed the head directly.
     """
 
@@ -79,9 +76,6 @@ class DenseTrace(Trace):
     regression: Tensor
     centerness: Tensor
     references: Tensor
-    first: Tensor
-    anchors_a_cell: tuple[int, ...]
-    shapes: tuple[tuple[int, int], ...]
     branches: tuple[Branch, ...]
 
     @staticmethod
@@ -89,100 +83,95 @@ class DenseTrace(Trace):
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
 
-    @record_gradients()
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        self.check(detections, [attribute])
-        return self._values(attribute, self._outputs(detections), detections)
-
     @property
-    def has_windows(self) -> bool:
-        return bool(self.branches)
+    def windows(self) -> Windowed | None:
+        exact = not any(branch.tower.normed for branch in self.branches)
+        return TowerWindows(self, exact) if self.branches else None
 
-    @property
-    def windows_are_exact(self) -> bool:
-        return self.has_windows and not any(branch.tower.normed for branch in self.branches)
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """The logit of each detection's class, four numbers for the box and centerness: ``Tensor[N, 6 or 5]``."""
+        row = self.listed(detections)
+        logit = self.logits[row, detections.labels, None]
+        return torch.cat([logit, self.regression[row], self.centerness[row]], dim=1)
 
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        side = 3 + 2 * len(self.branches[0].tower.kernels)
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        if attribute in EDGES:
+            references = self.references[self.listed(detections)]
+            return self.detector.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
+        logit = outputs[:, 0]
+        return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
+
+
+@dataclass(frozen=True, eq=False)
+class TowerWindows(Windowed):
+    """Windows of heads that are towers of convolutions, predictions of all levels together."""
+
+    trace: DenseTrace
+
+    def size(self, detections: Detections) -> tuple[int, int]:
+        side = 3 + 2 * self._depth
         return side, side
 
     def together(self, detections: Detections) -> list[Tensor]:
         return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
 
     @record_gradients()
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity(attributes, detections)
-        depth, channels = len(self.branches[0].tower.kernels), self.features[0].shape[1]
-        shape = (len(detections), len(attributes), *self.window_size(detections), channels)
+        shape = (len(detections), len(attributes), *self.size(detections), self.trace.features[0].shape[1])
         total = sensitivity.new_zeros(shape).movedim(-1, -3)
-        for branch in self.branches:
-            touched = self._touched(branch, sensitivity)
+        for branch in self.trace.branches:
+            touched = _touched(branch, sensitivity)
             if touched.any():
                 last = self._last(branch, sensitivity[:, touched], detections)
-                found = window(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
+                found = tower_gradients(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
                 total = total.index_add_(1, touched.nonzero()[:, 0], found)
-        return Windows(total, top - depth, left - depth)
+        return Windows(total, top - self._depth, left - self._depth)
 
     @record_gradients()
-    def contributions(self, attribute: str, detections: Detections) -> Contributions:
+    def heat_maps(self, attribute: str, detections: Detections) -> Windows:
         levels, which, top, left = self._around(detections)
         sensitivity = self._sensitivity([attribute], detections)
-        activations = Sheets.of([self.features[level].detach() for level in levels])
-        depth = len(self.branches[0].tower.kernels)
-        total = sensitivity.new_zeros((len(detections), *self.window_size(detections)))
-        for branch in self.branches:
-            if self._touched(branch, sensitivity).any():
+        activations = Sheets.of([self.trace.features[level].detach() for level in levels])
+        total = sensitivity.new_zeros((len(detections), *self.size(detections)))
+        for branch in self.trace.branches:
+            if _touched(branch, sensitivity).any():
                 last, tower = self._last(branch, sensitivity, detections), branch.tower
-                found = window_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
+                found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
                 total = total + found[:, 0]
-        return Contributions(total, top - depth, left - depth)
+        return Windows(rectified(total), top - self._depth, left - self._depth)
+
+    @property
+    def _depth(self) -> int:
+        return len(self.trace.branches[0].tower.kernels)
 
     def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
         """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
         levels, which = detections.level.unique(return_inverse=True)
-        cell = detections.index.div(self._anchors(detections), rounding_mode="floor")
-        width = cell.new_tensor([self.shapes[level][1] for level in levels.tolist()])[which]
-        return levels.tolist(), which, cell.div(width, rounding_mode="floor") - 1, cell % width - 1
-
-    def _anchors(self, detections: Detections) -> Tensor:
-        """How many predictions share the cell of each detection."""
-        return detections.level.new_tensor(self.anchors_a_cell)[detections.level]
-
-    def _outputs(self, detections: Detections) -> Tensor:
-        """What the head says about each detection, ``Tensor[N, 6]`` (5 without centerness)."""
-        row = self.first[detections.level] + detections.index
-        logit = self.logits[row, detections.labels, None]
-        return torch.cat([logit, self.regression[row], self.centerness[row]], dim=1)
-
-    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        if attribute in EDGES:
-            references = self.references[self.first[detections.level] + detections.index]
-            return self.detector.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
-        logit = outputs[:, 0]
-        return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
+        row, column = self.trace.cell(detections)
+        return levels.tolist(), which, row - 1, column - 1
 
     def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
         """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
-        outputs = self._outputs(detections).detach().requires_grad_()
-        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
+        outputs = self.trace.head_outputs(detections).detach().requires_grad_()
+        sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
         return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
-
-    @staticmethod
-    def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
-        """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
-        touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
-        return torch.stack(touched).any(dim=0)
 
     def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
-        anchor = detections.index % self._anchors(detections)
-        total = sensitivity.new_zeros(())
+        anchor, total = self.trace.anchor(detections), sensitivity.new_zeros(())
         for columns, kernels in branch.readers:
-            a_cell = kernels.unflatten(0, (self.anchors_a_cell[0], -1))
+            a_cell = kernels.unflatten(0, (self.trace.anchors_a_cell[0], -1))
             read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
             total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
         return total
+
+
+def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
+    """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
+    touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
+    return torch.stack(touched).any(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,24 +196,27 @@ class DensePositives(Positives):
     tower: Tower
     kernels: Tensor
 
-    def patches(self, rows: Tensor, order: str) -> Patches:
-        index, (levels, which) = self.index[rows], self.level[rows].unique(return_inverse=True)
-        cells = rows.new_tensor([self.pyramid[level].shape[-2:] for level in levels.tolist()]).reshape(-1, 2)[which]
-        grids = [self.grids[level] for level in levels.tolist()]
-        origin = self.kernels.new_tensor([(grid.y, grid.x) for grid in grids]).reshape(-1, 2)[which]
-        steps = self.kernels.new_tensor([(grid.dy, grid.dx) for grid in grids]).reshape(-1, 2)[which]
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+        index, images, (levels, which) = (
+            self.index[rows],
+            self.images[rows],
+            self.level[rows].unique(return_inverse=True),
+        )
+        cells = rows.new_tensor([level.shape[-2:] for level in self.pyramid])[self.level[rows]]
         cell, anchor = index.div(self.anchors_a_cell, rounding_mode="floor"), index % self.anchors_a_cell
         reach = 1 + len(self.tower.kernels)
         top, left = cell.div(cells[:, 1], rounding_mode="floor") - reach, cell % cells[:, 1] - reach
-        values = steps.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
+        values = self.kernels.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
         if len(rows):
-            sheet = which * len(self.pyramid[0]) + self.images[rows]
+            sheet = which * len(self.pyramid[0]) + images
             with ORDERS[order]():
                 last, slopes = self.kernels[anchor, self.labels[rows], None], self.tower.slopes(levels.tolist())
-                weights = window(last, self.tower.kernels, slopes, sheet, top + reach - 1, left + reach - 1)[:, 0]
+                start = (sheet, top + reach - 1, left + reach - 1)
+                weights = tower_gradients(last, self.tower.kernels, slopes, *start)[:, 0]
             features = Sheets.of([self.pyramid[level] for level in levels.tolist()])
-            values = weighted_sum(weights, features.cut(sheet, top, left, weights.shape[-2:])).relu()
-        return Patches(values, top, left, cells, origin, steps, bounded=False)
+            values = heat_map(weights, features.cut(sheet, top, left, weights.shape[-2:]))
+        grids = [self.grids[level] for level in self.level[rows].tolist()]
+        return Windows(values, top, left).spread(grids, cells, self.input_sizes[images], size)
 
 
 class DenseDetector(Detector):
@@ -289,9 +281,8 @@ class DenseDetector(Detector):
         input_size = images.image_sizes[0]
         logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
         centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
-        shapes = tuple((level.shape[-2], level.shape[-1]) for level in pyramid)
         a_cell = tuple(model.anchor_generator.num_anchors_per_location())
-        counts = [height * width * anchors for (height, width), anchors in zip(shapes, a_cell)]
+        counts = [level.shape[-2:].numel() * anchors for level, anchors in zip(pyramid, a_cell)]
         level, index, first = number_predictions(counts, self.device)
         with torch.no_grad():
             predictions = self._read(logits, regression, centerness, references)
@@ -311,7 +302,6 @@ class DenseDetector(Detector):
             references=references,
             first=first,
             anchors_a_cell=a_cell,
-            shapes=shapes,
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 

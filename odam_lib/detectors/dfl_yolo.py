@@ -6,7 +6,7 @@ and there is no objectness.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Limits, Predictions, Trace, iou_nms, number_predictions
+from odam_lib.detectors.base import Detector, Limits, Predictions, iou_nms
 from odam_lib.detectors.boxes import around
+from odam_lib.detectors.cells import CellTrace, CutWindows, number_predictions
 from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.family import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
-from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
-from odam_lib.kernels.nms import NMS, keep_all
-from odam_lib.kernels.windows import Sheets, Windows
+from odam_lib.kernels.nms import keep_all
 
 NECK = "neck"
 """The maps that the head reads, the default layer."""
@@ -46,13 +46,12 @@ class Outputs(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DflTrace(Trace):
+class DflTrace(CellTrace):
     """A forward pass of a YOLO.
 
     Attributes:
         outputs: of the head, for a batch of this one picture.
         choices, units: of its distances, see :func:`distances`.
-        first: ``Tensor[levels]``, index of each level's first prediction.
         chains: for each level the head's branches, of the class and of the box; none where the layer does not feed the
             head, or a branch is not known to be local.
     """
@@ -60,16 +59,13 @@ class DflTrace(Trace):
     outputs: Outputs
     choices: Tensor
     units: Tensor
-    first: Tensor
     chains: tuple[tuple[Chain, Chain], ...]
 
-    @property
-    def has_windows(self) -> bool:
-        return bool(self.chains)
+    clips_first = False
 
     @property
-    def windows_are_exact(self) -> bool:
-        return self.has_windows
+    def windows(self) -> Windowed | None:
+        return DflWindows(self) if self.chains else None
 
     def above(self, score_threshold: float) -> Detections:
         """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
@@ -79,59 +75,39 @@ class DflTrace(Trace):
         scores, order = self.candidates.scores.sort(descending=True, stable=True)
         return self.candidates[order[scores > score_threshold]]
 
-    def detections(self, score_threshold: float, nms: NMS | None = None) -> Detections:
-        """See :meth:`Trace.detections`; as in the package, boxes are compared before they are clipped."""
-        found = self.above(score_threshold)
-        kept = (nms or self.nms)(found.boxes, found.scores, found.labels)
-        return replace(found[kept.index], scores=kept.scores)[: self.limits.after].clipped()
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """The logits of all classes and the numbers for the edges, ``Tensor[N, C + 4 R]``."""
+        row = self.listed(detections)
+        return torch.cat([self.outputs.logits[0, row], self.outputs.regression[0, row]], dim=1)
 
-    @record_gradients()
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        self.check(detections, [attribute])
-        outputs = self.outputs.regression if attribute in EDGES else self.outputs.logits
-        return self._values(attribute, outputs[0, self._row(detections)], detections)
-
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
-        return side, side
-
-    @record_gradients()
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level = int(detections.level[0])
-        features, (side, _) = self.features[level].detach(), self.window_size(detections)
-        row = detections.index.div(features.shape[-1], rounding_mode="floor") - side // 2
-        column = detections.index % features.shape[-1] - side // 2
-        sheets, which = Sheets.of([features]), torch.zeros_like(row)
-        around = sheets.cut(which, row, column, (side, side)).requires_grad_()
-        inside = sheets.places(which, row, column, (side, side))[1]
-        found = {}
-        for chain, named in zip(self.chains[level], (_beliefs(attributes), _edges(attributes))):
-            if named:
-                found |= self._window_gradients(chain, named, around, inside, detections)
-        return Windows(torch.stack([found[attribute] for attribute in attributes], dim=1), row, column)
-
-    def _window_gradients(
-        self, chain: Chain, attributes: Sequence[str], around: Tensor, inside: Tensor, detections: Detections
-    ) -> dict[str, Tensor]:
-        """The gradients ``[N, K, s, s]`` of attributes that one branch of the head makes."""
-        rim = around.shape[-1] // 2 - chain.reach
-        outputs = chain.at_centres(pad(around, (-rim,) * 4), pad(inside, (-rim,) * 4))
-        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
-        return {
-            attribute: torch.autograd.grad(total, around, retain_graph=True)[0]
-            for attribute, total in zip(attributes, sums)
-        }
-
-    def _row(self, detections: Detections) -> Tensor:
-        return self.first[detections.level] + detections.index
-
-    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        """An attribute of each detection from what its branch of the head says about it, ``[N, C]`` or ``[N, 4 R]``."""
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        logits, regression = outputs.tensor_split([self.outputs.logits.shape[-1]], dim=1)
         if attribute in EDGES:
-            return distances(outputs, self.choices, self.units[self._row(detections)])[:, EDGES.index(attribute)]
-        logit = outputs.gather(1, detections.labels[:, None] - 1)[:, 0]
+            return distances(regression, self.choices, self.units[self.listed(detections)])[:, EDGES.index(attribute)]
+        logit = logits.gather(1, detections.labels[:, None] - 1)[:, 0]
         # By way of the logarithm, so that a saturated sigmoid keeps a derivative.
         return logit if attribute == "logit" else torch.exp(logsigmoid(logit))
+
+
+class DflWindows(CutWindows):
+    """Those branches of the head that are asked about, on a cut around each cell."""
+
+    trace: DflTrace
+
+    def reach(self, level: int) -> int:
+        return max(chain.reach for chain in self.trace.chains[level])
+
+    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
+        edges = {attribute in EDGES for attribute in attributes}
+        said = []
+        for chain, wanted, whole in zip(self.trace.chains[int(detections.level[0])], (False, True), self.trace.outputs):
+            rim = (chain.reach - cut.shape[-1] // 2,) * 4
+            said.append(
+                chain.at_centres(pad(cut, rim), pad(inside, rim))
+                if wanted in edges
+                else whole.new_zeros((len(cut), whole.shape[-1]))
+            )
+        return torch.cat(said, dim=1)
 
 
 class DflDetector(Detector):
@@ -198,10 +174,11 @@ class DflDetector(Detector):
             candidates=self.candidates(image, predictions, level, index),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
             limits=Limits(after=MOST),
+            first=first,
+            anchors_a_cell=(1,) * len(maps),
             outputs=outputs,
             choices=self._choices(),
             units=units,
-            first=first,
             chains=chains,
         )
 
@@ -274,14 +251,6 @@ def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     each = regression.unflatten(-1, (4, len(choices)))
     expected = each.softmax(dim=-1) @ choices if len(choices) > 1 else each[..., 0]
     return expected * units.repeat(1, 2)
-
-
-def _edges(attributes: Sequence[str]) -> list[str]:
-    return [attribute for attribute in attributes if attribute in EDGES]
-
-
-def _beliefs(attributes: Sequence[str]) -> list[str]:
-    return [attribute for attribute in attributes if attribute not in EDGES]
 
 
 def _sources(module: nn.Module, number: int) -> list[int]:

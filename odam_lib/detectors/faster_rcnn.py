@@ -4,7 +4,7 @@ own pooled features, or on the pyramid level they were pooled from."""
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log2
 from typing import Any
 
@@ -40,10 +40,11 @@ from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
-from odam_lib.kernels.odam import weighted_sum
-from odam_lib.kernels.windows import Patches, Windows
+from odam_lib.kernels.odam import heat_map
+from odam_lib.kernels.windows import Windows
 
 ROI = "roi"
 SMALLEST = 1e-2
@@ -79,7 +80,7 @@ class FasterRCNNTrace(Trace):
     def targets(self, attribute: str, detections: Detections) -> Tensor:
         self.check(detections, [attribute])
         logits, regression = self.logits[detections.index], self.regression[detections.index]
-        return self._values(attribute, logits, regression, detections)
+        return self.read(attribute, logits, regression, detections)
 
     def boxes(self, detections: Detections) -> Tensor:
         regression = self.regression.detach()[detections.index]
@@ -98,27 +99,12 @@ class FasterRCNNTrace(Trace):
         return detections.index if self.regional else super().feature_level(detections)
 
     @property
-    def has_windows(self) -> bool:
-        return self.layer in self.detector.layers[:2]
+    def windows(self) -> Windowed | None:
+        kinds = dict(zip(self.detector.layers[:2], (RegionWindows, ProposalWindows)))
+        return kinds[self.layer](self) if self.layer in kinds else None
 
-    @property
-    def windows_are_exact(self) -> bool:
-        return self.has_windows
-
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        if self.regional:
-            return self.pooled.shape[-2], self.pooled.shape[-1]
-        level, cells = self._in_cells(detections)
-        width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
-        return min(height, self.features[level].shape[-2]), min(width, self.features[level].shape[-1])
-
-    @record_gradients()
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        gradients = self._pooled_gradients(attributes, detections)
-        start = torch.zeros_like(detections.index)
-        return Windows(gradients, start, start) if self.layer == ROI else self._unpooled(gradients, detections)
-
-    def _values(self, attribute: str, logits: Tensor, regression: Tensor, detections: Detections) -> Tensor:
+    def read(self, attribute: str, logits: Tensor, regression: Tensor, detections: Detections) -> Tensor:
+        """An attribute ``[N]`` of N detections from what the head says, ``[N, C]`` and ``[N, C, 4]``."""
         if attribute in EDGES:
             proposals = self.proposals[detections.index]
             distances = self.detector.label_distances(regression, proposals, detections.labels)
@@ -127,35 +113,55 @@ class FasterRCNNTrace(Trace):
             return softmax_score(logits, detections.labels)
         return logits.gather(1, detections.labels[:, None])[:, 0]
 
-    def _pooled_gradients(self, attributes: Sequence[str], detections: Detections) -> Tensor:
-        """Gradients ``[N, A, K, h, w]`` with respect to pooled features: proposals do not see each other."""
-        pooled = self.pooled.detach()[detections.index].requires_grad_()
-        logits, regression = self.box_head(pooled)
-        regression = regression.unflatten(1, (-1, 4))
-        sums = [self._values(attribute, logits, regression, detections).sum() for attribute in attributes]
-        return torch.stack([torch.autograd.grad(total, pooled, retain_graph=True)[0] for total in sums], dim=1)
 
-    def _unpooled(self, gradients: Tensor, detections: Detections) -> Windows:
-        """Back through RoIAlign, each proposal in a window of its level that holds it."""
+@dataclass(frozen=True, eq=False)
+class RegionWindows(Windowed):
+    """Each proposal's own pooled features are its window: proposals do not see each other."""
+
+    trace: FasterRCNNTrace
+
+    def size(self, detections: Detections) -> tuple[int, int]:
+        return self.trace.pooled.shape[-2], self.trace.pooled.shape[-1]
+
+    @record_gradients()
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        pooled = self.trace.pooled.detach()[detections.index].requires_grad_()
+        logits, regression = self.trace.box_head(pooled)
+        regression = regression.unflatten(1, (-1, 4))
+        sums = [self.trace.read(attribute, logits, regression, detections).sum() for attribute in attributes]
+        gradients = [torch.autograd.grad(total, pooled, retain_graph=True)[0] for total in sums]
+        return Windows.whole(torch.stack(gradients, dim=1))
+
+
+class ProposalWindows(RegionWindows):
+    """Back through RoIAlign, each proposal in a window of its level that holds it."""
+
+    def size(self, detections: Detections) -> tuple[int, int]:
         level, cells = self._in_cells(detections)
-        gradients, (height, width) = gradients.to(cells.dtype), self.window_size(detections)
-        features = self.features[level]
-        limits = (features.shape[-2], features.shape[-1])
-        left = cells[:, 0].floor().long().clamp(0, limits[1] - width)
-        top = cells[:, 1].floor().long().clamp(0, limits[0] - height)
+        width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
+        limits = self.trace.features[level].shape[-2:]
+        return min(height, limits[0]), min(width, limits[1])
+
+    @record_gradients()
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        level, cells = self._in_cells(detections)
+        gradients = super().gradients(attributes, detections).values.to(cells.dtype)
+        features, (height, width) = self.trace.features[level], self.size(detections)
+        left = cells[:, 0].floor().long().clamp(0, features.shape[-1] - width)
+        top = cells[:, 1].floor().long().clamp(0, features.shape[-2] - height)
         shifted = cells - torch.stack([left, top, left, top], dim=1)
-        count, attributes = gradients.shape[:2]
-        numbers = torch.arange(count * attributes, device=cells.device)[:, None]
-        windows = gradients.new_zeros((count * attributes, features.shape[1], height, width), requires_grad=True)
-        regions = torch.cat([numbers, shifted.repeat_interleave(attributes, dim=0)], dim=1)
-        pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.pool.sampling_ratio)
+        number = gradients.shape[:2].numel()
+        windows = gradients.new_zeros((number, features.shape[1], height, width), requires_grad=True)
+        numbers = torch.arange(number, device=cells.device)[:, None]
+        regions = torch.cat([numbers, shifted.repeat_interleave(gradients.shape[1], dim=0)], dim=1)
+        pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.trace.pool.sampling_ratio)
         (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
-        return Windows(unpooled.unflatten(0, (count, attributes)), top, left)
+        return Windows(unpooled.unflatten(0, gradients.shape[:2]), top, left)
 
     def _in_cells(self, detections: Detections) -> tuple[int, Tensor]:
         """The level that detections share, and their proposals in units of its cells, ``Tensor[N, 4]``."""
-        level = int(detections.level[0])
-        return level, self.at_input[detections.index] * self.pool.scales[self.detector.pooled_levels.index(level)]
+        level, trace = int(detections.level[0]), self.trace
+        return level, trace.at_input[detections.index] * trace.pool.scales[trace.detector.pooled_levels.index(level)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,26 +173,26 @@ class FasterRCNNPositives(Positives):
         pooled: ``Tensor[R, K, h, w]``, the features of all sampled proposals.
         logits: ``Tensor[R, C]``, their class logits.
         proposals: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels of the detector's input.
-        origin: ``Tensor[2]``, (y, x) of the centre of the first cell below them.
+        finest: the grid of the finest level that they were pooled from.
     """
 
     rows: Tensor
     pooled: Tensor
     logits: Tensor
     proposals: Tensor
-    origin: Tensor
+    finest: Grid
 
-    def patches(self, rows: Tensor, order: str) -> Patches:
-        chosen, labels, boxes = self.rows[rows], self.labels[rows], self.proposals[rows]
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+        chosen, labels = self.rows[rows], self.labels[rows]
         total = self.logits[chosen, labels].sum()  # one backward pass for all: proposals do not see each other
         with ORDERS[order]():
             second = torch.is_grad_enabled()
             (weights,) = torch.autograd.grad(total, self.pooled, retain_graph=True, create_graph=second)
-        values = weighted_sum(weights[chosen], self.pooled[chosen]).relu()
-        cells = rows.new_tensor(values.shape[-2:]).expand(len(rows), 2)
-        step = (boxes[:, 2:] - boxes[:, :2]).flip(1) / cells
-        start = torch.zeros_like(rows)
-        return Patches(values, start, start, cells, boxes[:, :2].flip(1) + step / 2 + self.origin, step, bounded=True)
+        heat = Windows.whole(heat_map(weights[chosen], self.pooled[chosen]))
+        grids = _regions(self.proposals[rows], heat.size, self.finest)
+        return heat.spread(
+            grids, rows.new_tensor(heat.size).expand(len(rows), 2), self.input_sizes[self.images[rows]], size
+        )
 
 
 class FasterRCNNDetector(Detector):
@@ -240,6 +246,12 @@ class FasterRCNNDetector(Detector):
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
             pooled = torch.cat(features) if features else pooled
+        at_regions = layer == ROI
+        grids = (
+            _regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
+            if at_regions
+            else self._layers[layer].grids
+        )
         logits, regression = head(pooled)
         regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
@@ -252,7 +264,7 @@ class FasterRCNNDetector(Detector):
             image=image,
             layer=layer,
             features=features,
-            grids=self._grids(layer, at_input, (pooled.shape[-2], pooled.shape[-1])),
+            grids=grids,
             input_size=input_size,
             candidates=self.candidates(
                 image,
@@ -311,7 +323,7 @@ class FasterRCNNDetector(Detector):
             pooled=pooled,
             logits=logits,
             proposals=boxes[rows],
-            origin=boxes.new_tensor([self._first.y, self._first.x]),
+            finest=self._finest,
         )
 
     @torch.no_grad()
@@ -392,16 +404,14 @@ class FasterRCNNDetector(Detector):
         return at_input * at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
     @property
-    def _first(self) -> Grid:
-        """The finest level that proposals are pooled from; RoIAlign reads x at the cell x / stride."""
+    def _finest(self) -> Grid:
         return self._layers[self.layers[1]].grids[self.pooled_levels[0]]
 
-    def _grids(self, layer: str, at_input: Tensor, size: tuple[int, int]) -> tuple[Grid, ...]:
-        if layer != ROI:
-            return self._layers[layer].grids
-        off_x, off_y = self._first.x - 0.5, self._first.y - 0.5
-        regions = (Grid.of_region(box, size) for box in at_input.tolist())
-        return tuple(replace(region, x=region.x + off_x, y=region.y + off_y) for region in regions)
+
+def _regions(boxes: Tensor, size: tuple[int, int], finest: Grid) -> tuple[Grid, ...]:
+    """Where the cells lie that boxes ``[N, 4]`` were pooled to: RoIAlign reads x at the cell x / stride of a level."""
+    off = boxes.new_tensor([finest.x - 0.5, finest.y - 0.5]).repeat(2)
+    return tuple(Grid.of_region(box, size) for box in (boxes + off).tolist())
 
 
 def fix_pooling(pool: MultiScaleRoIAlign, strides: Sequence[int]) -> None:

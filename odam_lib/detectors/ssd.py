@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import coded_distances, softmax_score
+from odam_lib.detectors.cells import CutWindows
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
-from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
-from odam_lib.kernels.windows import Contributions, Sheets, Windows
 
 POINTWISE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.Identity)
 """What may follow a convolution without a cell seeing more of its neighbours."""
@@ -21,66 +21,48 @@ class SSDTrace(DenseTrace):
     """A forward pass of SSD, default boxes in place of anchors, each level with a head of its own."""
 
     @property
-    def has_windows(self) -> bool:
-        return self.layer == self.detector.layers[0] and all(map(_is_local, self._heads(*range(len(self.shapes)))))
+    def windows(self) -> Windowed | None:
+        heads = [head for level in range(len(self.anchors_a_cell)) for head in self.heads(level)]
+        return SSDWindows(self) if self.layer == self.detector.layers[0] and all(map(_is_local, heads)) else None
 
-    @property
-    def windows_are_exact(self) -> bool:
-        return self.has_windows
-
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        side = 1 + 2 * self._reach(int(detections.level[0]))
-        return side, side
-
-    def together(self, detections: Detections) -> list[Tensor]:
-        return Trace.together(self, detections)
-
-    @record_gradients()
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        """Both heads on a cut around each cell: what lies beyond it, no prediction of the cell sees."""
-        level, rows = int(detections.level[0]), torch.arange(len(detections), device=detections.index.device)
-        anchors, width, reach = self.anchors_a_cell[level], self.shapes[level][1], self._reach(level)
-        cell, anchor = detections.index.div(anchors, rounding_mode="floor"), detections.index % anchors
-        top, left = cell.div(width, rounding_mode="floor") - reach, cell % width - reach
-        sheet, which = Sheets.of([self.features[level].detach()]), torch.zeros_like(cell)
-        place = (which, top, left, self.window_size(detections))
-        cut = sheet.cut(*place).requires_grad_()
-        said = [head(cut)[:, :, reach, reach].unflatten(1, (anchors, -1))[rows, anchor] for head in self._heads(level)]
-        sums = [self._values(attribute, torch.cat(said, dim=1), detections).sum() for attribute in attributes]
-        gradients = torch.stack([torch.autograd.grad(one, cut, retain_graph=True)[0] for one in sums], dim=1)
-        _, inside = sheet.places(*place)
-        return Windows(gradients * inside[:, None, None], top, left)
-
-    def contributions(self, attribute: str, detections: Detections) -> Contributions:
-        return Trace.contributions(self, attribute, detections)
-
-    def _outputs(self, detections: Detections) -> Tensor:
-        """What the heads say about each detection: the logits of all classes and four numbers, ``Tensor[N, C + 4]``."""
-        row = self.first[detections.level] + detections.index
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """The logits of all classes and four numbers for the box, ``Tensor[N, C + 4]``."""
+        row = self.listed(detections)
         return torch.cat([self.logits[row], self.regression[row]], dim=1)
 
-    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
-            references = self.references[self.first[detections.level] + detections.index]
+            references = self.references[self.listed(detections)]
             return self.detector.distances(outputs[:, -4:], references)[:, EDGES.index(attribute)]
         if attribute == "class":
             return softmax_score(outputs[:, :-4], detections.labels)
         return outputs.gather(1, detections.labels[:, None])[:, 0]
 
-    def _heads(self, *levels: int) -> list[nn.Module]:
-        """What predicts the classes, and what predicts the boxes, of some levels."""
+    def heads(self, level: int) -> list[nn.Module]:
+        """What predicts the classes of a level, and what predicts its boxes."""
         head = self.detector.model.head
-        return [part.module_list[n] for n in levels for part in (head.classification_head, head.regression_head)]
-
-    def _reach(self, level: int) -> int:
-        """How many cells to each side a prediction sees."""
-        return max(_convolutions(head)[0].kernel_size[0] // 2 for head in self._heads(level))
+        return [part.module_list[level] for part in (head.classification_head, head.regression_head)]
 
     @staticmethod
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The softmax over the classes ``[..., C]``; the background, which is the first, is never found."""
         class_probs = logit.softmax(dim=-1)
         return torch.cat([torch.zeros_like(class_probs[..., :1]), class_probs[..., 1:]], dim=-1)
+
+
+class SSDWindows(CutWindows):
+    """Both heads on a cut around each cell."""
+
+    trace: SSDTrace
+
+    def reach(self, level: int) -> int:
+        return max(_convolutions(head)[0].kernel_size[0] // 2 for head in self.trace.heads(level))
+
+    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
+        level, rows = int(detections.level[0]), torch.arange(len(detections), device=cut.device)
+        middle, shape = self.reach(level), (self.trace.anchors_a_cell[level], -1)
+        said = [head(cut)[:, :, middle, middle].unflatten(1, shape) for head in self.trace.heads(level)]
+        return torch.cat(said, dim=2)[rows, self.trace.anchor(detections)]
 
 
 class SSDDetector(DenseDetector):

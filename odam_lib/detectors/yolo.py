@@ -15,18 +15,16 @@ from odam_lib.detectors.base import (
     Layer,
     Limits,
     Predictions,
-    Trace,
     check_elongation,
     iou_nms,
-    number_predictions,
 )
 from odam_lib.detectors.boxes import around
+from odam_lib.detectors.cells import CellTrace, CutWindows, number_predictions
 from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import cell_centres
-from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
-from odam_lib.kernels.windows import Sheets, Windows
 
 STRIDES = (16, 32)
 ANCHORS = (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319)))
@@ -144,63 +142,48 @@ def score(objectness: Tensor, logit: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class YOLOTrace(Trace):
-    """A forward pass of YOLOv3-tiny, all predictions listed level after level, cell after cell, anchor after anchor.
+class YOLOTrace(CellTrace):
+    """A forward pass of YOLOv3-tiny.
 
     Attributes:
         outputs: ``Tensor[P, 5 + C]``, what the heads say.
         anchors: of all predictions.
-        first: ``Tensor[levels]``, int64, index of each level's first prediction.
     """
 
     detector: "YOLODetector"
     outputs: Tensor
     anchors: Anchors
-    first: Tensor
-
-    @record_gradients()
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        self.check(detections, [attribute])
-        return self._values(attribute, self.outputs[self._row(detections)], detections)
 
     @property
-    def has_windows(self) -> bool:
-        return self.layer == FPN
+    def windows(self) -> Windowed | None:
+        return YOLOWindows(self) if self.layer == FPN else None
 
-    @property
-    def windows_are_exact(self) -> bool:
-        return self.has_windows
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """What the heads say about each detection, ``Tensor[N, 5 + C]``."""
+        return self.outputs[self.listed(detections)]
 
-    def window_size(self, detections: Detections) -> tuple[int, int]:
-        return 3, 3
-
-    @record_gradients()
-    def windows(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        """See :meth:`Trace.windows`: a head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each."""
-        level, a_cell = int(detections.level[0]), len(ANCHORS[0])
-        features, head = self.features[level].detach(), list(self.detector.model.heads.values())[level]
-        cell, width = detections.index // a_cell, features.shape[-1]
-        top, left = cell // width - 1, cell % width - 1
-        sheets, which = Sheets.of([features]), torch.zeros_like(cell)
-        _, inside = sheets.places(which, top, left, (3, 3))
-        cells = sheets.cut(which, top, left, (3, 3)).contiguous().requires_grad_()
-        (convolve, norm, gate), read = head
-        said = read(gate(norm(conv2d(cells, convolve.weight)))).flatten(1).unflatten(1, (a_cell, -1))
-        outputs = said[torch.arange(len(cell), device=cell.device), detections.index % a_cell]
-        sums = [self._values(attribute, outputs, detections).sum() for attribute in attributes]
-        found = [torch.autograd.grad(total, cells, retain_graph=True)[0] for total in sums]
-        return Windows(torch.stack(found, dim=1) * inside[:, None, None], top, left)
-
-    def _row(self, detections: Detections) -> Tensor:
-        return self.first[detections.level] + detections.index
-
-    def _values(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        """An attribute of N detections from what the heads say about them, ``Tensor[N, 5 + C]``."""
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
-            anchors = self.anchors.rows(self._row(detections))
+            anchors = self.anchors.rows(self.listed(detections))
             return anchors.distances(outputs[:, :BOX])[:, EDGES.index(attribute)]
         logit = outputs.gather(1, CLASSES + self.detector.column[detections.labels][:, None])[:, 0]
         return logit if attribute == "logit" else score(outputs[:, OBJECTNESS], logit)
+
+
+class YOLOWindows(CutWindows):
+    """A head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each prediction."""
+
+    trace: YOLOTrace
+
+    def reach(self, level: int) -> int:
+        return 1
+
+    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
+        heads = list(self.trace.detector.model.heads.values())
+        (convolve, norm, gate), read = heads[int(detections.level[0])]
+        said = read(gate(norm(conv2d(cut.contiguous(), convolve.weight)))).flatten(1)
+        rows = torch.arange(len(detections), device=cut.device)
+        return said.unflatten(1, (len(ANCHORS[0]), -1))[rows, self.trace.anchor(detections)]
 
 
 class YOLODetector(Detector):
@@ -259,9 +242,10 @@ class YOLODetector(Detector):
             candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(NMS_IOU),
             limits=LIMITS,
+            first=first,
+            anchors_a_cell=(len(ANCHORS[0]),) * len(pyramid),
             outputs=outputs,
             anchors=anchors,
-            first=first,
         )
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:

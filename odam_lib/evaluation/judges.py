@@ -12,10 +12,11 @@ from odam_lib.datasets.categories import original
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
-from odam_lib.evaluation.planted import OWN, Planted, agreement, brightness_per_part, planted_causes
+from odam_lib.evaluation.planted import OWN, Planted, planted_causes
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics.agreement import agreement, brightness_per_part
 from odam_lib.metrics.discrimination import floor, object_discrimination
 from odam_lib.metrics.faithfulness import auc, deletion, insertion
 from odam_lib.metrics.localization import THRESHOLDS, compactness, energy_inside, pointing, visual_explanation_accuracy

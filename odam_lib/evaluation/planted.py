@@ -19,11 +19,7 @@ from odam_lib.datasets.scenes.values import Rendered, Scene
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.kernels import checks
-from odam_lib.metrics.agreement import rank_correlation
-from odam_lib.metrics.localization import energy_inside
 
-LEAST_CAUSES = 3
-"""Of fewer causes a rank correlation says nothing: two are in the right order half of the time."""
 RESOLUTION = 1e-4
 """Step to which influences are rounded: the last digits depend on how pictures are batched and must not be ranked."""
 OWN = "own: "
@@ -212,71 +208,6 @@ def planted_causes(
         rows = [one.removal for one in mine]
         planted.append(Planted(regions.to(trace.image.device), lost[rows], tuple(one.name for one in mine)))
     return planted
-
-
-def energy_per_part(maps: Tensor, regions: Tensor) -> Tensor:
-    """The share of each map's energy in each region: the sum over its pixels.
-
-    To first order this is what removing the region costs, but large parts also have more energy in a map that knows
-    nothing, and more influence: on 60 held-out scenes sums over the own parts of 222 objects agreed with the influence
-    on the score to 0.48 for noise and to 0.37 for ODAM. Compare with noise, or use :func:`brightness_per_part`.
-
-    Args:
-        maps: ``Tensor[A, H, W]``, non-negative, at image size.
-        regions: bool ``Tensor[R, H, W]``.
-
-    Returns:
-        ``Tensor[A, R]`` in [0, 1]; 0 for a map of zeros.
-
-    Raises:
-        TypeError: no float tensor.
-        ValueError: a map with negative values, or regions that are not bool or do not fit.
-    """
-    checks.tensor("maps", maps, "[A, H, W]", "float")
-    return energy_inside(maps[:, None], regions)
-
-
-def brightness_per_part(maps: Tensor, regions: Tensor) -> Tensor:
-    """How bright each map is in each region: the mean over its pixels, as a multiple of the map's own mean.
-
-    This is how a reader ranks the parts of a picture by a heat map, and what :func:`agreement` should judge: noise has
-    no brighter part and agrees with no influence but by chance. A filled box has none among the parts within it, though
-    it tells the object from the rest, which is much of what decides the score (0.44 on the scenes above, ODAM 0.39):
-    judge own parts alone too. The price is that a map which is right to first order need not be ranked perfectly if its
-    parts differ much in size.
-
-    Args:
-        maps: ``Tensor[A, H, W]``, non-negative, at image size.
-        regions: bool ``Tensor[R, H, W]``.
-
-    Returns:
-        ``Tensor[A, R]``, 1 where a region is as bright as the whole map; 0 for a map of zeros, NaN for an empty region.
-
-    Raises:
-        ValueError: a map with negative values.
-    """
-    return energy_per_part(maps, regions) / regions.to(maps).mean(dim=(1, 2))
-
-
-def agreement(energy: Tensor, influence: Tensor) -> Tensor:
-    """Spearman's rank correlation, over R causes, of what a map shows in them with what they do.
-
-    Args:
-        energy: ``Tensor[A, R]``, see :func:`brightness_per_part` and :func:`energy_per_part`.
-        influence: ``Tensor[R, A]``, see :func:`influences`.
-
-    Returns:
-        ``Tensor[A]`` in [-1, 1], equal values sharing the mean of their ranks; NaN where there are fewer than
-        ``LEAST_CAUSES`` causes, or where all have one energy or one influence.
-
-    Raises:
-        TypeError, ValueError: not such tensors.
-    """
-    checks.tensor("energy", energy, "[A, R]", "float")
-    checks.tensor("influence", influence, f"[{energy.shape[1]}, {energy.shape[0]}]", "float")
-    if energy.shape[1] < LEAST_CAUSES:
-        return torch.full((len(energy),), torch.nan, dtype=torch.float64, device=energy.device)
-    return rank_correlation(energy[:, None], influence.T[:, None])
 
 
 def _image(rendered: Rendered) -> Tensor:

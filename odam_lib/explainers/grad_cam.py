@@ -20,7 +20,7 @@ class GradCAM(GradientMethod):
     method: ClassVar[str] = "Grad-CAM"
 
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
-        weights = windows.gradients.sum(dim=(-2, -1)) / features[0, 0].numel()
+        weights = windows.values.sum(dim=(-2, -1)) / features[0, 0].numel()
         return channel_sum(weights, features, which).relu()
 
 
@@ -36,7 +36,7 @@ class GradCAMPlusPlus(GradientMethod):
     method: ClassVar[str] = "Grad-CAM++"
 
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
-        gradients = windows.gradients
+        gradients = windows.values
         totals = features.sum(dim=(-2, -1))[which][:, None, :, None, None]
         below = 2 + totals * gradients
         alpha = torch.where((gradients != 0) & (below != 0), 1 / below, 0)

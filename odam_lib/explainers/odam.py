@@ -10,7 +10,7 @@ from odam_lib.detectors.base import Trace
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import RECTIFIERS, adaptive_sigma
-from odam_lib.kernels.windows import Windows, windowed_sum
+from odam_lib.kernels.windows import Windows, window_heat_maps
 
 SIGMA_SHARE = 0.1
 """``adaptive`` smoothing: sigma is this share of the predicted object's short side on the feature map.
@@ -68,8 +68,7 @@ class ODAM(GradientMethod):
         return adaptive_sigma(detections.boxes, cells * to_image, self.share)
 
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
-        signed = windowed_sum(windows, features, which, sigma)
-        return RECTIFIERS[self.rectify](signed if self.gradient == "positive" else -signed)
+        return window_heat_maps(windows, features, which, sigma, self.gradient, self.rectify)
 
     def removed(self) -> str:
         return f"{self.rectify} removed everything: no {self.gradient} influence at this layer"

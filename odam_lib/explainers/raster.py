@@ -1,12 +1,13 @@
 """The maps of many predictions on one small raster over the picture, where they can be compared (Sec. 3.3)."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.kernels.similarity import short_edge_size
-from odam_lib.kernels.windows import Patches
 
 
 @record_gradients()
@@ -29,28 +30,18 @@ def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", 
         ValueError: detections of another image or detector, an unknown attribute, or a layer without windows.
     """
     trace.check(detections, [attribute])
-    if not trace.has_windows:
+    windows = trace.windows
+    if windows is None:
         raise ValueError(
             f"Layer {trace.layer!r} has no derivative on a window: take the detector's default layer, or ODAM()'s maps."
         )
     size = short_edge_size(detections.image_size, short_edge)
     maps = detections.boxes.new_zeros((len(detections), *size))
-    for rows in trace.together(detections):
-        patches = _patches(trace, detections[rows], attribute)
-        maps[rows] = patches.spread(maps.new_tensor([trace.input_size]).expand(len(rows), 2), size).detach()
+    for rows in windows.together(detections):
+        heat = windows.heat_maps(attribute, detections[rows])
+        heat = replace(heat, values=heat.values.detach().float())
+        levels = trace.feature_level(detections[rows]).tolist()
+        cells = rows.new_tensor([trace.features[level].shape[-2:] for level in levels])
+        input_sizes = rows.new_tensor([trace.input_size]).expand(len(rows), 2)
+        maps[rows] = heat.spread([trace.grids[level] for level in levels], cells, input_sizes, size)
     return maps
-
-
-def _patches(trace: Trace, detections: Detections, attribute: str) -> Patches:
-    """Of detections whose windows can be taken together."""
-    found = trace.contributions(attribute, detections)
-    values = found.values.float()
-    occurring, which = trace.feature_level(detections).unique(return_inverse=True)
-    levels = occurring.tolist()
-    grids = [trace.grids[level] for level in levels]
-    origin, step = (
-        values.new_tensor([[getattr(grid, name) for name in names] for grid in grids])[which]
-        for names in (("y", "x"), ("dy", "dx"))
-    )
-    cells = which.new_tensor([trace.features[level].shape[-2:] for level in levels])[which]
-    return Patches(values.relu(), found.top, found.left, cells, origin, step, grids[0].bounded)

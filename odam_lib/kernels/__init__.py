@@ -9,7 +9,12 @@ from odam_lib.kernels.nms import (
     odam_nms as odam_nms,
     soft_nms as soft_nms,
 )
-from odam_lib.kernels.odam import combine as combine, min_max as min_max, smooth as smooth
+from odam_lib.kernels.odam import (
+    combine as combine,
+    heat_map as heat_map,
+    min_max as min_max,
+    smooth as smooth,
+)
 from odam_lib.kernels.regions import box_blob as box_blob, box_regions as box_regions
 from odam_lib.kernels.similarity import (
     common_size as common_size,

@@ -8,37 +8,20 @@ from torch import Tensor
 
 BUDGET = 2**28
 """Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
-
-
 CACHE_BUDGET = 2**24
 """The same for gradients of a whole network on a CPU, whose layers' gradients should stay in the cache."""
 
 
-def exact(targets: Tensor, features: Tensor) -> Tensor:
-    """The gradient of every target with respect to the whole feature map, all targets in one backward pass.
-
-    Args:
-        targets: ``Tensor[N]``, differentiable with respect to ``features``; one scalar a prediction.
-        features: ``Tensor[1, K, h, w]`` that requires a gradient.
-
-    Returns:
-        ``Tensor[N, K, h, w]``: what N calls of ``torch.autograd.grad`` would return.
-
-    Raises:
-        UnconnectedTargetError: no target depends on the features.
-    """
-    return exact_on_levels(targets, [features])[0]
-
-
-def exact_on_levels(targets: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
-    """:func:`exact` on several feature maps in one backward pass; zero on those that no target depends on.
+def differentiate(targets: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of every target with respect to whole feature maps, all targets in one backward pass.
 
     Args:
         targets: ``Tensor[N]``, one scalar a prediction.
         levels: ``Tensor[1, K, h, w]`` each, that require a gradient.
 
     Returns:
-        ``Tensor[N, K, h, w]`` for each.
+        ``Tensor[N, K, h, w]`` for each level: what N calls of ``torch.autograd.grad`` would return; zero on a level
+        that no target depends on.
 
     Raises:
         UnconnectedTargetError: no target depends on any of them.

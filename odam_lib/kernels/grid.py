@@ -1,11 +1,10 @@
-"""Where the cells of a feature map lie, and reading them elsewhere."""
+"""Where the cells of a feature map lie, and reading maps elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,6 @@ def sample_grid(maps: Tensor, grid: Grid, input_size: tuple[int, int], size: tup
         ``Tensor[A, height, width]``, bilinear between cell centres, constant beyond the outermost; zero more than half
         a cell beyond them if the grid is bounded.
     """
-
     dy, dx = input_size[0] / size[0], input_size[1] / size[1]
     return resample(maps, grid, Grid(dx / 2, dy / 2, dx, dy), size)
 
@@ -73,17 +71,31 @@ def resample(maps: Tensor, grid: Grid, onto: Grid, size: tuple[int, int]) -> Ten
         read between those of ``onto`` is what would have been read between those of ``grid``.
     """
 
-    def cells(number: int, start: float, spacing: float, first: float, step: float) -> Tensor:
-        at_input = start + torch.arange(number, dtype=maps.dtype, device=maps.device) * spacing
-        return (at_input - first) / step
+    def shares(wanted: int, start: float, spacing: float, length: int, first: float, step: float) -> Tensor:
+        places = (start + torch.arange(wanted, dtype=maps.dtype, device=maps.device) * spacing - first) / step
+        lines = torch.arange(length, device=maps.device)
+        return line_shares(places, lines, lines.new_tensor(length), grid.bounded)
 
-    height, width = maps.shape[-2:]
-    rows = cells(size[0], onto.y, onto.dy, grid.y, grid.dy)
-    columns = cells(size[1], onto.x, onto.dx, grid.x, grid.dx)
-    at = (columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1)
-    points = torch.stack(torch.meshgrid(*at, indexing="xy"), dim=-1)
-    spread = grid_sample(maps[None], points[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
-    if not grid.bounded:
-        return spread
-    inside = (rows >= -0.5) & (rows <= height - 0.5)
-    return spread * (inside[:, None] & (columns >= -0.5) & (columns <= width - 0.5))
+    rows = shares(size[0], onto.y, onto.dy, maps.shape[-2], grid.y, grid.dy)
+    columns = shares(size[1], onto.x, onto.dx, maps.shape[-1], grid.x, grid.dx)
+    return rows @ maps @ columns.mT
+
+
+def line_shares(places: Tensor, lines: Tensor, length: Tensor, bounded: bool) -> Tensor:
+    """How much of each line of a map, a row or a column, is read at each place: the one rule of reading between cells.
+
+    Linear between the centres of two lines and constant beyond the outermost.
+
+    Args:
+        places: ``Tensor[..., P]``, where to read, in lines of the map.
+        lines: ``Tensor[..., L]``, the numbers of the lines that are there to be read; others count as zero.
+        length: ``Tensor[..., 1]``, how many lines the map has.
+        bounded: whether what lies more than half a line beyond the outermost is zero.
+
+    Returns:
+        ``Tensor[..., P, L]``, a matrix to multiply the map's lines with.
+    """
+    within = places.clamp(min=0).minimum(length - 1)
+    shares = (1 - (within[..., None] - lines[..., None, :]).abs()).clamp(min=0)
+    inside = (places >= -0.5) & (places <= length - 0.5)
+    return shares * inside[..., None] if bounded else shares

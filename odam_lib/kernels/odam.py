@@ -1,4 +1,4 @@
-"""The paper's maps, Eq. (1) and (2) and H_comb."""
+"""The paper's maps: smoothing, Eq. (2), normalisation and H_comb."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,58 @@ RECTIFIERS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda values: values,
     "abs": torch.abs,
 }
+
+
+def heat_map(
+    gradients: Tensor,
+    activations: Tensor,
+    sigma: Tensor | None = None,
+    sign: str = "positive",
+    rectify: str = "relu",
+    margin: int = 0,
+) -> Tensor:
+    r"""Heat maps by Eq. (2), from gradients to maps.
+
+    .. math:: H = \mathrm{ReLU}\Big(\sum_k \Phi\Big(\frac{\partial Y}{\partial A_k}\Big) \odot A_k\Big)
+
+    Args:
+        gradients: ``Tensor[N, ..., K, h, w]``, how N predictions' targets Y change with each activation.
+        activations: ``Tensor[..., K, h, w]``, A, broadcast against the gradients.
+        sigma: ``Tensor[N]``, the widths of Phi in feature cells; ``None`` for no smoothing, which equals HiResCAM.
+        sign: ``positive``: what raises the target; ``negative``: what lowers it (Fig. 16).
+        rectify: ``relu`` as in the paper, ``none`` or ``abs``.
+        margin: cells around the gradients that smoothing may reach, where they are a window of a larger map; the
+            activations are then those of the window and its margin.
+
+    Returns:
+        ``Tensor[N, ..., h, w]``, raw values; of the window and its margin.
+    """
+    weights = gradients if sigma is None else smooth(gradients, sigma, margin)
+    return rectified((weights * activations).sum(dim=-3), sign, rectify)
+
+
+def rectified(influence: Tensor, sign: str = "positive", rectify: str = "relu") -> Tensor:
+    """The rectifier of Eq. (2), applied to the sum over channels; sign and kind as of :func:`heat_map`."""
+    return RECTIFIERS[rectify](influence if sign == "positive" else -influence)
+
+
+def smooth(gradients: Tensor, sigma: Tensor, margin: int = 0) -> Tensor:
+    """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
+
+    Args:
+        gradients: ``Tensor[N, ..., K, h, w]``.
+        sigma: ``Tensor[N]`` in feature cells.
+        margin: cells around them that smoothing may reach, where the gradients are a window of a larger map.
+
+    Returns:
+        ``Tensor[N, ..., K, margin + h + margin, margin + w + margin]``.
+    """
+    alone = (len(sigma),) + (1,) * (gradients.dim() - 4)
+    rows = gaussian_matrix(gradients.shape[-2], sigma, margin).unflatten(0, alone)
+    columns = gaussian_matrix(gradients.shape[-1], sigma, margin).unflatten(0, (*alone, 1))
+    values = gradients.movedim(-3, -1)  # channels last, so that both products are of large matrices
+    down = (rows @ values.flatten(-2)).unflatten(-1, values.shape[-2:])
+    return (columns @ down).movedim(-1, -3)
 
 
 def gaussian_matrix(length: int, sigma: Tensor, margin: int = 0) -> Tensor:
@@ -38,25 +90,6 @@ def gaussian_matrix(length: int, sigma: Tensor, margin: int = 0) -> Tensor:
     return torch.exp(-0.5 * ((cells[:, None] - cells[margin : margin + length]) / width) ** 2) / total
 
 
-def smooth(gradients: Tensor, sigma: Tensor, margin: int = 0) -> Tensor:
-    """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
-
-    Args:
-        gradients: ``Tensor[N, ..., K, h, w]``.
-        sigma: ``Tensor[N]`` in feature cells.
-        margin: cells around them that smoothing may reach, where the gradients are a window of a larger map.
-
-    Returns:
-        ``Tensor[N, ..., K, margin + h + margin, margin + w + margin]``.
-    """
-    alone = (len(sigma),) + (1,) * (gradients.dim() - 4)
-    rows = gaussian_matrix(gradients.shape[-2], sigma, margin).unflatten(0, alone)
-    columns = gaussian_matrix(gradients.shape[-1], sigma, margin).unflatten(0, (*alone, 1))
-    values = gradients.movedim(-3, -1)  # channels last, so that both products are of large matrices
-    down = (rows @ values.flatten(-2)).unflatten(-1, values.shape[-2:])
-    return (columns @ down).movedim(-1, -3)
-
-
 def adaptive_sigma(boxes: Tensor, cell: Tensor, share: float) -> Tensor:
     """A sigma proportional to the predicted object's short side.
 
@@ -70,19 +103,6 @@ def adaptive_sigma(boxes: Tensor, cell: Tensor, share: float) -> Tensor:
     """
     sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0) / cell
     return share * sides.amin(dim=1)
-
-
-def weighted_sum(weights: Tensor, features: Tensor) -> Tensor:
-    """The sum over channels of weight times activation, Eq. (2) before its rectifier.
-
-    Args:
-        weights: ``Tensor[..., K, h, w]``, smoothed gradients.
-        features: ``Tensor[..., K, h, w]``, the activations, broadcast against the weights.
-
-    Returns:
-        ``Tensor[..., h, w]``.
-    """
-    return (weights * features).sum(dim=-3)
 
 
 def min_max(maps: Tensor) -> Tensor:

@@ -1,44 +1,78 @@
 """Values that are zero outside a window of a feature map."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv_transpose2d
 
-from odam_lib.kernels.odam import gaussian_matrix, smooth, weighted_sum
+from odam_lib.kernels.grid import Grid, line_shares
+from odam_lib.kernels.odam import gaussian_matrix, heat_map, rectified
 
 
-class Contributions(NamedTuple):
-    """Gradient times activation, summed over channels, which is zero outside a window of the feature map.
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Values on N feature maps, which are zero outside a window of each.
 
     Attributes:
-        values: ``Tensor[N, a, b]``, of each of N predictions, before any rectifier.
+        values: ``Tensor[N, ..., a, b]``.
         top, left: ``Tensor[N]``, int64, the cell of the map at which the window starts; negative beyond the border,
-            where values are zero.
+            where values are zero too.
     """
 
     values: Tensor
     top: Tensor
     left: Tensor
 
+    @classmethod
+    def whole(cls, values: Tensor) -> "Windows":
+        """Windows that start where their maps do."""
+        start = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+        return cls(values, start, start)
 
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """Gradients that are zero outside a window of the feature map.
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the windows."""
+        return self.values.shape[-2], self.values.shape[-1]
 
-    Attributes:
-        gradients: ``Tensor[N, A, K, a, b]``, of A targets of each of N predictions.
-        top, left: ``Tensor[N]``, int64, the cell of the map at which the window starts; negative beyond the border,
-            where gradients are zero too.
-    """
+    def cover(self, size: Sequence[int]) -> bool:
+        """Whether every window is the whole of a map of (height, width)."""
+        return self.size == tuple(size) and not (self.top.any() or self.left.any())
 
-    gradients: Tensor
-    top: Tensor
-    left: Tensor
+    def paste(self, size: tuple[int, int]) -> Tensor:
+        """The windows ``[N, A, a, b]`` in their places on maps of zeros: ``Tensor[N, A, height, width]``."""
+        height, width = self.size
+        maps = self.values.new_zeros((*self.values.shape[:2], size[0] + 2 * height, size[1] + 2 * width))
+        rows = (self.top.clamp(-height, size[0]) + height)[:, None] + torch.arange(height, device=maps.device)
+        columns = (self.left.clamp(-width, size[1]) + width)[:, None] + torch.arange(width, device=maps.device)
+        number = torch.arange(len(maps), device=maps.device)[:, None, None]
+        maps.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]] = self.values.permute(0, 2, 3, 1)
+        return maps[:, :, height : height + size[0], width : width + size[1]]
+
+    def spread(self, grids: Sequence[Grid], cells: Tensor, input_sizes: Tensor, size: tuple[int, int]) -> Tensor:
+        """Maps of many levels, regions or pictures on one raster, each read as by :func:`sample_grid`.
+
+        Args:
+            grids: where the cells of each map lie, N of one kind: all bounded, or none.
+            cells: ``Tensor[N, 2]``, (height, width) of each map.
+            input_sizes: ``Tensor[N, 2]``, (height, width) of each picture as the detector saw it, before its padding.
+            size: (height, width) wanted; the whole picture is spread over them.
+
+        Returns:
+            ``Tensor[N, height, width]`` of values ``[N, a, b]``.
+        """
+        where = self.values.new_tensor([(grid.y, grid.x, grid.dy, grid.dx) for grid in grids]).reshape(-1, 4)
+        readers = []
+        for axis, start in enumerate((self.top, self.left)):
+            centres = torch.arange(size[axis], dtype=self.values.dtype, device=self.values.device) + 0.5
+            at_input = centres * (input_sizes[:, axis, None] / size[axis])
+            places = (at_input - where[:, axis, None]) / where[:, axis + 2, None]
+            lines = start[:, None] + torch.arange(self.size[axis], device=start.device)
+            readers.append(line_shares(places, lines, cells[:, axis, None], any(grid.bounded for grid in grids)))
+        return readers[0] @ self.values @ readers[1].mT
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +129,7 @@ class Sheets:
         return self.cells.index_select(0, places.flatten()).unflatten(0, places.shape)
 
 
-def window(
+def tower_gradients(
     last: Tensor, kernels: Sequence[Tensor], slopes: Sequence[Sheets], which: Tensor, top: Tensor, left: Tensor
 ) -> Tensor:
     """Gradients of N outputs of a tower's last 3x3 convolution with respect to its input: :func:`walk_back`.
@@ -124,7 +158,7 @@ def walk_back(
     """All of N outputs back through the tower in one batch, each on its own receptive field.
 
     That grows by one cell a convolution; beyond it the gradient is zero. Arguments and result as those of
-    :func:`window`, but cells beyond the border, which do not exist, hold numbers that mean nothing.
+    :func:`tower_gradients`, but cells beyond the border, which do not exist, hold numbers that mean nothing.
     """
     gradients = last
     for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
@@ -134,7 +168,7 @@ def walk_back(
     return gradients
 
 
-def window_contributions(
+def tower_contributions(
     last: Tensor,
     kernels: Sequence[Tensor],
     slopes: Sequence[Sheets],
@@ -143,20 +177,20 @@ def window_contributions(
     top: Tensor,
     left: Tensor,
 ) -> Tensor:
-    """The gradients of :func:`window` times the activations of the tower's input, summed over channels.
+    """The gradients of :func:`tower_gradients` times the activations of the tower's input, summed over channels.
 
     The gradients themselves are not made. What the first convolution makes of each cell alone is computed once for all
     outputs, ``sum_k W[c, k, i, j] A_k(u)`` for each place (i, j) of its kernel, and is then weighted with the gradients
     behind that convolution: where windows overlap, as they do in a crowd, its work is shared.
 
     Args:
-        last: ``Tensor[N, A, K, 3, 3]``, as for :func:`window`.
+        last: ``Tensor[N, A, K, 3, 3]``, as for :func:`tower_gradients`.
         kernels, slopes: of a tower of L >= 1 convolutions.
         activations: its input.
-        which, top, left: as for :func:`window`.
+        which, top, left: as for :func:`tower_gradients`.
 
     Returns:
-        ``Tensor[N, A, 3 + 2 L, 3 + 2 L]``, windows as those of :func:`window`.
+        ``Tensor[N, A, 3 + 2 L, 3 + 2 L]``, windows as those of :func:`tower_gradients`.
     """
     behind, steps = walk_back(last, kernels[1:], slopes[1:], which, top, left), len(kernels)
     side = behind.shape[-1]
@@ -173,44 +207,47 @@ def window_contributions(
 
 REACH = 5
 """Smoothing is followed to this many sigmas beyond a window: what lies further is under 1e-5 of the kernel's peak."""
-
-
 FEW_CELLS = 16
 """Windows of at most so many cells are summed over channels before they are smoothed."""
 
 
-def windowed_sum(windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
-    """Smoothing and the weighted sum of Eq. (2) for gradients that are zero outside a window.
+def window_heat_maps(
+    gradients: Windows,
+    features: Tensor,
+    which: Tensor,
+    sigma: Tensor | None = None,
+    sign: str = "positive",
+    rectify: str = "relu",
+) -> Tensor:
+    """:func:`heat_map` for gradients that are zero outside a window.
 
     What smoothing carries more than ``REACH`` sigma beyond the window is left out.
 
     Args:
-        windows: of A targets of each of N predictions.
+        gradients: ``Tensor[N, A, K, a, b]``, of A targets of each of N predictions.
         features: ``Tensor[M, K, h, w]``, the activations of M levels or regions of interest.
         which: ``Tensor[N]``, int64, the activations of each prediction.
-        sigma: ``Tensor[N]`` in feature cells; ``None`` for no smoothing.
+        sigma, sign, rectify: as for :func:`heat_map`.
 
     Returns:
-        ``Tensor[N, A, h, w]``, before the rectifier.
+        ``Tensor[N, A, h, w]``.
     """
-    gradients, (height, width), margin = windows.gradients, features.shape[-2:], 0
-    cells = gradients.shape[-2:]
-    if sigma is not None and cells != (height, width):  # else there is nothing outside the window
-        margin = min(int(torch.ceil(REACH * sigma.max()).item()), max(height, width))
-    top, left = windows.top - margin, windows.left - margin
-    size = (cells[0] + 2 * margin, cells[1] + 2 * margin)
-    activations = Sheets.of([features]).cut(which, top, left, size)
-    if sigma is None:
-        patches = weighted_sum(gradients, activations[:, None])
-    elif cells.numel() > FEW_CELLS:
-        patches = weighted_sum(smooth(gradients, sigma, margin), activations[:, None])
+    size = (features.shape[-2], features.shape[-1])
+    if gradients.cover(size):
+        activations = features if len(features) == 1 else features[which]
+        return heat_map(gradients.values, activations[:, None], sigma, sign, rectify)
+    margin = 0 if sigma is None else min(math.ceil(REACH * sigma.max().item()), max(size))
+    top, left, (height, width) = gradients.top - margin, gradients.left - margin, gradients.size
+    activations = Sheets.of([features]).cut(which, top, left, (height + 2 * margin, width + 2 * margin))
+    if sigma is not None and height * width <= FEW_CELLS:
+        maps = rectified(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
     else:
-        patches = smoothed_sum(gradients, activations, sigma, margin)
-    return paste(patches, top, left, (height, width))
+        maps = heat_map(gradients.values, activations[:, None], sigma, sign, rectify, margin)
+    return Windows(maps, top, left).paste(size)
 
 
 def smoothed_sum(gradients: Tensor, activations: Tensor, sigma: Tensor, margin: int) -> Tensor:
-    """:func:`smooth` and :func:`weighted_sum` in the other order: the same, since both are linear.
+    """Smoothing and the sum over channels of Eq. (2) in the other order: the same, since both are linear.
 
     Smoothing mixes cells and the sum mixes channels. Where a window has few cells it is many times as fast to sum over
     the channels first, for every pair of a cell of the window and a cell around it.
@@ -218,7 +255,7 @@ def smoothed_sum(gradients: Tensor, activations: Tensor, sigma: Tensor, margin: 
     Args:
         gradients: ``Tensor[N, A, K, a, b]``.
         activations: ``Tensor[N, K, margin + a + margin, margin + b + margin]``.
-        sigma, margin: as for :func:`smooth`.
+        sigma, margin: as for :func:`odam_lib.kernels.odam.smooth`.
 
     Returns:
         ``Tensor[N, A, margin + a + margin, margin + b + margin]``.
@@ -229,72 +266,3 @@ def smoothed_sum(gradients: Tensor, activations: Tensor, sigma: Tensor, margin: 
     )
     rows, columns = (gaussian_matrix(side, sigma, margin) for side in gradients.shape[3:])
     return torch.einsum("naijyx,nyi,nxj->nayx", pairs, rows, columns)
-
-
-def paste(patches: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
-    """Windows back in their places on maps of zeros.
-
-    Args:
-        patches: ``Tensor[N, A, a, b]``.
-        top, left: ``Tensor[N]``, where each begins; may lie outside.
-        size: (height, width) of the maps.
-
-    Returns:
-        ``Tensor[N, A, height, width]``.
-    """
-    height, width = patches.shape[-2:]
-    maps = patches.new_zeros((*patches.shape[:2], size[0] + 2 * height, size[1] + 2 * width))
-    rows = (top.clamp(-height, size[0]) + height)[:, None] + torch.arange(height, device=top.device)
-    columns = (left.clamp(-width, size[1]) + width)[:, None] + torch.arange(width, device=left.device)
-    number = torch.arange(len(patches), device=top.device)[:, None, None]
-    maps.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]] = patches.permute(0, 2, 3, 1)
-    return maps[:, :, height : height + size[0], width : width + size[1]]
-
-
-@dataclass(frozen=True, eq=False)
-class Patches:
-    """Maps of N predictions, perhaps of several pictures, that are zero outside a window of their feature map.
-
-    Attributes:
-        values: ``Tensor[N, a, b]``.
-        top, left: ``Tensor[N]``, int64, the cell of the feature map at which the window starts; may lie outside.
-        cells: ``Tensor[N, 2]``, (height, width) of the feature map.
-        origin: ``Tensor[N, 2]``, (y, x) of the centre of its cell (0, 0) in pixels of the detector's input.
-        step: ``Tensor[N, 2]``, distance between neighbouring cells, down and across.
-        bounded: see :class:`Grid`.
-    """
-
-    values: Tensor
-    top: Tensor
-    left: Tensor
-    cells: Tensor
-    origin: Tensor
-    step: Tensor
-    bounded: bool
-
-    def spread(self, input_sizes: Tensor, size: tuple[int, int]) -> Tensor:
-        """The maps on a common raster; the same reading as :func:`sample_grid`, for many maps at once.
-
-        Args:
-            input_sizes: ``Tensor[N, 2]``, (height, width) of each picture as the detector saw it, before its padding.
-            size: (height, width) wanted; the whole picture is spread over them.
-
-        Returns:
-            ``Tensor[N, height, width]``.
-        """
-        rows, columns = (
-            self._readers(axis, pixels, length, input_sizes[:, axis])
-            for axis, (pixels, length) in enumerate(zip(size, self.values.shape[-2:]))
-        )
-        return rows @ self.values @ columns.mT
-
-    def _readers(self, axis: int, pixels: int, length: int, extent: Tensor) -> Tensor:
-        """How much each raster line reads of each line of the window: ``Tensor[N, pixels, length]``."""
-        start = (self.top, self.left)[axis][:, None, None]
-        centres = torch.arange(pixels, dtype=self.values.dtype, device=self.values.device) + 0.5
-        at_input = centres * (extent[:, None] / pixels)
-        at = (at_input - self.origin[:, axis, None]) / self.step[:, axis, None]
-        last = self.cells[:, axis, None] - 1
-        lines = start + torch.arange(length, device=self.values.device)
-        share = (1 - (at.clamp(min=0).minimum(last)[..., None] - lines).abs()).clamp(min=0)
-        return share * ((at >= -0.5) & (at <= last + 0.5))[..., None] if self.bounded else share

@@ -1,22 +1,15 @@
 """Numbers that judge detectors and explanations."""
 
-from odam_lib.metrics.agreement import (
-    cosine as cosine,
-    edge_strength as edge_strength,
-    energy_outside as energy_outside,
-    rank_correlation as rank_correlation,
-)
-from odam_lib.metrics.crowds import (
-    CrowdPicture as CrowdPicture,
+from odam_lib.metrics.agreement import brightness_per_part as brightness_per_part, rank_correlation as rank_correlation
+from odam_lib.metrics.crowd_scores import (
     crowd_differences as crowd_differences,
     crowd_recall as crowd_recall,
-    crowd_set as crowd_set,
     jaccard as jaccard,
-    matches as matches,
     miss_rate as miss_rate,
 )
+from odam_lib.metrics.crowds import CrowdPicture as CrowdPicture, crowd_set as crowd_set, matches as matches
 from odam_lib.metrics.discrimination import object_discrimination as object_discrimination
-from odam_lib.metrics.errors import classify_errors as classify_errors, worst_and_best_edge as worst_and_best_edge
+from odam_lib.metrics.errors import classify_errors as classify_errors
 from odam_lib.metrics.faithfulness import deletion as deletion, insertion as insertion
 from odam_lib.metrics.intervals import (
     area_under_roc as area_under_roc,
@@ -26,10 +19,6 @@ from odam_lib.metrics.intervals import (
     wilson as wilson,
 )
 from odam_lib.metrics.localization import (
-    area_holding as area_holding,
-    box_frame as box_frame,
-    centre_in_box as centre_in_box,
-    edge_energy as edge_energy,
     energy_inside as energy_inside,
     pointing as pointing,
     visual_explanation_accuracy as visual_explanation_accuracy,

@@ -29,19 +29,7 @@ def object_discrimination(maps: Tensor, own: Tensor, regions: Tensor) -> Tensor:
         ValueError: negative or not finite maps, shapes that do not fit, regions that are not bool, or an object that
             does not exist.
     """
-    check_energy(maps)
-    checks.tensor("own", own, "[...]", "int")
-    checks.kind("The regions", regions, Tensor, "a bool tensor [M, H, W]")
-    if maps.dim() != 3 or own.shape != maps.shape[:1]:
-        raise ValueError(f"The maps have shape {list(maps.shape)}, own {list(own.shape)}: give [N, H, W] and [N].")
-    if regions.dim() != 3 or regions.dtype != torch.bool or regions.shape[1:] != maps.shape[1:]:
-        raise ValueError(
-            f"The regions are {regions.dtype} of shape {list(regions.shape)}: "
-            f"give bool [M, {maps.shape[1]}, {maps.shape[2]}]."
-        )
-    own, regions = own.to(maps.device), regions.to(maps.device)
-    if len(own) and not (own.min() >= 0 and own.max() < len(regions)):
-        raise ValueError(f"A map explains object {own.tolist()} of {len(regions)}: count the objects from 0.")
+    own, regions = _checked(maps, own, regions)
     if len(regions) < 2:
         return maps.new_full((len(maps),), torch.nan)
     owners = regions.sum(dim=0)
@@ -71,3 +59,21 @@ def floor(own: Tensor, regions: Tensor, masks: Tensor) -> Tensor:
     if len(own) and not (own.min() >= 0 and own.max() < len(masks)):
         raise ValueError(f"A map explains object {own.tolist()} of {len(masks)}: count the objects from 0.")
     return object_discrimination(masks[own.to(masks.device)].float(), own, regions)
+
+
+def _checked(maps: Tensor, own: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+    """The objects and their regions on the device of the maps, after refusing what does not fit together."""
+    check_energy(maps)
+    checks.tensor("own", own, "[...]", "int")
+    checks.kind("The regions", regions, Tensor, "a bool tensor [M, H, W]")
+    if maps.dim() != 3 or own.shape != maps.shape[:1]:
+        raise ValueError(f"The maps have shape {list(maps.shape)}, own {list(own.shape)}: give [N, H, W] and [N].")
+    if regions.dim() != 3 or regions.dtype != torch.bool or regions.shape[1:] != maps.shape[1:]:
+        raise ValueError(
+            f"The regions are {regions.dtype} of shape {list(regions.shape)}: "
+            f"give bool [M, {maps.shape[1]}, {maps.shape[2]}]."
+        )
+    own, regions = own.to(maps.device), regions.to(maps.device)
+    if len(own) and not (own.min() >= 0 and own.max() < len(regions)):
+        raise ValueError(f"A map explains object {own.tolist()} of {len(regions)}: count the objects from 0.")
+    return own, regions

@@ -1,12 +1,13 @@
-"""What kind of mistake each detection is, and which of its edges is wrong (App. A.5.2)."""
+"""What each detection is: right, or which kind of mistake (App. A.5.2)."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
-from odam_lib.detections import Detections, check_detections
+from odam_lib.detections import Detections
 from odam_lib.kernels import checks
 from odam_lib.metrics.matching import match
 
@@ -95,99 +96,23 @@ def classify_errors(
         raise ValueError(
             f"The IoUs are background {background_iou} and good {least_iou}: give 0 < background < good <= 1."
         )
-    matched = match(detections, boxes, labels, least_iou)
-    owner = torch.full((len(detections),), -1, dtype=torch.int64, device=detections.boxes.device)
-    taken = torch.nonzero(matched >= 0).flatten()
-    owner[matched[taken]] = taken
-    overlap = box_iou(detections.boxes, boxes.to(detections.boxes))
-    same = detections.labels[:, None] == labels.to(detections.labels)
-    verdicts, objects, overlaps = [], [], []
-    for row in range(len(detections)):
-        verdict, chosen = _verdict(int(owner[row]), overlap[row], same[row], least_iou, background_iou)
-        verdicts.append(VERDICTS.index(verdict))
-        objects.append(chosen)
-        overlaps.append(float(overlap[row, chosen]) if chosen >= 0 else max(overlap[row].tolist(), default=0.0))
-    return Errors(
-        torch.tensor(verdicts, dtype=torch.int64),
-        torch.tensor(objects, dtype=torch.int64),
-        torch.tensor(overlaps, dtype=torch.float32),
-        (matched < 0).cpu(),
-    )
-
-
-def _verdict(owner: int, overlap: Tensor, same: Tensor, least: float, background: float) -> tuple[str, int]:
-    """The verdict on one detection and the true object that it speaks of."""
-    if owner >= 0:
-        return "correct", owner
-    rules = (
-        ("duplicate", least, same),
-        ("misclassified", least, ~same),
-        ("mislocalised", background, same),
-        ("mislocalised and misclassified", background, ~same),
+    matched = match(detections, boxes, labels, least_iou).cpu()
+    # one object more that nothing overlaps, so that there is always one
+    overlap = pad(box_iou(detections.boxes, boxes.to(detections.boxes)).cpu(), (0, 1))
+    same = pad(detections.labels[:, None] == labels.to(detections.labels), (0, 1)).cpu()
+    verdicts = torch.full((len(detections),), VERDICTS.index("background"))
+    objects = torch.full((len(detections),), -1)
+    rules = (  # a later one replaces what an earlier one found
+        ("mislocalised and misclassified", background_iou, ~same),
+        ("mislocalised", background_iou, same),
+        ("misclassified", least_iou, ~same),
+        ("duplicate", least_iou, same),
     )
     for verdict, enough, candidates in rules:
-        fitting = overlap * candidates
-        if len(fitting) and float(fitting.max()) >= enough:
-            return verdict, int(fitting.argmax())
-    return "background", -1
-
-
-def edge_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:
-    """How far each edge lies outside its true place.
-
-    Args:
-        boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
-        true_boxes: ``Tensor[N, 4]``, of the same objects.
-
-    Returns:
-        ``Tensor[N, 4]``: outward deviation of x1, y1, x2, y2 as a share of the true box's width or height; negative
-        where the edge lies too far inwards.
-
-    Raises:
-        TypeError, ValueError: not such tensors.
-    """
-    checks.tensor("boxes", boxes, "[N, 4]", "float")
-    checks.tensor("true boxes", true_boxes, f"[{len(boxes)}, 4]")
-    sides = (true_boxes[:, 2:] - true_boxes[:, :2]).repeat(1, 2)
-    return (boxes - true_boxes) * boxes.new_tensor([-1, -1, 1, 1]) / sides
-
-
-def worst_and_best_edge(boxes: Tensor, true_boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """The edge that is most wrong and the one that is least wrong, by relative deviation.
-
-    Returns:
-        Two int64 ``Tensor[N]``, indices into x1, y1, x2, y2; the first of equals. Arguments as for
-        :func:`edge_deviations`.
-    """
-    sizes = edge_deviations(boxes, true_boxes).abs()
-    return sizes.argmax(dim=1), sizes.argmin(dim=1)
-
-
-def mended(
-    detections: Detections, errors: Errors, others: Detections, their_errors: Errors, least_iou: float = 0.5
-) -> Tensor:
-    """Which mistakes are gone in another picture of the same scene.
-
-    A mistake has stayed if some mistake there, of whatever kind, has the same label and an IoU of at least
-    ``least_iou`` with it. A box of the right class that has become right is no mistake any more.
-
-    Args:
-        detections: N of the picture, with their ``errors``.
-        others: of the other picture, with ``their_errors``.
-        least_iou: from which IoU on two boxes are the same mistake.
-
-    Returns:
-        bool ``Tensor[N]``; false for what is ``correct``.
-
-    Raises:
-        TypeError, ValueError: no ``Detections`` or ``Errors``, or an IoU outside (0, 1].
-    """
-    for found in (detections, others):
-        check_detections(found)
-    for verdicts in (errors, their_errors):
-        checks.kind("The errors", verdicts, Errors, "what classify_errors returned")
-    least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
-    wrong = their_errors.verdicts != 0
-    same = box_iou(detections.boxes, others.boxes) >= least_iou
-    same &= detections.labels[:, None] == others.labels
-    return (errors.verdicts != 0) & ~(same.cpu() & wrong).any(dim=1)
+        best, chosen = (overlap * candidates).max(dim=1)
+        verdicts[best >= enough] = VERDICTS.index(verdict)
+        objects[best >= enough] = chosen[best >= enough]
+    (taken,) = torch.nonzero(matched >= 0, as_tuple=True)
+    verdicts[matched[taken]], objects[matched[taken]] = VERDICTS.index("correct"), taken
+    overlaps = torch.where(objects >= 0, overlap.gather(1, objects.clamp(min=0)[:, None])[:, 0], overlap.amax(1))
+    return Errors(verdicts, objects, overlaps.float(), matched < 0)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from scipy.stats import binomtest, mannwhitneyu
 from torch import Tensor
 
 from odam_lib.kernels import checks
@@ -46,11 +47,7 @@ def bootstrap(
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randint(len(members), (repeats, len(members)), generator=generator).tolist()
     values = [statistic(rows[torch.cat([members[group] for group in draw])]) for draw in draws]
-    found = torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64)
-    if not len(found):
-        return math.nan, math.nan
-    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
+    return _middle(torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64))
 
 
 def area_under_roc(scores: Tensor, positive: Tensor) -> float:
@@ -65,13 +62,10 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     """
     checks.tensor("scores", scores, "[N]")
     checks.tensor("positive", positive, f"[{len(scores)}]", "bool")
-    high, low = scores[positive], scores[~positive]
-    if not len(high) or not len(low):
+    above, below = scores[positive].cpu(), scores[~positive].cpu()
+    if not len(above) or not len(below):
         return math.nan
-    ordered = low.sort().values
-    below = torch.searchsorted(ordered, high, right=False)
-    not_above = torch.searchsorted(ordered, high, right=True)
-    return float((below + not_above).double().mean() / (2 * len(low)))
+    return float(mannwhitneyu(above, below, method="asymptotic").statistic) / (len(above) * len(below))
 
 
 def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0) -> tuple[float, float]:
@@ -91,17 +85,7 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
     """
     checks.tensor("values", values, "[N]")
     _check_draws(groups, len(values), repeats, seed)
-    member = groups.unique(return_inverse=True)[1]
-    number = int(member.max()) + 1 if len(member) else 0
-    if number < 2:
-        return math.nan, math.nan
-    sums = torch.zeros(number, dtype=torch.float64).index_add(0, member, values.double())
-    counts = torch.bincount(member, minlength=number).double()
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(number, (repeats, number), generator=generator)
-    means = sums[draws].sum(dim=1) / counts[draws].sum(dim=1)
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
+    return _ratio_interval(values, torch.ones_like(values), groups, repeats, seed)
 
 
 def relative_change(
@@ -124,22 +108,33 @@ def relative_change(
     checks.tensor("earlier values", before, "[N]")
     checks.tensor("later values", after, f"[{len(before)}]")
     _check_draws(groups, len(before), repeats, seed)
-    if not len(before):
-        return math.nan, math.nan, math.nan
+    change = float(after.double().sum() / before.double().sum()) - 1
+    low, high = _ratio_interval(after, before, groups, repeats, seed)
+    return change, low - 1, high - 1
+
+
+def _ratio_interval(above: Tensor, below: Tensor, groups: Tensor, repeats: int, seed: int) -> tuple[float, float]:
+    """The interval of a sum over another sum, of the same rows."""
     member = groups.unique(return_inverse=True)[1]
-    number = int(member.max()) + 1
-    sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([before, after], 1).double())
-    change = float(sums[:, 1].sum() / sums[:, 0].sum() - 1)
+    number = int(member.max()) + 1 if len(member) else 0
     if number < 2:
-        return change, math.nan, math.nan
+        return math.nan, math.nan
+    sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([above, below], 1).double())
     draws = torch.randint(number, (repeats, number), generator=torch.Generator().manual_seed(seed))
     drawn = sums[draws].sum(dim=1)
-    low, high = (drawn[:, 1] / drawn[:, 0] - 1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return change, low, high
+    return _middle(drawn[:, 0] / drawn[:, 1])
 
 
-def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share, 95 % by default; NaN of nothing.
+def _middle(values: Tensor) -> tuple[float, float]:
+    """Between which two numbers 95 % of some values lie; NaN of none."""
+    if not len(values):
+        return math.nan, math.nan
+    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def wilson(successes: int, number: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; NaN of nothing.
 
     Raises:
         TypeError, ValueError: no whole numbers, or more successes than there were.
@@ -149,10 +144,8 @@ def wilson(successes: int, number: int, z: float = 1.96) -> tuple[float, float]:
         raise ValueError(f"successes is {successes} of {number}: give at most that number.")
     if not number:
         return math.nan, math.nan
-    share, spread = successes / number, z * z / number
-    middle = share + spread / 2
-    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    interval = binomtest(successes, number).proportion_ci(method="wilson")
+    return interval.low, interval.high
 
 
 def _check_draws(groups: Tensor, number: int, repeats: int, seed: int) -> None:

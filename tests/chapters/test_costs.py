@@ -38,7 +38,7 @@ def test_every_way_makes_the_same_map(name: str) -> None:
     hires, captum = ([way(detector, IMAGE, *one) for one in sample] for way in (make_hires_cam, make_captum_map))
     for others in (exact, hires, captum):
         assert measure_disagreement(loop, others) < 1e-4
-    if not trace.has_windows or trace.windows_are_exact:
+    if trace.windows is None or trace.windows.exact:
         fastest = make_one_map(choose_fastest(trace), trace)
         assert measure_disagreement(loop, [fastest(*one) for one in sample]) > 1e-4  # smoothing is on
     for smoothing in (None, "adaptive"):

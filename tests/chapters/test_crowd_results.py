@@ -24,7 +24,8 @@ from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import by_boxes, by_maps
 from odam_lib.files import owned
 from odam_lib.kernels.nms import nms
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
+from odam_lib.metrics.crowd_scores import jaccard, miss_rate
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
 
 PERSON, NEIGHBOUR = [0.0, 0.0, 10.0, 20.0], [3.0, 0.0, 13.0, 20.0]
 TRUTH = torch.tensor([PERSON, NEIGHBOUR])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from odam_chapters.errors.compared import edge_deviations
 from odam_chapters.errors.photos import find_bad_edge, find_confusion, select_ninths
 from odam_chapters.errors.survey import judge, speak_of
 from odam_chapters.influence import hidden, scores_without
@@ -10,7 +11,6 @@ from odam_lib import ODAM, load_detector
 from odam_lib.datasets.categories import Relabelled, relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.base import Detector
-from odam_lib.metrics.errors import edge_deviations
 from odam_lib.metrics.localization import energy_inside
 
 DOG, TRUCK = 1, 2

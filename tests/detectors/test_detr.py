@@ -11,7 +11,7 @@ from odam_lib.detectors.backbones import SmallResNetFPN
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.detr import DetrDetector, DilatedResNet, from_published, full_detr, small_detr
 from odam_lib.heatmaps import EDGES
-from odam_lib.kernels.gradients import exact
+from odam_lib.kernels.gradients import differentiate
 
 transformers = pytest.importorskip("transformers")
 
@@ -127,7 +127,7 @@ def test_all_gradients_at_once_are_those_taken_one_by_one(untrained, layer: str)
     targets = torch.cat([trace.targets(attribute, rows) for attribute in ("class", "logit", *EDGES)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # PyTorch warns where it falls back to a loop
-        together = exact(targets, features)
+        (together,) = differentiate(targets, [features])
     alone = torch.cat([torch.autograd.grad(one, features, retain_graph=True)[0] for one in targets])
     assert together.shape == (18, *features.shape[1:]) and (alone.flatten(1).abs().amax(dim=1) > 0).all()
     errors = (together - alone).flatten(1).norm(dim=1) / alone.flatten(1).norm(dim=1)

@@ -47,18 +47,18 @@ def spread(trace: Trace) -> Detections:
 
 def test_windows_are_the_gradient_borders_included(detector: DflDetector) -> None:
     trace = detector.trace(PICTURE)
-    assert trace.has_windows and trace.windows_are_exact
+    assert trace.windows and trace.windows.exact
     rows, seen = spread(trace), 0
-    for group in trace.together(rows):
-        windows = trace.windows(TARGETS, rows[group])
-        reach = windows.gradients.shape[-1] // 2
+    for group in trace.windows.together(rows):
+        windows = trace.windows.gradients(TARGETS, rows[group])
+        reach = windows.values.shape[-1] // 2
         for number, row in enumerate(group.tolist()):
             for column, attribute in enumerate(TARGETS):
                 target, sheet = trace.targets(attribute, rows[row])[0], trace.features[int(rows.level[row])]
                 (whole,) = torch.autograd.grad(target, sheet, retain_graph=True)
                 top, left = int(windows.top[number]) + reach, int(windows.left[number]) + reach
                 around = pad(whole[0], (reach,) * 4)[:, top : top + 2 * reach + 1, left : left + 2 * reach + 1]
-                found = windows.gradients[number, column]
+                found = windows.values[number, column]
                 assert around.abs().sum() == pytest.approx(float(whole.abs().sum()), rel=1e-5)  # none lies outside
                 torch.testing.assert_close(found, around, rtol=1e-4, atol=1e-4 * float(whole.abs().max()))
                 seen += bool(whole.any())
@@ -70,10 +70,10 @@ def test_windows_may_be_asked_for_with_the_model_in_training_mode(stand_in: DflD
     detector = wrap(model)
     trace = detector.trace(PICTURE)
     rows = trace.candidates[:3]
-    expected = trace.windows(TARGETS, rows).gradients
+    expected = trace.windows.gradients(TARGETS, rows).values
     model.train()
     with torch.no_grad():
-        assert torch.equal(trace.windows(TARGETS, rows).gradients, expected)
+        assert torch.equal(trace.windows.gradients(TARGETS, rows).values, expected)
     assert all(module.training for module in model.modules())
 
 
@@ -81,7 +81,7 @@ def test_a_head_with_a_block_of_another_kind_has_no_windows_but_exact_maps(stand
     model = deepcopy(stand_in.model)
     model.model[-1].cv3[1].insert(1, nn.AvgPool2d(3, 1, 1))
     trace = wrap(model).trace(PICTURE)
-    assert not trace.has_windows
+    assert not trace.windows
     maps = ODAM()(trace, trace.detections(0.3), ("class", "x1"))
     assert len(maps) and not maps.zero().all()
     with pytest.raises(ValueError, match="'neck' has no derivative on a window"):
@@ -339,7 +339,7 @@ def test_a_fused_model_is_explained_too() -> None:
     model = published("yolov8n.yaml")
     before = wrap(model).trace(PICTURE)
     fused = wrap(deepcopy(model.model).fuse(verbose=False)).trace(PICTURE)
-    assert fused.has_windows
+    assert fused.windows
     torch.testing.assert_close(fused.candidates.boxes, before.candidates.boxes, rtol=1e-3, atol=1e-2)
     rows = before.candidates[[5, 100, 400]]
     theirs = replace(rows, source=fused.candidates.source)

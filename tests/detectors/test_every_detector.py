@@ -14,7 +14,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import TARGETS, Detector, Trace
 from odam_lib.detectors.zoo import ZOO, build_detector
 from odam_lib.heatmaps import EDGES
-from odam_lib.kernels.gradients import exact
+from odam_lib.kernels.gradients import differentiate
 
 NAMES = [*(name for name in ZOO if name.endswith("-scenes")), "yolov3-tiny"]
 FAST = [
@@ -69,9 +69,9 @@ def unfolded(trace: Trace, attribute: str, rows: Detections) -> list[Tensor]:
     levels = trace.feature_level(rows)
     groups = [torch.arange(len(rows))] if trace.regional else [torch.nonzero(levels == n).flatten() for n in levels]
     for group in groups:
-        windows = trace.windows((attribute,), rows[group])
+        windows = trace.windows.gradients((attribute,), rows[group])
         for number, row in enumerate(group.tolist()):
-            gradient, top, left = windows.gradients[number, 0], int(windows.top[number]), int(windows.left[number])
+            gradient, top, left = windows.values[number, 0], int(windows.top[number]), int(windows.left[number])
             sheet = torch.zeros_like(trace.features[int(levels[row])][0])
             height, width = gradient.shape[-2:]
             wide = nn.functional.pad(sheet, (width, width, height, height))
@@ -87,7 +87,7 @@ def unfolded(trace: Trace, attribute: str, rows: Detections) -> list[Tensor]:
 def test_windows_are_the_gradient(detectors, name: str, layer: str, attribute: str) -> None:
     trace = detectors[name].trace(PICTURE, layer)
     rows = spread(trace)
-    assert trace.windows_are_exact
+    assert trace.windows.exact
     for ours, theirs in zip(unfolded(trace, attribute, rows), whole(trace, attribute, rows)):
         assert theirs.any()
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4 * theirs.abs().max().item())
@@ -131,7 +131,7 @@ def frozen_statistics(detector: Detector, features: Tensor) -> Iterator[None]:
 def test_with_groupnorm_windows_are_the_gradient_at_fixed_statistics(detectors, name: str, attribute: str) -> None:
     detector = detectors[name]
     trace = detector.trace(PICTURE)
-    assert not trace.windows_are_exact
+    assert not trace.windows.exact
     for level, features in enumerate(trace.features):
         rows = spread(trace)
         rows = rows[rows.level == level]
@@ -153,7 +153,7 @@ def test_maps_are_those_of_the_whole_gradient(detectors, name: str) -> None:
     """Windows and their smoothing margins against smoothing of the whole level, for every attribute."""
     trace = detectors[name].trace(PICTURE)
     rows = spread(trace, 3)
-    kind = type("Plain", (type(trace),), {"windows_are_exact": False})
+    kind = type("Plain", (type(trace),), {"windows": None})
     plain = kind(**{each.name: getattr(trace, each.name) for each in fields(trace)})
     ours = ODAM()(trace, rows, TARGETS)
     if not trace.regional:
@@ -171,7 +171,7 @@ def test_a_step_along_an_edges_gradient_moves_that_edge_outwards(detectors, name
     rows, moved = spread(trace, 3), 0
     for row, level in enumerate(trace.feature_level(rows).tolist()):
         for column, edge in enumerate(EDGES):
-            (gradient,) = exact(trace.targets(edge, rows[row]), trace.features[level])
+            ((gradient,),) = differentiate(trace.targets(edge, rows[row]), [trace.features[level]])
             if not gradient.any():
                 continue  # FCOS cuts distances at zero
             step = 1e-3 * trace.features[level].norm() * gradient / gradient.norm()
@@ -193,7 +193,7 @@ def test_few_and_many_detections(detectors, name: str) -> None:
     trace = detector.trace(PICTURE)
     assert len(explain(detector, PICTURE, trace.candidates[:0])) == 0
     repeated = trace.candidates[torch.arange(60) % min(20, len(trace.candidates))]
-    many = ODAM(derivative="window" if trace.has_windows else "exact")(trace, repeated, ("class",))
+    many = ODAM(derivative="window" if trace.windows else "exact")(trace, repeated, ("class",))
     one = ODAM(derivative=many.settings["derivative"])(trace, repeated[7], ("class",))
     torch.testing.assert_close(many.maps[7], one.maps[0], rtol=1e-4, atol=1e-5 * float(one.maps[0].max()) + 1e-12)
     torch.testing.assert_close(many.maps[47], many.maps[7], rtol=1e-4, atol=1e-5 * float(one.maps[0].max()) + 1e-12)

@@ -140,11 +140,11 @@ def test_without_groupnorm_the_gradient_lies_in_the_window() -> None:
         detector = ARCHITECTURES[name](name, CATEGORIES)
         detector.model.eval().requires_grad_(False)
         trace = detector.trace(image)
-        assert trace.has_windows and trace.windows_are_exact == without
+        assert trace.windows and trace.windows.exact == without
         rows = trace.candidates[torch.nonzero(trace.candidates.level == 0).flatten()[::150]]
         for attribute in ("class", "x1"):
             for row in range(len(rows)):
-                window = trace.windows((attribute,), rows[row]).gradients.square().sum()
+                window = trace.windows.gradients((attribute,), rows[row]).values.square().sum()
                 target = trace.targets(attribute, rows[row])[0]
                 (whole,) = torch.autograd.grad(target, trace.features[0], retain_graph=True)
                 assert torch.isclose(whole.square().sum(), window, rtol=1e-4) == (without or not window)

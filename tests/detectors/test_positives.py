@@ -11,7 +11,7 @@ from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.explainers.odam import ODAM
 from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.losses import odam_train_loss
-from odam_lib.kernels.windows import Patches
+from odam_lib.kernels.windows import Windows
 from odam_lib.training.odam_train import OdamTrain, at_most, without_faint
 
 CATEGORIES = ("__background__", "person", "dog")
@@ -162,16 +162,8 @@ def test_spreading_a_window_is_reading_the_whole_map(seed: int, bounded: bool) -
     x, y, dx, dy = (torch.rand(4, generator=generator) * torch.tensor([20.0, 20, 9, 9]) + 0.5).tolist()
     grid, input_size, size = Grid(x, y, dx, dy, bounded), (70, 50), (13, 17)
     padded = torch.nn.functional.pad(whole, (2, 1, 3, 2))
-    patches = Patches(
-        values=padded[None],
-        top=torch.tensor([-3]),
-        left=torch.tensor([-2]),
-        cells=torch.tensor([[height, width]]),
-        origin=torch.tensor([[y, x]]),
-        step=torch.tensor([[dy, dx]]),
-        bounded=bounded,
-    )
-    found = patches.spread(torch.tensor([input_size]), size)[0]
+    windows = Windows(padded[None], torch.tensor([-3]), torch.tensor([-2]))
+    found = windows.spread([grid], torch.tensor([[height, width]]), torch.tensor([input_size]), size)[0]
     torch.testing.assert_close(found, sample_grid(whole[None], grid, input_size, size)[0], rtol=1e-4, atol=1e-4)
 
 

@@ -63,7 +63,7 @@ def test_a_head_that_is_no_tower_is_explained_exactly() -> None:
     other.head.classification_head.conv = nn.Sequential(*tower, nn.Identity())
     one, two = (wrap(model, case.categories) for model in (plain, other))
     first, second = one.trace(PICTURE), two.trace(PICTURE)
-    assert first.has_windows and not second.has_windows
+    assert first.windows and not second.windows
     maps = ODAM()(first, first.detections(0.2)[:3], ATTRIBUTES)
     same = ODAM()(second, second.detections(0.2)[:3], ATTRIBUTES)
     for ours, theirs in zip(maps.maps, same.maps):

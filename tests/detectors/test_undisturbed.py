@@ -113,11 +113,11 @@ def test_maps_do_not_depend_on_what_the_caller_is_within(
     expected = [asked(detector, image, method) for method in methods]
     trace = detector.trace(image)
     rule, target = by_maps(), trace.targets("x1", trace.candidates[:1])
-    kept = suppressed(trace, 0.05, rule) if trace.has_windows else trace.candidates
+    kept = suppressed(trace, 0.05, rule) if trace.windows else trace.candidates
     with CONTEXTS[context]():
         within = [asked(detector, image.clone(), method) for method in methods]
         directly = methods[0](trace, expected[0].detections[torch.arange(3)], ("class", "x1"))
-        again = suppressed(trace, 0.05, rule) if trace.has_windows else trace.candidates
+        again = suppressed(trace, 0.05, rule) if trace.windows else trace.candidates
         assert trace.targets("x1", trace.candidates[:1]).requires_grad
         loaded = load_detector(detector.name, "cpu")
         made_here = asked(loaded, image.clone(), methods[0])
@@ -465,6 +465,6 @@ def test_a_forward_pass_that_was_put_back_is_the_classs_own(scenes: list[Tensor]
     detector = load_detector("fcos-scenes", "cpu")
     tower = detector.model.head.classification_head.conv
     tower.forward = tower.forward
-    assert detector.trace(scenes[0]).has_windows
+    assert detector.trace(scenes[0]).windows
     tower.forward = lambda values: values
-    assert not detector.trace(scenes[0]).has_windows
+    assert not detector.trace(scenes[0]).windows

@@ -14,7 +14,7 @@ from wrapped import PICTURE, Case, Interrupted, failing, nudged, snapshot
 from odam_lib import ODAM, Detections, explain, wrap
 from odam_lib.detectors.base import TARGETS, Detector, Trace
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
-from odam_lib.kernels.gradients import exact
+from odam_lib.kernels.gradients import differentiate
 from odam_lib.kernels.grid import resample
 
 MODULES = [name for name in ("wrapped_torchvision", "wrapped_transformers", "wrapped_ultralytics") if find_spec(name)]
@@ -130,7 +130,7 @@ def test_a_step_along_an_edges_gradient_moves_that_edge_outwards(wrapped: Wrappe
     before = trace.boxes(rows)
     for row, level in enumerate(trace.feature_level(rows).tolist()):
         for column, edge in enumerate(EDGES):
-            (gradient,) = exact(trace.targets(edge, rows[row]), trace.features[level])
+            ((gradient,),) = differentiate(trace.targets(edge, rows[row]), [trace.features[level]])
             if not gradient.any():
                 continue  # FCOS cuts distances at zero
             step = wrapped.case.step * trace.features[level].norm() * gradient / gradient.norm()

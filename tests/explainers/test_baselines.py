@@ -282,7 +282,7 @@ def test_a_zero_map_says_whether_its_gradient_or_the_rectifier_is_why(untrained,
     windows = Windows(torch.ones(1, 1, *trace.features[0].shape[1:]), start, start)
     made = GradCAM().weigh(windows, negative.features[0].detach(), start, None)
     assert not made.any()
-    assert "rectifier removed everything" in GradCAM()._reasons(made, [windows.gradients])[0][0]
+    assert "rectifier removed everything" in GradCAM()._reasons(made, [windows])[0][0]
 
 
 def test_grad_cam_plus_plus_of_a_vanishing_gradient_keeps_its_shape() -> None:

@@ -43,7 +43,7 @@ def picture(name: str) -> Tensor:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NAMES)
 def test_maps_are_those_of_the_processor(name: str, method: str) -> None:
-    if method == "window" and not loaded(name, "cpu").trace(picture(name)).has_windows:
+    if method == "window" and not loaded(name, "cpu").trace(picture(name)).windows:
         pytest.skip(f"{name} has no windows")
     here, there = (
         explain(loaded(name, device), picture(name), method=METHODS[method], score_threshold=THRESHOLD)
@@ -59,7 +59,7 @@ def test_maps_are_those_of_the_processor(name: str, method: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_small_maps_of_all_candidates_are_those_of_the_processor(name: str) -> None:
     traces = [loaded(name, device).trace(picture(name)) for device in ("cpu", DEVICE)]
-    if not traces[0].has_windows:
+    if not traces[0].windows:
         pytest.skip(f"{name} has no windows")
     here, there = (raster_maps(trace, trace.detections(THRESHOLD)).cpu() for trace in traces)
     assert here.shape == there.shape and here.any()

@@ -8,8 +8,8 @@ from hypothesis import given, settings, strategies as st
 from torch.nn.functional import conv2d
 
 from odam_lib.detectors.base import TARGETS
-from odam_lib.kernels.gradients import UnconnectedTargetError, exact
-from odam_lib.kernels.windows import Sheets, window, window_contributions
+from odam_lib.kernels.gradients import UnconnectedTargetError, differentiate
+from odam_lib.kernels.windows import Sheets, tower_contributions, tower_gradients
 
 
 @pytest.mark.parametrize("attribute", TARGETS)
@@ -21,21 +21,21 @@ def test_all_at_once_equals_one_by_one(untrained, attribute: str) -> None:
         rows = rows[:: max(1, len(rows) // 6)]  # borders and corners included
         targets = trace.targets(attribute, rows)
         one_by_one = [torch.autograd.grad(target, features, retain_graph=True)[0][0] for target in targets]
-        torch.testing.assert_close(exact(targets, features), torch.stack(one_by_one), rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(differentiate(targets, [features])[0], torch.stack(one_by_one), rtol=1e-4, atol=1e-9)
 
 
 def test_no_target_gives_no_gradient() -> None:
     features = torch.rand(1, 2, 3, 4, requires_grad=True)
-    assert exact(features.sum().reshape(1)[:0], features).shape == (0, 2, 3, 4)
+    assert differentiate(features.sum().reshape(1)[:0], [features])[0].shape == (0, 2, 3, 4)
 
 
 def test_an_unconnected_target_is_an_error() -> None:
     features = torch.rand(1, 2, 3, 4, requires_grad=True)
     elsewhere = torch.rand(1, requires_grad=True)
     with pytest.raises(UnconnectedTargetError):
-        exact(elsewhere * 2, features)
+        differentiate(elsewhere * 2, [features])
     with pytest.raises(UnconnectedTargetError):
-        exact(torch.rand(1), features)
+        differentiate(torch.rand(1), [features])
 
 
 @settings(deadline=None, max_examples=40)
@@ -63,8 +63,8 @@ def test_windows_are_the_gradients_of_a_tower_and_contributions_their_products(
     where = (2 * level + picture, row - 1, column - 1)
     outputs = (readers * Sheets.of(values).cut(*where, (3, 3))[:, None]).flatten(2).sum(dim=2)
     sheets = [Sheets.of(slope) for slope in slopes]
-    gradients = window(readers, kernels, sheets, *where)
-    products = window_contributions(readers, kernels, sheets, Sheets.of([one.detach() for one in levels]), *where)
+    gradients = tower_gradients(readers, kernels, sheets, *where)
+    products = tower_contributions(readers, kernels, sheets, Sheets.of([one.detach() for one in levels]), *where)
     for number, target in product(range(6), range(2)):
         own, others = levels[level[number]], levels[1 - level[number]]
         whole, none = torch.autograd.grad(outputs[number, target], [own, others], retain_graph=True, allow_unused=True)

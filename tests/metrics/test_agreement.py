@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from odam_chapters.detectors.agreement import area_holding, cosine, edge_strength, energy_outside
 
 from odam_lib.detections import Detections
 from odam_lib.kernels.regions import box_blob
 from odam_lib.kernels.windows import Windows
-from odam_lib.metrics.agreement import cosine, edge_strength, energy_outside, rank_correlation
-from odam_lib.metrics.localization import area_holding
+from odam_lib.metrics.agreement import rank_correlation
 from odam_lib.metrics.matching import match
 
 

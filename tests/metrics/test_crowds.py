@@ -12,24 +12,20 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
-from odam_lib.metrics.crowds import (
-    THRESHOLDS,
-    CrowdMatches,
-    CrowdPicture,
+from odam_lib.metrics.crowd_scores import (
     average_precision,
     best_threshold,
     crowd_differences,
     crowd_recall,
     crowd_scores,
-    crowd_set,
     jaccard,
     jaccard_curve,
-    matches,
     miss_curve,
     miss_rate,
     precision_recall,
     sparse_recall,
 )
+from odam_lib.metrics.crowds import THRESHOLDS, CrowdMatches, CrowdPicture, crowd_set, matches
 from odam_lib.metrics.detection import coco_ap
 
 MEASURES = (average_precision, miss_rate, jaccard, crowd_recall, sparse_recall)

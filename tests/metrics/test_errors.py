@@ -3,11 +3,12 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from odam_chapters.errors.compared import edge_deviations, mended, worst_and_best_edge
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
-from odam_lib.metrics.errors import MODES, VERDICTS, classify_errors, edge_deviations, mended, worst_and_best_edge
+from odam_lib.metrics.errors import MODES, VERDICTS, classify_errors
 
 CATEGORIES = ("__background__", "person", "surfboard", "bench")
 

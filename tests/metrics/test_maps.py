@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, strategies as st
 from torch import Tensor
 
+from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import (
     THRESHOLDS,
-    box_regions,
     compactness,
     energy_inside,
     pointing,

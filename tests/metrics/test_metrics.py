@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
 from odam_chapters.influence import (
     cell_effects,
     cell_moves,
@@ -23,7 +24,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.detection import coco_ap
-from odam_lib.metrics.localization import box_frame, centre_in_box, edge_energy, energy_inside
+from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
 NAMES = ("__background__", "cat", "dog")

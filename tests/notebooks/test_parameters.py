@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
+from cells import ROOT, code_of
 from odam_chapters import parameters
 
 import odam_lib
 from odam_lib import files, images
 from odam_lib.datasets import opening
 from odam_lib.detectors import base, zoo
-from odam_lib.files import data_root
 
-ROOT = data_root().parent
 NAMES = list(tomllib.loads((ROOT / "tests" / "notebooks.toml").read_text(encoding="utf-8")))
 WRONG: dict[str, tuple[Any, ...]] = {
     "str": (5, 2.5, None, True, ["fcos-scenes"], Path("runs")),
@@ -26,11 +24,6 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "list of int": (None, 5, "class", ["a"], [2.5], [0], [True], []),
     "list": (None, 5, "class", [5], [None], [["class"]], [True]),
 }
-
-
-def code_of(name: str) -> list[str]:
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    return [cell.source.replace("%matplotlib inline\n", "") for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def declared(name: str) -> Iterator[tuple[str, str]]:

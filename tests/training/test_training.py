@@ -470,4 +470,4 @@ def test_a_trained_detector_is_as_one_that_was_loaded(tmp_path) -> None:
     """Nothing that training put into the modules stays there: maps on windows would not trust them."""
     trained = train(replace(SMALL, epochs=1, precision="bfloat16"), Dots(), tmp_path, "cpu", progress=False)
     assert not any("forward" in vars(module) or module._forward_hooks for module in trained.model.modules())
-    assert trained.trace(Dots()[0][0]).has_windows
+    assert trained.trace(Dots()[0][0]).windows

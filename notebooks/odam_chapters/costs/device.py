@@ -97,7 +97,7 @@ def time_maps(
     trace = detector.trace(image)
     traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
     # A map of a DETR takes a backward pass through its encoder.
-    numbers = [number for number in sizes.numbers if trace.has_windows or number <= PROFILED]
+    numbers = [number for number in sizes.numbers if trace.windows or number <= PROFILED]
     rows, method = costs.draw_predictions(trace, max(numbers)), ODAM(derivative=derivative)
     growth = costs.measure_maps(method, trace, rows, numbers, math.inf, sizes.repeats)
     many = min(PROFILED, max(numbers))

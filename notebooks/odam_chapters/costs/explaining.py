@@ -15,11 +15,10 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import ORDERS, Detector, Trace
 from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
-from odam_lib.explainers.gradient_method import COPIES
 from odam_lib.explainers.odam import ODAM
+from odam_lib.explainers.sources import GradientSource, WholeGradients
 from odam_lib.heatmaps import ATTRIBUTES
-from odam_lib.kernels.gradients import chunk_size
-from odam_lib.kernels.windows import Windows
+from odam_lib.kernels.gradients import BUDGET
 from odam_lib.training.odam_train import OdamTrain, at_most
 
 BOX_CELLS = 6.4
@@ -46,34 +45,37 @@ MapOf = Callable[[Detections, str], Tensor]
 """One row and an attribute -> its map ``[h, w]``."""
 
 
+class BatchedGradients(WholeGradients):
+    """Many in one backward pass, wherever in the map a prediction lies, and however little the cache holds."""
+
+    cache = BUDGET
+
+
+class LoopGradients(WholeGradients):
+    """One backward pass each through the shared forward pass."""
+
+    def on_levels(self, attribute: str, detections: Detections, levels: Sequence[int]) -> list[Tensor]:
+        targets, features = self.trace.targets(attribute, detections), [self.trace.features[level] for level in levels]
+        each = [torch.autograd.grad(target, features, retain_graph=True) for target in targets]
+        return [torch.cat(level) for level in zip(*each)]
+
+
 @dataclass(frozen=True)
 class Batched(ODAM):
-    """Gradients on whole feature maps, many in one backward pass, wherever in the map a prediction lies."""
+    """ODAM by :class:`BatchedGradients`."""
 
-    def _chunk(self, trace: Trace, detections: Detections, level: int, sigma: Tensor | None) -> int:
-        features = trace.features[level]
-        return chunk_size(COPIES * features.element_size() * features.numel(), features.device)
-
-    def _windows(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> Windows:
-        alike = [detections[row] for row in range(len(detections))] if trace.regional else [detections]
-        rows = [torch.stack([self._exact(trace, rows, name) for name in attributes], dim=1) for rows in alike]
-        start = torch.zeros_like(detections.index)
-        return Windows(torch.cat(rows), start, start)
+    def source(self, trace: Trace) -> GradientSource:
+        return BatchedGradients(trace)
 
 
 @dataclass(frozen=True)
-class Loop(Batched):
-    """One backward pass a map through the shared forward pass."""
+class Loop(ODAM):
+    """ODAM by :class:`LoopGradients`."""
 
     chunk: int | None = 1
 
-    def _exact(self, trace: Trace, detections: Detections, attribute: str) -> Tensor:
-        levels, targets = trace.feature_level(detections).tolist(), trace.targets(attribute, detections)
-        gradients = [
-            torch.autograd.grad(target, trace.features[level], retain_graph=True)[0]
-            for level, target in zip(levels, targets)
-        ]
-        return torch.cat(gradients)
+    def source(self, trace: Trace) -> GradientSource:
+        return LoopGradients(trace)
 
 
 class Rerun(nn.Module):
@@ -159,7 +161,7 @@ def run_forward(detector: Detector, image: Tensor) -> object:
 
 def choose_fastest(trace: Trace) -> ODAM:
     """The fastest method that the default layer allows."""
-    return ODAM(derivative="window") if trace.has_windows else ODAM()
+    return ODAM(derivative="window") if trace.windows else ODAM()
 
 
 def spread_maps(rows: Detections, number: int) -> Iterator[tuple[Detections, str]]:
@@ -247,10 +249,10 @@ class Bill:
 def measure_bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int, seed: int = 0) -> Bill:
     """Measure one detector: at N = 100, or 20 where there are no windows, or ``most`` where that is less."""
     trace = detector.trace(image)
-    number = min(most, 100 if trace.has_windows else 20)
+    number = min(most, 100 if trace.windows else 20)
     rows = draw_predictions(trace, most, seed)
     unit = measure(lambda: run_forward(detector, image), repeats, device=image.device).seconds
-    numbers = sorted({1, number, most if trace.has_windows else number})
+    numbers = sorted({1, number, most if trace.windows else number})
     ours = measure_maps(choose_fastest(trace), trace, rows, numbers, most, repeats)
     slow: dict[str, MapOf] = {
         "loop": make_one_map(Loop(), trace),

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_lib.kernels.odam import min_max
-from odam_lib.metrics.crowds import LEAST_IOU
+from odam_lib.metrics.crowds import match_greedily
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     SEQUENTIAL,
@@ -45,7 +45,8 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
     figure = Sheet(3.7 * len(kept), 3.7 * size[0] / size[1] + 0.9)
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
-        person, missed = _first_owners(boxes, truth)
+        person = match_greedily(box_iou(boxes, truth))
+        missed = ~torch.isin(torch.arange(len(truth)), person)
         draw_picture(panel, image, size)
         for box, owner in zip(boxes[:MOST_BOXES], person.tolist()):
             draw_outline(panel, box, *STYLES[FOUND if owner >= 0 else FALSE])
@@ -158,17 +159,6 @@ def show_thresholds(
             panel.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=STYLES[FOUND][0], lw=2.5))
     figure.suptitle(title, fontsize=11)
     return figure
-
-
-def _first_owners(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """The person of each box, -1 of nobody or one that a better box has already; and who is left, bool ``[G]``."""
-    person = torch.full((len(boxes),), -1)
-    free = box_iou(boxes, truth) if len(truth) else torch.zeros(len(boxes), 1)
-    for row in range(len(boxes)):
-        if len(truth) and free[row].max() >= LEAST_IOU:
-            person[row] = free[row].argmax()
-            free[:, person[row]] = 0
-    return person, ~torch.isin(torch.arange(len(truth)), person)
 
 
 def _couple(panel: Axes, image: Tensor, boxes: Tensor, picture: Tensor, only: int | None = None) -> None:

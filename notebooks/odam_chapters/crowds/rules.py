@@ -13,7 +13,8 @@ from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_maps
 from odam_lib.kernels.nms import Kept, linear, nms, odam_nms, soft_nms
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, jaccard, matches, miss_rate
+from odam_lib.metrics.crowd_scores import jaccard, miss_rate
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
 
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""

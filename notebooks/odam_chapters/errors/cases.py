@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odam_chapters.errors.compared import mended, worst_and_best_edge
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
@@ -14,7 +15,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
-from odam_lib.metrics.errors import VERDICTS, Errors, mended, worst_and_best_edge
+from odam_lib.metrics.errors import VERDICTS, Errors
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import TITLES
 

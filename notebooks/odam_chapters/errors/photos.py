@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from odam_chapters.errors.cases import Judged, explain_edges
+from odam_chapters.errors.compared import edge_deviations, worst_and_best_edge
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, speak_of
 from odam_lib.detections import Detections
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.errors import edge_deviations, worst_and_best_edge
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import TITLES
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from odam_chapters.errors.compared import mended, worst_and_best_edge
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
@@ -25,7 +26,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors, mended, worst_and_best_edge
+from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
 from odam_lib.metrics.localization import energy_inside
 
 SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
@@ -53,7 +54,7 @@ class Mistake:
             the pixels where it was; NaN where there is none.
         area_share: the distractor's share of the picture.
         box_share: the distractor's share of the detection's box.
-        mended: whether the mistake is gone without the distractor, see :func:`odam_lib.metrics.errors.mended`.
+        mended: whether the mistake is gone without the distractor, see :func:`odam_chapters.errors.compared.mended`.
     """
 
     detector: str

@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "judging.exercises": "check_cheat",
         "judging.own_masks": "OF_ALL OF_CLASS own_mask_wins read_rows",
-        "judging.scoreboard": "as_table ranking scoreboard won",
+        "judging.tables": "as_table ranking scoreboard won",
         "exercises": "check_most",
         "charts": "show_intervals show_mean_curves show_part_bars",
         "parameters": "choices counts lists numbers texts",

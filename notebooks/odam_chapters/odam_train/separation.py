@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from odam_chapters.in_boxes import box_frame
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, Trace
 from odam_lib.detectors.boxes import paired_iou
@@ -15,7 +16,7 @@ from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
 from odam_lib.metrics.intervals import mean_interval
-from odam_lib.metrics.localization import box_frame, energy_inside, pointing
+from odam_lib.metrics.localization import energy_inside, pointing
 
 RASTER = 50
 """Maps are compared on so many lines and columns over the picture, as Odam-NMS does."""
@@ -264,7 +265,7 @@ def facing(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> 
         maps: ``Tensor[N, H, W]``, at image size.
         boxes: ``Tensor[N, 4]``, of the person explained.
         others: ``Tensor[N, 4]``, of its neighbour.
-        margin: see :func:`odam_lib.metrics.localization.box_frame`.
+        margin: see :func:`odam_chapters.in_boxes.box_frame`.
 
     Returns:
         ``Tensor[N, cells, cells]``.

@@ -1,0 +1,72 @@
+"""The gradients of a pass on each prediction's receptive field alone, where the layer's influence has a small one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from odam_lib.detections import Detections
+from odam_lib.detectors.passes import record_gradients
+from odam_lib.kernels.odam import heat_map
+from odam_lib.kernels.windows import Sheets, Windows
+
+if TYPE_CHECKING:
+    from odam_lib.detectors.base import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Windowed(ABC):
+    """What a trace has at a layer where each prediction reads a window of its features.
+
+    Attributes:
+        trace: the pass.
+        exact: whether :meth:`gradients` are the gradient itself, not an approximation of it.
+    """
+
+    trace: Trace
+    exact: bool = True
+
+    @abstractmethod
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        """The gradients of every attribute on each detection's receptive field, all in one batch.
+
+        Args:
+            attributes: A names, see :meth:`Trace.targets`.
+            detections: N >= 1 rows of the trace that are :meth:`together`.
+
+        Returns:
+            Values ``Tensor[N, A, K, a, b]``.
+        """
+
+    @abstractmethod
+    def size(self, detections: Detections) -> tuple[int, int]:
+        """(height, width) in cells of the windows that :meth:`gradients` would return."""
+
+    @record_gradients()
+    def heat_maps(self, attribute: str, detections: Detections) -> Windows:
+        """Eq. (2) without smoothing for one attribute on each detection's receptive field, all in one batch.
+
+        Args:
+            attribute: see :meth:`Trace.targets`.
+            detections: as for :meth:`gradients`.
+
+        Returns:
+            Values ``Tensor[N, a, b]``, non-negative.
+        """
+        windows = self.gradients([attribute], detections)
+        occurring, which = self.trace.feature_level(detections).unique(return_inverse=True)
+        features = Sheets.of([self.trace.features[level].detach() for level in occurring.tolist()])
+        activations = features.cut(which, windows.top, windows.left, windows.size)
+        return replace(windows, values=heat_map(windows.values[:, 0], activations))
+
+    def together(self, detections: Detections) -> list[Tensor]:
+        """Rows of detections whose windows can be taken in one batch: by default those of one level, or all regions.
+
+        Returns:
+            int64 tensors, which hold each row once.
+        """
+        return self.trace.alike(detections)
