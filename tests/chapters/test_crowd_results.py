@@ -141,7 +141,7 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
-    for name in ("apply", "load_detector", "tqdm"):
+    for name in ("apply_rules", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
     (tmp_path / "text").write_text("nothing", encoding="utf-8")
     results().save(tmp_path / "two")

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from odam_chapters.costs import device as device_costs
+from odam_chapters.costs import device as device_costs, limits
 from odam_chapters.costs.device import Sizes, benchmark, main, summarize
 from odam_chapters.costs.limits import Ceilings, Work, find_limits
 
@@ -52,10 +52,8 @@ def test_a_products_operations_are_counted() -> None:
 
 
 def test_an_idle_device_is_limited_by_launching() -> None:
-    assert device_costs._limit(1.0, 0.3, 0.1, 0.2) == "launching: the device idles 70% of the time"
-    assert (
-        device_costs._limit(1.0, 0.9, 0.1, 0.2) == "memory" and device_costs._limit(1.0, 0.9, 0.3, 0.2) == "arithmetic"
-    )
+    assert limits._limit(1.0, 0.3, 0.1, 0.2) == "launching: the device idles 70% of the time"
+    assert limits._limit(1.0, 0.9, 0.1, 0.2) == "memory" and limits._limit(1.0, 0.9, 0.3, 0.2) == "arithmetic"
 
 
 @pytest.mark.slow
@@ -77,11 +75,11 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
     def broken(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    for name in ("maps_of", "drise"):
+    for name in ("time_maps", "time_drise"):
         monkeypatch.setattr(device_costs, name, broken)
-    for name in ("suppression", "training"):
+    for name in ("time_suppression", "time_training"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
-    monkeypatch.setattr(device_costs, "ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
+    monkeypatch.setattr(device_costs, "measure_ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
     report, _ = benchmark(CPU, TINY)
     reason = "RuntimeError: out of memory"
     assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
