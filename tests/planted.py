@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import Grid

@@ -26,10 +26,12 @@ from odam_lib.datasets.cached import KEPT, Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors import zoo
+from odam_lib.detectors.weights import load_bundled, read_card, save_state
 from odam_lib.evaluation.rows import Evaluation
-from odam_lib.files import data_root, output_folder, write_rows
+from odam_lib.files import data_root, output_folder, sha256, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
-from odam_lib.training.loop import CHECKPOINT, Run, Settings
+from odam_lib.training import DetectorSettings
+from odam_lib.training.runs import CHECKPOINT, Run
 from odam_lib.viz.drawing import save_png
 from odam_lib.viz.plots import show_map
 
@@ -49,12 +51,12 @@ def maps() -> HeatMaps:
 
 def read_checkpoint(path: Path) -> None:
     model = nn.Linear(8, 8)
-    Run(path.parent, Settings()).resume(model, torch.optim.AdamW(model.parameters()))
+    Run(path.parent, DetectorSettings()).resume(model, torch.optim.AdamW(model.parameters()))
 
 
 def write_checkpoint(path: Path) -> None:
     model = nn.Linear(8, 8)
-    run = Run(path.parent, Settings())
+    run = Run(path.parent, DetectorSettings())
     run.log(0, 0.1, {"loss": 1.0})
     run.save(1, model, torch.optim.AdamW(model.parameters()))
 
@@ -232,7 +234,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["fcos-scenes", "fcos-crowd", "fcos-crowd-embedding"])
 def test_a_damaged_card_is_refused_by_name(name: str, weights: Path) -> None:
-    load = load_embedder if name.endswith("embedding") else zoo.bundled_state
+    load = load_embedder if name.endswith("embedding") else load_bundled
     path, card = weights / f"{name}.json", json.loads((weights / f"{name}.json").read_text(encoding="utf-8"))
     key = {"fcos-crowd": "shares", "fcos-crowd-embedding": "embeds"}.get(name, "sha256")
     texts = ["", "{", "[]", "null", "5", '"text"', "{}", json.dumps(card | {"sha256": 5}), json.dumps(card | {key: []})]
@@ -252,18 +254,18 @@ def test_a_damaged_card_is_refused_by_name(name: str, weights: Path) -> None:
 def test_cards_that_share_in_a_circle_are_refused(chain: tuple[str, ...], weights: Path) -> None:
     for name, start in zip(chain, (*chain[1:], chain[0])):
         path = weights / f"{name}.json"
-        shares = {"detector": start, "sha256": zoo.card(start)["sha256"], "modules": ["backbone.stem"]}
-        path.write_text(json.dumps(zoo.card(name) | {"shares": shares}), encoding="utf-8")
+        shares = {"detector": start, "sha256": read_card(start)["sha256"], "modules": ["backbone.stem"]}
+        path.write_text(json.dumps(read_card(name) | {"shares": shares}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"fcos-crowd\.json is damaged, fcos-crowd shares weights with itself"):
         load_detector("fcos-crowd", "cpu")
 
 
 def test_weights_of_another_network_are_refused(weights: Path) -> None:
-    zoo.save_state("fcos-scenes", {"other": torch.zeros(3)}, {}, weights)
+    save_state("fcos-scenes", {"other": torch.zeros(3)}, {}, weights)
     with pytest.raises(ValueError, match=r"weights of fcos-scenes are those of another network.*git checkout"):
         load_detector("fcos-scenes", "cpu")
     (weights / "fcos-scenes.safetensors").write_bytes(b"no tensors")
-    card = zoo.card("fcos-scenes") | {"sha256": zoo.sha256(weights / "fcos-scenes.safetensors")}
+    card = read_card("fcos-scenes") | {"sha256": sha256(weights / "fcos-scenes.safetensors")}
     (weights / "fcos-scenes.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(ValueError, match=r"fcos-scenes\.safetensors are damaged"):
         load_detector("fcos-scenes", "cpu")
@@ -276,7 +278,7 @@ def test_the_list_of_detectors_names_a_card_that_says_too_little(weights: Path) 
         for changed in ({one: value for one, value in said.items() if one != key}, said | {key: None}):
             path.write_text(json.dumps(changed), encoding="utf-8")
             with pytest.raises(ValueError, match=rf"fcos-scenes\.json is damaged, '{key}'"):
-                zoo.table()
+                zoo.format_table()
 
 
 # Writing
@@ -302,7 +304,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path,
 
 def _checkpoint(folder: Path, maps: HeatMaps) -> Path:
     model = nn.Linear(400, 400)
-    run = Run(folder, Settings())
+    run = Run(folder, DetectorSettings())
     run.log(0, 0.1, {"loss": 1.0})
     run.save(1, model, torch.optim.AdamW(model.parameters()))
     return folder / CHECKPOINT
@@ -323,7 +325,7 @@ def _picture(folder: Path, maps: HeatMaps) -> None:
 WRITERS: dict[str, tuple[str, Callable[[Path, HeatMaps], object]]] = {
     "checkpoint": (CHECKPOINT, _checkpoint),
     "cache": ("a.pt", lambda folder, _: Cached(Scenes("train", 6, None, 96), folder / "a.pt", workers=0)),
-    "weights": ("a.safetensors", lambda folder, _: zoo.save_state("a", {"x": torch.rand(BIG)}, {}, folder)),
+    "weights": ("a.safetensors", lambda folder, _: save_state("a", {"x": torch.rand(BIG)}, {}, folder)),
     "maps": ("a.safetensors", _maps),
     "crowds": ("a.safetensors", _crowds),
     "rows": ("a.csv", lambda folder, _: write_rows(folder / "a.csv", [{"a": "x" * 100}] * 1000)),

@@ -62,7 +62,7 @@ def read_evaluated(folder: Path) -> Any:
 
 def begun(folder: Path) -> None:
     """Rows that are copied before the evaluation goes on from them, as a notebook does."""
-    from odam_lib.evaluation.store import begin_with
+    from odam_chapters.judging.stored import begin_with
 
     bundled = folder.parent / "bundled"
     if folder.name == WHOLE:
@@ -143,14 +143,14 @@ def trained(folder: Path) -> None:
     """Three checkpoints with their log."""
     import torch
 
-    from odam_lib.training import loop as training
+    from odam_lib.training import DetectorSettings, runs
 
-    settings = training.Settings(number=2, batch_size=1, epochs=2)
+    settings = DetectorSettings(number=2, batch_size=1, epochs=2)
     torch.manual_seed(0)
     model = torch.nn.Linear(1, 1)
     optimizer = torch.optim.AdamW(model.parameters())
-    run = training.Run(folder, settings)
-    with run.owned(), patch.object(training, "LOG_EVERY", 1):
+    run = runs.Run(folder, settings)
+    with run.own(), patch.object(runs, "LOG_EVERY", 1):
         for step in range(run.resume(model, optimizer), 3):
             optimizer.zero_grad()
             model(torch.ones(1, 1)).backward()
@@ -274,7 +274,7 @@ if __name__ == "__main__":
 
     import odam_lib.datasets.download
     import odam_lib.evaluation.runs
-    import odam_lib.training.loop  # noqa: F401
+    import odam_lib.training  # noqa: F401
 
     torch.set_num_threads(1)
     sys.modules.update(papermill=SimpleNamespace(), nbconvert=SimpleNamespace(HTMLExporter=None))  # slow, and not used

@@ -18,7 +18,7 @@ from odam_chapters.errors.widget import MistakeBrowser
 from planted import PlantedCrowd, PlantedDetector, planted_image
 from traitlets import TraitError
 
-from odam_lib.detectors.detr import small_detr
+from odam_lib.detectors.detr import build_small_detr
 from odam_lib.viz.choosing import STATIC, Choosing
 from odam_lib.viz.sheets import MOST_BOXES
 from odam_lib.viz.widgets import InstancePicker
@@ -38,7 +38,7 @@ def location() -> Choosing:
 
     torch.manual_seed(0)
     image = torch.rand(3, 96, 128)
-    return LocationPicker(small_detr("untrained", CATEGORIES).trace(image), image)
+    return LocationPicker(build_small_detr("untrained", CATEGORIES).trace(image), image)
 
 
 WIDGETS: dict[str, Callable[[], Choosing]] = {

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from odam_lib.command import command
 from odam_lib.datasets.coco import Coco
+from odam_lib.detectors.weights import save_weights
 from odam_lib.detectors.yolo import YOLOv3Tiny
-from odam_lib.detectors.zoo import build_detector, save_weights
+from odam_lib.detectors.zoo import build_detector
 from odam_lib.files import data_root, output_folder, user_path
 from odam_lib.metrics.detection import detector_ap
 

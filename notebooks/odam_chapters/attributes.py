@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
+from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
 from odam_chapters.influence import cell_moves, counterpart, edge_moves, hidden, moved_into, strongest
 from odam_chapters.parameters import counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_methods
@@ -17,13 +18,16 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
+    "box_frame",
     "cell_moves",
+    "centre_in_box",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
     "counterpart",
     "counts",
+    "edge_energy",
     "edge_moves",
     "hidden",
     "moved_into",

@@ -12,7 +12,8 @@ from torch.nn.modules.module import register_module_forward_hook
 from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_regions
 

@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.datasets.targets import check_picture
 from odam_lib.files import owned
 from odam_lib.sealed import load_sealed, save_sealed
 
-Target = dict[str, Tensor | int]
 KEPT = ("images", "boxes", "labels", "counts", "image_ids")
 """What the file holds."""
 
@@ -29,13 +29,13 @@ class Cached(Dataset[tuple[Tensor, Target]]):
         OSError: it cannot be read, or is missing and cannot be written, see :func:`~odam_lib.files.owned`.
     """
 
-    def __init__(self, dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int = 2) -> None:
+    def __init__(self, dataset: Examples, path: Path, workers: int = 2) -> None:
         if not path.exists():
             with owned(path):
                 if not path.exists():
                     _fill(dataset, path, workers)
         content = load_sealed(path, KEPT, mapped=True)
-        if len(content["counts"]) != len(dataset):  # type: ignore[arg-type]
+        if len(content["counts"]) != len(dataset):
             raise ValueError(
                 f"{path} holds {len(content['counts'])} items, the data set has {len(dataset)}: delete it."
             )
@@ -51,7 +51,7 @@ class Cached(Dataset[tuple[Tensor, Target]]):
         return self._images[item].float() / 255, target
 
 
-def _fill(dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int) -> None:
+def _fill(dataset: Examples, path: Path, workers: int) -> None:
     loader = DataLoader(_Bytes(dataset), batch_size=None, num_workers=workers)
     items = list(tqdm(loader, desc=f"drawing {path.stem}", unit="image"))
     content = {
@@ -67,11 +67,11 @@ def _fill(dataset: Dataset[tuple[Tensor, Target]], path: Path, workers: int) -> 
 class _Bytes(Dataset[dict[str, Tensor | int]]):
     """Items with the image as bytes, a quarter of what goes between processes."""
 
-    def __init__(self, dataset: Dataset[tuple[Tensor, Target]]) -> None:
+    def __init__(self, dataset: Examples) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getitem__(self, item: int) -> dict[str, Tensor | int]:
         image, target = self.dataset[item]

@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.datasets.pictures import Target
-
-BACKGROUND = "__background__"
-UNUSED = "N/A"
-"""What torchvision calls the ids that COCO left out."""
 
 
 def with_background(names: Sequence[str], place: object) -> tuple[str, ...]:

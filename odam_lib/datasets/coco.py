@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.models.detection import FCOS_ResNet50_FPN_Weights
 
-from odam_lib.datasets.categories import BACKGROUND, with_background
+from odam_lib.categories import BACKGROUND, COCO
+from odam_lib.datasets.categories import with_background
 from odam_lib.datasets.download import dataset_root
 from odam_lib.datasets.masks import has_mask, mask_problem, stack_masks
 from odam_lib.datasets.pictures import (
@@ -28,8 +28,7 @@ from odam_lib.datasets.pictures import (
 from odam_lib.files import user_path
 from odam_lib.images import stored_picture
 
-CATEGORIES = tuple(FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"])
-"""COCO's 91 ids as torchvision lists them; 0 is the background, 10 ids that COCO left out are ``N/A``."""
+CATEGORIES = COCO
 NAME, IMAGES, ANNOTATIONS = "coco-val2017", "val2017", "annotations/instances_val2017.json"
 _LISTS = ("images", "annotations", "categories")
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from odam_lib.categories import PEOPLE
 from odam_lib.datasets.download import dataset_root
 from odam_lib.datasets.pictures import (
     LONGEST_SIDE,
@@ -21,7 +22,7 @@ from odam_lib.datasets.pictures import (
 )
 from odam_lib.images import load_image
 
-CATEGORIES = ("__background__", "person")
+CATEGORIES = PEOPLE
 SPLITS = ("train", "val")
 """Those whose annotations are published."""
 BOXES = {"full": "fbox", "visible": "vbox", "head": "hbox"}

@@ -5,13 +5,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from odam_lib.images import picture_file
 from odam_lib.kernels import checks
 
-Target = dict[str, Tensor | int]
+Target = dict[str, Any]
+"""Tensors ``boxes``, ``labels`` ... of one picture, and its number ``image_id``."""
+
+
+class Examples(Protocol):
+    """A data set that one can learn from: so many items ``(image, target)``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, item: int, /) -> tuple[Tensor, Target]: ...
+
+
 LONGEST_SIDE = 65_535
 """Of a JPEG in pixels: boxes of crowds reach beyond the border of their picture, but not so far."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

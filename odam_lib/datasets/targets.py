@@ -5,23 +5,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import check_numbering
-from odam_lib.datasets.pictures import LONGEST_SIDE
+from odam_lib.datasets.pictures import LONGEST_SIDE, Examples
 from odam_lib.images import check_image
 
 LEAST_SIDE = 0.01
 """Of a box that is learnt, in pixels: mirrored and resized, a smaller one may be left with none."""
 
 
-def check_examples(dataset: Dataset[Any], categories: Sequence[str]) -> None:
+def check_examples(dataset: Examples, categories: Sequence[str]) -> None:
     """Refuse a data set that a detector cannot be trained on, before the first step: every item is looked at once.
 
     What one detector's loss would stop at, another's would be spoiled by without a word; here all refuse the same.
 
     Args:
-        dataset: items ``(image, target)``, see :func:`odam_lib.training.loop.train`.
+        dataset: items ``(image, target)``, see :func:`odam_lib.training.detector.train_detector`.
         categories: the detector's, index 0 is the background.
 
     Raises:
@@ -30,7 +29,7 @@ def check_examples(dataset: Dataset[Any], categories: Sequence[str]) -> None:
             says the picture's ``image_id`` and the numbers as the data set has them.
     """
     check_numbering(dataset, categories)
-    count = sum(_objects(dataset[item], item, categories) for item in range(len(dataset)))  # type: ignore[arg-type]
+    count = sum(_objects(dataset[item], item, categories) for item in range(len(dataset)))
     if not count:
         raise ValueError("No picture of the data set has a box: there is nothing to learn from it.")
 

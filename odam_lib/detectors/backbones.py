@@ -6,14 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 
 WIDTHS = (48, 64, 96, 128)
 STRIDES = (8, 16, 32)
-
-PVT_B0_WIDTHS = (32, 64, 160, 256)
-"""Channels of the four stages of PVT v2 B0 (Wang et al., 2022)."""
-PVT_SMALL_WIDTHS = (24, 48, 96, 128)
 
 
 class ResidualBlock(nn.Module):
@@ -108,6 +104,16 @@ class PVTFPN(nn.Module):
         return self.fpn(outputs)
 
 
+def make_small_pvt() -> PVTFPN:
+    """A narrow pyramid vision transformer with the levels of :class:`SmallResNetFPN`."""
+    return PVTFPN((24, 48, 96, 128), out_channels=64)
+
+
+def make_full_pvt() -> PVTFPN:
+    """PVT v2 B0 (Wang et al., 2022) with the levels of torchvision's one-stage detectors: strides 8 to 128."""
+    return PVTFPN((32, 64, 160, 256), 256, LastLevelP6P7(256, 256))
+
+
 def start_narrow(tower: nn.Module) -> None:
     """Kernels with which signals keep their size: torchvision's start fades away in a narrow head without norms."""
     for module in tower.modules():
@@ -119,6 +125,5 @@ def without_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = torch.finfo(
-                torch.float32
-            ).tiny  # not 0, which PyTorch 2.11 refuses; it is lost in any variance
+            # Not 0, which PyTorch 2.11 refuses; this is lost in any variance.
+            module.eps = torch.finfo(torch.float32).tiny

@@ -1,18 +1,21 @@
-"""Detectors that predict at the cells of feature maps, and what their heads say of a cut around one cell."""
+"""Detectors that predict at the cells of feature maps, and windows of heads that are chains of convolutions."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.chains import Chain, chain_of
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.windowed import Windowed
+from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.windows import Sheets, Windows
 
 
@@ -61,41 +64,62 @@ class CellTrace(Trace):
 
 
 @dataclass(frozen=True, eq=False)
-class CutWindows(Windowed):
-    """Windows of a head that is run on a cut around each cell: what lies beyond it, no prediction of the cell sees."""
+class ChainWindows(Windowed):
+    """Windows of a head of chains, which is run on a cut around each cell: beyond it a prediction sees nothing.
+
+    Attributes:
+        chains: of each level, the chain of classes and that of boxes, or the one that says both.
+    """
 
     trace: CellTrace
-
-    @abstractmethod
-    def reach(self, level: int) -> int:
-        """How many cells to each side a prediction of a level sees."""
-
-    @abstractmethod
-    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
-        """What the head says about detections of one level, ``Tensor[N, O]`` as :meth:`CellTrace.head_outputs`.
-
-        Args:
-            attributes: those that will be read; what only others read may be left at zero.
-            cut: ``Tensor[N, K, s, s]``, s = 1 + 2 reach, the features around the cell of each, zero beyond the border.
-            inside: bool ``Tensor[N, s, s]``, which of these cells exist.
-            detections: N rows.
-        """
+    chains: tuple[tuple[Chain, ...], ...]
 
     def size(self, detections: Detections) -> tuple[int, int]:
-        side = 1 + 2 * self.reach(int(detections.level[0]))
+        side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
         return side, side
 
     @record_gradients()
     def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level = int(detections.level[0])
+        level, size = int(detections.level[0]), self.size(detections)
         sheets, which = Sheets.of([self.trace.features[level].detach()]), torch.zeros_like(detections.index)
-        top, left = (start - self.reach(level) for start in self.trace.cell(detections))
-        place = (which, top, left, self.size(detections))
-        cut, (_, inside) = sheets.cut(*place).requires_grad_(), sheets.places(*place)
-        outputs = self.head_outputs(attributes, cut, inside, detections)
+        top, left = (start - size[0] // 2 for start in self.trace.cell(detections))
+        cut = sheets.cut(which, top, left, size).requires_grad_()
+        _, inside = sheets.places(which, top, left, size)
+        outputs = self._outputs(attributes, cut, inside, detections)
         sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
         gradients = torch.stack([torch.autograd.grad(one, cut, retain_graph=True)[0] for one in sums], dim=1)
         return Windows(gradients * inside[:, None, None], top, left)
+
+    def _outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
+        """What the head says about detections of one level; zeros in place of what no attribute is read from."""
+        level, said = int(detections.level[0]), []
+        edges = {attribute in EDGES for attribute in attributes}
+        for chain, read in zip(self.chains[level], ({False}, {True}) if len(self.chains[level]) > 1 else (edges,)):
+            rim = (chain.reach - cut.shape[-1] // 2,) * 4
+            if edges & read:
+                said.append(chain.at_centres(pad(cut, rim), pad(inside, rim)))
+            else:
+                said.append(cut.new_zeros((len(cut), chain.outputs)))
+        rows, a_cell = torch.arange(len(cut), device=cut.device), self.trace.anchors_a_cell[level]
+        anchor = self.trace.anchor(detections)
+        return torch.cat([one.unflatten(1, (a_cell, -1))[rows, anchor] for one in said], dim=1)
+
+
+def chain_windows(
+    trace: CellTrace,
+    heads: Iterable[Iterable[nn.Module]],
+    known: Callable[[nn.Module], bool] = lambda module: False,
+) -> ChainWindows | None:
+    """The windows of a trace whose layer feeds heads that are chains; ``None`` if one is not known to be local.
+
+    Args:
+        trace: the pass.
+        heads: of each level, what says the classes and what says the boxes, or what says both.
+        known: see :func:`chain_of`.
+    """
+    chains = [[chain_of(branch, known) for branch in level] for level in heads]
+    local = tuple(tuple(chain for chain in level if chain is not None) for level in chains)
+    return ChainWindows(trace, local) if [*map(len, local)] == [*map(len, chains)] else None
 
 
 def number_predictions(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

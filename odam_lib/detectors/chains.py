@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-POINTWISE = (nn.Identity, nn.SiLU, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.Sigmoid)
+POINTWISE = (nn.Identity, nn.SiLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.Sigmoid)
 """What may follow a convolution because it acts on each cell alone; a batch norm with statistics of its own may too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Steps that are a convolution each, of stride 1 and with zeros around its input, and what follows cell by cell.
+    """Steps that act cell by cell, or are a convolution of stride 1 with zeros around its input and what follows it.
 
     Attributes:
         steps: in order.
-        reaches: for each step, how many cells beyond a cell its convolution reads.
+        reaches: for each step, how many cells beyond a cell it reads.
     """
 
     steps: tuple[nn.Module, ...]
@@ -25,6 +25,12 @@ class Chain:
     def reach(self) -> int:
         """How many cells beyond a cell the whole chain reads."""
         return sum(self.reaches)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it says about each cell."""
+        parts = [part for step in self.steps for part in step.modules()]
+        return [part.out_channels for part in parts if isinstance(part, nn.Conv2d)][-1]
 
     def at_centres(self, windows: Tensor, inside: Tensor) -> Tensor:
         """What the chain says about the middle cell of each window, as if it had run on the whole map.
@@ -49,10 +55,10 @@ def chain_of(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | No
 
     Args:
         stack: the modules, which must be in evaluation mode when the chain is used.
-        known: whether the forward pass of a module, which is no ``nn.Conv2d``, runs its own parts one after another.
+        known: whether the forward pass of a module that has parts runs these one after another.
     """
     steps = _steps(stack)
-    reaches = [_reach(step) for step in steps if isinstance(step, nn.Conv2d) or known(step)]
+    reaches = [_reach(step) for step in steps if not list(step.children()) or known(step)]
     local = tuple(reach for reach in reaches if reach is not None)
     return Chain(tuple(steps), local) if len(local) == len(steps) else None
 
@@ -64,10 +70,12 @@ def _steps(stack: nn.Module) -> list[nn.Module]:
 
 
 def _reach(step: nn.Module) -> int | None:
-    """How many cells beyond a cell a step reads; ``None`` if it is not one convolution and what acts on cells alone."""
+    """How many cells beyond a cell a step reads; ``None`` if more than one convolution may mix cells."""
     convolution, *others = [module for module in step.modules() if not list(module.children())]
-    if not isinstance(convolution, nn.Conv2d) or not all(_acts_on_cells(module) for module in others):
+    if not all(_acts_on_cells(module) for module in others):
         return None
+    if not isinstance(convolution, nn.Conv2d):
+        return 0 if _acts_on_cells(convolution) else None
     (height, width), (rows, columns) = convolution.kernel_size, convolution.dilation
     reach = rows * (height - 1) // 2
     as_large = convolution.padding == (reach, reach) and convolution.padding_mode == "zeros"

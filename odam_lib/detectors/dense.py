@@ -14,49 +14,36 @@ from torchvision.models.detection.retinanet import RetinaNetClassificationHead, 
 from torchvision.models.detection.ssd import SSD
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import (
-    ORDERS,
-    Detector,
-    Limits,
-    Positives,
-    Predictions,
-    check_elongation,
-    first_objects,
-    iou_nms,
-)
+from odam_lib.detectors.base import Detector, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around, paired_iou
 from odam_lib.detectors.cells import CellTrace, number_predictions
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
-from odam_lib.detectors.passes import record_gradients
-from odam_lib.detectors.towers import Tower, is_altered, is_plain, is_tower, recorded
+from odam_lib.detectors.positives import ORDERS, Positives, first_objects
+from odam_lib.detectors.towers import (
+    CENTERNESS,
+    LOGIT,
+    REGRESSION,
+    Branch,
+    Tower,
+    TowerWindows,
+    is_altered,
+    is_plain,
+    is_tower,
+    recorded,
+)
+from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
-from odam_lib.kernels.odam import heat_map, rectified
-from odam_lib.kernels.windows import Sheets, Windows, tower_contributions, tower_gradients
+from odam_lib.kernels.odam import heat_map
+from odam_lib.kernels.windows import Sheets, Windows, tower_gradients
 
-LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
-"""Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
 HEADS = {
     kind.forward
     for kind in (FCOSClassificationHead, FCOSRegressionHead, RetinaNetClassificationHead, RetinaNetRegressionHead)
 }
 """Heads that are a tower and convolutions that read it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """A tower of the head and the 3x3 convolutions that read it.
-
-    Attributes:
-        tower: as it worked on the picture.
-        readers: the columns that each convolution predicts, and its kernels ``Tensor[A * O, K, 3, 3]``: for each of A
-            anchors of a cell its O outputs.
-    """
-
-    tower: Tower
-    readers: tuple[tuple[slice, Tensor], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +73,7 @@ class DenseTrace(CellTrace):
     @property
     def windows(self) -> Windowed | None:
         exact = not any(branch.tower.normed for branch in self.branches)
-        return TowerWindows(self, exact) if self.branches else None
+        return TowerWindows(self, self.branches, exact=exact) if self.branches else None
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """The logit of each detection's class, four numbers for the box and centerness: ``Tensor[N, 6 or 5]``."""
@@ -100,78 +87,6 @@ class DenseTrace(CellTrace):
             return self.detector.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
         logit = outputs[:, 0]
         return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
-
-
-@dataclass(frozen=True, eq=False)
-class TowerWindows(Windowed):
-    """Windows of heads that are towers of convolutions, predictions of all levels together."""
-
-    trace: DenseTrace
-
-    def size(self, detections: Detections) -> tuple[int, int]:
-        side = 3 + 2 * self._depth
-        return side, side
-
-    def together(self, detections: Detections) -> list[Tensor]:
-        return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
-
-    @record_gradients()
-    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        levels, which, top, left = self._around(detections)
-        sensitivity = self._sensitivity(attributes, detections)
-        shape = (len(detections), len(attributes), *self.size(detections), self.trace.features[0].shape[1])
-        total = sensitivity.new_zeros(shape).movedim(-1, -3)
-        for branch in self.trace.branches:
-            touched = _touched(branch, sensitivity)
-            if touched.any():
-                last = self._last(branch, sensitivity[:, touched], detections)
-                found = tower_gradients(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
-                total = total.index_add_(1, touched.nonzero()[:, 0], found)
-        return Windows(total, top - self._depth, left - self._depth)
-
-    @record_gradients()
-    def heat_maps(self, attribute: str, detections: Detections) -> Windows:
-        levels, which, top, left = self._around(detections)
-        sensitivity = self._sensitivity([attribute], detections)
-        activations = Sheets.of([self.trace.features[level].detach() for level in levels])
-        total = sensitivity.new_zeros((len(detections), *self.size(detections)))
-        for branch in self.trace.branches:
-            if _touched(branch, sensitivity).any():
-                last, tower = self._last(branch, sensitivity, detections), branch.tower
-                found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
-                total = total + found[:, 0]
-        return Windows(rectified(total), top - self._depth, left - self._depth)
-
-    @property
-    def _depth(self) -> int:
-        return len(self.trace.branches[0].tower.kernels)
-
-    def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
-        """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
-        levels, which = detections.level.unique(return_inverse=True)
-        row, column = self.trace.cell(detections)
-        return levels.tolist(), which, row - 1, column - 1
-
-    def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
-        """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
-        outputs = self.trace.head_outputs(detections).detach().requires_grad_()
-        sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
-        return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
-
-    def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
-        """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
-        anchor, total = self.trace.anchor(detections), sensitivity.new_zeros(())
-        for columns, kernels in branch.readers:
-            a_cell = kernels.unflatten(0, (self.trace.anchors_a_cell[0], -1))
-            read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
-            total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
-        return total
-
-
-def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
-    """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
-    touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
-    return torch.stack(touched).any(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,9 +250,7 @@ class DenseDetector(Detector):
         truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
         kernels = self.model.head.classification_head.cls_logits.weight
         a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
-        counts = row.new_tensor([sheet.shape[-2:].numel() * a_cell for sheet in pyramid])
-        ends = counts.cumsum(dim=0)
-        level = torch.searchsorted(ends, row, right=True)
+        level, index, _ = number_predictions([sheet.shape[-2:].numel() * a_cell for sheet in pyramid], row.device)
         return self.positives_type(
             images=images,
             objects=objects,
@@ -345,8 +258,8 @@ class DenseDetector(Detector):
             boxes=boxes,
             ious=paired_iou(boxes, truth[objects]),
             input_sizes=row.new_tensor(batch.image_sizes),
-            level=level,
-            index=row - (ends - counts)[level],
+            level=level[row],
+            index=index[row],
             anchors_a_cell=a_cell,
             pyramid=pyramid,
             grids=self._layers[self.layers[0]].grids,

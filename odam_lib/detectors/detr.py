@@ -14,9 +14,10 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, Limits, check_elongation
+from odam_lib.detectors.base import Layer, check_elongation
 from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
+from odam_lib.detectors.trace import Limits
 from odam_lib.kernels.grid import Grid
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
@@ -257,7 +258,7 @@ class DetrDetector(QueryDetector):
         return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
 
 
-def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
+def build_small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     """An untrained DETR of about 2 M parameters for pictures of about 256 pixels: 25 queries, 16 x 16 cells."""
     backbone = DilatedResNet()
     model = DetrModel(
@@ -281,7 +282,7 @@ def small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     return DetrDetector(name, model, categories, layers)
 
 
-def full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
+def build_full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     """DETR ResNet-50 without weights: 100 queries, stride 32, as published for COCO's 91 category numbers.
 
     Without losses at the inner decoder layers: where they are on, transformers 5 hands the normalised output of a layer
@@ -295,8 +296,8 @@ def full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     return DetrDetector(name, model, categories, layers)
 
 
-def from_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state of :func:`full_detr`'s model from what is at :data:`PUBLISHED`, read with ``torch.load``."""
+def convert_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state of :func:`build_full_detr`'s model from what is at :data:`PUBLISHED`, read with ``torch.load``."""
     state: dict[str, Tensor] = {}
     for key, value in checkpoint["model"].items():
         renamed = _renamed(key)

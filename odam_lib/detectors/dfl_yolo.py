@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Limits, Predictions, iou_nms
+from odam_lib.detectors.base import Detector, iou_nms
 from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, CutWindows, number_predictions
-from odam_lib.detectors.chains import Chain, chain_of
-from odam_lib.detectors.family import is_named
+from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
+from odam_lib.detectors.hooks import is_named
 from odam_lib.detectors.letterbox import Letterbox, cell_centres
+from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -52,20 +52,18 @@ class DflTrace(CellTrace):
     Attributes:
         outputs: of the head, for a batch of this one picture.
         choices, units: of its distances, see :func:`distances`.
-        chains: for each level the head's branches, of the class and of the box; none where the layer does not feed the
-            head, or a branch is not known to be local.
     """
 
+    detector: "DflDetector"
     outputs: Outputs
     choices: Tensor
     units: Tensor
-    chains: tuple[tuple[Chain, Chain], ...]
 
     clips_first = False
 
     @property
     def windows(self) -> Windowed | None:
-        return DflWindows(self) if self.chains else None
+        return chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
 
     def above(self, score_threshold: float) -> Detections:
         """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
@@ -87,27 +85,6 @@ class DflTrace(CellTrace):
         logit = logits.gather(1, detections.labels[:, None] - 1)[:, 0]
         # By way of the logarithm, so that a saturated sigmoid keeps a derivative.
         return logit if attribute == "logit" else torch.exp(logsigmoid(logit))
-
-
-class DflWindows(CutWindows):
-    """Those branches of the head that are asked about, on a cut around each cell."""
-
-    trace: DflTrace
-
-    def reach(self, level: int) -> int:
-        return max(chain.reach for chain in self.trace.chains[level])
-
-    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
-        edges = {attribute in EDGES for attribute in attributes}
-        said = []
-        for chain, wanted, whole in zip(self.trace.chains[int(detections.level[0])], (False, True), self.trace.outputs):
-            rim = (chain.reach - cut.shape[-1] // 2,) * 4
-            said.append(
-                chain.at_centres(pad(cut, rim), pad(inside, rim))
-                if wanted in edges
-                else whole.new_zeros((len(cut), whole.shape[-1]))
-            )
-        return torch.cat(said, dim=1)
 
 
 class DflDetector(Detector):
@@ -158,7 +135,6 @@ class DflDetector(Detector):
         box = self.letterbox((image.shape[-2], image.shape[-1]))
         maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
         outputs = self._outputs(maps)
-        chains = self._chains() if layer == NECK else ()
         points, units = self._places(box, maps)
         with torch.no_grad():
             predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
@@ -179,7 +155,6 @@ class DflDetector(Detector):
             outputs=outputs,
             choices=self._choices(),
             units=units,
-            chains=chains,
         )
 
     def _maps(self, batch: Tensor, layer: str | None = None) -> tuple[list[Tensor], tuple[Tensor, ...]]:
@@ -205,19 +180,15 @@ class DflDetector(Detector):
             features = tuple(maps)
         return maps, features
 
-    def _branches(self) -> list[tuple[nn.Module, nn.Module]]:
+    def branches(self) -> list[tuple[nn.Module, nn.Module]]:
         """Of each level what says the class and what says the box."""
         head = self.model.model[-1]
         classes, boxes = (head.one2one_cv3, head.one2one_cv2) if self.one_to_one else (head.cv3, head.cv2)
         return list(zip(classes, boxes))
 
     def _outputs(self, maps: Sequence[Tensor]) -> Outputs:
-        both = [[branch(sheet).flatten(2) for branch in pair] for pair, sheet in zip(self._branches(), maps)]
+        both = [[branch(sheet).flatten(2) for branch in pair] for pair, sheet in zip(self.branches(), maps)]
         return Outputs(*(torch.cat(kind, dim=2).transpose(1, 2) for kind in zip(*both)))
-
-    def _chains(self) -> tuple[tuple[Chain, Chain], ...]:
-        chains = [tuple(chain_of(branch, _is_plain_block) for branch in pair) for pair in self._branches()]
-        return tuple(chains) if all(chain is not None for pair in chains for chain in pair) else ()
 
     def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""

@@ -1,7 +1,7 @@
 """Faster R-CNN (Ren et al., 2015) as torchvision implements it, behind the contract: explained at each proposal's
 own pooled features, or on the pyramid level they were pooled from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -10,12 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import (
-    FasterRCNN,
-    fasterrcnn_mobilenet_v3_large_320_fpn,
-    fasterrcnn_mobilenet_v3_large_fpn,
-    fasterrcnn_resnet50_fpn,
-)
+from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
@@ -23,23 +18,15 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.backbones import SmallResNetFPN, without_epsilon
-from odam_lib.detectors.base import (
-    ORDERS,
-    Detector,
-    Limits,
-    Positives,
-    Predictions,
-    Trace,
-    check_elongation,
-    first_objects,
-    iou_nms,
-)
+from odam_lib.detectors.backbones import SmallResNetFPN
+from odam_lib.detectors.base import Detector, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
 from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.positives import ORDERS, Positives, first_objects
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
+from odam_lib.detectors.trace import Limits, Predictions, Trace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -421,14 +408,7 @@ def fix_pooling(pool: MultiScaleRoIAlign, strides: Sequence[int]) -> None:
     pool.map_levels = LevelMapper(powers[0], powers[-1], pool.canonical_scale, pool.canonical_level)
 
 
-def _of_its_own_strides(name: str, model: FasterRCNN, categories: tuple[str, ...]) -> FasterRCNNDetector:
-    """A detector whose model, which is ours, pools with the strides of its levels in training too."""
-    detector = FasterRCNNDetector(name, model, categories)
-    fix_pooling(model.roi_heads.box_roi_pool, detector.strides)
-    return detector
-
-
-def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
+def build_small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
     """An untrained Faster R-CNN of about 1.6 M parameters for pictures of about 256 pixels: strides 8, 16 and 32."""
     backbone = SmallResNetFPN()
     names = list(backbone.stages)
@@ -447,27 +427,6 @@ def small_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetec
         box_head=TwoMLPHead(backbone.out_channels * 7**2, 128),
         box_predictor=FastRCNNPredictor(128, len(categories)),
     )
-    return _of_its_own_strides(name, model, categories)
-
-
-def full_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
-    """torchvision's Faster R-CNN ResNet-50 FPN without weights: pooled from strides 4 to 32."""
-    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
-    without_epsilon(model)
-    return _of_its_own_strides(name, model, categories)
-
-
-def mobile_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
-    """torchvision's Faster R-CNN on MobileNetV3-Large without weights: quick on a CPU."""
-    return _mobile(name, categories, fasterrcnn_mobilenet_v3_large_fpn)
-
-
-def mobile_320_faster_rcnn(name: str, categories: tuple[str, ...]) -> FasterRCNNDetector:
-    """The same for pictures of 320 pixels: quicker still."""
-    return _mobile(name, categories, fasterrcnn_mobilenet_v3_large_320_fpn)
-
-
-def _mobile(name: str, categories: tuple[str, ...], build: Callable[..., FasterRCNN]) -> FasterRCNNDetector:
-    return _of_its_own_strides(
-        name, build(weights=None, weights_backbone=None, num_classes=len(categories)), categories
-    )
+    detector = FasterRCNNDetector(name, model, categories)
+    fix_pooling(model.roi_heads.box_roi_pool, detector.strides)
+    return detector

@@ -1,17 +1,17 @@
 """FCOS (Tian et al., 2019) as torchvision implements it, behind the contract."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
-from torchvision.models.detection import FCOS, fcos_resnet50_fpn
+from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import PVT_B0_WIDTHS, PVT_SMALL_WIDTHS, PVTFPN, STRIDES, SmallResNetFPN, start_narrow
+from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, start_narrow
 from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace
-
-FULL_STRIDES = (8, 16, 32, 64, 128)
 
 
 class FCOSTrace(DenseTrace):
@@ -45,44 +45,22 @@ class FCOSDetector(DenseDetector):
         return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
 
 
-def small_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:
-    """An untrained FCOS of about 1.3 M parameters for pictures of about 256 pixels: strides 8, 16 and 32."""
-    return _small(name, categories, SmallResNetFPN())
+def build_small_fcos(
+    name: str,
+    categories: tuple[str, ...],
+    make_backbone: Callable[[], nn.Module] = SmallResNetFPN,
+    plain: bool = False,
+) -> FCOSDetector:
+    """An untrained FCOS of about 1.3 M parameters for pictures of about 256 pixels: strides 8, 16 and 32.
 
-
-def small_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
-    """The same on a narrow pyramid vision transformer."""
-    return _small(name, categories, PVTFPN(PVT_SMALL_WIDTHS, out_channels=64))
-
-
-def small_fcos_plain(name: str, categories: tuple[str, ...]) -> FCOSDetector:
-    """:func:`small_fcos` with a head of convolutions and ReLUs alone, where a prediction depends on its window only.
-
-    torchvision's head has GroupNorm, whose statistics make every cell of a level depend on every other.
+    Args:
+        name: name of the detector.
+        categories: class names, index 0 is the background.
+        make_backbone: what makes its feature extractor.
+        plain: a head of convolutions and ReLUs alone, where a prediction depends on its window only. torchvision's head
+            has GroupNorm, whose statistics make every cell of a level depend on every other.
     """
-    detector = small_fcos(name, categories)
-    head = detector.model.head
-    for part in (head.classification_head, head.regression_head):
-        part.conv = nn.Sequential(*(module for module in part.conv if not isinstance(module, nn.GroupNorm)))
-        start_narrow(part.conv)
-    return detector
-
-
-def full_fcos(name: str, categories: tuple[str, ...]) -> FCOSDetector:
-    """torchvision's FCOS ResNet-50 FPN without weights: strides 8 to 128."""
-    model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
-    return FCOSDetector(name, model, categories)
-
-
-def full_fcos_pvt(name: str, categories: tuple[str, ...]) -> FCOSDetector:
-    """torchvision's FCOS on PVT v2 B0 without weights: strides 8 to 128."""
-    backbone = PVTFPN(PVT_B0_WIDTHS, 256, LastLevelP6P7(256, 256))
-    anchors = AnchorGenerator(tuple((stride,) for stride in FULL_STRIDES), ((1.0,),) * len(FULL_STRIDES))
-    model = FCOS(backbone, num_classes=len(categories), anchor_generator=anchors)
-    return FCOSDetector(name, model, categories)
-
-
-def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> FCOSDetector:
+    backbone: Any = make_backbone()
     model = FCOS(
         backbone,
         num_classes=len(categories),
@@ -91,4 +69,7 @@ def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> FCOSD
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
         head=FCOSHead(backbone.out_channels, num_anchors=1, num_classes=len(categories), num_convs=2),
     )
+    for part in (model.head.classification_head, model.head.regression_head) if plain else ():
+        part.conv = nn.Sequential(*(module for module in part.conv if not isinstance(module, nn.GroupNorm)))
+        start_narrow(part.conv)
     return FCOSDetector(name, model, categories)

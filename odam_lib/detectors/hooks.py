@@ -1,10 +1,16 @@
-"""Hooks on a network's modules: what they return is recorded, or cut from what made it."""
+"""A network's modules: which they are, and hooks that record what they return or cut it from what made it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+
+def is_named(model: nn.Module, package: str, *classes: str) -> bool:
+    """Whether a model's class, or a base of it, has one of these names in a package; nothing is imported."""
+    kinds = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(model).__mro__]
+    return any(where == package and kind in classes for where, kind in kinds)
 
 
 def find_path(module: nn.Module, network: nn.Module) -> str:

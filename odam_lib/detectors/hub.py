@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from odam_lib.command import sentence
-from odam_lib.detectors.family import Told
-from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, build
+from odam_lib.detectors.of_transformers import KINDS, TransformersDetector, wrap_model
 from odam_lib.files import read_json, sha256, user_path
 
 FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
@@ -60,7 +59,7 @@ def load_hub(name: str) -> TransformersDetector:
             f"{name} lacks weights of its detector ({', '.join(sorted(report['missing_keys'])[:3])}, ...): give a "
             f"checkpoint of {head} that was trained."
         )
-    detector = build(model.eval().requires_grad_(False), Told(folder.name if local else name, processor=processor))
+    detector = wrap_model(model.eval().requires_grad_(False), folder.name if local else name, None, processor)
     detector.card = {
         "source": name,
         "revision": "" if local else folder.name,

@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from odam_lib.categories import BACKGROUND, choose_categories
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import check_elongation
-from odam_lib.detectors.family import BACKGROUND, Family, Told, check_strides, choose_categories, is_named
-from odam_lib.detectors.hooks import find_path, record_outputs
+from odam_lib.detectors.hooks import find_path, is_named, record_outputs
 from odam_lib.detectors.passes import make_twin
 from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
 from odam_lib.kernels.grid import Grid
 
+NAMES = "transformers' DETR, Conditional DETR, Deformable DETR, RT-DETR (v1, v2), D-FINE, YOLOS"
 NO_CLASS = ("n/a", "background", BACKGROUND)
 """What id 0 is called where a model counts a class that no object has: COCO's numbers start at 1."""
 PROBE = 256
@@ -95,6 +96,11 @@ class TransformersDetector(QueryDetector):
         self._most: int | None = own["top_k"].default if "top_k" in own else None
         self._takes_mask = "pixel_mask" in signature(model.forward).parameters
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the levels of the default layer."""
+        return tuple(int(grid.dx) for grid in self._layers[self.layers[0]].grids)
+
     def check_size(self, image_size: tuple[int, int]) -> None:
         size = self.processor.size
         if self.processor.do_resize and size.shortest_edge and size.longest_edge:
@@ -117,7 +123,14 @@ class TransformersDetector(QueryDetector):
         return WrappedTrace(**made, most=self._most or len(made["logits"]))
 
 
-def build(model: nn.Module, told: Told) -> TransformersDetector:
+def recognises(model: nn.Module) -> bool:
+    """Whether it is a model of transformers, with or without a detection head."""
+    return is_named(model, "transformers", "PreTrainedModel")
+
+
+def wrap_model(
+    model: Any, name: str, categories: tuple[str, ...] | None, processor: object | None = None
+) -> TransformersDetector:
     """The detector of a model of transformers.
 
     Raises:
@@ -125,14 +138,13 @@ def build(model: nn.Module, told: Told) -> TransformersDetector:
         ValueError: the model contradicts what was told.
     """
     kind = _kind(model)
-    processor = _processor(kind, told.processor)
     names = [model.config.id2label[number] for number in range(model.config.num_labels)]
     first = 0 if names[0].lower() in NO_CLASS else 1
     own = names[1 - first :]
-    categories = choose_categories(told.categories, len(own), own)
+    categories = choose_categories(categories, len(own), own)
     places = kind.places(make_twin(model))
-    check_strides(told.strides, [int(grid.dx) for grid in next(iter(places.values())).grids])
-    return TransformersDetector(told.name, model, categories, places, Reading(first, kind.exclusive), processor)
+    read_by = _processor(kind, processor)
+    return TransformersDetector(name, model, categories, places, Reading(first, kind.exclusive), read_by)
 
 
 def _kind(model: nn.Module) -> Kind:
@@ -288,11 +300,3 @@ KINDS = {
     "YolosForObjectDetection": Kind("YolosImageProcessor", True, _of_yolos),
 }
 """Heads of transformers by the name of their class."""
-
-FAMILIES: tuple[Family, ...] = (
-    Family(
-        "transformers' DETR, Conditional DETR, Deformable DETR, RT-DETR (v1, v2), D-FINE, YOLOS",
-        lambda model: is_named(model, "transformers", "PreTrainedModel"),
-        build,
-    ),
-)

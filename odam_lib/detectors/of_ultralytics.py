@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import Any
 
 from torch import nn
 
+from odam_lib.categories import choose_categories
 from odam_lib.detectors.dfl_yolo import DflDetector
-from odam_lib.detectors.family import Family, Told, check_strides, choose_categories, is_named
+from odam_lib.detectors.hooks import is_named
 
+NAMES = "Ultralytics' YOLO"
 PACKAGE = "ultralytics"
 WITH_OTHER_BOXES = ("OBB", "WorldDetect", "YOLOEDetect")
 """Heads that are derived from ``Detect`` but turn their boxes, or compare with embeddings of words."""
@@ -21,7 +24,7 @@ def recognises(model: nn.Module) -> bool:
     return is_named(model, PACKAGE, "Model", "BaseModel", "DetectionModel")
 
 
-def build(model: nn.Module, told: Told) -> DflDetector:
+def wrap_model(model: Any, name: str, categories: tuple[str, ...] | None, _: object = None) -> DflDetector:
     """The detector of a network or of the object in front of it.
 
     Raises:
@@ -37,11 +40,10 @@ def build(model: nn.Module, told: Told) -> DflDetector:
     if channels != 3:
         raise ValueError(f"The model takes pictures of {channels} channels: only those for RGB can be wrapped.")
     strides = tuple(int(stride) for stride in head.stride.tolist())
-    check_strides(told.strides, strides)
     return DflDetector(
-        told.name,
+        name,
         network,
-        choose_categories(told.categories, head.nc, _names(network, head.nc)),
+        choose_categories(categories, head.nc, _names(network, head.nc)),
         strides,
         _input_size(network, max(strides)),
     )
@@ -76,6 +78,3 @@ def _input_size(network: nn.Module, stride: int) -> tuple[int, int]:
     sides = tuple(given) if isinstance(given, Sequence) else (given or IMAGE_SIZE,) * 2
     height, width = (max(1, ceil(side / stride)) * stride for side in (sides[0], sides[-1]))
     return height, width
-
-
-FAMILIES: tuple[Family, ...] = (Family("Ultralytics' YOLO", recognises, build),)

@@ -13,9 +13,10 @@ from torch.overrides import TorchFunctionMode
 from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Limits, Predictions, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import softmax_score
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Limits, Predictions, Trace
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import keep_all

@@ -1,20 +1,14 @@
 """RetinaNet (Lin et al., 2017) as torchvision implements it, behind the contract."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
-from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn
+from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from odam_lib.detectors.backbones import (
-    PVT_B0_WIDTHS,
-    PVT_SMALL_WIDTHS,
-    PVTFPN,
-    SmallResNetFPN,
-    start_narrow,
-    without_epsilon,
-)
+from odam_lib.detectors.backbones import SmallResNetFPN, start_narrow
 from odam_lib.detectors.boxes import coded_distances
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
 
@@ -42,33 +36,12 @@ class RetinaNetDetector(DenseDetector):
         return coded_distances(self.model.box_coder, regression, references)
 
 
-def small_retinanet(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
+def build_small_retinanet(
+    name: str, categories: tuple[str, ...], make_backbone: Callable[[], nn.Module] = SmallResNetFPN
+) -> RetinaNetDetector:
     """An untrained RetinaNet of about 1.4 M parameters for pictures of about 256 pixels: strides 8, 16 and 32."""
-    return _small(name, categories, SmallResNetFPN())
-
-
-def small_retinanet_pvt(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
-    """The same on a narrow pyramid vision transformer."""
-    return _small(name, categories, PVTFPN(PVT_SMALL_WIDTHS, out_channels=64))
-
-
-def full_retinanet(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
-    """torchvision's RetinaNet ResNet-50 FPN without weights: strides 8 to 128."""
-    model = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=len(categories))
-    without_epsilon(model)
-    return RetinaNetDetector(name, model, categories)
-
-
-def full_retinanet_pvt(name: str, categories: tuple[str, ...]) -> RetinaNetDetector:
-    """torchvision's RetinaNet on PVT v2 B0 without weights: strides 8 to 128."""
-    backbone = PVTFPN(PVT_B0_WIDTHS, 256, LastLevelP6P7(256, 256))
-    model = RetinaNet(backbone, num_classes=len(categories))
-    return RetinaNetDetector(name, model, categories)
-
-
-def _small(name: str, categories: tuple[str, ...], backbone: nn.Module) -> RetinaNetDetector:
     model = RetinaNet(
-        backbone,
+        make_backbone(),
         num_classes=len(categories),
         min_size=256,
         max_size=512,

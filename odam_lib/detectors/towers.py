@@ -1,4 +1,4 @@
-"""Stacks of convolutions, recorded while a picture passes."""
+"""Stacks of convolutions, recorded while a picture passes, and windows of heads that are made of them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from odam_lib.kernels.windows import Sheets
+from odam_lib.detections import Detections
+from odam_lib.detectors.cells import CellTrace
+from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.windowed import Windowed
+from odam_lib.kernels.odam import rectified
+from odam_lib.kernels.windows import Sheets, Windows, tower_contributions, tower_gradients
+
+LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
+"""Columns of what a head says about one prediction: its class's logit, four numbers for the box, and centerness."""
 
 
 @dataclass(eq=False)
@@ -113,3 +121,94 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A tower of the head and the 3x3 convolutions that read it.
+
+    Attributes:
+        tower: as it worked on the picture.
+        readers: the columns that each convolution predicts, and its kernels ``Tensor[A * O, K, 3, 3]``: for each of A
+            anchors of a cell its O outputs.
+    """
+
+    tower: Tower
+    readers: tuple[tuple[slice, Tensor], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TowerWindows(Windowed):
+    """Windows of a head of towers, which are walked back for predictions of all levels together.
+
+    Attributes:
+        branches: the head, as it worked on the picture.
+    """
+
+    trace: CellTrace
+    branches: tuple[Branch, ...]
+
+    def size(self, detections: Detections) -> tuple[int, int]:
+        side = 3 + 2 * self._depth
+        return side, side
+
+    def together(self, detections: Detections) -> list[Tensor]:
+        return [torch.arange(len(detections), device=detections.index.device)] if len(detections) else []
+
+    @record_gradients()
+    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
+        levels, which, top, left = self._around(detections)
+        sensitivity = self._sensitivity(attributes, detections)
+        shape = (len(detections), len(attributes), *self.size(detections), self.trace.features[0].shape[1])
+        total = sensitivity.new_zeros(shape).movedim(-1, -3)
+        for branch in self.branches:
+            touched = _touched(branch, sensitivity)
+            if touched.any():
+                last = self._last(branch, sensitivity[:, touched], detections)
+                found = tower_gradients(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
+                total = total.index_add_(1, touched.nonzero()[:, 0], found)
+        return Windows(total, top - self._depth, left - self._depth)
+
+    @record_gradients()
+    def heat_maps(self, attribute: str, detections: Detections) -> Windows:
+        levels, which, top, left = self._around(detections)
+        sensitivity = self._sensitivity([attribute], detections)
+        activations = Sheets.of([self.trace.features[level].detach() for level in levels])
+        total = sensitivity.new_zeros((len(detections), *self.size(detections)))
+        for branch in self.branches:
+            if _touched(branch, sensitivity).any():
+                last, tower = self._last(branch, sensitivity, detections), branch.tower
+                found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
+                total = total + found[:, 0]
+        return Windows(rectified(total), top - self._depth, left - self._depth)
+
+    @property
+    def _depth(self) -> int:
+        return len(self.branches[0].tower.kernels)
+
+    def _around(self, detections: Detections) -> tuple[list[int], Tensor, Tensor, Tensor]:
+        """The levels of detections; of each which of these, and row and column of the first of the 3x3 cells there."""
+        levels, which = detections.level.unique(return_inverse=True)
+        row, column = self.trace.cell(detections)
+        return levels.tolist(), which, row - 1, column - 1
+
+    def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
+        """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
+        outputs = self.trace.head_outputs(detections).detach().requires_grad_()
+        sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
+        return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
+
+    def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
+        """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""
+        anchor, total = self.trace.anchor(detections), sensitivity.new_zeros(())
+        for columns, kernels in branch.readers:
+            a_cell = kernels.unflatten(0, (self.trace.anchors_a_cell[0], -1))
+            read = a_cell[anchor, detections.labels][:, None] if columns == LOGIT else a_cell[anchor]
+            total = total + torch.einsum("nao,nokij->naijk", sensitivity[..., columns], read).movedim(-1, -3)
+        return total
+
+
+def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
+    """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
+    touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
+    return torch.stack(touched).any(dim=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from odam_lib.kernels.odam import heat_map
 from odam_lib.kernels.windows import Sheets, Windows
 
 if TYPE_CHECKING:
-    from odam_lib.detectors.base import Trace
+    from odam_lib.detectors.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Windowed(ABC):
     """
 
     trace: Trace
-    exact: bool = True
+    exact: bool = field(default=True, kw_only=True)
 
     @abstractmethod
     def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:

@@ -1,16 +1,15 @@
 """The door for a model of one's own: what it is, is read from the model itself."""
 
 from collections.abc import Sequence
-from importlib import import_module
 
 from torch import nn
 
+from odam_lib.detectors import of_torchvision, of_transformers, of_ultralytics
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.family import Family, Told
 from odam_lib.kernels import checks
 
-MODULES = ("of_torchvision", "of_transformers", "of_ultralytics")
-"""The modules of this package that know families: each has a tuple ``FAMILIES``."""
+FAMILIES = (of_torchvision, of_transformers, of_ultralytics)
+"""Modules that know families of models, in the order in which they are asked."""
 
 
 def wrap(
@@ -27,11 +26,11 @@ def wrap(
     the model is left as it is: it can be trained on.
 
     Args:
-        model: of torchvision, ``transformers`` or Ultralytics.
+        model: a model of torchvision, ``transformers`` or Ultralytics.
         categories: a name for each class in the order of the model's labels, with or without ``__background__`` in
             front; default the names that the model carries, else ``class 1``, ``class 2``, ...
-        name: of the detector in messages and stored rows; default the model's class name.
-        strides: of the model's levels; only compared with what is read from it.
+        name: name of the detector in messages and stored rows; default the model's class name.
+        strides: strides of the model's levels; only compared with what is read from it.
         processor: the image processor of a ``transformers`` model; default one made from the model's own settings.
 
     Raises:
@@ -49,7 +48,7 @@ def wrap(
         if isinstance(value, str) or not (value is None or isinstance(value, Sequence)):
             raise TypeError(f"{argument} is {value!r}: give a list or tuple.")
     if categories is not None:
-        checks.names("categories", categories)
+        categories = tuple(checks.names("categories", categories))
     for stride in strides or ():
         checks.count("A stride", stride)
     if name is not None:
@@ -57,23 +56,16 @@ def wrap(
     model = getattr(model, "_orig_mod", model)  # of torch.compile: what it compiled
     if any("quantized" in type(module).__module__.split(".") for module in model.modules()):
         raise ValueError("The model is quantised, and integers pass no gradients: give it as it was before.")
-    known = families()
-    for family in known:
-        if family.recognises(model):
-            told = Told(
-                name or type(model).__name__,
-                None if categories is None else tuple(categories),
-                None if strides is None else tuple(strides),
-                processor,
-            )
-            return family.build(model, told)
-    raise TypeError(
-        f"{type(model).__module__}.{type(model).__name__} is of no known family: known are "
-        f"{'; '.join(family.names for family in known)}. For another model write the few methods of "
-        "odam_lib.detectors.base.Detector and Trace; README shows an example of 40 lines."
-    )
-
-
-def families() -> tuple[Family, ...]:
-    """All known families, in the order in which they are asked."""
-    return tuple(family for name in MODULES for family in import_module(f"odam_lib.detectors.{name}").FAMILIES)
+    family = next((family for family in FAMILIES if family.recognises(model)), None)
+    if family is None:
+        raise TypeError(
+            f"{type(model).__module__}.{type(model).__name__} is of no known family: known are "
+            f"{'; '.join(family.NAMES for family in FAMILIES)}. For another model write the few methods of "
+            "odam_lib.detectors.base.Detector and Trace; README shows an example of 40 lines."
+        )
+    detector = family.wrap_model(model, name or type(model).__name__, categories, processor)
+    if strides is not None and tuple(strides) != tuple(detector.strides):
+        raise ValueError(
+            f"The model's strides are {tuple(detector.strides)}, not {tuple(strides)}: leave them out, they are read."
+        )
+    return detector

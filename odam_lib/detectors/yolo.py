@@ -7,21 +7,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate, logsigmoid, pad
+from torch.nn.functional import interpolate, logsigmoid, pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import (
-    Detector,
-    Layer,
-    Limits,
-    Predictions,
-    check_elongation,
-    iou_nms,
-)
+from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, CutWindows, number_predictions
+from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
@@ -156,7 +150,8 @@ class YOLOTrace(CellTrace):
 
     @property
     def windows(self) -> Windowed | None:
-        return YOLOWindows(self) if self.layer == FPN else None
+        heads = [(head,) for head in self.detector.model.heads.values()]
+        return chain_windows(self, heads) if self.layer == FPN else None
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """What the heads say about each detection, ``Tensor[N, 5 + C]``."""
@@ -168,22 +163,6 @@ class YOLOTrace(CellTrace):
             return anchors.distances(outputs[:, :BOX])[:, EDGES.index(attribute)]
         logit = outputs.gather(1, CLASSES + self.detector.column[detections.labels][:, None])[:, 0]
         return logit if attribute == "logit" else score(outputs[:, OBJECTNESS], logit)
-
-
-class YOLOWindows(CutWindows):
-    """A head is a 3x3 and a 1x1 convolution, so it is run on 3x3 cells of each prediction."""
-
-    trace: YOLOTrace
-
-    def reach(self, level: int) -> int:
-        return 1
-
-    def head_outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
-        heads = list(self.trace.detector.model.heads.values())
-        (convolve, norm, gate), read = heads[int(detections.level[0])]
-        said = read(gate(norm(conv2d(cut.contiguous(), convolve.weight)))).flatten(1)
-        rows = torch.arange(len(detections), device=cut.device)
-        return said.unflatten(1, (len(ANCHORS[0]), -1))[rows, self.trace.anchor(detections)]
 
 
 class YOLODetector(Detector):
@@ -298,7 +277,7 @@ class YOLODetector(Detector):
         return torch.tensor(self._labels, device=self.device)
 
 
-def yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:
+def build_yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:
     """An untrained YOLOv3-tiny, 8.8 M parameters: strides 16 and 32."""
     classes = sum(category not in NOT_PREDICTED for category in categories)
     return YOLODetector(name, YOLOv3Tiny(classes), categories)

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = _evaluate(_parser().parse_args(arguments))
     print(f"{found.objects - found.undetected} of {found.objects} objects had a detection to explain")
     for line in found.table():
-        print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format(**line))
+        print("{method:18} {metric:18} n {n:4} {mean:8.3f} ({low:.3f} to {high:.3f})".format_map(line))
 
 
 def _parser() -> argparse.ArgumentParser:

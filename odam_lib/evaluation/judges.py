@@ -1,6 +1,6 @@
 """The paper's metrics as :func:`odam_lib.evaluation.runs.evaluate` takes them: one case in, a number a map out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -11,7 +11,7 @@ from torch import Tensor
 from odam_lib.datasets.categories import original
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.evaluation.planted import OWN, Planted, planted_causes
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
@@ -58,10 +58,11 @@ class Judge(Protocol):
         needs: keys of the truth without which it cannot be computed.
     """
 
-    needs: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, dataset: Any) -> None:
         """Raise ``ValueError`` for a data set that it cannot judge maps on."""
+        return
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         """Judge the maps of all detections of a picture.
@@ -78,7 +79,7 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(Judge):
     """Deletion and insertion: curves and the areas under them, as shares of the untouched picture's score.
 
     Attributes:
@@ -90,7 +91,6 @@ class Faithfulness:
     steps: int = 6
     seed: int = 0
     batch: int = 8
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, dataset: Any) -> None:
         checks.count("steps", self.steps)
@@ -99,27 +99,20 @@ class Faithfulness:
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         numbers: dict[str, Tensor] = {}
-        curves: tuple[tuple[str, Callable], ...] = (("deletion", deletion), ("insertion", insertion))
-        for name, make in curves:
-            trace = picture.trace
-            curve = make(trace.detector, trace.image, picture.detections, maps, self.steps, self.seed, self.batch)
+        trace = picture.trace
+        for name, measure in (("deletion", deletion), ("insertion", insertion)):
+            curve = measure(trace.detector, trace.image, picture.detections, maps, self.steps, self.seed, self.batch)
             numbers[name] = auc(curve)
             numbers |= {f"{name}@{step / self.steps:.3f}": curve[:, step] for step in range(self.steps + 1)}
         return numbers
 
 
 @dataclass(frozen=True)
-class BoxLocalization:
+class BoxLocalization(Judge):
     """The pointing game and energy in the true box, and compactness: what :class:`Localization` tells without masks."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def check(self, dataset: Any) -> None:
-        """Any data set will do."""
-
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
-        boxes = picture.target["boxes"].to(maps)[picture.own]
-        regions = box_regions(boxes, (maps.shape[-2], maps.shape[-1]))
+        boxes, regions = picture.target["boxes"].to(maps)[picture.own], _box_regions(picture, maps)[picture.own]
         return {
             "pointing box": pointing(maps, regions).float(),
             "energy box": energy_inside(maps, regions),
@@ -128,21 +121,18 @@ class BoxLocalization:
 
 
 @dataclass(frozen=True)
-class Localization:
+class Localization(Judge):
     """VEA, the pointing game, energy and compactness: does the map lie on its own object?"""
 
     needs: ClassVar[tuple[str, ...]] = ("masks",)
     by_mask: ClassVar[tuple[str, ...]] = ("VEA", "VEA best", "pointing mask", "energy mask")
     without_masks: ClassVar[Judge] = BoxLocalization()
 
-    def check(self, dataset: Any) -> None:
-        """Any data set will do."""
-
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         masks = picture.target["masks"].to(maps.device)[picture.own]
         in_box = self.without_masks(picture, maps, heat_maps)
         curve = visual_explanation_accuracy(maps, masks)
-        numbers = {
+        numbers = {  # in the order of the columns
             "VEA": torch.trapezoid(curve, THRESHOLDS.to(maps), dim=1) / (THRESHOLDS[-1] - THRESHOLDS[0]),
             "VEA best": curve.amax(dim=1),
             "pointing box": in_box["pointing box"],
@@ -155,32 +145,23 @@ class Localization:
 
 
 @dataclass(frozen=True)
-class BoxDiscrimination:
+class BoxDiscrimination(Judge):
     """ODI by boxes, without the floor, which only masks could tell."""
-
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def check(self, dataset: Any) -> None:
-        """Any data set will do."""
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         return {"ODI box": object_discrimination(maps, picture.own.to(maps.device), _box_regions(picture, maps))}
 
 
 @dataclass(frozen=True)
-class Discrimination:
+class Discrimination(Judge):
     """ODI by boxes and by masks, with the floor that a map of the object's own mask would reach."""
 
     needs: ClassVar[tuple[str, ...]] = ("masks",)
     by_mask: ClassVar[tuple[str, ...]] = ("ODI mask", "ODI box floor", "ODI mask floor")
     without_masks: ClassVar[Judge] = BoxDiscrimination()
 
-    def check(self, dataset: Any) -> None:
-        """Any data set will do."""
-
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
-        masks = picture.target["masks"].to(maps.device)
-        own = picture.own.to(maps.device)
+        masks, own = picture.target["masks"].to(maps.device), picture.own.to(maps.device)
         return self.without_masks(picture, maps, heat_maps) | {
             "ODI mask": object_discrimination(maps, own, masks),
             "ODI box floor": floor(own, _box_regions(picture, maps), masks),
@@ -194,14 +175,12 @@ def _box_regions(picture: Picture, maps: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PlantedCauses:
+class PlantedCauses(Judge):
     """Does a map rank the parts of the scene as their true influence does, for every attribute?
 
     Parts are ranked by how bright the map is in them. ``causes`` compares the object's own parts with each other, which
     no knowledge of where the object is can answer; ``all causes`` compares them with neighbours and the horizon too.
     """
-
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, dataset: Any) -> None:
         if not isinstance(original(dataset), Scenes):
@@ -213,29 +192,21 @@ class PlantedCauses:
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         images = heat_maps.select(*ATTRIBUTES).to_image()
         numbers: dict[str, Tensor] = {}
-        for name, kind in (("causes", OWN), ("all causes", "")):
-            each = torch.stack([_agreement(maps, cause, kind) for maps, cause in zip(images, picture.causes)])
+        for name, beginning in (("causes", OWN), ("all causes", "")):
+            each = torch.stack([_agreement(heat, cause, beginning) for heat, cause in zip(images, picture.causes)])
             numbers |= {f"{name} {attribute}": each[:, column] for column, attribute in enumerate(ATTRIBUTES)}
             numbers[name] = each.nanmean(dim=1)
         return numbers
 
 
-def _agreement(maps: Tensor, cause: Planted, kind: str) -> Tensor:
-    """``Tensor[A]``, over the causes whose names begin with ``kind``."""
-    rows = [row for row, name in enumerate(cause.names) if name.startswith(kind)]
-    return agreement(brightness_per_part(maps, cause.regions[rows]), cause.influence[rows])
+def _agreement(maps: Tensor, planted: Planted, beginning: str) -> Tensor:
+    """``Tensor[A]``, over the causes whose names begin like that."""
+    rows = [row for row, name in enumerate(planted.names) if name.startswith(beginning)]
+    return agreement(brightness_per_part(maps, planted.regions[rows]), planted.influence[rows])
 
 
 JUDGES: tuple[Judge, ...] = (Faithfulness(), Localization(), Discrimination(), PlantedCauses())
 """Every metric; :func:`choose_judges` leaves out those that a data set has nothing for."""
-
-
-def why_no_masks(dataset: Any) -> str:
-    """Why a data set has no masks; empty if it has: what it says itself, else what its first item shows."""
-    said = getattr(dataset, "no_masks", None)
-    if said is not None:
-        return str(said)
-    return "" if "masks" in dataset[0][1] else "the target of its first picture has none"
 
 
 def choose_judges(dataset: Any, judges: Sequence[Judge] = JUDGES) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
@@ -253,9 +224,17 @@ def choose_judges(dataset: Any, judges: Sequence[Judge] = JUDGES) -> tuple[tuple
     for judge in judges:
         if isinstance(judge, PlantedCauses) and not isinstance(original(dataset), Scenes):
             left_out["Planted causes are known in generated scenes alone"] = ["causes", "all causes"]
-        elif isinstance(judge, (Localization, Discrimination)) and (reason := why_no_masks(dataset)):
+        elif isinstance(judge, (Localization, Discrimination)) and (reason := _why_no_masks(dataset)):
             left_out.setdefault(f"They need a mask of every object: {reason}", []).extend(judge.by_mask)
             chosen.append(judge.without_masks)
         else:
             chosen.append(judge)
     return tuple(chosen), tuple(f"Left out: {', '.join(names)}. {reason}." for reason, names in left_out.items())
+
+
+def _why_no_masks(dataset: Any) -> str:
+    """Why a data set has no masks; empty if it has: what it says itself, else what its first item shows."""
+    said = getattr(dataset, "no_masks", None)
+    if said is not None:
+        return str(said)
+    return "" if "masks" in dataset[0][1] else "the target of its first picture has none"

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import to_tensor
 
 from odam_lib.datasets.scenes.render import render
 from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.datasets.scenes.values import Rendered, Scene
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
 
 RESOLUTION = 1e-4
@@ -51,13 +52,11 @@ class Cause:
 
     Attributes:
         name: such as ``own: front wheel``, ``neighbour: person 3`` or ``horizon``.
-        kind: ``own`` for a part of the object itself, ``neighbour`` for another object, ``horizon``.
         region: bool ``Tensor[H, W]``, the pixels in which it is seen.
         removal: row of its picture among the scene's removals.
     """
 
     name: str
-    kind: str
     region: Tensor
     removal: int
 
@@ -96,7 +95,7 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
     strangers = set(indices) - {one.index for one in rendered.instances}
     if strangers:
         raise ValueError(f"No objects {sorted(strangers)} are seen: there are {[o.index for o in rendered.instances]}.")
-    things = [
+    things: list[tuple[str, int | None, str | None, np.ndarray, Scene]] = [
         (part, one.index, part, mask, scene.without(one.index, part))
         for one in rendered.instances
         if one.index in indices
@@ -107,7 +106,7 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
     behind[ground_row(scene) :] = False
     things.append(("horizon", None, None, behind, scene.without_backdrop()))
     return [
-        Removal(name, index, part, torch.from_numpy(mask), _image(render(changed)))
+        Removal(name, index, part, torch.from_numpy(mask), to_tensor(render(changed).image))
         for name, index, part, mask, changed in things
         if mask.sum() >= least_pixels
     ]
@@ -123,11 +122,11 @@ def causes(removed: Sequence[Removal], index: int) -> list[Cause]:
     found = []
     for row, one in enumerate(removed):
         if one.index is None:
-            found.append(Cause(one.name, "horizon", one.region, row))
+            found.append(Cause(one.name, one.region, row))
         elif one.index == index and one.part is not None:
-            found.append(Cause(f"{OWN}{one.name}", "own", one.region, row))
+            found.append(Cause(f"{OWN}{one.name}", one.region, row))
         elif one.index != index and one.part is None:
-            found.append(Cause(f"neighbour: {one.name}", "neighbour", one.region, row))
+            found.append(Cause(f"neighbour: {one.name}", one.region, row))
     return found
 
 
@@ -198,17 +197,13 @@ def planted_causes(
     if not indices:
         return []
     removed = removals(scene, rendered, indices, least_pixels)
-    size = (3, scene.height, scene.width)
-    pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, *size)
-    influence = influences(trace, detections, pictures)
+    size = (scene.height, scene.width)
+    pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, 3, *size)
+    regions = torch.stack([one.region for one in removed]) if removed else torch.zeros(0, *size, dtype=torch.bool)
+    regions = regions.to(trace.image.device)
     planted = []
-    for lost, index in zip(influence, indices, strict=True):
+    for lost, index in zip(influences(trace, detections, pictures), indices, strict=True):
         mine = causes(removed, index)
-        regions = torch.stack([one.region for one in mine]) if mine else torch.zeros(0, *size[1:], dtype=torch.bool)
         rows = [one.removal for one in mine]
-        planted.append(Planted(regions.to(trace.image.device), lost[rows], tuple(one.name for one in mine)))
+        planted.append(Planted(regions[rows], lost[rows], tuple(one.name for one in mine)))
     return planted
-
-
-def _image(rendered: Rendered) -> Tensor:
-    return torch.from_numpy(rendered.image).permute(2, 0, 1).float() / 255

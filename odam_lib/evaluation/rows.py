@@ -8,8 +8,9 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -135,10 +136,10 @@ def settings_path(path: Path) -> Path:
     return path.with_name(f"{name.removesuffix('.csv')}.json")
 
 
-def open_rows(path: Path, mode: str) -> IO[str]:
+def open_rows(path: Path, mode: Literal["rt", "wt"]) -> TextIOWrapper:
     """Rows as text; those whose name ends in ``.gz`` are compressed."""
     opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, f"{mode}t", newline="", encoding="utf-8")
+    return opener(path, mode, newline="", encoding="utf-8")
 
 
 def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:
@@ -159,7 +160,7 @@ def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:
         }
         rows = []
         if path.is_file():
-            with open_rows(path, "r") as file:
+            with open_rows(path, "rt") as file:
                 rows = [_typed(row) for row in csv.DictReader(file)]
         rows = [row for row in rows if (row["image_id"], row["method"]) in due]
         whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
 from odam_lib.detectors.detr import Attention
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
 from odam_lib.kernels.grid import sample_grid
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks

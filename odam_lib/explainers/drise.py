@@ -10,8 +10,8 @@ from torch.nn.functional import interpolate, normalize
 from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Predictions, Trace
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.explainers.whole import picture_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks

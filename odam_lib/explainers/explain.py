@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from odam_lib.detections import Detections, check_detections, check_threshold
-from odam_lib.detectors.base import Detector, Trace, check_attributes
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace, check_attributes
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.sources import GradientSource, WholeGradients, WindowGradients
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks

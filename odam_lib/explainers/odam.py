@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import RECTIFIERS, adaptive_sigma

@@ -5,8 +5,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels.similarity import short_edge_size
 
 

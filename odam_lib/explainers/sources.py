@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.kernels.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, chunk_size, differentiate
 from odam_lib.kernels.windows import Windows

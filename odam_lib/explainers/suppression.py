@@ -6,8 +6,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels.nms import NMS, Kept, feature_nms, odam_nms
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.grid import Grid

@@ -5,7 +5,8 @@ from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections, check_detections
-from odam_lib.detectors.base import Detector, Predictions
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 

@@ -1,6 +1,6 @@
 """``python -m odam_lib.training``."""
 
-from odam_lib.training.loop import main
+from odam_lib.training.command import main
 
 if __name__ == "__main__":
     main()

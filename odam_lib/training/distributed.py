@@ -76,8 +76,33 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
+def share_of_mean(divisor: int, device: torch.device) -> float:
+    """The factor on a mean over ``divisor`` things here that makes the mean of all processes the common one."""
+    if world_size() == 1:
+        return 1.0
+    everywhere = summed(torch.tensor([float(divisor)], device=device)).item()
+    return divisor * world_size() / max(1.0, everywhere)
+
+
+def join_processes(model: nn.Module) -> nn.Module:
+    """The model, where several processes train together in a wrapper that shares gradients, and its norms statistics.
+
+    To be called before an optimiser is given the parameters, some of which it replaces.
+    """
+    if world_size() == 1:
+        return model
+    _synchronize_norms(model)
+    device = next(model.parameters()).device
+    return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
 class SyncedBatchNorm2d(nn.BatchNorm2d):
     """A batch norm with the statistics of the batches of all processes (torch's own works on CUDA alone)."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:
@@ -96,7 +121,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         return inputs * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
 
 
-def synchronize_norms(model: nn.Module) -> None:
+def _synchronize_norms(model: nn.Module) -> None:
     """Let every batch norm of a model share its statistics with the other processes."""
     for module in model.modules():
         for name, child in module.named_children():

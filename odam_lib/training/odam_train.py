@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odam_lib.detectors.base import ORDERS, Positives
+from odam_lib.detectors.positives import ORDERS, Positives
 from odam_lib.kernels.losses import OdamLoss, clamped, odam_train_loss, overlapping, same_image, squeezed
 
 FAINT = 1e-3

@@ -20,10 +20,10 @@ CELLS = {
         "import torch\n"
         "from odam_chapters.attention.widget import LocationPicker\n"
         "from odam_lib.datasets.scenes import CATEGORIES\n"
-        "from odam_lib.detectors.detr import small_detr\n"
+        "from odam_lib.detectors.detr import build_small_detr\n"
         "torch.manual_seed(0)\n"
         "image = torch.rand(3, 160, 256)\n"
-        "picker = LocationPicker(small_detr('untrained', CATEGORIES).trace(image), image)\n"
+        "picker = LocationPicker(build_small_detr('untrained', CATEGORIES).trace(image), image)\n"
         "picker"
     ),
     "read": "print(picker.row, picker.column, *map(round, picker.location))",

@@ -12,7 +12,7 @@ from planted import PlantedDetector, planted_image
 from traitlets import TraitError
 
 from odam_lib.datasets.scenes import CATEGORIES
-from odam_lib.detectors.detr import small_detr
+from odam_lib.detectors.detr import build_small_detr
 from odam_lib.explainers.attention import NoAttentionError, encoder_attention
 from odam_lib.viz.drawing import encode_png
 
@@ -23,7 +23,7 @@ pytest.importorskip("transformers")
 def traced():
     torch.manual_seed(0)
     image = torch.rand(3, 160, 256)
-    return small_detr("untrained", CATEGORIES).trace(image), image
+    return build_small_detr("untrained", CATEGORIES).trace(image), image
 
 
 def test_it_begins_in_the_middle_or_at_a_place(traced) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings as effort, strategies as st
 from odam_chapters.crowds import embedding_training
-from odam_chapters.crowds.embedding_training import Seen, Settings, main, observing, shares, train
+from odam_chapters.crowds.embedding_training import EmbeddingSettings, Seen, main, observe, shares, train_embeddings
 from odam_chapters.crowds.embeddings import (
     EMBEDDED,
     SIDE,
@@ -34,15 +34,17 @@ from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
 from odam_lib import load_detector
-from odam_lib.datasets.cached import Target
+from odam_lib.datasets.pictures import Target
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.detectors.base import Detector, Positives, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives
-from odam_lib.detectors.zoo import card
+from odam_lib.detectors.positives import Positives
+from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.weights import read_card
 from odam_lib.files import data_root
-from odam_lib.training.loop import CHECKPOINT, LOG
+from odam_lib.training.runs import CHECKPOINT, LOG
 
-SMALL = Settings(number=4, size=128, epochs=3, batch_size=2, cap=20)
+SMALL = EmbeddingSettings(number=4, size=128, epochs=3, batch_size=2, cap=20)
 
 
 def at(*degrees: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -226,7 +228,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
     assert load_embedder("fcos-crowd").detector == "fcos-crowd"
     detectors, own = (tmp_path / "weights" / f"{name}.json" for name in ("fcos-crowd", weights_name("fcos-crowd")))
     text = detectors.read_text(encoding="utf-8")
-    detectors.write_text(text.replace(card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
+    detectors.write_text(text.replace(read_card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
     with pytest.raises(ValueError, match=r"embedding\.safetensors go with others of fcos-crowd than those here"):
         load_embedder("fcos-crowd")
     detectors.write_text(text, encoding="utf-8")
@@ -267,7 +269,7 @@ def test_embeddings_of_one_person_lie_closer_than_those_of_two(crowded: Detector
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_every_card_fits_its_weights(name: str) -> None:
     path = data_root() / "weights" / f"{weights_name(name)}.safetensors"
-    about = card(weights_name(name))
+    about = read_card(weights_name(name))
     assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert about["parameters"] == sum(each.numel() for each in load_embedder(name).head.parameters())
     assert {"command", "seed", "data", "hours", "hardware", "measured_on"} <= about.keys()
@@ -275,11 +277,11 @@ def test_every_card_fits_its_weights(name: str) -> None:
 
 def test_cards_tell_what_the_weights_reach(crowded: Detector, crowds: list) -> None:
     """Measured again on the first of the card's held-out scenes; a sample, hence the margin."""
-    about = card(weights_name(crowded.name))
-    reached = shares(crowded, load_embedder(crowded.name).head, crowds, Settings.cap)
+    about = read_card(weights_name(crowded.name))
+    reached = shares(crowded, load_embedder(crowded.name).head, crowds, EmbeddingSettings.cap)
     for name, value in reached.items():
         assert abs(value - about[name]) < 0.12, (name, value, about[name])
-    untrained = shares(crowded, untrained_head(crowded), crowds[:2], Settings.cap)
+    untrained = shares(crowded, untrained_head(crowded), crowds[:2], EmbeddingSettings.cap)
     assert untrained["same"] + untrained["different"] < 1.6 < reached["same"] + reached["different"]
 
 
@@ -316,10 +318,12 @@ def test_interrupted_and_started_again_it_ends_with_the_same_weights(crowded: De
     for folder in folders.values():
         folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        train(settings, crowded, Crowds(breaks_at=11), folders["interrupted"], checkpoint_every=2, progress=False)
+        train_embeddings(
+            settings, crowded, Crowds(breaks_at=11), folders["interrupted"], checkpoint_every=2, progress=False
+        )
     assert torch.load(folders["interrupted"] / CHECKPOINT, weights_only=True)["step"] == 2
-    resumed = train(settings, crowded, Crowds(), folders["interrupted"], checkpoint_every=2, progress=False)
-    whole = train(settings, crowded, Crowds(), folders["whole"], progress=False)
+    resumed = train_embeddings(settings, crowded, Crowds(), folders["interrupted"], checkpoint_every=2, progress=False)
+    whole = train_embeddings(settings, crowded, Crowds(), folders["whole"], progress=False)
     start = untrained_head(crowded).state_dict()
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]) and not torch.equal(value, start[name])
@@ -333,7 +337,7 @@ def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None
     image = Crowds()[0][0]
     found = crowded.detect(image)
     with pytest.raises(KeyboardInterrupt):
-        train(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=13), tmp_path, progress=False)
+        train_embeddings(replace(SMALL, detector=crowded.name), crowded, Crowds(breaks_at=13), tmp_path, progress=False)
     for name, value in crowded.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module.training or module._forward_hooks for module in crowded.model.modules())
@@ -341,12 +345,17 @@ def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None
     assert torch.equal(crowded.detect(image).boxes, found.boxes)
 
 
-def test_faster_rcnn_samples_afterwards_as_before() -> None:
+def test_faster_rcnn_samples_afterwards_as_before(crowds: list) -> None:
     detector = load_detector("faster-rcnn-crowd", "cpu")
     before = dict(vars(detector.model.roi_heads.fg_bg_sampler))
-    with pytest.raises(KeyboardInterrupt), observing(detector, 15):
+
+    def interrupt(*_: object) -> None:
         assert vars(detector.model.roi_heads.fg_bg_sampler) != before
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        detector.model.rpn.register_forward_hook(interrupt)
+        observe(detector, *zip(*crowds), 15)
     assert vars(detector.model.roi_heads.fg_bg_sampler) == before
 
 
@@ -360,17 +369,15 @@ def cost_of_each_pair(head: EmbeddingHead, seen: Seen) -> Tensor:
 
 def test_training_lowers_the_loss(crowded: Detector, tmp_path: Path) -> None:
     settings = replace(SMALL, detector=crowded.name, epochs=10)
-    trained = train(settings, crowded, Crowds(), tmp_path, progress=False)
-    with observing(crowded, SMALL.cap) as observe:
-        torch.manual_seed(0)
-        seen = observe(*zip(*Crowds.scenes))
+    trained = train_embeddings(settings, crowded, Crowds(), tmp_path, progress=False)
+    torch.manual_seed(0)
+    seen = observe(crowded, *zip(*Crowds.scenes), SMALL.cap)
     before, after = cost_of_each_pair(untrained_head(crowded), seen), cost_of_each_pair(trained, seen)
     assert len(before) > 100 and after.mean() < 0.7 * before.mean()
 
 
 def test_positives_are_of_their_object_and_no_more_than_allowed(crowded: Detector, crowds: list) -> None:
-    with observing(crowded, 15) as observe:
-        seen = observe(*zip(*crowds[:3]))
+    seen = observe(crowded, *zip(*crowds[:3]), 15)
     counts = seen.images.bincount()
     assert counts.max() == 15 and counts.min() > 10 and len(counts) == 3 and len(seen.cells) == counts.sum()
     truth = torch.cat([target["boxes"] for _, target in crowds[:3]])
@@ -384,7 +391,9 @@ def test_positives_are_of_their_object_and_no_more_than_allowed(crowded: Detecto
 def test_a_picture_that_is_no_number_stops_the_training(cap: int, tmp_path: Path) -> None:
     """Also where each picture gives one prediction, so that there is no pair and the loss itself stays 0."""
     with pytest.raises(FloatingPointError, match=f"the images were .*{Crowds()[1][1]['image_id']}"):
-        train(replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), Crowds(spoiled=1), tmp_path, progress=False)
+        train_embeddings(
+            replace(SMALL, cap=cap), load_detector("fcos-crowd", "cpu"), Crowds(spoiled=1), tmp_path, progress=False
+        )
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -396,7 +405,7 @@ def test_crowds_that_cannot_be_learnt_are_refused_before_the_first_step(tmp_path
 
     detector = load_detector("fcos-crowd", "cpu")
     with pytest.raises(ValueError, match=f"Picture {Crowds()[3][1]['image_id']} .* an object of the label 2"):
-        train(SMALL, detector, Dogs(), tmp_path, progress=False)
+        train_embeddings(SMALL, detector, Dogs(), tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -413,18 +422,18 @@ def test_crowds_that_cannot_be_learnt_are_refused_before_the_first_step(tmp_path
 )
 def test_bad_settings_are_refused(changes: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Settings(**changes)
+        EmbeddingSettings(**changes)
 
 
 def test_what_the_settings_do_not_describe_is_refused(tmp_path: Path) -> None:
     detector = load_detector("fcos-crowd", "cpu")
     with pytest.raises(ValueError, match="detector is fcos-crowd, the settings say faster-rcnn-crowd"):
-        train(replace(SMALL, detector="faster-rcnn-crowd"), detector, Crowds(), tmp_path)
+        train_embeddings(replace(SMALL, detector="faster-rcnn-crowd"), detector, Crowds(), tmp_path)
     with pytest.raises(ValueError, match="has 4 items, the settings say 8"):
-        train(replace(SMALL, number=8), detector, Crowds(), tmp_path)
-    train(replace(SMALL, epochs=1), detector, Crowds(), tmp_path, progress=False)
+        train_embeddings(replace(SMALL, number=8), detector, Crowds(), tmp_path)
+    train_embeddings(replace(SMALL, epochs=1), detector, Crowds(), tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"another run \(epochs 1 instead of 3\)"):
-        train(SMALL, detector, Crowds(), tmp_path, progress=False)
+        train_embeddings(SMALL, detector, Crowds(), tmp_path, progress=False)
 
 
 Command = Callable[..., dict]
@@ -446,7 +455,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_the_card_tells_how_to_train_the_same_head(tmp_path: Path, command: Command) -> None:
     words = "--number 4 --size 128 --batch-size 2 --epochs 1 --seed 3"
     about = command(tmp_path / "first", *words.split(), "--held-out", "1")
-    assert about["name"] == "fcos-crowd-embedding" and about["embeds"]["sha256"] == card("fcos-crowd")["sha256"]
+    assert about["name"] == "fcos-crowd-embedding" and about["embeds"]["sha256"] == read_card("fcos-crowd")["sha256"]
     assert (tmp_path / "first" / "curves.png").is_file()
     program, _, module, *again = about["command"].split()
     assert (program, module) == ("python", "odam_chapters.crowds.embedding_training")
@@ -460,12 +469,12 @@ def test_commands_of_the_bundled_cards_are_understood(
     class Understood(Exception):
         pass
 
-    def stop(settings: Settings, *_: object) -> None:
+    def stop(settings: EmbeddingSettings, *_: object) -> None:
         raise Understood(settings.detector)
 
-    monkeypatch.setattr(embedding_training, "drawn_once", stop)
+    monkeypatch.setattr(embedding_training, "draw_once", stop)
     with pytest.raises(Understood, match=name):
-        command(tmp_path, *card(weights_name(name))["command"].split()[3:])
+        command(tmp_path, *read_card(weights_name(name))["command"].split()[3:])
 
 
 @pytest.mark.parametrize(
@@ -499,6 +508,8 @@ def test_embeddings_are_read_where_the_detector_runs(crowds: list, tmp_path: Pat
             assert heads[-1].device.type == device
         assert torch.equal(heads[0], heads[2]) and abs(len(heads[0]) - len(heads[1])) <= 2
         (tmp_path / name).mkdir()
-        trained = train(replace(SMALL, detector=name), load_detector(name, "cuda"), Crowds(), tmp_path / name)
+        trained = train_embeddings(
+            replace(SMALL, detector=name), load_detector(name, "cuda"), Crowds(), tmp_path / name
+        )
         assert next(trained.parameters()).device.type == "cuda"
         assert all(0 <= share <= 1 for share in shares(load_detector(name, "cuda"), trained, Crowds(), 20).values())

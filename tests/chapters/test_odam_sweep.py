@@ -6,7 +6,7 @@ import pytest
 from odam_chapters.odam_train.sweep import CONTROL, VARIANTS, Outcome, as_text, base_settings, read_outcomes, sweep
 
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.training.loop import CHECKPOINT
+from odam_lib.training.runs import CHECKPOINT
 
 
 @pytest.fixture(scope="module")

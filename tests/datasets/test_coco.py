@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from odam_lib.categories import COCO as COCO_CATEGORIES
 from odam_lib.datasets.coco import CATEGORIES, Coco
-from odam_lib.detectors.zoo import COCO_CATEGORIES
 
 SIZES = {139: (40, 60), 285: (50, 30), 632: (20, 20)}
 """Height and width by image id."""

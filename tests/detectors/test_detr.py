@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.backbones import SmallResNetFPN
 from odam_lib.detectors.boxes import softmax_score
-from odam_lib.detectors.detr import DetrDetector, DilatedResNet, from_published, full_detr, small_detr
+from odam_lib.detectors.detr import DetrDetector, DilatedResNet, build_full_detr, build_small_detr, convert_published
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import differentiate
 
@@ -20,7 +20,7 @@ transformers = pytest.importorskip("transformers")
 def untrained() -> DetrDetector:
     """Random weights with outputs that differ between places, and without background, as after training."""
     torch.manual_seed(0)
-    built = small_detr("untrained", CATEGORIES)
+    built = build_small_detr("untrained", CATEGORIES)
     built.model.eval().requires_grad_(False)
     for module in built.model.backbone.modules():
         if isinstance(module, nn.Conv2d):
@@ -159,7 +159,7 @@ def test_losses_are_transformers_and_labels_are_relative_to_the_picture(untraine
 
 def test_pictures_without_objects_can_be_trained_on() -> None:
     torch.manual_seed(0)
-    model = small_detr("trained", CATEGORIES).model.train().requires_grad_(True)
+    model = build_small_detr("trained", CATEGORIES).model.train().requires_grad_(True)
     losses = model([torch.rand(3, 96, 96)] * 2, [objects(), objects()])
     total = sum(losses.values())
     total.backward()
@@ -173,7 +173,7 @@ def test_pictures_without_objects_can_be_trained_on() -> None:
 
 def test_training_learns_a_single_scene() -> None:
     torch.manual_seed(0)
-    detector = small_detr("trained", CATEGORIES)
+    detector = build_small_detr("trained", CATEGORIES)
     model = detector.model.train().requires_grad_(True)
     image, truth = torch.zeros(3, 64, 64), objects((4, 8, 36, 40))
     image[0, 8:40, 4:36] = 1
@@ -211,7 +211,7 @@ def test_the_dilated_backbone_computes_the_small_resnet_at_every_second_cell() -
 
 def test_full_size_model_has_its_strides_and_reads_the_published_names() -> None:
     torch.manual_seed(0)
-    detector = full_detr("full", tuple(f"class {number}" for number in range(91)))
+    detector = build_full_detr("full", tuple(f"class {number}" for number in range(91)))
     detector.model.eval().transform.min_size = (64,)
     image = torch.rand(3, 64, 100)
     for layer, stride in [("layer4", 32), ("layer3", 16), ("layer2", 8), ("layer1", 4), ("encoder", 32)]:
@@ -221,7 +221,7 @@ def test_full_size_model_has_its_strides_and_reads_the_published_names() -> None
 
     encoder, decoder = nn.TransformerEncoderLayer(256, 8, 2048, 0.0), nn.TransformerDecoderLayer(256, 8, 2048, 0.0)
     checkpoint = published_names(encoder.eval(), decoder.eval())
-    detector.model.load_state_dict(from_published({"model": checkpoint}))
+    detector.model.load_state_dict(convert_published({"model": checkpoint}))
     tokens, queries, model = torch.rand(6, 1, 256), torch.rand(3, 1, 256), detector.model.detr.model
     theirs = encoder(tokens)[:, 0], decoder(queries, tokens)[:, 0]
     ours = model.encoder.layers[5](tokens.transpose(0, 1), None)[0]

@@ -11,7 +11,8 @@ from wrapped import nudged
 
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import TARGETS, Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import TARGETS, Trace
 from odam_lib.detectors.zoo import ZOO, build_detector
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import differentiate

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.base import resolve_device
-from odam_lib.detectors.fcos import full_fcos
+from odam_lib.detectors.of_torchvision import build_torchvision
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.nms import keep_all, soft_nms
@@ -94,7 +94,7 @@ def influence_offsets(detector, image: Tensor, layer: str, level: int) -> Tensor
 
 
 def test_full_size_model_has_its_levels_and_strides() -> None:
-    detector = full_fcos("full", tuple(f"class {number}" for number in range(5)))
+    detector = build_torchvision("fcos_resnet50_fpn", "full", ("__background__", "a", "b", "c", "d"))
     trace = detector.trace(torch.rand(3, 64, 80))
     height, width = trace.input_size
     assert detector.layers == ("fpn", "layer1", "layer2", "layer3", "layer4")

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib import ODAM, explain, show_maps
-from odam_lib.detectors.base import TARGETS, Detector
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import TARGETS
 from odam_lib.files import data_root
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError

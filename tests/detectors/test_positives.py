@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
-from odam_lib.detectors.base import Detector, Positives
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import paired_iou
+from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.explainers.odam import ODAM
 from odam_lib.kernels.grid import Grid, sample_grid

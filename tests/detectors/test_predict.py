@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from odam_lib.detectors.base import Detector, Predictions
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions
 from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.heatmaps import EDGES
 

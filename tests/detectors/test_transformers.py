@@ -12,8 +12,9 @@ from wrapped_transformers import CASES, NAMES
 
 from odam_lib import ODAM, load_detector, wrap
 from odam_lib.detectors import hub
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.queries import Undetached
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import sample_grid

@@ -24,7 +24,7 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.fcos import FCOSDetector
-from odam_lib.detectors.retinanet import small_retinanet
+from odam_lib.detectors.retinanet import build_small_retinanet
 from odam_lib.detectors.wrap import wrap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
@@ -293,7 +293,7 @@ def test_a_low_threshold_leaves_no_more_than_the_network_itself_would(
 
 
 def test_the_limits_of_a_torchvision_model_are_its_own(scenes: list[Tensor]) -> None:
-    model = small_retinanet("r", ("__background__", "a", "b")).model
+    model = build_small_retinanet("r", ("__background__", "a", "b")).model
     model.topk_candidates, model.detections_per_img = 7, 5
     trace = wrap(model).trace(scenes[0])
     counts = trace.above(0.0).level.bincount()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from wrapped import PICTURE, Case, Interrupted, failing, nudged, snapshot
 
 from odam_lib import ODAM, Detections, explain, wrap
-from odam_lib.detectors.base import TARGETS, Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import TARGETS, Trace
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import differentiate
 from odam_lib.kernels.grid import resample

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from odam_lib import ODAM, load_detector, photo
 from odam_lib.datasets.coco import Coco
-from odam_lib.detectors import zoo
+from odam_lib.detectors.weights import read_card
 from odam_lib.detectors.yolo import ANCHORS, GREY, LONG_SIDE, STRIDES, YOLODetector, YOLOv3Tiny
 from odam_lib.files import data_root
 from odam_lib.metrics.detection import detector_ap
@@ -38,7 +38,7 @@ def test_a_photograph_is_understood(yolo) -> None:
 @pytest.mark.skipif(not COCO.is_dir(), reason="the 100 pictures of COCO are not beside this checkout")
 def test_average_precision_is_that_of_the_card(yolo) -> None:
     reached = detector_ap(yolo, Coco(COCO), tool.SCORE_THRESHOLD)
-    card = zoo.card("yolov3-tiny")
+    card = read_card("yolov3-tiny")
     assert reached["AP50"] == pytest.approx(card["AP50"], abs=0.002) and reached["AP50"] >= 0.29
     assert reached["AP"] == pytest.approx(card["AP"], abs=0.002)
 

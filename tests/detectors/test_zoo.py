@@ -13,7 +13,7 @@ from torchvision.models import WeightsEnum, detection
 from odam_lib import load_detector
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors import of_torchvision, zoo
-from odam_lib.detectors.published import published_state
+from odam_lib.detectors.weights import fetch_published, read_card
 from odam_lib.files import data_root
 from odam_lib.metrics.detection import detector_ap
 
@@ -39,13 +39,13 @@ def test_cards_tell_what_the_weights_reach(held_out) -> None:
     crowded = [crowds[item] for item in range(12)]
     for name, entry in zoo.ZOO.items():
         if isinstance(entry, zoo.Bundled) and name != "yolov3-tiny":  # measured on photographs: test_yolo
-            card = zoo.card(name)
+            card = read_card(name)
             reached = detector_ap(load_detector(name, "cpu"), crowded if "crowd" in name else held_out)["AP50"]
             assert abs(reached - card["AP50"]) < 0.08, (name, reached, card["AP50"])
 
 
 def test_the_list_names_every_detector_with_its_source(capsys) -> None:
-    lines = zoo.table().splitlines()
+    lines = zoo.format_table().splitlines()
     assert [line.split()[0] for line in lines] == ["name", *zoo.ZOO]
     listed = dict(zip(zoo.ZOO, lines[1:]))
     assert "bundled" in listed["fcos-scenes"] and "95.6" in listed["fcos-scenes"]
@@ -93,7 +93,7 @@ def test_torchvisions_own_detectors_load_by_name(name: str, monkeypatch) -> None
     """Given one state, our model of published weights and torchvision's own say the same."""
     theirs = getattr(detection, name)(weights=None, weights_backbone=None)
     state = theirs.state_dict() | {key: value + 1e-4 for key, value in theirs.state_dict().items() if "var" in key}
-    monkeypatch.setattr(of_torchvision, "published_state", lambda _: state)
+    monkeypatch.setattr(of_torchvision, "fetch_published", lambda _: state)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: state)
     theirs = getattr(detection, name)(weights="COCO_V1").eval()
     ours = load_detector(f"torchvision:{name}", "cpu")
@@ -160,9 +160,9 @@ def test_published_weights_are_fetched_once_and_checked(tmp_path, monkeypatch) -
     served.write_bytes(content)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     url = served.as_uri()
-    assert published_state(url)["bias"].tolist() == [1, 1, 1]
+    assert fetch_published(url)["bias"].tolist() == [1, 1, 1]
     served.unlink()
-    assert published_state(url)["bias"].tolist() == [1, 1, 1]
+    assert fetch_published(url)["bias"].tolist() == [1, 1, 1]
     (tmp_path / "hub" / "checkpoints" / served.name).write_bytes(b"damaged")
     with pytest.raises(ValueError, match="are damaged"):
-        published_state(url)
+        fetch_published(url)

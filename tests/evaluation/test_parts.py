@@ -12,7 +12,8 @@ from odam_lib.datasets.scenes import SETTINGS, Scene, Scenes, make_distracted, m
 from odam_lib.datasets.scenes.render import _paint
 from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.evaluation.planted import causes, influences, planted_causes, removals
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import Grid
@@ -98,10 +99,10 @@ def test_a_scene_s_causes_are_its_parts_its_neighbours_and_its_horizon() -> None
         own = {f"own: {name}" for name, mask in instance.parts.items() if mask.sum() >= 12}
         neighbours = {f"neighbour: {one.name} {one.index}" for one in RENDERED.instances if one is not instance}
         assert set(found) == own | neighbours | {"horizon"}
-        assert {cause.kind for cause in found.values()} == {"own", "neighbour", "horizon"}
+        assert {cause.name.split(":")[0] for cause in found.values()} == {"own", "neighbour", "horizon"}
         whole = torch.from_numpy(instance.mask)
         for cause in found.values():
-            assert cause.region.sum() >= 12 and (cause.kind == "own") == bool((cause.region & whole).any())
+            assert cause.region.sum() >= 12 and cause.name.startswith("own: ") == bool((cause.region & whole).any())
             assert cause.region is removed[cause.removal].region
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from odam_lib.datasets.scenes import CATEGORIES
-from odam_lib.detectors.detr import Attention, DetrTrace, small_detr
+from odam_lib.detectors.detr import Attention, DetrTrace, build_small_detr
 from odam_lib.explainers.attention import (
     NoAttentionError,
     attention_cells,
@@ -29,7 +29,7 @@ SIZES = [(256, 256), (200, 331), (331, 200)]
 @pytest.fixture(scope="module")
 def untrained():
     torch.manual_seed(0)
-    return small_detr("untrained", CATEGORIES)
+    return build_small_detr("untrained", CATEGORIES)
 
 
 def planted(trace: DetrTrace) -> DetrTrace:

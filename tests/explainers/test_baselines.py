@@ -17,7 +17,8 @@ from torch.nn.functional import interpolate
 
 from odam_lib import ODAM, explain, load_detector
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.explainers import drise
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap, principal

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from odam_lib import ODAM, explain
-from odam_lib.detectors.base import TARGETS
 from odam_lib.detectors.fcos import FCOSTrace
+from odam_lib.detectors.trace import TARGETS
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
 from odam_lib.kernels.odam import min_max

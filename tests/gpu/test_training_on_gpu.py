@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.detectors.zoo import ARCHITECTURES
-from odam_lib.training import loop as training
+from odam_lib.training import DetectorSettings, runs, train_detector
 from odam_lib.training.distributed import processes, world_size
-from odam_lib.training.loop import CHECKPOINT, Settings, train
+from odam_lib.training.runs import CHECKPOINT
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
-SMALL = Settings(
+SMALL = DetectorSettings(
     dataset="crowd", number=8, epochs=2, batch_size=2, size=96, precision="float32", learning_rate=1e-4, odam_cap=10**4
 )
 
@@ -45,16 +45,16 @@ class Couples(Dataset):
         return image, {"boxes": boxes, "labels": torch.ones(2, dtype=torch.int64), "image_id": item}
 
 
-def rows(settings: Settings, folder: Path, device: str = DEVICE) -> list[dict[str, float]]:
+def rows(settings: DetectorSettings, folder: Path, device: str = DEVICE) -> list[dict[str, float]]:
     """What a training logs at every step."""
     folder.mkdir(exist_ok=True)
-    train(settings, Couples(), folder, device, checkpoint_every=1, progress=False)
+    train_detector(settings, Couples(), folder, device, checkpoint_every=1, progress=False)
     return torch.load(folder / CHECKPOINT, weights_only=True)["rows"]
 
 
 @pytest.fixture(autouse=True)
 def every_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(runs, "LOG_EVERY", 1)
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name.count("_") == 0])
@@ -79,7 +79,7 @@ def test_stopped_and_started_again_it_goes_on(tmp_path: Path) -> None:
     whole = rows(settings, tmp_path / "whole")
     (tmp_path / "stopped").mkdir()
     with pytest.raises(InterruptedError):
-        train(
+        train_detector(
             settings,
             Couples(reads=settings.number + 12),
             tmp_path / "stopped",
@@ -101,7 +101,7 @@ def test_odam_train_steps_are_taken(order: str) -> None:
 
 def together(folder: str) -> None:
     """What a process runs that torchrun started."""
-    training.LOG_EVERY = 1
+    runs.LOG_EVERY = 1
     with processes(torch.device(DEVICE)) as device:
         assert torch.distributed.get_backend() == "nccl" and world_size() == 1
         rows(SMALL, Path(folder) / "together", str(device))

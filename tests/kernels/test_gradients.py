@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch.nn.functional import conv2d
 
-from odam_lib.detectors.base import TARGETS
+from odam_lib.detectors.trace import TARGETS
 from odam_lib.kernels.gradients import UnconnectedTargetError, differentiate
 from odam_lib.kernels.windows import Sheets, tower_contributions, tower_gradients
 

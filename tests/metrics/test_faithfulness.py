@@ -8,7 +8,8 @@ from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Predictions, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.faithfulness import auc, best_score, deletion, insertion, ranking
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from odam_lib.training import loop as training
+from odam_lib.training import DetectorSettings, runs, train_detector
 from odam_lib.training.distributed import SyncedBatchNorm2d, processes, rank, summed, world_size
 
 STEPS = 4
@@ -35,7 +35,7 @@ class Couples(Dataset):
 
 def trained(folder: str) -> None:
     """What every process runs."""
-    settings = training.Settings(
+    settings = DetectorSettings(
         dataset="crowd",
         number=8,
         epochs=STEPS // 2,
@@ -46,7 +46,7 @@ def trained(folder: str) -> None:
         odam_cap=10**4,
     )
     with processes(torch.device("cpu")):
-        training.train(settings, Couples(), Path(folder), "cpu", progress=False)
+        train_detector(settings, Couples(), Path(folder), "cpu", progress=False)
 
 
 def normed(folder: str) -> None:
@@ -98,7 +98,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, monkeypatch) -> None:
     (tmp_path / "two").mkdir()
     ended = run_together("trained", tmp_path / "two")
     assert ended.returncode == 0, ended.stderr
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(runs, "LOG_EVERY", 1)
     trained(str(tmp_path / "one"))
     ours, theirs = losses(tmp_path / "two"), losses(tmp_path / "one")
     assert len(ours) == STEPS and {"consistency", "separation"} <= set(ours[0])
@@ -181,5 +181,5 @@ def test_alone_there_is_nothing_to_share() -> None:
 
 
 if __name__ == "__main__":
-    training.LOG_EVERY = 1
+    runs.LOG_EVERY = 1
     {"trained": trained, "normed": normed, "waiting": waiting}[sys.argv[1]](sys.argv[2])

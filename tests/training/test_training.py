@@ -17,12 +17,15 @@ from torch.utils.data import Dataset
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
-from odam_lib.detectors.zoo import build_detector, load_detector, save_weights
+from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.zoo import build_detector, load_detector
 from odam_lib.files import data_root
-from odam_lib.training import loop as training
-from odam_lib.training.loop import CHECKPOINT, LOG, Settings, learning_rate, main, train
+from odam_lib.training import DetectorSettings, detector as training, train_detector
+from odam_lib.training.command import main
+from odam_lib.training.loop import anneal
+from odam_lib.training.runs import CHECKPOINT, LOG
 
-SMALL = Settings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
+SMALL = DetectorSettings(number=8, epochs=3, batch_size=2, size=64, precision="float32")
 
 
 class Dots(Dataset):
@@ -52,10 +55,10 @@ def test_of_two_runs_in_one_folder_the_second_stops(tmp_path) -> None:
         def __getitem__(self, item: int) -> tuple[Tensor, dict]:
             while (tmp_path / CHECKPOINT).exists() and others:
                 with pytest.raises(BlockingIOError, match=r"Another run is writing .*checkpoint\.pt: wait until"):
-                    train(others.pop(), Dots(), tmp_path, "cpu", progress=False)
+                    train_detector(others.pop(), Dots(), tmp_path, "cpu", progress=False)
             return super().__getitem__(item)
 
-    train(SMALL, Meanwhile(), tmp_path, "cpu", checkpoint_every=2, progress=False)
+    train_detector(SMALL, Meanwhile(), tmp_path, "cpu", checkpoint_every=2, progress=False)
     assert not others
 
 
@@ -82,7 +85,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_training import Dots, SMALL
-        from odam_lib.training.loop import train
+        from odam_lib.training import train_detector
 
         class Deadly(Dots):
             reads = 0
@@ -92,13 +95,13 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
                     os.kill(os.getpid(), signal.SIGKILL)
                 return super().__getitem__(item)
 
-        train(SMALL, Deadly(), Path({str(tmp_path / "killed")!r}), "cpu", checkpoint_every=2, progress=False)
+        train_detector(SMALL, Deadly(), Path({str(tmp_path / "killed")!r}), "cpu", checkpoint_every=2, progress=False)
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True)
     assert died.returncode == -9, died.stderr.decode()
     assert torch.load(tmp_path / "killed" / CHECKPOINT, weights_only=True)["step"] == 6
-    resumed = train(SMALL, Dots(), tmp_path / "killed", "cpu", checkpoint_every=2, progress=False)
-    whole = train(SMALL, Dots(), tmp_path / "whole", "cpu", checkpoint_every=100, progress=False)
+    resumed = train_detector(SMALL, Dots(), tmp_path / "killed", "cpu", checkpoint_every=2, progress=False)
+    whole = train_detector(SMALL, Dots(), tmp_path / "whole", "cpu", checkpoint_every=100, progress=False)
     for ours, theirs in zip(resumed.model.state_dict().values(), whole.model.state_dict().values()):
         assert torch.equal(ours, theirs)
     assert (tmp_path / "killed" / LOG).read_text(encoding="utf-8") == (tmp_path / "whole" / LOG).read_text(
@@ -107,8 +110,8 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
 
 
 def test_training_learns(tmp_path) -> None:
-    settings = Settings(number=8, epochs=20, batch_size=4, precision="bfloat16", learning_rate=1e-3)
-    train(settings, Dots(), tmp_path, "cpu", progress=False)
+    settings = DetectorSettings(number=8, epochs=20, batch_size=4, precision="bfloat16", learning_rate=1e-3)
+    train_detector(settings, Dots(), tmp_path, "cpu", progress=False)
     rows = torch.load(tmp_path / CHECKPOINT, weights_only=True)["rows"]
     first, last = (
         sum(value for name, value in row.items() if "_" in name or name == "classification")
@@ -118,21 +121,21 @@ def test_training_learns(tmp_path) -> None:
 
 
 def test_another_run_in_the_folder_is_refused_by_name(tmp_path) -> None:
-    one_step = Settings(number=2, epochs=1, batch_size=2, precision="float32")
+    one_step = DetectorSettings(number=2, epochs=1, batch_size=2, precision="float32")
 
     class Two(Dots):
         def __len__(self) -> int:
             return 2
 
-    train(one_step, Two(), tmp_path, "cpu", progress=False)
-    other = Settings(number=2, epochs=1, batch_size=2, precision="float32", learning_rate=1.0)
+    train_detector(one_step, Two(), tmp_path, "cpu", progress=False)
+    other = DetectorSettings(number=2, epochs=1, batch_size=2, precision="float32", learning_rate=1.0)
     with pytest.raises(ValueError, match=r"another run \(learning_rate 0.002 instead of 1.0\)"):
-        train(other, Two(), tmp_path, "cpu", progress=False)
+        train_detector(other, Two(), tmp_path, "cpu", progress=False)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_images(tmp_path) -> None:
     with pytest.raises(FloatingPointError, match=r"images were .*103"):
-        train(SMALL, Dots(spoiled=3), tmp_path, "cpu", progress=False)
+        train_detector(SMALL, Dots(spoiled=3), tmp_path, "cpu", progress=False)
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path, monkeypatch) -> None:
@@ -141,7 +144,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", endless)
     with pytest.raises(FloatingPointError, match=r"at step 0 \(norm of the gradient inf\); the images were 10"):
-        train(SMALL, Dots(), tmp_path, "cpu", checkpoint_every=1, progress=False)
+        train_detector(SMALL, Dots(), tmp_path, "cpu", checkpoint_every=1, progress=False)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -166,12 +169,12 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path
 )
 def test_bad_settings_are_refused(settings: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Settings(**settings)
+        DetectorSettings(**settings)
 
 
 def test_a_data_set_of_another_length_is_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="has 8 items, the settings say 16"):
-        train(Settings(number=16), Dots(), tmp_path, "cpu")
+        train_detector(DetectorSettings(number=16), Dots(), tmp_path, "cpu")
 
 
 def test_a_data_set_without_boxes_is_refused(tmp_path) -> None:
@@ -181,7 +184,7 @@ def test_a_data_set_without_boxes_is_refused(tmp_path) -> None:
             return image, target | {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
 
     with pytest.raises(ValueError, match="No picture of the data set has a box"):
-        train(SMALL, Empty(), tmp_path, "cpu", progress=False)
+        train_detector(SMALL, Empty(), tmp_path, "cpu", progress=False)
 
 
 class Wrong(Dots):
@@ -236,7 +239,7 @@ def test_what_cannot_be_learnt_is_refused_before_the_first_step_by_every_detecto
 ) -> None:
     monkeypatch.setitem(training.ARCHITECTURES, detector, lambda *_: pytest.fail("the detector was made"))
     with pytest.raises((TypeError, ValueError), match=sentence):
-        train(replace(SMALL, detector=detector), Wrong(edit), tmp_path, "cpu", progress=False)
+        train_detector(replace(SMALL, detector=detector), Wrong(edit), tmp_path, "cpu", progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -244,7 +247,7 @@ def test_a_data_set_whose_labels_mean_something_else_is_refused(tmp_path) -> Non
     dots = Dots()
     dots.categories = ("__background__", "dog", "person")
     with pytest.raises(ValueError, match="The label 1 is 'dog' in the data set and 'person' to the detector"):
-        train(SMALL, dots, tmp_path, "cpu", progress=False)
+        train_detector(SMALL, dots, tmp_path, "cpu", progress=False)
 
 
 def test_pictures_out_of_range_are_refused_before_they_are_kept_as_bytes(tmp_path) -> None:
@@ -278,7 +281,7 @@ def test_odam_train_lowers_its_losses(name: str, tmp_path) -> None:
         )
         folder = tmp_path / str(weight)
         folder.mkdir()
-        train(settings, Couples(), folder, "cpu", progress=False)
+        train_detector(settings, Couples(), folder, "cpu", progress=False)
         kept = torch.load(folder / CHECKPOINT, weights_only=True)["rows"]
         rows[weight] = sum(row["consistency"] + row["separation"] for row in kept[-3:]) / weight
     assert rows[5.0] < 0.8 * rows[1e-9]
@@ -291,7 +294,7 @@ def test_odam_train_may_begin_later(tmp_path) -> None:
     for number, each in enumerate((settings, plain)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        train(each, Couples(), folder, "cpu", progress=False)
+        train_detector(each, Couples(), folder, "cpu", progress=False)
         rows.append(torch.load(folder / CHECKPOINT, weights_only=True)["rows"])
     first, last = rows[0][0], rows[0][-1]
     assert (first["consistency"], first["separation"]) == (0, 0) and last["consistency"] > 0
@@ -304,7 +307,7 @@ def test_a_step_in_parts_has_the_mean_of_their_losses(tmp_path) -> None:
         settings = replace(SMALL, accumulate=parts, start="fcos-scenes", frozen="backbone", epochs=1, batch_size=8)
         folder = tmp_path / str(parts)
         folder.mkdir()
-        train(settings, Dots(), folder, "cpu", progress=False)
+        train_detector(settings, Dots(), folder, "cpu", progress=False)
         logged[parts] = torch.load(folder / CHECKPOINT, weights_only=True)["rows"][0]
     # The parts of FCOS's losses are divided by their own positives, hence no equality to the last digit.
     assert logged[2] == pytest.approx(logged[1], rel=0.05) and logged[2]["classification"] > 0
@@ -312,7 +315,7 @@ def test_a_step_in_parts_has_the_mean_of_their_losses(tmp_path) -> None:
 
 def test_frozen_modules_stay_and_are_read_from_their_detector(tmp_path, monkeypatch) -> None:
     settings = replace(SMALL, start="fcos-scenes", frozen="backbone.stem,backbone.stages.stage1", epochs=1)
-    trained = train(settings, Dots(), tmp_path, "cpu", progress=False)
+    trained = train_detector(settings, Dots(), tmp_path, "cpu", progress=False)
     start = load_detector("fcos-scenes", "cpu").model.state_dict()
     same = {name for name, value in trained.model.state_dict().items() if torch.equal(value, start[name])}
     assert {name for name in start if name.startswith(("backbone.stem.", "backbone.stages.stage1."))} <= same
@@ -349,24 +352,24 @@ def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path, monkeypatch) 
 
     monkeypatch.setattr(torch, "save", broken)
     with pytest.raises(OSError, match="no space left"):
-        train(SMALL, Dots(), tmp_path, "cpu", checkpoint_every=2, progress=False)
+        train_detector(SMALL, Dots(), tmp_path, "cpu", checkpoint_every=2, progress=False)
     assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 2
     assert not [path for path in tmp_path.iterdir() if path.name not in (CHECKPOINT, LOG)]
     monkeypatch.setattr(torch, "save", written)
-    train(SMALL, Dots(), tmp_path, "cpu", progress=False)
+    train_detector(SMALL, Dots(), tmp_path, "cpu", progress=False)
     assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == SMALL.steps
 
 
 def test_another_architecture_in_the_folder_is_refused_by_name(tmp_path) -> None:
-    train(replace(SMALL, epochs=1), Dots(), tmp_path, "cpu", progress=False)
+    train_detector(replace(SMALL, epochs=1), Dots(), tmp_path, "cpu", progress=False)
     with pytest.raises(ValueError, match=r"another run \(detector fcos instead of retinanet\)"):
-        train(replace(SMALL, epochs=1, detector="retinanet"), Dots(), tmp_path, "cpu", progress=False)
+        train_detector(replace(SMALL, epochs=1, detector="retinanet"), Dots(), tmp_path, "cpu", progress=False)
 
 
 def test_a_start_from_another_detector_takes_over_what_fits(tmp_path) -> None:
     """With a rate of almost nothing the shared parameters are still those of the start after training."""
     settings = replace(SMALL, detector="retinanet", start="fcos-scenes", epochs=1, learning_rate=1e-12)
-    ours = train(settings, Dots(), tmp_path, "cpu", progress=False).model.state_dict()
+    ours = train_detector(settings, Dots(), tmp_path, "cpu", progress=False).model.state_dict()
     theirs = load_detector("fcos-scenes", "cpu").model.state_dict()
     kernels = [name for name in theirs if name.startswith("backbone.") and theirs[name].dim() == 4]
     assert len(kernels) > 20
@@ -376,7 +379,7 @@ def test_a_start_from_another_detector_takes_over_what_fits(tmp_path) -> None:
 
 def test_the_backbone_learns_at_its_own_rate(tmp_path) -> None:
     settings = replace(SMALL, epochs=1, backbone_rate=1e-9)
-    trained = dict(train(settings, Dots(), tmp_path, "cpu", progress=False).model.named_parameters())
+    trained = dict(train_detector(settings, Dots(), tmp_path, "cpu", progress=False).model.named_parameters())
     torch.manual_seed(settings.seed)
     moved = {
         name: float((trained[name] - start).abs().max())
@@ -387,11 +390,39 @@ def test_the_backbone_learns_at_its_own_rate(tmp_path) -> None:
 
 
 def test_the_schedule_rises_to_its_peak_and_falls_to_nothing() -> None:
-    rates = [learning_rate(SMALL, step) for step in range(SMALL.steps)]
+    rates = [SMALL.learning_rate * anneal(SMALL.steps, step) for step in range(SMALL.steps)]
     assert max(rates) == pytest.approx(SMALL.learning_rate, rel=0.05)
     peak = rates.index(max(rates))
     assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[-1] < 0.1 * SMALL.learning_rate
+
+
+def test_every_step_has_the_rate_of_the_schedule_also_after_an_interruption(tmp_path, monkeypatch) -> None:
+    """Each group its own; ``torch``'s schedule knows only the number of the step."""
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def watched(self: torch.optim.AdamW) -> None:
+        seen.append([group["lr"] for group in self.param_groups])
+        if len(seen) == 9:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    settings = replace(SMALL, backbone_rate=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(settings, Dots(), tmp_path, "cpu", checkpoint_every=4, progress=False)
+    assert len(seen) == 9
+    train_detector(settings, Dots(), tmp_path, "cpu", progress=False)
+    for number, rates in zip((*range(9), *range(8, settings.steps)), seen, strict=True):
+        peaks = torch.tensor([0.5, 1, 0.5, 1]) * settings.learning_rate  # kernels, then biases; first of the backbone
+        assert rates == pytest.approx((peaks * anneal(settings.steps, number)).tolist(), rel=1e-6), number
+
+
+def test_the_schedule_by_hand() -> None:
+    assert [anneal(40, step) for step in range(4)] == pytest.approx([0.25, 0.5, 0.75, 1])
+    assert anneal(40, 4) == 1 and anneal(40, 22) == pytest.approx(0.5) and anneal(40, 40) == pytest.approx(0)
+    assert anneal(1, 0) == 1
 
 
 def test_the_cache_returns_what_it_was_filled_with(tmp_path) -> None:
@@ -450,7 +481,7 @@ def test_a_bad_argument_is_told_before_any_work(tmp_path, monkeypatch, capsys) -
             command_line(monkeypatch, tmp_path / "new", *words.split())
         assert sentence in capsys.readouterr().err
     with pytest.raises(NotImplementedError, match="cannot be trained by Odam-Train"):
-        train(replace(SMALL, detector="detr", odam_weight=1.0), Dots(), tmp_path, "cpu", progress=False)
+        train_detector(replace(SMALL, detector="detr", odam_weight=1.0), Dots(), tmp_path, "cpu", progress=False)
 
 
 @pytest.mark.gpu
@@ -461,13 +492,13 @@ def test_on_an_accelerator_the_first_losses_are_those_of_the_processor(tmp_path)
         folder = tmp_path / device
         folder.mkdir()
         settings = replace(SMALL, dataset="crowd", start="fcos-scenes", epochs=1, odam_weight=1.0)
-        train(settings, Couples(), folder, device, progress=False)
+        train_detector(settings, Couples(), folder, device, progress=False)
         logged.append(torch.load(folder / CHECKPOINT, weights_only=True)["rows"][0])
     assert logged[1] == pytest.approx(logged[0], rel=1e-2)
 
 
 def test_a_trained_detector_is_as_one_that_was_loaded(tmp_path) -> None:
     """Nothing that training put into the modules stays there: maps on windows would not trust them."""
-    trained = train(replace(SMALL, epochs=1, precision="bfloat16"), Dots(), tmp_path, "cpu", progress=False)
+    trained = train_detector(replace(SMALL, epochs=1, precision="bfloat16"), Dots(), tmp_path, "cpu", progress=False)
     assert not any("forward" in vars(module) or module._forward_hooks for module in trained.model.modules())
     assert trained.trace(Dots()[0][0]).windows

@@ -11,7 +11,7 @@ from torch import Tensor
 from traitlets import Bytes
 
 from odam_chapters import STATIC
-from odam_lib.detectors.base import Trace
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.attention import attention_of, cell_at, cells_in_picture, centre_of_cell, encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max

@@ -11,10 +11,13 @@ from torchvision.models.detection import FCOS, RetinaNet
 
 from odam_chapters.targets import rate
 from odam_chapters.timing import Cost, measure, measure_growth, measure_in_turn
+from odam_lib.categories import PEOPLE
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import ORDERS, Detector, Trace
-from odam_lib.detectors.zoo import ARCHITECTURES, PEOPLE, build_detector
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.positives import ORDERS
+from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.zoo import ARCHITECTURES, build_detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.sources import GradientSource, WholeGradients
 from odam_lib.heatmaps import ATTRIBUTES

@@ -7,6 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "crowds.cases": "pick_couples find_failures find_telling_triple",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
+        "crowds.estimates": "crowd_differences",
         "crowds.exercises": "check_duplicate check_pairs",
         "crowds.decisions": "decide",
         "crowds.pair_widget": "PairPicker",
@@ -15,6 +16,7 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.rules": "CLASSICAL ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS apply_rules find_candidates "
         "make_rules try_thresholds",
         "odam_train": "TRAINED candidate_pairs",
+        "statistics": "area_under_roc",
         "exercises": "check_most",
         "charts": "show_intervals",
         "parameters": "choices counts numbers texts",

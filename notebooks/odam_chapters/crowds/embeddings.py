@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import TARGETS, Positives, Trace
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
 from odam_lib.detectors.fcos import FCOSPositives, FCOSTrace
-from odam_lib.detectors.zoo import RESTORE, bundled_state, card, check_version, weights_file
+from odam_lib.detectors.positives import Positives
+from odam_lib.detectors.trace import TARGETS, Trace
+from odam_lib.detectors.weights import RESTORE, check_version, find_weights, load_bundled, read_card
 from odam_lib.kernels.losses import overlapping
 from odam_lib.kernels.windows import Sheets
 
@@ -203,11 +204,11 @@ def load_embedder(detector: str) -> Embedder:
     if detector not in EMBEDDED:
         raise ValueError(f"There are no embeddings for {detector}: choose {' or '.join(EMBEDDED)}.")
     name = weights_name(detector)
-    state = bundled_state(name)
-    check_version(name, card(name, "embeds")["embeds"])
+    state = load_bundled(name)
+    check_version(name, read_card(name, "embeds")["embeds"])
     try:
         head = EmbeddingHead(state["layers.0.weight"].shape[1])
         head.load_state_dict(state)
     except (KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(f"The weights {weights_file(name)} are not those of embeddings: {RESTORE}.") from error
+        raise ValueError(f"The weights {find_weights(name)} are not those of embeddings: {RESTORE}.") from error
     return Embedder(detector, head)

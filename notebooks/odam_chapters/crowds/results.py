@@ -22,7 +22,8 @@ from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRES
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import check_threshold
-from odam_lib.detectors.zoo import load_detector, version
+from odam_lib.detectors.weights import read_version
+from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
 from odam_lib.files import data_root, owned, user_path, write_tensors
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
@@ -190,7 +191,7 @@ def load_results() -> CrowdResults:
 
 def _versions(detector: str) -> list[dict[str, str]]:
     """Which weights of a detector, and of its embeddings if it has any, lie here."""
-    return [version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
+    return [read_version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
 
 
 def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.targets import rate
 from odam_lib.evaluation.tables import markdown_cell
-from odam_lib.metrics.crowd_scores import crowd_differences, crowd_scores
 from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import REPEATS, Estimate
 
@@ -30,7 +30,7 @@ def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
 
 
 def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, with intervals; see :func:`odam_lib.metrics.crowd_scores.crowd_scores`."""
+    """AP50, MR, JI and both recalls of each, with intervals: :func:`~odam_chapters.crowds.estimates.crowd_scores`."""
     return {key: crowd_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
 
 

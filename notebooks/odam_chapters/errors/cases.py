@@ -12,7 +12,8 @@ from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
 from odam_lib.metrics.errors import VERDICTS, Errors

@@ -21,7 +21,8 @@ from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES

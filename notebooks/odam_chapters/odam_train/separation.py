@@ -9,8 +9,9 @@ from torchvision.ops import box_iou
 
 from odam_chapters.in_boxes import box_frame
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector, Trace
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import paired_iou
+from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.explain import Explainer
 from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines

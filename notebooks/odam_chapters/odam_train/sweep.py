@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.odam_train.separation import Survey, both, survey
+from odam_chapters.statistics import relative_change
 from odam_lib.command import command
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
@@ -19,8 +20,7 @@ from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import output_file, output_folder, owned, read_rows, user_path, write_rows
 from odam_lib.metrics.detection import detector_ap
-from odam_lib.metrics.intervals import relative_change
-from odam_lib.training.loop import Settings, train
+from odam_lib.training import DetectorSettings, train_detector
 
 FROZEN = "backbone.stem,backbone.stages.stage1"
 HELD_OUT_SEED = 1
@@ -79,9 +79,9 @@ class Outcome:
     ap50: float
 
 
-def base_settings(detector: str, number: int, seed: int) -> Settings:
+def base_settings(detector: str, number: int, seed: int) -> DetectorSettings:
     """One pass over crowd scenes from the bundled detector that was trained without Odam-Train."""
-    return Settings(
+    return DetectorSettings(
         detector=detector,
         dataset="crowd",
         start=f"{detector}-crowd",
@@ -95,7 +95,7 @@ def base_settings(detector: str, number: int, seed: int) -> Settings:
 
 
 def sweep(
-    base: Settings,
+    base: DetectorSettings,
     variants: Sequence[str],
     folder: Path,
     pictures: Sequence[tuple[Tensor, dict[str, Tensor]]],
@@ -129,7 +129,7 @@ def sweep(
             if name in done and name != control:
                 continue
             run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
-            detector = train(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
+            detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
             seen = survey(detector, pictures, TRAINED, "logit")
             controls.setdefault(control, seen)
             ap50 = detector_ap(detector, pictures)["AP50"]

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from odam_lib.categories import SCENES
 from odam_lib.datasets.scenes.painters import (
     distractors as scene_distractors,
     figures as scene_figures,
@@ -15,7 +16,7 @@ from odam_lib.datasets.scenes.painters import (
 )
 from odam_lib.datasets.scenes.painters.shapes import Figure, Shape, Sketch
 
-CATEGORIES = ("__background__", "person", "dog", "bicycle", "motorcycle", "car", "bench", "bed", "surfboard")
+CATEGORIES = SCENES
 SETTINGS = ("street", "beach", "room", "crowd")
 MINIMUM_SIZE = 32
 

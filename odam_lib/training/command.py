@@ -1,0 +1,146 @@
+"""The command line ``python -m odam_lib.training``, and what command lines of trainings share.
+
+``torchrun --standalone --nproc-per-node 2 -m odam_lib.training ...`` trains by several processes.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.utils.data import Subset
+
+from odam_lib.command import command
+from odam_lib.datasets.cached import Cached
+from odam_lib.datasets.crowdhuman import CrowdHuman
+from odam_lib.datasets.pictures import Examples
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import resolve_device
+from odam_lib.detectors.weights import save_weights
+from odam_lib.files import output_folder
+from odam_lib.metrics.detection import detector_ap
+from odam_lib.training.detector import train_detector
+from odam_lib.training.distributed import processes, rank, summed
+from odam_lib.training.runs import read_hours
+from odam_lib.training.settings import DetectorSettings, TrainingSettings
+
+S = TypeVar("S", bound=TrainingSettings)
+
+
+def parse_settings(
+    kind: type[S], description: str | None, output: str, held_out: int, with_root: bool = False
+) -> tuple[S, argparse.Namespace]:
+    """The settings of a training by its command line, an option each, and the options beside them.
+
+    Args:
+        kind: the settings' class.
+        description: of the command.
+        output: folder of the run by default.
+        held_out: how many held-out pictures by default.
+        with_root: whether the data set may be one that is not generated.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for setting in fields(kind):
+        flag = f"--{setting.name.replace('_', '-')}"
+        parser.add_argument(flag, type=type(setting.default), default=setting.default, help=" ")
+    parser.add_argument("--output", default=output, help="folder of the run; start again to resume")
+    if with_root:
+        parser.add_argument("--root", help="folder of a data set that is not generated")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--held-out", type=int, default=held_out, help="held-out pictures to measure on")
+    arguments = parser.parse_args()
+    return kind(**{setting.name: getattr(arguments, setting.name) for setting in fields(kind)}), arguments
+
+
+def open_pictures(settings: TrainingSettings, split: str, number: int, root: str | None = None) -> Examples:
+    """The first pictures of one split of the settings' data set.
+
+    Args:
+        settings: which data set.
+        split: ``train`` or ``val``.
+        number: how many.
+        root: folder of a data set that is not generated.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if settings.dataset != "crowdhuman":
+        setting = None if settings.dataset == "mixed" else settings.dataset
+        return Scenes(split, number, setting, settings.size, settings.seed if split == "train" else 0)
+    found = CrowdHuman(root, split)
+    if len(found) < number:
+        raise ValueError(f"CrowdHuman's {split} split has {len(found)} pictures here, not {number}: ask for fewer.")
+    return Subset(found, range(number))
+
+
+def draw_once(settings: TrainingSettings, scenes: Examples, folder: Path) -> Cached:
+    """Training scenes, drawn by the first process into a file of the run's folder, where they are found next time.
+
+    Raises:
+        ValueError: the file holds another number of scenes.
+    """
+    path = folder / f"scenes-{settings.dataset}-{settings.size}-{settings.number}-{settings.seed}.pt"
+    if rank() == 0:
+        Cached(scenes, path)
+    summed(torch.zeros(1))  # the others wait until it is drawn
+    return Cached(scenes, path)
+
+
+def describe_training(
+    program: str,
+    settings: TrainingSettings,
+    folder: Path,
+    network: nn.Module,
+    held_out: int,
+    scores: Mapping[str, float],
+) -> dict[str, Any]:
+    """What the card of trained weights says.
+
+    Args:
+        program: the module that was run.
+        settings: of the training.
+        folder: of its run.
+        network: what was trained.
+        held_out: how many held-out pictures it was measured on.
+        scores: what was measured.
+    """
+    return {
+        "command": " ".join(["python -m", program, *settings.to_words()]),
+        "data": _describe_pictures(settings, settings.number),
+        "measured_on": f"{_describe_pictures(settings, held_out)}, held out",
+        "seed": settings.seed,
+        "hours": read_hours(folder),
+        "hardware": f"{torch.get_num_threads()} threads, {next(network.parameters()).device.type}",
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **{name: round(value, 4) for name, value in scores.items()},
+    }
+
+
+def _describe_pictures(settings: TrainingSettings, number: int) -> str:
+    if settings.dataset == "crowdhuman":
+        return f"{number} pictures of CrowdHuman"
+    return f"{number} generated scenes ({settings.dataset}, {settings.size} px)"
+
+
+@command
+def main() -> None:
+    """Train a detector, measure AP on held-out pictures, and write weights, card and log."""
+    settings, options = parse_settings(DetectorSettings, main.__doc__, "runs/training", 500, with_root=True)
+    folder = output_folder(options.output)
+    training = open_pictures(settings, "train", settings.number, options.root)
+    held_out = open_pictures(settings, "val", options.held_out, options.root)
+    with processes(resolve_device(options.device)) as device:
+        if settings.dataset != "crowdhuman":
+            training = draw_once(settings, training, folder)
+        detector = train_detector(settings, training, folder, device)
+        if rank() > 0:
+            return
+        scores = detector_ap(detector, (held_out[item] for item in range(len(held_out))))
+        card = describe_training("odam_lib.training", settings, folder, detector.model, len(held_out), scores)
+        card["measured_on"] += ", pycocotools"
+        path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
+        print(json.dumps(card, indent=2), f"\nwrote {path}")
