@@ -85,7 +85,7 @@ def decode_mask(segmentation: Any, height: int, width: int) -> Tensor:
         width: likewise.
 
     Raises:
-        ValueError: it has a :func:`find_mask_problem`, or there is no room for its mask.
+        ValueError: :func:`find_mask_problem` finds one, or there is no room for its mask.
     """
     check_room(1, height, width)
     problem = find_mask_problem(segmentation, height, width) if has_mask(segmentation) else "has no mask"
