@@ -62,7 +62,7 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
 
     Args:
         values: ``Tensor[N, N]`` in [-1, 1]; shades are of what lies above 0.
-        names: of the N things.
+        names: names of the N things.
         title: the figure's message.
         label: what the numbers are.
     """
@@ -158,7 +158,7 @@ def show_mean_curves(
 
     Args:
         curves: places and means by the method, by the name of the panel.
-        labels: of the horizontal and the vertical axis, by the name of the panel.
+        labels: labels of the horizontal and the vertical axis, by the name of the panel.
         title: the figure's message.
     """
     figure = Sheet(3.6 * len(curves), 3.6)
@@ -257,7 +257,7 @@ def show_growth(
     Args:
         costs: by name and number; a name keeps its place's colour, so give all figures the same order.
         shown: what of a cost to draw; what is not positive is left out.
-        unit: of what is drawn.
+        unit: unit of what is drawn.
         title: the figure's message.
         mark: a value to draw a horizontal line at, and its label.
         across: what the numbers are.

@@ -58,7 +58,7 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
         heat: ``Tensor[H, W]``, normalised: in [0, 1], or in [-1, 1] if it is signed.
-        opacity: of the map where it is largest, in [0, 1].
+        opacity: opacity of the map where it is largest, in [0, 1].
 
     Returns:
         ``Tensor[3, H, W]`` in [0, 1].

@@ -31,9 +31,9 @@ class Case:
     Attributes:
         image: ``Tensor[3, H, W]`` in [0, 1].
         box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the wrong detection; ``None``: a missed object.
-        true_box: of the object that it should have been; ``None``: there is none.
+        true_box: box of the object that it should have been; ``None``: there is none.
         distractor: bool ``Tensor[H, W]``, or ``None``.
-        caption: of the case.
+        caption: caption of the case.
         maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
         edges: by heading the edge that is drawn thick.
     """
@@ -155,7 +155,7 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     """What becomes of two scores as more of the box is hidden: a row for each mistake, a column for each class.
 
     Args:
-        curves: of each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
+        curves: for each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
             ``Tensor[S, 2 + D, 2]``, their scores when S shares are hidden: where the first class's map is strongest,
             where the second's is, and at D random places. Of more than ``MOST_ROWS`` mistakes the first are shown, and
             the title says so.
