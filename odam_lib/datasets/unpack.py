@@ -7,15 +7,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import Any
 
 
 @dataclass(frozen=True)
 class _Member:
     name: str
     kind: str
-    open: Callable[[], IO[bytes] | None]
+    open: Callable[[], Any]
 
 
 def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
@@ -37,18 +38,18 @@ def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
             target = folder / member.name
             if member.kind == "file" and (not only or member.name in only):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with member.open() as source, target.open("xb") as written:  # type: ignore[union-attr]
-                    shutil.copyfileobj(source, written)  # type: ignore[misc]
+                with member.open() as source, target.open("xb") as written:
+                    shutil.copyfileobj(source, written)
 
 
 @contextmanager
 def _members(archive: Path) -> Iterator[list[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
-            yield [_Member(info.filename, _zip_kind(info), lambda i=info: zipped.open(i)) for info in zipped.infolist()]
+            yield [_Member(info.filename, _zip_kind(info), partial(zipped.open, info)) for info in zipped.infolist()]
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
-            yield [_Member(info.name, _tar_kind(info), lambda i=info: tar.extractfile(i)) for info in tar.getmembers()]
+            yield [_Member(info.name, _tar_kind(info), partial(tar.extractfile, info)) for info in tar.getmembers()]
     else:
         raise ValueError(f"{archive} is neither a zip nor a tar archive: delete it and fetch it again.")
 

@@ -214,7 +214,7 @@ class Detector(ABC):
 def image_hash(image: Tensor) -> str:
     """What tells the pixels of one image from those of another."""
     pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-    return hashlib.blake2b(pixels, digest_size=6).hexdigest()
+    return hashlib.blake2b(pixels.data, digest_size=6).hexdigest()
 
 
 def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:

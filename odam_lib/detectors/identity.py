@@ -66,5 +66,5 @@ def _hash(tensors: dict[str, Tensor]) -> str:
     whole = hashlib.blake2b(digest_size=4)
     for name, value in tensors.items():
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return whole.hexdigest()

@@ -58,13 +58,13 @@ def picture_maps(
     trace: Trace,
     detections: Detections,
     attributes: Sequence[str],
-    maps: Sequence[Tensor],
+    maps: Sequence[Tensor] | Tensor,
     method: str,
     settings: Mapping[str, str | float | None],
 ) -> HeatMaps:
     """:func:`whole_maps` of maps that are spread over the whole picture, whatever their size."""
     grids = [over_image(trace, (one.shape[0], one.shape[1])) for one in maps]
-    return whole_maps(trace, detections, attributes, maps, grids, method, settings)
+    return whole_maps(trace, detections, attributes, list(maps), grids, method, settings)
 
 
 @dataclass(frozen=True)

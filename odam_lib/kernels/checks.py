@@ -59,9 +59,9 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str 
     """
     plain = _plain(value)
     low, high = (float(end) for end in interval[1:-1].split(","))
-    give = {(0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
+    give = {(0.0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
     give = give or ("a finite number" if low == -inf else f"a number in {interval}")
-    if isinstance(plain, bool) or not isinstance(plain, Real):
+    if not _is_real(plain):
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     above = plain > low if interval[0] == "(" else plain >= low
     below = plain < high if interval[-1] == ")" else plain <= high
@@ -248,6 +248,10 @@ def _as_rows(chosen: Any) -> Tensor | None:
     if picked.dim() and not picked.numel() and picked.dtype != torch.bool:  # of nothing the kind does not matter
         return picked.long()
     return picked if _kind_of(picked.dtype) == "int" or (_kind_of(picked.dtype) == "bool" and picked.dim()) else None
+
+
+def _is_real(plain: object) -> bool:
+    return isinstance(plain, Real) and not isinstance(plain, bool)
 
 
 def _is_whole(plain: object) -> bool:

@@ -138,7 +138,7 @@ def _instance(scene: Scene, item: SceneObject, mask: np.ndarray, parts: dict[str
         parts=parts,
         visible_fraction=min(1.0, float(mask.sum()) / max(_area(scene, item, full), 1.0)),
         depth=scene.camera / max(item.y - scene.horizon, 1e-6),
-        box_head=item.box(scene.height, "head") if item.name == "person" else None,
+        box_head=item.part_box(scene.height, "head") if item.name == "person" else None,
         lures=item.lures,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -20,7 +21,7 @@ CATEGORIES = SCENES
 SETTINGS = ("street", "beach", "room", "crowd")
 MINIMUM_SIZE = 32
 
-PAINTERS = {
+PAINTERS: dict[str, Callable[..., None]] = {
     "person": scene_figures.person,
     "dog": scene_figures.dog,
     "bicycle": scene_vehicles.bicycle,
@@ -91,13 +92,19 @@ class SceneObject:
         origin = np.array([self.x, self.y]) * height
         return [shape.points * factor + origin for shape in shapes]
 
-    def box(self, height: int, part: str | None = None) -> tuple[float, float, float, float] | None:
-        """Tight xyxy box in pixels, not clipped to the image, of what is left of the object or of one part."""
-        shapes = tuple(shape for shape in self.shapes if part in (None, shape.part))
-        if not shapes:
-            return None
+    def box(self, height: int) -> tuple[float, float, float, float]:
+        """Tight xyxy box in pixels, not clipped to the image, of what is left of the object."""
+        return self._box_of(self.shapes, height)
+
+    def part_box(self, height: int, part: str) -> tuple[float, float, float, float] | None:
+        """The box of one part, ``None`` where that is gone."""
+        shapes = tuple(shape for shape in self.shapes if shape.part == part)
+        return self._box_of(shapes, height) if shapes else None
+
+    def _box_of(self, shapes: tuple[Shape, ...], height: int) -> tuple[float, float, float, float]:
         every = np.concatenate(self.points(shapes, height))
-        return (*map(float, every.min(axis=0)), *map(float, every.max(axis=0)))
+        (x1, y1), (x2, y2) = every.min(axis=0).tolist(), every.max(axis=0).tolist()
+        return x1, y1, x2, y2
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -83,7 +84,7 @@ def arc(centre: Point, rx: float, ry: float, start: float, stop: float, count: i
     return points
 
 
-def turned(points: np.ndarray, degrees: float, about: Point = (0.0, 0.0)) -> np.ndarray:
+def turned(points: ArrayLike, degrees: float, about: Point = (0.0, 0.0)) -> np.ndarray:
     """Rotate points counter-clockwise about a point."""
     a = np.radians(degrees)
     matrix = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
