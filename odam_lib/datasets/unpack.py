@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import IO
 
 
 @dataclass(frozen=True)
 class _Member:
     name: str
     kind: str
-    open: Callable[[], Any]
+    open: Callable[[], IO[bytes]]
 
 
 def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
@@ -46,10 +46,10 @@ def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
 def _members(archive: Path) -> Iterator[list[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
-            yield [_Member(info.filename, _zip_kind(info), partial(zipped.open, info)) for info in zipped.infolist()]
+            yield [_Member(one.filename, _zip_kind(one), partial(zipped.open, one)) for one in zipped.infolist()]
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
-            yield [_Member(info.name, _tar_kind(info), partial(tar.extractfile, info)) for info in tar.getmembers()]
+            yield [_Member(one.name, _tar_kind(one), partial(_open_file, tar, one)) for one in tar.getmembers()]
     else:
         raise ValueError(f"{archive} is neither a zip nor a tar archive: delete it and fetch it again.")
 
@@ -60,6 +60,12 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR):
         return "folder" if info.is_dir() else "file"
     return "link" if stat.S_ISLNK(mode) else "device"
+
+
+def _open_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    opened = tar.extractfile(member)
+    assert opened is not None  # as for every member that is a file
+    return opened
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:
