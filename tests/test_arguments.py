@@ -357,7 +357,7 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("deletion: steps", lambda: deletion(pic, found, maps, steps=2.5), T, "steps is 2.5: give a whole number"),
     ("deletion: seed", lambda: deletion(pic, found, maps, seed="a"), T, "seed is 'a': give a whole number"),
     ("insertion: batch", lambda: faithfulness.insertion(d, pic, found, maps, batch=None), T, "batch is None"),
-    ("ranking", lambda: faithfulness.ranking(maps.tolist(), 0), T, "maps are a list"),
+    ("ranking", lambda: faithfulness.rank_pixels(maps.tolist(), 0), T, "maps are a list"),
     ("area under a list", lambda: faithfulness.auc([1, 0]), T, r"curves are \[1, 0\]: give a float tensor"),
     (
         "score: prediction",
