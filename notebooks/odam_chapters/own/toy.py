@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, iou_nms
+from odam_lib.detectors import Detector, Trace, iou_nms
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 
