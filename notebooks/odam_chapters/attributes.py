@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
-from odam_chapters.influence import cell_moves, counterpart, edge_moves, hidden, moved_into, strongest
+from odam_chapters.influence import (
+    find_counterpart,
+    hide,
+    measure_cell_moves,
+    measure_edge_moves,
+    move_into,
+    select_strongest,
+)
 from odam_chapters.parameters import counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_methods
 from odam_lib.detectors.base import Detector
@@ -17,20 +24,20 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
-    "cell_moves",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
-    "counterpart",
     "counts",
-    "edge_moves",
-    "hidden",
-    "moved_into",
+    "find_counterpart",
+    "hide",
+    "measure_cell_moves",
+    "measure_edge_moves",
+    "move_into",
     "numbers",
+    "select_strongest",
     "show_average_maps",
     "show_methods",
-    "strongest",
     "texts",
 ]
 

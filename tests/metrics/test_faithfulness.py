@@ -67,7 +67,9 @@ def test_ranking_orders_pixels_and_shuffles_equal_ones() -> None:
     assert order[0].tolist() == [1, 3, 0, 2]
     assert torch.equal(order[1], order[2]) and order[1].sort().values.tolist() == [0, 1, 2, 3]
     flat = torch.ones(1, 8, 8)
-    assert torch.equal(rank_pixels(flat, 1), rank_pixels(flat, 1)) and not torch.equal(rank_pixels(flat, 1), rank_pixels(flat, 2))
+    assert torch.equal(rank_pixels(flat, 1), rank_pixels(flat, 1)) and not torch.equal(
+        rank_pixels(flat, 1), rank_pixels(flat, 2)
+    )
     assert rank_pixels(flat, 1)[0].tolist() != list(range(64))
     assert rank_pixels(maps[:0], 0).shape == (0, 4)
 

@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "crowds.cases": "couples failures telling_triple",
         "crowds.costs": "kernel_verdict kernels pipeline_verdicts pipelines",
-        "crowds.estimates": "crowd_differences",
+        "crowds.estimates": "estimate_differences",
         "crowds.exercises": "check_duplicate check_pairs",
         "crowds.pair_widget": "PairPicker decisions",
         "crowds.plots": "show_candidates show_couple_maps show_couples show_suppression show_thresholds",

@@ -30,7 +30,7 @@ from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_ma
 from odam_lib.files import data_root, owned, user_path, write_tensors
 from odam_lib.kernels.nms import Kept, linear, nms, odam_nms, soft_nms
 from odam_lib.metrics.crowd_scores import jaccard, miss_rate
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""
@@ -165,7 +165,7 @@ def grid(
         for low, high in pairs:
             kept = odam_nms(found.boxes, found.scores, found.labels, maps, low=low, high=high)
             done[low, high].append(pictured(found, kept, target))
-    return {pair: matches(each) for pair, each in done.items()}
+    return {pair: match_crowds(each) for pair, each in done.items()}
 
 
 def choose(tried: Mapping[Thresholds, CrowdMatches]) -> Thresholds:
@@ -215,9 +215,9 @@ class CrowdResults:
             for (boxes, scores), truth in zip(self.kept[detector, rule], self.truth)
         ]
 
-    def matches(self, detector: str, rule: str) -> CrowdMatches:
+    def match_crowds(self, detector: str, rule: str) -> CrowdMatches:
         """The same, matched with the people. See :meth:`pictures`."""
-        return matches(self.pictures(detector, rule))
+        return match_crowds(self.pictures(detector, rule))
 
     def agreement(self, detector: str, done: Mapping[str, Sequence[CrowdPicture]]) -> float:
         """The share of detections on the first pictures that are here, too: corners to half a pixel, scores to 0.005.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
+from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
 from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults
 from odam_lib.evaluation.tables import markdown_cell
 from odam_lib.metrics.crowds import CrowdMatches
@@ -28,8 +28,8 @@ def matched(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
 
 
 def scored(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, with intervals: :func:`~odam_chapters.crowds.estimates.crowd_scores`."""
-    return {key: crowd_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
+    """AP50, MR, JI and both recalls of each, see :func:`~odam_chapters.crowds.estimates.estimate_scores`."""
+    return {key: estimate_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
 
 
 def as_text(scores: Scores) -> str:
@@ -89,14 +89,14 @@ def comparisons(
     Args:
         found: of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
-        metrics: names of ``crowd_scores``.
+        metrics: names of ``estimate_scores``.
         repeats, seed: of the bootstrap over pictures.
     """
     ours = found[FAMILIES[family][1], ODAM_NMS]
     compared = []
     for detector in FAMILIES[family]:
         for rule in (rule for rule in RIVALS if (detector, rule) in found):
-            differences = crowd_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
+            differences = estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
             compared += [Comparison(detector, rule, metric, differences[metric]) for metric in metrics]
     return compared
 
@@ -132,7 +132,7 @@ def verdicts(found: Found, family: str, compared: list[Comparison], repeats: int
         goal = f"better by {metric} than every rule, with or without Odam-Train"
         lines.append(f"{_verdict(len(beaten) == len(asked))}  {goal}: than {len(beaten)} of {len(asked)}")
     detector = FAMILIES[family][1]
-    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
+    gain = estimate_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
         one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
         lines.append(f"{_verdict(one.better)}  better by AP50 than NMS: {_points(one.difference)}")

@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "detectors.exercises": "check_fake check_more",
-        "detectors.randomize": "cascade part_title parts untrained_detector",
+        "detectors.randomize": "cascade part_title parts load_untrained",
         "exercises": "check_least",
         "charts": "show_steps show_table",
         "parameters": "choices counts lists numbers texts",
