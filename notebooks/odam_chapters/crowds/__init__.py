@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.results": "CLASSICAL ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS apply candidates grid "
         "load_results rules",
         "odam_train": "TRAINED candidate_pairs",
+        "statistics": "area_under_roc",
         "exercises": "check_most",
         "charts": "show_intervals",
         "parameters": "choices counts numbers texts",

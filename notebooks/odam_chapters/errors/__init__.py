@@ -6,11 +6,13 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "errors.cases": "case_without mends mistake_case",
+        "errors.compared": "worst_and_best_edge",
         "errors.exercises": "check_cover check_culprit check_share",
         "errors.photos": "bad_edge confusion ninths",
         "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoomed",
         "errors.survey": "WRONG_CLASS judge open_pictures read_mistakes survey_scene",
         "errors.widget": "MistakeBrowser",
+        "statistics": "area_under_roc",
         "exercises": "check_most",
         "influence": "measure_edge_moves hide move_into roll_in measure_scores_without select_strongest",
         "parameters": "counts numbers texts",
