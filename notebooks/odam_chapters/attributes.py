@@ -58,9 +58,9 @@ def check_farthest_edge(answer: str | None, towards: Mapping[str, float]) -> str
     if answer not in EDGES:
         return f"open: which edge's maps stay nearest to the middle? Answer with one of {', '.join(EDGES)}."
     found = min(towards, key=towards.__getitem__)
-    verdict = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
+    grade = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
     values = ", ".join(f"{edge} {value:.2f}" for edge, value in towards.items())
-    return f"{verdict}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
+    return f"{grade}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
 
 
 def check_both_directions(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:

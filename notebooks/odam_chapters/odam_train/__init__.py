@@ -13,6 +13,6 @@ __all__, __getattr__, __dir__ = offer(
         "exercises": "check_most",
         "charts": "show_intervals show_pairs",
         "parameters": "choices counts numbers texts",
-        "pictures": "close_up show_average_maps show_columns",
+        "pictures": "crop show_average_maps show_columns",
     },
 )
