@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from odam_chapters import in_boxes, influence
+from odam_chapters import in_boxes, influence, statistics
 from odam_chapters.detectors import agreement as alike
 from odam_chapters.errors import compared
 from odam_chapters.odam_train import separation
@@ -394,10 +394,10 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
         T,
         "repeats is 10.5: give a whole number",
     ),
-    ("intervals: change", lambda: intervals.relative_change(scores, [1], own), T, r"later values are \[1\]"),
-    ("intervals: ROC", lambda: intervals.area_under_roc(scores, labels), T, "positive is .*bool tensor"),
-    ("intervals: halves", lambda: intervals.wilson(0.5, 10), T, "successes is 0.5: give a whole number"),
-    ("intervals: too many", lambda: intervals.wilson(11, 10), V, "successes is 11 of 10"),
+    ("intervals: change", lambda: statistics.relative_change(scores, [1], own), T, r"later values are \[1\]"),
+    ("intervals: ROC", lambda: statistics.area_under_roc(scores, labels), T, "positive is .*bool tensor"),
+    ("intervals: halves", lambda: statistics.wilson(0.5, 10), T, "successes is 0.5: give a whole number"),
+    ("intervals: too many", lambda: statistics.wilson(11, 10), V, "successes is 11 of 10"),
     ("crowds: boxes", lambda: crowds.CrowdPicture(boxes.numpy(), scores, boxes, boxes), T, "boxes are a NumPy array"),
     ("crowds: scores", lambda: crowds.CrowdPicture(boxes, [0.9], boxes, boxes), T, r"scores are \[0.9\]"),
     ("crowds: pictures", lambda: crowds.matches([theirs]), T, "picture is a dict with boxes.*CrowdPicture"),

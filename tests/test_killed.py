@@ -62,7 +62,7 @@ def read_evaluated(folder: Path) -> Any:
 
 def begun(folder: Path) -> None:
     """Rows that are copied before the evaluation goes on from them, as a notebook does."""
-    from odam_lib.evaluation.store import begin_with
+    from odam_chapters.judging.stored import begin_with
 
     bundled = folder.parent / "bundled"
     if folder.name == WHOLE:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from odam_lib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from odam_lib.detectors.base import Detector as Detector, resolve_device as resolve_device
+    from odam_lib.detectors.base import Detector as Detector, iou_nms as iou_nms, resolve_device as resolve_device
     from odam_lib.detectors.trace import Trace as Trace, check_attributes as check_attributes
     from odam_lib.detectors.weights import read_card as read_card
     from odam_lib.detectors.zoo import ZOO as ZOO
@@ -15,6 +15,7 @@ _HOMES = {
     "Trace": "trace",
     "ZOO": "zoo",
     "check_attributes": "trace",
+    "iou_nms": "base",
     "read_card": "weights",
     "resolve_device": "base",
 }

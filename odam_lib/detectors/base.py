@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.identity import hash_weights
+from odam_lib.detectors.identity import hash_image, hash_weights
 from odam_lib.detectors.passes import leave_inference, make_twin, record_gradients
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.trace import Predictions, Trace, check_nms
@@ -208,13 +207,7 @@ class Detector(ABC):
         Raises:
             ValueError: weights that are not finite.
         """
-        return f"{self.name} (weights {self._weights or hash_weights(self.model)}) on image {image_hash(image)}"
-
-
-def image_hash(image: Tensor) -> str:
-    """What tells the pixels of one image from those of another."""
-    pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-    return hashlib.blake2b(pixels, digest_size=6).hexdigest()
+        return f"{self.name} (weights {self._weights or hash_weights(self.model)}) on image {hash_image(image)}"
 
 
 def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""Which weights a network has: explanations go with the weights that made them."""
+"""Which weights a network has and which picture it saw: explanations go with what made them."""
 
 import hashlib
 from collections import OrderedDict
@@ -68,3 +68,9 @@ def _hash(tensors: dict[str, Tensor]) -> str:
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return whole.hexdigest()
+
+
+def hash_image(image: Tensor) -> str:
+    """What tells the pixels of one image from those of another."""
+    pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
+    return hashlib.blake2b(pixels, digest_size=6).hexdigest()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import image_hash
+from odam_lib.detectors.identity import hash_image
 from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.whole import picture_maps, whole_maps
 from odam_lib.heatmaps import HeatMaps
@@ -57,7 +57,7 @@ class RandomMap:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
-        picture = f"{trace.detector.name} on image {image_hash(trace.image)}"
+        picture = f"{trace.detector.name} on image {hash_image(trace.image)}"
         maps = [self._noise(f"{picture} {name}").to(detections.boxes) for name in names]
         return picture_maps(trace, detections, attributes, maps, "random", asdict(self))
 

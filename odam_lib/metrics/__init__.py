@@ -1,23 +1,12 @@
 """Numbers that judge detectors and explanations."""
 
 from odam_lib.metrics.agreement import brightness_per_part as brightness_per_part, rank_correlation as rank_correlation
-from odam_lib.metrics.crowd_scores import (
-    crowd_differences as crowd_differences,
-    crowd_recall as crowd_recall,
-    jaccard as jaccard,
-    miss_rate as miss_rate,
-)
+from odam_lib.metrics.crowd_scores import crowd_recall as crowd_recall, jaccard as jaccard, miss_rate as miss_rate
 from odam_lib.metrics.crowds import CrowdPicture as CrowdPicture, crowd_set as crowd_set, matches as matches
 from odam_lib.metrics.discrimination import object_discrimination as object_discrimination
 from odam_lib.metrics.errors import classify_errors as classify_errors
 from odam_lib.metrics.faithfulness import deletion as deletion, insertion as insertion
-from odam_lib.metrics.intervals import (
-    area_under_roc as area_under_roc,
-    bootstrap as bootstrap,
-    mean_interval as mean_interval,
-    relative_change as relative_change,
-    wilson as wilson,
-)
+from odam_lib.metrics.intervals import bootstrap as bootstrap, mean_interval as mean_interval
 from odam_lib.metrics.localization import (
     energy_inside as energy_inside,
     pointing as pointing,

@@ -1,15 +1,13 @@
-"""The numbers CrowdHuman asks for: AP50, miss rate, Jaccard index, two recalls, with intervals over pictures."""
+"""The numbers CrowdHuman asks for: AP50, miss rate, Jaccard index, two recalls."""
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from odam_lib.kernels import checks
 from odam_lib.metrics.crowds import FALSE, THRESHOLDS, TRUE, CrowdMatches
-from odam_lib.metrics.intervals import REPEATS, Estimate, bootstrap
 
 FPPI = tuple(10 ** (step / 4 - 2) for step in range(9))
 """False positives per picture at which the miss rate is read: nine, 0.01 to 1, evenly spaced in logarithm."""
@@ -137,65 +135,6 @@ def sparse_recall(found: CrowdMatches, weights: Tensor | None = None, score_thre
     return _recall(found, matched, truth, weights, score_threshold)
 
 
-def crowd_scores(
-    found: CrowdMatches, score_threshold: float | None = None, repeats: int = REPEATS, seed: int = 0
-) -> dict[str, Estimate]:
-    """All numbers of one method, with 95 % bootstrap intervals over pictures.
-
-    Args:
-        found: of N pictures.
-        score_threshold: of the recalls, one of ``THRESHOLDS``; if left out each draw has its own best one.
-        repeats: how many draws of N pictures, the same for every number.
-        seed: of the draws.
-
-    Returns:
-        ``AP50``, ``MR``, ``JI``, ``recall crowd``, ``recall sparse``: shares. The interval of fewer than two pictures
-        is NaN.
-
-    Raises:
-        ValueError: another threshold.
-    """
-    _check_threshold(score_threshold)
-    measures = _measures(score_threshold).items()
-    return {name: _estimate(partial(measure, found), len(found), repeats, seed) for name, measure in measures}
-
-
-def crowd_differences(
-    found: CrowdMatches,
-    other: CrowdMatches,
-    score_threshold: float | None = None,
-    repeats: int = REPEATS,
-    seed: int = 0,
-) -> dict[str, Estimate]:
-    """By how much one method's numbers exceed another's on the same pictures, drawn anew together.
-
-    Args:
-        found: of N pictures.
-        other: of the same pictures in the same order, by the other method; it is subtracted.
-        score_threshold: as for :func:`crowd_scores`; if left out each method has its own best one.
-        repeats: how many draws of N pictures.
-        seed: of the draws.
-
-    Returns:
-        As :func:`crowd_scores`, differences of shares.
-
-    Raises:
-        ValueError: other pictures (people or ignore regions differ), or another threshold.
-    """
-    _check_threshold(score_threshold)
-    if len(found) != len(other):
-        raise ValueError(f"The methods have {len(found)} and {len(other)} pictures: compare them on the same ones.")
-    for number, (mine, theirs) in enumerate(zip(found.pictures, other.pictures)):
-        if not (torch.equal(mine.truth, theirs.truth) and torch.equal(mine.ignored, theirs.ignored)):
-            raise ValueError(f"People or ignore regions of picture {number} differ: compare methods on the same ones.")
-
-    def differences(measure: Measure) -> Callable[[Tensor], float]:
-        return lambda weights: measure(found, weights) - measure(other, weights)
-
-    measures = _measures(score_threshold).items()
-    return {name: _estimate(differences(measure), len(found), repeats, seed) for name, measure in measures}
-
-
 def _cumulative(found: CrowdMatches, weights: Tensor) -> tuple[Tensor, Tensor]:
     """How many are true and how many false from the best detection down to each score that occurs."""
     last = found.scores.diff(append=found.scores.new_full((1,), -1)) != 0  # no threshold parts equal scores
@@ -212,33 +151,13 @@ def _people(found: CrowdMatches, weights: Tensor | None) -> Tensor:
 def _recall(
     found: CrowdMatches, matched: Tensor, truth: Tensor, weights: Tensor | None, score_threshold: float | None
 ) -> float:
-    _check_threshold(score_threshold)
+    check_recall_threshold(score_threshold)
     weights = _weights(found, weights)
     people = float(weights @ truth.double())
     if not people:
         return math.nan
     threshold = best_threshold(found, weights) if score_threshold is None else score_threshold
     return float(weights @ matched[:, THRESHOLDS.index(threshold)].double()) / people
-
-
-def _measures(score_threshold: float | None) -> dict[str, Measure]:
-    return {
-        "AP50": average_precision,
-        "MR": miss_rate,
-        "JI": jaccard,
-        "recall crowd": lambda found, weights: crowd_recall(found, weights, score_threshold),
-        "recall sparse": lambda found, weights: sparse_recall(found, weights, score_threshold),
-    }
-
-
-def _estimate(statistic: Callable[[Tensor], float], number: int, repeats: int, seed: int) -> Estimate:
-    """Of a statistic of how often each of so many pictures is counted."""
-    value = statistic(torch.ones(number))
-    if number < 2:
-        return Estimate(value, math.nan, math.nan)
-    rows = torch.arange(number)
-    drawn = bootstrap(lambda draw: statistic(torch.bincount(draw, minlength=number)), rows, rows, repeats, seed)
-    return Estimate(value, *drawn)
 
 
 def _weights(found: CrowdMatches, weights: Tensor | None) -> Tensor:
@@ -251,6 +170,7 @@ def _weights(found: CrowdMatches, weights: Tensor | None) -> Tensor:
     return weights.double()
 
 
-def _check_threshold(score_threshold: float | None) -> None:
+def check_recall_threshold(score_threshold: float | None) -> None:
+    """Refuse a threshold at which nothing was matched: it is one of ``THRESHOLDS``, or None."""
     if score_threshold is not None and checks.number("The score threshold", score_threshold) not in THRESHOLDS:
         raise ValueError(f"The score threshold is {score_threshold}: choose one of 0, 0.05, ..., 0.95.")

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from odam_chapters.odam_train.separation import both, overlapping_pairs, pair_correlations, representatives, survey
+from odam_chapters.statistics import relative_change
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -12,7 +13,6 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.controls import BoxFill
 from odam_lib.explainers.odam import ODAM
-from odam_lib.metrics.intervals import relative_change
 
 
 @pytest.fixture(scope="module")

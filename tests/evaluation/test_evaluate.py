@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from odam_chapters.judging.stored import begin_with
 from planted import BOXES, SIZE, PlantedDetector, planted_image
 from torch import Tensor
 
@@ -25,7 +26,6 @@ from odam_lib.evaluation.judges import Discrimination, Faithfulness, Localizatio
 from odam_lib.evaluation.planted import Planted, planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation
 from odam_lib.evaluation.runs import evaluate
-from odam_lib.evaluation.store import begin_with
 from odam_lib.explainers.controls import BoxFill, RandomMap
 from odam_lib.explainers.whole import over_image
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps

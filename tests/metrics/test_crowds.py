@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -15,9 +16,7 @@ from odam_lib.detections import Detections
 from odam_lib.metrics.crowd_scores import (
     average_precision,
     best_threshold,
-    crowd_differences,
     crowd_recall,
-    crowd_scores,
     jaccard,
     jaccard_curve,
     miss_curve,

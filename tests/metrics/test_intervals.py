@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from odam_chapters.statistics import area_under_roc
 
-from odam_lib.metrics.intervals import area_under_roc, bootstrap
+from odam_lib.metrics.intervals import bootstrap
 
 
 def mean(rows: torch.Tensor) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from odam_chapters.in_boxes import edge_energy
 from odam_chapters.influence import cell_effects, strongest
+from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
@@ -15,7 +16,6 @@ from odam_lib.explainers.attention import attention_cells, centre_attention, cro
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.intervals import wilson
 
 OPPOSITE = (2, 3, 0, 1)
 """For x1, y1, x2, y2 the place of the edge across."""

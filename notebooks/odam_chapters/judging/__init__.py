@@ -7,7 +7,9 @@ __all__, __getattr__, __dir__ = offer(
     {
         "judging.exercises": "check_cheat",
         "judging.own_masks": "OF_ALL OF_CLASS own_mask_wins read_rows",
-        "judging.scoreboard": "as_table ranking scoreboard won",
+        "judging.stored": "begin_with",
+        "judging.tables": "as_table ranking scoreboard won",
+        "statistics": "wilson",
         "exercises": "check_most",
         "charts": "show_intervals show_mean_curves show_part_bars",
         "parameters": "choices counts lists numbers texts",

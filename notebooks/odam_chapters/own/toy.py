@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector, iou_nms
+from odam_lib.detectors import Detector, Trace, iou_nms
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 
@@ -59,7 +58,7 @@ def _head() -> Tensor:
     return weight
 
 
-def blobs() -> Tensor:
+def draw_blobs() -> Tensor:
     """A picture for :class:`BlobNet`, ``Tensor[3, 128, 192]``: a red blob of 7 x 5 cells and a blue one of 5 x 7."""
     image = torch.full((3, 128, 192), 0.5)
     image[:, 32:72, 24:80] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
@@ -91,7 +90,7 @@ Formula = Callable[[BlobTrace, str, Detections], Tensor]
 """(trace, attribute, N detections) -> ``Tensor[N]``, the numbers to explain."""
 
 
-def distances(trace: BlobTrace, attribute: str, detections: Detections) -> Tensor:
+def measure_distances(trace: BlobTrace, attribute: str, detections: Detections) -> Tensor:
     """The numbers to explain, see :meth:`Trace.targets`: a larger one is a surer class, or an edge further out."""
     trace.check(detections, [attribute])
     if attribute in EDGES:
@@ -110,7 +109,7 @@ class BlobDetector(Detector):
         formula: of the numbers to explain.
     """
 
-    def __init__(self, model: BlobNet, formula: Formula = distances) -> None:
+    def __init__(self, model: BlobNet, formula: Formula = measure_distances) -> None:
         self.name, self.categories = "blobs", ("__background__", "red", "blue")
         self.layers, self.towers = ("backbone",), ()
         self.model, self.formula = model, formula
@@ -135,7 +134,7 @@ class BlobDetector(Detector):
         )
 
 
-def fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
+def load_fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
     """``detr-scenes`` as ``from_pretrained`` would return it: transformers' own DETR, and its image processor.
 
     Raises:
@@ -153,7 +152,7 @@ def fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
     return model, processor
 
 
-def random_rt_detr(seed: int = 0) -> Any:
+def build_random_rt_detr(seed: int = 0) -> Any:
     """A small RT-DETR of transformers with random weights, which was never taught anything."""
     from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
