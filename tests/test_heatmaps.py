@@ -1,7 +1,6 @@
-"""The kernels of Sec. 3.1 and the container of their results."""
+"""The container of heat maps."""
 
 import copy
-import math
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
-from scipy.ndimage import gaussian_filter
 
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
-from odam_lib.kernels.grid import Grid, sample_grid
-from odam_lib.kernels.odam import adaptive_sigma, combine, heat_map, min_max, smooth
+from odam_lib.kernels.grid import Grid
 
 
 def detections(boxes: list[list[float]], image_size: tuple[int, int] = (40, 60)) -> Detections:
@@ -45,94 +41,6 @@ def heat_maps(maps: list[torch.Tensor], attributes: tuple[str, ...] = ATTRIBUTES
         method="test",
         **other,
     )
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.floats(0.3, 4.0), st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
-def test_smoothing_is_scipys_gaussian_with_zeros_outside(height: int, width: int, sigma: float, seed: int) -> None:
-    gradients = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    ours = smooth(gradients, torch.tensor([sigma, sigma], dtype=torch.float64))
-    theirs = gaussian_filter(gradients.numpy(), (0, 0, sigma, sigma), mode="constant", truncate=12)
-    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
-
-
-def test_each_prediction_is_smoothed_by_its_own_sigma_and_zero_means_not_at_all() -> None:
-    gradients = torch.rand(2, 1, 9, 9)
-    sigma = torch.tensor([0.0, 2.0])
-    both = smooth(gradients, sigma)
-    torch.testing.assert_close(both[0], gradients[0])
-    torch.testing.assert_close(both[1:], smooth(gradients[1:], sigma[1:]))
-    assert both[1].std() < 0.5 * gradients[1].std()
-
-
-def test_energy_lost_at_the_border_is_not_put_back() -> None:
-    corner = torch.zeros(1, 1, 21, 21)
-    corner[..., 0, 0] = 1
-    middle = torch.zeros(1, 1, 21, 21)
-    middle[..., 10, 10] = 1
-    sigma = torch.tensor([2.0])
-    assert smooth(middle, sigma).sum().item() == pytest.approx(1, abs=1e-4)
-    per_side = 0.5 + 0.5 / (2 * math.sqrt(2 * math.pi))  # half the kernel and half its central tap
-    assert smooth(corner, sigma).sum().item() == pytest.approx(per_side**2, abs=1e-3)
-
-
-def test_sigma_follows_the_short_side_in_cells() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 80.0, 40.0], [0.0, 0.0, 16.0, 64.0], [5.0, 5.0, 5.0, 5.0]])
-    assert adaptive_sigma(boxes, torch.tensor([8.0, 8.0]), 0.5).tolist() == [2.5, 1.0, 0.0]
-    assert adaptive_sigma(boxes[:1], torch.tensor([16.0, 4.0]), 1.0).tolist() == [5.0]
-
-
-def test_the_sum_over_channels_by_hand() -> None:
-    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
-    weights = torch.tensor([[[[2.0, 1.0]], [[1.0, 4.0]]]])
-    assert heat_map(weights, features, rectify="none").tolist() == [[[5.0, -2.0]]]
-
-
-@given(st.integers(1, 6), st.integers(1, 6), st.floats(-30, 30), st.integers(0, 1000))
-@settings(deadline=None, max_examples=60)
-def test_min_max_ignores_scale_even_of_vanishing_maps(height: int, width: int, exponent: float, seed: int) -> None:
-    maps = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)) + 0.1
-    scaled = min_max(maps * 10.0**exponent)
-    torch.testing.assert_close(scaled, min_max(maps), rtol=1e-3, atol=1e-4)
-    assert scaled.min() >= 0 and scaled.max() == 1
-
-
-def test_min_max_of_constants() -> None:
-    constants = torch.stack([torch.zeros(2, 2), torch.full((2, 2), 3.0), torch.full((2, 2), -3.0)])
-    assert min_max(constants).amax(dim=(1, 2)).tolist() == [0.0, 1.0, 0.0]
-
-
-def test_combined_is_the_maximum_of_normalised_maps() -> None:
-    maps = torch.zeros(5, 2, 2)
-    maps[0, 0, 0] = 100.0
-    maps[1, 0, 1], maps[1, 1, 1] = 0.001, 0.0005
-    assert combine(maps).tolist() == [[1.0, 1.0], [0.0, 0.5]]
-
-
-@pytest.mark.parametrize("size", [(97, 150), (150, 97), (333, 200), (64, 64), (31, 500)])
-@pytest.mark.parametrize("stride", [8, 16, 32])
-def test_a_planted_spike_lands_within_half_a_cell(size: tuple[int, int], stride: int) -> None:
-    """The detector resized the image by a fraction and padded it to a multiple of 32."""
-    scale = 256 / min(size)
-    input_size = (int(size[0] * scale), int(size[1] * scale))
-    rows, columns = (-(-side // 32) * 32 // stride for side in input_size)
-    grid = Grid.of_stride(stride)
-    for row in range(0, math.ceil(input_size[0] / stride), 3):
-        for column in range(0, math.ceil(input_size[1] / stride), 3):
-            spike = torch.zeros(1, rows, columns)
-            spike[0, row, column] = 1
-            image = sample_grid(spike, grid, input_size, size)[0]
-            y, x = divmod(int(image.argmax()), size[1])
-            expected = (row * stride + 0.5) * size[0] / input_size[0], (column * stride + 0.5) * size[1] / input_size[1]
-            cell = stride * size[0] / input_size[0], stride * size[1] / input_size[1]
-            assert abs(y + 0.5 - min(expected[0], size[0])) <= max(0.51 * cell[0], 1)
-            assert abs(x + 0.5 - min(expected[1], size[1])) <= max(0.51 * cell[1], 1)
-
-
-def test_padding_does_not_show_in_the_image() -> None:
-    maps = torch.zeros(1, 8, 8)
-    maps[0, :, 6:] = 1  # cells from pixel 48 on; the input ends at 40
-    assert sample_grid(maps, Grid.of_stride(8), (64, 40), (64, 40)).sum() == 0
 
 
 def test_zero_maps_stay_zero_and_are_flagged() -> None:
@@ -254,6 +162,11 @@ def test_a_setting_that_no_file_can_hold_is_named(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="setting is an object of type function, which cannot be written"):
         maps.save(tmp_path / "maps.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_they_are_printed_in_a_line() -> None:
+    assert repr(heat_maps([torch.ones(1, 2, 2)] * 2, ("class",))) == "HeatMaps(2: person, person; class; test at fpn)"
+    assert repr(heat_maps([torch.ones(1, 2, 2)] * 9, ("x1",))).count("person") == 8
 
 
 def test_no_detection_gives_an_empty_stack() -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
+from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
 from odam_chapters.influence import cell_moves, counterpart, edge_moves, hidden, moved_into, strongest
 from odam_chapters.parameters import counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_methods
@@ -17,13 +18,16 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
+    "box_frame",
     "cell_moves",
+    "centre_in_box",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
     "counterpart",
     "counts",
+    "edge_energy",
     "edge_moves",
     "hidden",
     "moved_into",
@@ -47,9 +51,9 @@ def check_farthest_edge(answer: str | None, towards: Mapping[str, float]) -> str
     if answer not in EDGES:
         return f"open: which edge's maps stay nearest to the middle? Answer with one of {', '.join(EDGES)}."
     found = min(towards, key=towards.__getitem__)
-    verdict = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
+    grade = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
     values = ", ".join(f"{edge} {value:.2f}" for edge, value in towards.items())
-    return f"{verdict}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
+    return f"{grade}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
 
 
 def check_both_directions(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:

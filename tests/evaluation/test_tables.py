@@ -3,7 +3,7 @@
 import pytest
 from nbconvert.filters import markdown2html
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, own_mask_wins, read_rows
-from odam_chapters.judging.scoreboard import as_table, better, ranking, scoreboard, won
+from odam_chapters.judging.tables import as_table, better, ranking, scoreboard, won
 
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, measured, paired

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from odam_chapters.costs.explaining import Rerun, draw, random_detector
+from odam_chapters.costs.explaining import Rerun, build_random_detector, draw_predictions
 from pytorch_grad_cam import EigenCAM as TheirEigenCAM, GradCAM as TheirGradCAM, GradCAMPlusPlus as TheirGradCAMPlusPlus
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -230,9 +230,9 @@ def test_grad_cam_is_the_mean_gradient_times_activation(untrained, image, layer:
 
 @pytest.mark.parametrize("method", [GradCAM, GradCAMPlusPlus])
 def test_retinanet_s_windows_give_what_whole_gradients_give(method: type[GradientMethod]) -> None:
-    detector = random_detector("retinanet-scenes", 96, seed=1)
+    detector = build_random_detector("retinanet-scenes", 96, seed=1)
     trace = detector.trace(torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1)))
-    rows = draw(trace, 5)
+    rows = draw_predictions(trace, 5)
     compared = 0
     by_window = method(derivative="window")(trace, rows, ATTRIBUTES)
     exact = method(derivative="exact")(trace, rows, ATTRIBUTES)

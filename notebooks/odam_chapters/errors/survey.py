@@ -149,7 +149,7 @@ def _ignored(found: Detections, regions: Tensor, labels: Tensor) -> Tensor:
     return ((shared > own[:, None] / 2) & (found.labels[:, None] == labels)).any(dim=1)
 
 
-def retitled(detections: Detections, labels: Tensor) -> Detections:
+def speak_of(detections: Detections, labels: Tensor) -> Detections:
     """The same predictions spoken of as other classes: ODAM then explains their scores for those.
 
     Args:
@@ -198,7 +198,7 @@ def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: f
             of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
         true_class = math.nan
         if verdict in WRONG_CLASS and true < len(found.categories):
-            other = retitled(wrong[place], torch.tensor([true]))
+            other = speak_of(wrong[place], torch.tensor([true]))
             true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
         mistakes.append(
             Mistake(
