@@ -44,7 +44,7 @@ def test_ranking_scoreboard_and_count() -> None:
     assert ranking(FOUND, "deletion", ["theirs", "ours", "near"]) == ["ours", "near", "theirs"]
     assert ranking(FOUND, "VEA", ["theirs", "near", "ours"]) == ["ours", "near", "theirs"]
     (line,) = scoreboard(FOUND, "ours", ["theirs", "near"], ["VEA"]).splitlines()
-    assert "better than theirs" in line and "not told from near" in line
+    assert "better than theirs" in line and "indistinguishable from near" in line
     assert won(FOUND, "ours", ["theirs"], ["VEA", "deletion"]) == 2
     assert won(FOUND, "ours", ["theirs", "near"], ["VEA", "deletion"]) == 0
 

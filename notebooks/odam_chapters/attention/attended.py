@@ -44,7 +44,7 @@ def one_for_all(energies: Tensor) -> Tensor:
 
 
 def counted(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[float, float]]]:
-    """How often edges were told from their opposites, by the choice.
+    """How often edges were distinguished from their opposites, by the choice.
 
     Args:
         right: bool ``Tensor[N, 4]`` by the choice, as of :func:`points_at_own_edge` or :func:`inwards_most`.

@@ -21,11 +21,11 @@ def better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool
 
 
 def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
-    """A line for each metric: than which other methods one is better or worse, and which it cannot be told from."""
+    """A line for each metric: than which other methods one is better or worse, and from which it is indistinguishable."""
     lines = []
     for metric in metrics:
         outcomes = {other: better(evaluation, metric, method, other) for other in others}
-        words = {True: "better than", False: "worse than", None: "not told from"}
+        words = {True: "better than", False: "worse than", None: "indistinguishable from"}
         parts = [
             f"{words[outcome]} {', '.join(name for name, its in outcomes.items() if its is outcome)}"
             for outcome in words
