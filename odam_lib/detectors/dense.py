@@ -250,9 +250,7 @@ class DenseDetector(Detector):
         truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
         kernels = self.model.head.classification_head.cls_logits.weight
         a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
-        counts = row.new_tensor([sheet.shape[-2:].numel() * a_cell for sheet in pyramid])
-        ends = counts.cumsum(dim=0)
-        level = torch.searchsorted(ends, row, right=True)
+        level, index, _ = number_predictions([sheet.shape[-2:].numel() * a_cell for sheet in pyramid], row.device)
         return self.positives_type(
             images=images,
             objects=objects,
@@ -260,8 +258,8 @@ class DenseDetector(Detector):
             boxes=boxes,
             ious=paired_iou(boxes, truth[objects]),
             input_sizes=row.new_tensor(batch.image_sizes),
-            level=level,
-            index=row - (ends - counts)[level],
+            level=level[row],
+            index=index[row],
             anchors_a_cell=a_cell,
             pyramid=pyramid,
             grids=self._layers[self.layers[0]].grids,

@@ -1,6 +1,6 @@
 """Training of a detector by its own losses and, if wanted, a term of the predictions that it assigned to objects."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,13 +11,9 @@ from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.detectors.base import Detector, resolve_device
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.zoo import ARCHITECTURES, load_detector
-from odam_lib.training.distributed import share_gradients, share_of_mean, synchronize_norms, world_size
+from odam_lib.training.distributed import join_processes, share_of_mean, world_size
 from odam_lib.training.loop import check_dataset, train
-from odam_lib.training.odam_train import OdamTerm
 from odam_lib.training.settings import DetectorSettings
-
-Term = Callable[[int, Positives], dict[str, Tensor]]
-"""step, positives of a batch -> losses by name that are added to the detector's own."""
 
 
 def train_detector(
@@ -48,7 +44,7 @@ def train_detector(
         NotImplementedError: Odam-Train, or several processes, with a detector that keeps no positives.
         FloatingPointError: a loss is not finite; names the images.
     """
-    check_dataset(settings, dataset, settings.categories, settings.accumulate)
+    check_dataset(settings, dataset, settings.categories)
     torch.manual_seed(settings.seed)
     detector = ARCHITECTURES[settings.detector](settings.name, settings.categories)
     if settings.start:
@@ -56,54 +52,42 @@ def train_detector(
     model = detector.model.to(resolve_device(str(device))).train().requires_grad_(True)
     for name in settings.frozen_modules:
         model.get_submodule(name).eval().requires_grad_(False)
-    if world_size() > 1:
-        synchronize_norms(model)
+    network = join_processes(model)
     optimizer = torch.optim.AdamW(_groups(model, settings))
-    network = share_gradients(model)
-    odam = OdamTerm(settings.odam, settings.odam_weight, settings.odam_from * settings.steps)
-    losses = DetectorLosses(detector, network, odam if settings.odam_weight else None)
+
+    def compute_losses(step: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+        placed = [{name: target[name].to(detector.device) for name in ("boxes", "labels")} for target in targets]
+        images = [image.to(detector.device) for image in images]
+        if not settings.odam_weight and world_size() == 1:
+            return network(images, placed)
+        losses, positives = detector.compute_losses(images, placed, network)
+        share = share_of_mean(positives.divisor, detector.device)
+        losses = {name: value * share for name, value in losses.items()}
+        return losses | (odam_term(settings, step, positives) if settings.odam_weight else {})
+
     with ExitStack() as stack:
         if settings.precision == "bfloat16":
             for tower in detector.towers:
                 stack.enter_context(_half_precision(tower))
-        train(
-            settings,
-            dataset,
-            folder,
-            network,
-            optimizer,
-            losses,
-            settings.accumulate,
-            settings.clip,
-            checkpoint_every,
-            progress,
-        )
+        train(settings, dataset, folder, network, optimizer, compute_losses, checkpoint_every, progress)
     model.eval().requires_grad_(False)
     return detector
 
 
-class DetectorLosses:
-    """The losses of a batch: a detector's own and those of a term; with several processes of their common batch.
+def odam_term(settings: DetectorSettings, step: int, positives: Positives) -> dict[str, Tensor]:
+    """Odam-Train's two losses as a term of a detector's training, 0 until it begins.
 
     Args:
-        detector: in training mode.
-        network: its model, perhaps in a wrapper that shares gradients.
-        term: further losses of its positives; ``None`` for none.
+        settings: of the training.
+        step: number of the step.
+        positives: of this process's share of the batch; the mean of all processes is the term of the common batch.
     """
-
-    def __init__(self, detector: Detector, network: nn.Module, term: Term | None = None) -> None:
-        self.detector, self.network, self.term = detector, network, term
-
-    def __call__(self, step: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-        device = self.detector.device
-        placed = [{name: target[name].to(device) for name in ("boxes", "labels")} for target in targets]
-        images = [image.to(device) for image in images]
-        if self.term is None and world_size() == 1:
-            return self.network(images, placed)
-        losses, positives = self.detector.compute_losses(images, placed, self.network)
-        share = share_of_mean(positives.divisor, device)
-        losses = {name: value * share for name, value in losses.items()}
-        return losses | (self.term(step, positives) if self.term else {})
+    if step < settings.odam_from * settings.steps:
+        nothing = torch.zeros((), device=positives.boxes.device)
+        return {"consistency": nothing, "separation": nothing}
+    loss = settings.odam(positives)
+    weight = settings.odam_weight / max(1, loss.pairs) * share_of_mean(loss.pairs, positives.boxes.device)
+    return {"consistency": loss.consistency * weight, "separation": loss.separation * weight}
 
 
 def _take_over(detector: Detector, start: Detector) -> None:

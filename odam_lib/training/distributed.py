@@ -84,10 +84,14 @@ def share_of_mean(divisor: int, device: torch.device) -> float:
     return divisor * world_size() / max(1.0, everywhere)
 
 
-def share_gradients(model: nn.Module) -> nn.Module:
-    """The model; where several processes train together, in a wrapper that shares their gradients."""
+def join_processes(model: nn.Module) -> nn.Module:
+    """The model, where several processes train together in a wrapper that shares gradients, and its norms statistics.
+
+    To be called before an optimiser is given the parameters, some of which it replaces.
+    """
     if world_size() == 1:
         return model
+    _synchronize_norms(model)
     device = next(model.parameters()).device
     return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
@@ -117,7 +121,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         return inputs * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
 
 
-def synchronize_norms(model: nn.Module) -> None:
+def _synchronize_norms(model: nn.Module) -> None:
     """Let every batch norm of a model share its statistics with the other processes."""
     for module in model.modules():
         for name, child in module.named_children():

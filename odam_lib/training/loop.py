@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from odam_lib.datasets.pictures import Examples, Target
@@ -38,8 +37,6 @@ def train(
     network: nn.Module,
     optimizer: Optimizer,
     compute_losses: ComputeLosses,
-    parts: int = 1,
-    clip: float = math.inf,
     checkpoint_every: int = 100,
     progress: bool = True,
 ) -> None:
@@ -55,8 +52,6 @@ def train(
         network: what is trained, perhaps in a wrapper that shares its gradients among processes.
         optimizer: of its parameters, each group with the peak of its learning rate.
         compute_losses: the losses of a batch, whose sum is lowered.
-        parts: parts that a batch is taken in, one after another.
-        clip: largest norm of the gradient; a larger one is scaled down to it.
         checkpoint_every: steps between checkpoints.
         progress: show a bar on stderr.
 
@@ -76,12 +71,12 @@ def train(
         schedule = LambdaLR(optimizer, partial(anneal, settings.steps), last_epoch=done - 1)
         hidden = not progress or rank() > 0
         with tqdm(total=settings.steps, initial=done, desc=settings.name, unit="step", disable=hidden) as bar:
-            for step, images, targets in batches(settings, dataset, done):
+            for step, images, targets in _batches(settings, dataset, done):
                 torch.manual_seed(settings.seed * settings.steps + step)
                 optimizer.zero_grad()
-                losses = _accumulate(step, images, targets, network, compute_losses, parts)
-                norm = nn.utils.clip_grad_norm_(trained, clip)
-                refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
+                losses = _accumulate(step, images, targets, network, compute_losses, settings.accumulate)
+                norm = nn.utils.clip_grad_norm_(trained, settings.clip)
+                _refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
                 optimizer.step()
                 schedule.step()
                 means = summed(torch.stack(list(losses.values()))) / world_size()
@@ -110,7 +105,7 @@ def _accumulate(
         with network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext():
             losses = compute_losses(step, images[chosen], targets[chosen])
             total = sum(losses.values(), torch.zeros(()))
-            refuse_infinite(step, total, losses, targets[chosen])
+            _refuse_infinite(step, total, losses, targets[chosen])
             (total / parts).backward()
         sums = {name: sums.get(name, 0) + value.detach() / parts for name, value in losses.items()}
     return sums
@@ -124,14 +119,13 @@ def anneal(steps: int, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def check_dataset(settings: TrainingSettings, dataset: Examples, categories: Sequence[str], parts: int = 1) -> None:
+def check_dataset(settings: TrainingSettings, dataset: Examples, categories: Sequence[str]) -> None:
     """Refuse a data set that a training cannot learn from, before anything is made.
 
     Args:
         settings: of the training.
         dataset: items ``(image, target)``.
         categories: class names, index 0 is the background.
-        parts: parts that each process takes its share of a batch in.
 
     Raises:
         ValueError: it has another length than the settings say, or its batches cannot be shared, or see
@@ -140,26 +134,16 @@ def check_dataset(settings: TrainingSettings, dataset: Examples, categories: Seq
     """
     if len(dataset) != settings.number:
         raise ValueError(f"The data set has {len(dataset)} items, the settings say {settings.number}.")
-    if settings.batch_size % (world_size() * parts):
+    if settings.batch_size % (world_size() * settings.accumulate):
         raise ValueError(
-            f"A batch of {settings.batch_size} cannot be shared by {world_size()} processes in {parts} "
+            f"A batch of {settings.batch_size} cannot be shared by {world_size()} processes in {settings.accumulate} "
             "equal parts each: choose another batch_size."
         )
     check_examples(dataset, categories)
 
 
-def refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets: list[Target]) -> None:
-    """Stop a training whose numbers are spoiled.
-
-    Args:
-        step: number of the step.
-        total: scalar that is finite if and only if all is well.
-        losses: scalars by name, to be shown.
-        targets: of the pictures that they were computed on.
-
-    Raises:
-        FloatingPointError: ``total`` is not finite; names the images.
-    """
+def _refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets: list[Target]) -> None:
+    """Stop a training of which a total is not finite."""
     if torch.isfinite(total):
         return
     ids = ", ".join(str(target["image_id"]) for target in targets)
@@ -167,46 +151,24 @@ def refuse_infinite(step: int, total: Tensor, losses: dict[str, Tensor], targets
     raise FloatingPointError(f"The loss is not finite at step {step} ({values}); the images were {ids}.")
 
 
-def batches(
+def _batches(
     settings: TrainingSettings, dataset: Examples, done: int
 ) -> Iterator[tuple[int, list[Tensor], list[Target]]]:
-    """This process's share of every batch that is left: shuffled anew each epoch, half of the pictures mirrored.
-
-    Order and flips derive from the seed and the epoch alone, so that a training which goes on sees what it would have.
-
-    Args:
-        settings: how many pictures a batch and how often.
-        dataset: items ``(image [3, H, W], target)``.
-        done: steps that were taken already.
-
-    Yields:
-        The number of the step, images and targets.
-    """
+    """This process's share of every batch that is left: shuffled anew each epoch, half of the pictures mirrored."""
     for epoch in range(done // settings.steps_per_epoch, settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * settings.epochs + epoch)
         order = torch.randperm(len(dataset), generator=generator)
         flips = torch.rand(len(order), generator=generator) < 0.5
         first = epoch * settings.steps_per_epoch
         rows = order[: settings.steps_per_epoch * settings.batch_size].split(settings.batch_size)
-        loader = DataLoader(
-            _Flipped(dataset, flips),
-            batch_sampler=[batch.tolist()[rank() :: world_size()] for batch in rows[max(0, done - first) :]],
-            collate_fn=lambda items: tuple(map(list, zip(*items))),
-        )
-        for step, (images, targets) in enumerate(loader, start=max(done, first)):
-            yield step, images, targets
+        for step, batch in enumerate(rows[max(0, done - first) :], start=max(done, first)):
+            items = [(dataset[item], bool(flips[item])) for item in batch.tolist()[rank() :: world_size()]]
+            examples = [_mirror(*example) if flip else example for example, flip in items]
+            yield step, [image for image, _ in examples], [target for _, target in examples]
 
 
-class _Flipped(Dataset[tuple[Tensor, Target]]):
-    """A data set with some of its images mirrored left to right."""
-
-    def __init__(self, dataset: Examples, flips: Tensor) -> None:
-        self.dataset, self.flips = dataset, flips
-
-    def __getitem__(self, item: int) -> tuple[Tensor, Target]:
-        image, target = self.dataset[item]
-        if not self.flips[item]:
-            return image, target
-        mirrored = target["boxes"].clone()
-        mirrored[:, [0, 2]] = image.shape[-1] - target["boxes"][:, [2, 0]]
-        return image.flip(-1), {**target, "boxes": mirrored}
+def _mirror(image: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """An example from left to right."""
+    boxes = target["boxes"].clone()
+    boxes[:, [0, 2]] = image.shape[-1] - target["boxes"][:, [2, 0]]
+    return image.flip(-1), {**target, "boxes": boxes}

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from odam_lib.detectors.positives import ORDERS, Positives
 from odam_lib.kernels.losses import OdamLoss, clamped, odam_train_loss, overlapping, same_image, squeezed
-from odam_lib.training.distributed import share_of_mean
 
 FAINT = 1e-3
 """A map whose maximum is below this share of the batch's mean maximum counts as a map of zeros: its direction is noise,
@@ -61,31 +60,6 @@ class OdamTrain:
             NEGATIVES[self.negatives],
             BOUNDS[self.bound],
         )
-
-
-@dataclass(frozen=True)
-class OdamTerm:
-    """Odam-Train as a term of a detector's training.
-
-    Attributes:
-        odam: how the heat maps are compared.
-        weight: factor on its loss.
-        begins: step from which on it is more than 0.
-    """
-
-    odam: OdamTrain
-    weight: float
-    begins: float
-
-    def __call__(self, step: int, positives: Positives) -> dict[str, Tensor]:
-        """The two losses; with several processes, what makes their mean that of the common batch."""
-        device = positives.boxes.device
-        if step < self.begins:
-            nothing = torch.zeros((), device=device)
-            return {"consistency": nothing, "separation": nothing}
-        loss = self.odam(positives)
-        weight = self.weight / max(1, loss.pairs) * share_of_mean(loss.pairs, device)
-        return {"consistency": loss.consistency * weight, "separation": loss.separation * weight}
 
 
 def without_faint(maps: Tensor) -> Tensor:

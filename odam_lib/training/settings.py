@@ -37,6 +37,11 @@ class TrainingSettings(ABC):
     weight_decay: float
     seed: int = 0
 
+    # Some trainings make these settings of their own.
+    dataset = "crowd"
+    accumulate = 1
+    clip = math.inf
+
     def __post_init__(self) -> None:
         self.refuse_nonpositive("number", "epochs", "batch_size", "learning_rate")
         if not 0 <= self.weight_decay < math.inf:
@@ -54,11 +59,6 @@ class TrainingSettings(ABC):
     @abstractmethod
     def name(self) -> str:
         """What the trained network is called."""
-
-    @property
-    @abstractmethod
-    def dataset(self) -> str:
-        """One of :data:`DATASETS`."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings as effort, strategies as st
 from odam_chapters.crowds import embedding_training
-from odam_chapters.crowds.embedding_training import EmbeddingSettings, Seen, main, observing, shares, train_embeddings
+from odam_chapters.crowds.embedding_training import EmbeddingSettings, Seen, main, observe, shares, train_embeddings
 from odam_chapters.crowds.embeddings import (
     EMBEDDED,
     SIDE,
@@ -345,12 +345,17 @@ def test_the_detector_stays_as_it_was(crowded: Detector, tmp_path: Path) -> None
     assert torch.equal(crowded.detect(image).boxes, found.boxes)
 
 
-def test_faster_rcnn_samples_afterwards_as_before() -> None:
+def test_faster_rcnn_samples_afterwards_as_before(crowds: list) -> None:
     detector = load_detector("faster-rcnn-crowd", "cpu")
     before = dict(vars(detector.model.roi_heads.fg_bg_sampler))
-    with pytest.raises(KeyboardInterrupt), observing(detector, 15):
+
+    def interrupt(*_: object) -> None:
         assert vars(detector.model.roi_heads.fg_bg_sampler) != before
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        detector.model.rpn.register_forward_hook(interrupt)
+        observe(detector, *zip(*crowds), 15)
     assert vars(detector.model.roi_heads.fg_bg_sampler) == before
 
 
@@ -365,16 +370,14 @@ def cost_of_each_pair(head: EmbeddingHead, seen: Seen) -> Tensor:
 def test_training_lowers_the_loss(crowded: Detector, tmp_path: Path) -> None:
     settings = replace(SMALL, detector=crowded.name, epochs=10)
     trained = train_embeddings(settings, crowded, Crowds(), tmp_path, progress=False)
-    with observing(crowded, SMALL.cap) as observe:
-        torch.manual_seed(0)
-        seen = observe(*zip(*Crowds.scenes))
+    torch.manual_seed(0)
+    seen = observe(crowded, *zip(*Crowds.scenes), SMALL.cap)
     before, after = cost_of_each_pair(untrained_head(crowded), seen), cost_of_each_pair(trained, seen)
     assert len(before) > 100 and after.mean() < 0.7 * before.mean()
 
 
 def test_positives_are_of_their_object_and_no_more_than_allowed(crowded: Detector, crowds: list) -> None:
-    with observing(crowded, 15) as observe:
-        seen = observe(*zip(*crowds[:3]))
+    seen = observe(crowded, *zip(*crowds[:3]), 15)
     counts = seen.images.bincount()
     assert counts.max() == 15 and counts.min() > 10 and len(counts) == 3 and len(seen.cells) == counts.sum()
     truth = torch.cat([target["boxes"] for _, target in crowds[:3]])

@@ -5,15 +5,15 @@ same weights.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
 from torchvision.ops import box_iou
 
 from odam_chapters.charts import training_curves
@@ -32,7 +32,6 @@ from odam_lib.command import command
 from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import paired_iou
-from odam_lib.detectors.faster_rcnn import FasterRCNNDetector
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.weights import read_version, save_state
 from odam_lib.detectors.zoo import ZOO, load_detector
@@ -79,10 +78,6 @@ class EmbeddingSettings(TrainingSettings):
     def name(self) -> str:
         return weights_name(self.detector)
 
-    @property
-    def dataset(self) -> str:
-        return "crowd"
-
 
 def train_embeddings(
     settings: EmbeddingSettings,
@@ -114,22 +109,12 @@ def train_embeddings(
     torch.manual_seed(settings.seed)
     head = EmbeddingHead(detector.model.backbone.out_channels * SIDE**2).to(detector.device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    with observing(detector, settings.cap) as observe:
 
-        def compute_losses(_: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-            seen = observe(images, targets)
-            return {"margin": margin_loss(head(seen.cells), seen.objects, seen.images, seen.boxes)}
+    def compute_losses(_: int, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+        seen = observe(detector, images, targets, settings.cap)
+        return {"margin": margin_loss(head(seen.cells), seen.objects, seen.images, seen.boxes)}
 
-        train(
-            settings,
-            dataset,
-            folder,
-            head,
-            optimizer,
-            compute_losses,
-            checkpoint_every=checkpoint_every,
-            progress=progress,
-        )
+    train(settings, dataset, folder, head, optimizer, compute_losses, checkpoint_every, progress)
     return head.requires_grad_(False)
 
 
@@ -147,36 +132,40 @@ class Seen(NamedTuple):
     boxes: Tensor
 
 
-Observe = Callable[[Sequence[Tensor], Sequence[Target]], Seen]
-"""images and targets of a batch -> the positives on them."""
-
-
-@contextmanager
-def observing(detector: Detector, cap: int) -> Iterator[Observe]:
-    """While active, the detector runs as in training, for there it assigns predictions to objects; it learns nothing.
+@torch.no_grad()
+def observe(detector: Detector, images: Sequence[Tensor], targets: Sequence[Target], cap: int) -> Seen:
+    """The positives of a batch, by the detector's own assignment; it learns nothing.
 
     Args:
         detector: in evaluation mode, to which it returns.
+        images, targets: of the batch.
         cap: positives a picture, chosen at random from torch's global seed where there are more. Faster R-CNN draws
             as many among all proposals that were assigned to objects, and not only the few that its losses are of.
     """
-    model = detector.model
-    with ExitStack() as stack:
-        stack.callback(model.eval)
-        model.train().backbone.eval()  # its batch norms keep their statistics
-        if isinstance(detector, FasterRCNNDetector):
-            stack.enter_context(_positives_alone(model.roi_heads.fg_bg_sampler, cap))
+    placed = [{name: target[name].to(detector.device) for name in ("boxes", "labels")} for target in targets]
+    with _assigning(detector.model, cap):
+        _, positives = detector.compute_losses([image.to(detector.device) for image in images], placed)
+    rows = _fitting(positives, images, targets)
+    rows = rows[at_most(cap, positives.images[rows])]
+    return Seen(
+        cells_of_positives(positives, rows), positives.objects[rows], positives.images[rows], positives.boxes[rows]
+    )
 
-        @torch.no_grad()
-        def observe(images: Sequence[Tensor], targets: Sequence[Target]) -> Seen:
-            placed = [{name: target[name].to(detector.device) for name in ("boxes", "labels")} for target in targets]
-            _, positives = detector.compute_losses([image.to(detector.device) for image in images], placed)
-            rows = _fitting(positives, images, targets)
-            rows = rows[at_most(cap, positives.images[rows])]
-            cells = cells_of_positives(positives, rows)
-            return Seen(cells, positives.objects[rows], positives.images[rows], positives.boxes[rows])
 
-        yield observe
+@contextmanager
+def _assigning(model: nn.Module, cap: int) -> Iterator[None]:
+    """While active, the model runs as in training, its backbone's norms excepted; a sampler draws positives first."""
+    samplers = [model.roi_heads.fg_bg_sampler] if isinstance(model, FasterRCNN) else []
+    before = [dict(vars(sampler)) for sampler in samplers]
+    try:
+        model.train().backbone.eval()
+        for sampler in samplers:
+            sampler.batch_size_per_image, sampler.positive_fraction = cap, 1.0
+        yield
+    finally:
+        model.eval()
+        for sampler, settings in zip(samplers, before):
+            vars(sampler).update(settings)
 
 
 def _fitting(positives: Positives, images: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
@@ -195,17 +184,6 @@ def _fitting(positives: Positives, images: Sequence[Tensor], targets: Sequence[T
     return torch.nonzero(~((own < LEAST_IOU) | (own[:, None] < ious).any(dim=1))).flatten()
 
 
-@contextmanager
-def _positives_alone(sampler: BalancedPositiveNegativeSampler, number: int) -> Iterator[None]:
-    """While active, the sampler draws so many positives, and negatives only where these are fewer."""
-    before = sampler.batch_size_per_image, sampler.positive_fraction
-    sampler.batch_size_per_image, sampler.positive_fraction = number, 1.0
-    try:
-        yield
-    finally:
-        sampler.batch_size_per_image, sampler.positive_fraction = before
-
-
 def shares(detector: Detector, head: EmbeddingHead, dataset: Examples, cap: int) -> dict[str, float]:
     """How often distances tell one object from two.
 
@@ -221,15 +199,14 @@ def shares(detector: Detector, head: EmbeddingHead, dataset: Examples, cap: int)
         have an IoU over 0.5. NaN where there is no such pair.
     """
     rows = []
-    with observing(detector, cap) as observe:
-        for item in range(len(dataset)):
-            torch.manual_seed(item)
-            image, target = dataset[item]
-            seen = observe([image], [target])
-            pairs = pairs_of(seen.objects, seen.images, seen.boxes)
-            iou = paired_iou(seen.boxes[pairs.first], seen.boxes[pairs.second])
-            right = (distances(head(seen.cells), pairs) < BETA) == pairs.same
-            rows.append(torch.stack([pairs.same, iou > HARD, right], dim=1).cpu())
+    for item in range(len(dataset)):
+        torch.manual_seed(item)
+        image, target = dataset[item]
+        seen = observe(detector, [image], [target], cap)
+        pairs = pairs_of(seen.objects, seen.images, seen.boxes)
+        iou = paired_iou(seen.boxes[pairs.first], seen.boxes[pairs.second])
+        right = (distances(head(seen.cells), pairs) < BETA) == pairs.same
+        rows.append(torch.stack([pairs.same, iou > HARD, right], dim=1).cpu())
     same, hard, right = torch.cat(rows).unbind(dim=1)
     groups = {"same": same, "different": ~same, "hard same": same & hard, "hard different": ~same & hard}
     return {name: float(right[group].float().mean()) for name, group in groups.items()}
