@@ -21,7 +21,7 @@ def better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool
 
 
 def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
-    """A line for each metric: than which other methods one is better or worse, and from which it is indistinguishable."""
+    """A line for each metric: which other methods one is better than, worse than, or indistinguishable from."""
     lines = []
     for metric in metrics:
         outcomes = {other: better(evaluation, metric, method, other) for other in others}
