@@ -1,4 +1,4 @@
-"""Sec. 3.1 of the paper: smoothing, weighting, rectification, combination, and the maps they make."""
+"""Heat maps with all that tells what they are of: the one thing that every method of explanation returns."""
 
 import json
 from collections.abc import Iterator
@@ -18,11 +18,7 @@ from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.odam import combine, min_max
 
 EDGES = ("x1", "y1", "x2", "y2")
-
-
 ATTRIBUTES = ("class", *EDGES)
-
-
 COMBINED = "combined"
 
 
@@ -204,26 +200,22 @@ class HeatMaps:
             ) from error
 
     def _whole(self) -> "HeatMaps":
-        """These, if what a file said about them fits together; an exception of any kind if not."""
-        rows, found = len(self.maps), self.detections
-        each = (found.boxes, found.scores, found.labels, found.class_probs, found.level, found.index)
-        shapes = [(rows, 4), (rows,), (rows,), (rows, len(found.categories)), (rows,), (rows,)]
-        kinds = [torch.float32, torch.float32, torch.int64, torch.float32, torch.int64, torch.int64]
-        named = [*self.attributes, *found.categories, self.layer, self.method, found.source]
+        """These, if what a file said about them has a meaning; what fits together is known since they were made."""
+        found = self.detections
+        kinds = [one.dtype for one in (found.boxes, found.scores, found.class_probs, found.labels, found.level)]
         fits = [
-            [tuple(one.shape) for one in each] == shapes,
-            [one.dtype for one in each] == kinds,
-            all(one.dim() == 3 and len(one) == len(self.attributes) and one.is_floating_point() for one in self.maps),
-            [len(reasons) for reasons in self.reasons] == [len(self.attributes)] * rows,
-            all(isinstance(name, str) for name in named),
-            all(int(side) == side > 0 for size in (self.input_size, found.image_size) for side in size),
-            len(self.input_size) == len(found.image_size) == 2,
+            [*kinds, found.index.dtype] == [torch.float32] * 3 + [torch.int64] * 3,
+            isinstance(self.layer, str) and isinstance(self.method, str),
             bool(((found.labels >= 0) & (found.labels < len(found.categories))).all()),
             all(step > 0 for grid in self.grids for step in (grid.dx, grid.dy)),
         ]
         if not all(fits):
             raise ValueError("What the file says does not fit together.")
         return self
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.detections.names()[:8]) + (", ..." if len(self) > 8 else "")
+        return f"HeatMaps({len(self)}: {names}; {', '.join(self.attributes)}; {self.method} at {self.layer})"
 
     def __getstate__(self) -> dict[str, Any]:
         return packed(self)

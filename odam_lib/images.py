@@ -41,10 +41,8 @@ def load_image(path: str | Path, max_side: int | None = None) -> Tensor:
         ValueError: the file is not a picture, is damaged or too large, or does not say what white is; or ``max_side``
             is not positive.
     """
-    if max_side is not None and (isinstance(max_side, bool) or not isinstance(max_side, (int, np.integer))):
-        raise TypeError(f"max_side is {max_side!r}: give a whole number of pixels, or None.")
-    if max_side is not None and max_side < 1:
-        raise ValueError(f"max_side is {max_side}: give a number of pixels of at least 1, or None.")
+    if max_side is not None:
+        checks.count("max_side", max_side, otherwise=", or None")
     path = user_path(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no picture at {path}: check the path.")

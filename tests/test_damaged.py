@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from odam_chapters.charts import training_curves
+from odam_chapters.charts import draw_training_curves
 from odam_chapters.crowds.embeddings import load_embedder
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.errors.survey import read_mistakes, write_mistakes
@@ -80,7 +80,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "mistakes": ("a.csv", copied("evaluation/distractors.csv"), read_mistakes),
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
-    "losses": ("log.csv", losses, lambda path: training_curves(path, path.with_suffix(".png"))),
+    "losses": ("log.csv", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
 }
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",

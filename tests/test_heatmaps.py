@@ -164,6 +164,11 @@ def test_a_setting_that_no_file_can_hold_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_they_are_printed_in_a_line() -> None:
+    assert repr(heat_maps([torch.ones(1, 2, 2)] * 2, ("class",))) == "HeatMaps(2: person, person; class; test at fpn)"
+    assert repr(heat_maps([torch.ones(1, 2, 2)] * 9, ("x1",))).count("person") == 8
+
+
 def test_no_detection_gives_an_empty_stack() -> None:
     assert heat_maps([]).to_image().shape == (0, 5, 40, 60)
     assert heat_maps([]).zero().shape == (0, 5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.text import Text
-from odam_chapters.crowds.pair_widget import decisions
+from odam_chapters.crowds.decisions import decide
 from torch import Tensor
 
 from odam_lib import explain, show_maps
@@ -113,7 +113,7 @@ def test_one_row_is_the_same_in_figures_and_verdicts(chosen: int | np.integer | 
     assert show_map(picture, maps, chosen).axes[0].get_title().startswith("3 person 0.30")
     if int(chosen) >= 0:
         heat = maps.to_image()[:, 0]
-        assert decisions(maps.detections, heat, chosen, np.int64(1)) == decisions(maps.detections, heat, 3, 1)
+        assert decide(maps.detections, heat, chosen, np.int64(1)) == decide(maps.detections, heat, 3, 1)
 
 
 @pytest.mark.parametrize("chosen", [True, [3], slice(3, 4), 3.0, None, torch.tensor([3]), "3"], ids=repr)

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
-from odam_chapters.influence import cell_moves, counterpart, edge_moves, hidden, moved_into, strongest
+from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
+from odam_chapters.influence import (
+    find_counterpart,
+    hide,
+    measure_cell_moves,
+    measure_edge_moves,
+    move_into,
+    select_strongest,
+)
 from odam_chapters.parameters import counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_methods
 from odam_lib.detectors.base import Detector
@@ -17,20 +25,23 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
-    "cell_moves",
+    "box_frame",
+    "centre_in_box",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
-    "counterpart",
     "counts",
-    "edge_moves",
-    "hidden",
-    "moved_into",
+    "edge_energy",
+    "find_counterpart",
+    "hide",
+    "measure_cell_moves",
+    "measure_edge_moves",
+    "move_into",
     "numbers",
+    "select_strongest",
     "show_average_maps",
     "show_methods",
-    "strongest",
     "texts",
 ]
 
@@ -47,9 +58,9 @@ def check_farthest_edge(answer: str | None, towards: Mapping[str, float]) -> str
     if answer not in EDGES:
         return f"open: which edge's maps stay nearest to the middle? Answer with one of {', '.join(EDGES)}."
     found = min(towards, key=towards.__getitem__)
-    verdict = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
+    grade = "right" if answer == found else f"not quite, you said the {TITLES[answer]}"
     values = ", ".join(f"{edge} {value:.2f}" for edge, value in towards.items())
-    return f"{verdict}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
+    return f"{grade}: maps of the {TITLES[found]} lie nearest to the middle ({values}; 0: the middle, 1: the edge)."
 
 
 def check_both_directions(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:

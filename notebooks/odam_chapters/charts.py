@@ -324,7 +324,7 @@ def show_cost_ratios(
     return figure
 
 
-def training_curves(log: Path, path: Path) -> Path:
+def draw_training_curves(log: Path, path: Path) -> Path:
     """Draw the losses of a training run from its CSV log into a PNG file.
 
     Raises:

@@ -16,7 +16,7 @@ CENTRAL = 0.1
 """A centre of mass within this share of the box's half side is in the centre."""
 
 
-def side_of_energy(heat: Tensor, box: Tensor) -> str:
+def find_side(heat: Tensor, box: Tensor) -> str:
     """On which side of a box the centre of mass of a map's energy in that box lies.
 
     Args:
@@ -47,11 +47,9 @@ def check_side(answer: str | None, heat_maps: HeatMaps, attribute: str) -> str:
     box = chosen.detections.boxes[0]
     if not (heat * box_regions(box[None], (heat.shape[0], heat.shape[1]))[0]).any():
         return "open: that map lies outside the box; take another object."
-    found = side_of_energy(heat, box)
-    verdict = "right" if answer == found else f"not quite, you said {answer}"
-    return (
-        f"{verdict}: the map's centre of mass lies {'in the ' if found == 'centre' else 'at the '}{found} of the box."
-    )
+    found = find_side(heat, box)
+    grade = "right" if answer == found else f"not quite, you said {answer}"
+    return f"{grade}: the map's centre of mass lies {'in the ' if found == 'centre' else 'at the '}{found} of the box."
 
 
 def check_least(answer: str | None, values: Mapping[str, float], what: str) -> str:
@@ -81,6 +79,6 @@ def _check_winner(
     if answer not in values:
         return f"open: {question}"
     found = winner(values, key=values.__getitem__)
-    verdict = "right" if answer == found else f"not quite, you said {answer}"
+    grade = "right" if answer == found else f"not quite, you said {answer}"
     listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
-    return f"{verdict}: {claim} {found} ({listed})."
+    return f"{grade}: {claim} {found} ({listed})."

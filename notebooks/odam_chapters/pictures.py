@@ -189,7 +189,7 @@ def show_columns(
     return grid.figure
 
 
-def close_up(
+def crop(
     image: Tensor, detections: Detections, columns: Mapping[str, Tensor], margin: float = 0.3
 ) -> tuple[Tensor, Detections, dict[str, Tensor]]:
     """The part of a picture around some detections, for :func:`show_columns`.

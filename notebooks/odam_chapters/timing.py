@@ -77,7 +77,7 @@ def measure(
     return Cost(median(seconds), max(extra))
 
 
-def in_turn(
+def measure_in_turn(
     functions: Mapping[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of functions that are to be compared, called one after another, round after round.
@@ -143,13 +143,13 @@ def measure_growth(
     return costs | {number: costs[last].times(number / last) for number in wanted if number > limit}
 
 
-def exponent(costs: Mapping[int, Cost]) -> float:
+def fit_exponent(costs: Mapping[int, Cost]) -> float:
     """p of the fit seconds = c * number ** p through what was measured: 1 is linear; NaN for less than two numbers."""
     points = [(math.log(number), math.log(cost.seconds)) for number, cost in costs.items() if cost.measured]
     return linear_regression(*zip(*points)).slope if len(points) > 1 else math.nan
 
 
-def break_even(costs: Mapping[int, Cost], seconds: float) -> float:
+def find_break_even(costs: Mapping[int, Cost], seconds: float) -> float:
     """The number that costs so many seconds, interpolated between neighbours on logarithmic axes.
 
     Returns:
@@ -164,7 +164,7 @@ def break_even(costs: Mapping[int, Cost], seconds: float) -> float:
     return math.exp(left + (right - left) * (wanted - low) / (high - low)) if high > low else math.nan
 
 
-def as_table(costs: Mapping[str, Mapping[int, Cost]], shown: Callable[[Cost], float], heading: str) -> str:
+def tabulate(costs: Mapping[str, Mapping[int, Cost]], shown: Callable[[Cost], float], heading: str) -> str:
     """Text with a row for each name and a column for each number.
 
     Args:

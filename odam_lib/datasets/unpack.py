@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -15,7 +16,7 @@ from typing import IO
 class _Member:
     name: str
     kind: str
-    open: Callable[[], IO[bytes] | None]
+    open: Callable[[], IO[bytes]]
 
 
 def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
@@ -37,18 +38,18 @@ def unpack(archive: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
             target = folder / member.name
             if member.kind == "file" and (not only or member.name in only):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with member.open() as source, target.open("xb") as written:  # type: ignore[union-attr]
-                    shutil.copyfileobj(source, written)  # type: ignore[misc]
+                with member.open() as source, target.open("xb") as written:
+                    shutil.copyfileobj(source, written)
 
 
 @contextmanager
 def _members(archive: Path) -> Iterator[list[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
-            yield [_Member(info.filename, _zip_kind(info), lambda i=info: zipped.open(i)) for info in zipped.infolist()]
+            yield [_Member(one.filename, _zip_kind(one), partial(zipped.open, one)) for one in zipped.infolist()]
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
-            yield [_Member(info.name, _tar_kind(info), lambda i=info: tar.extractfile(i)) for info in tar.getmembers()]
+            yield [_Member(one.name, _tar_kind(one), partial(_open_file, tar, one)) for one in tar.getmembers()]
     else:
         raise ValueError(f"{archive} is neither a zip nor a tar archive: delete it and fetch it again.")
 
@@ -59,6 +60,12 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR):
         return "folder" if info.is_dir() else "file"
     return "link" if stat.S_ISLNK(mode) else "device"
+
+
+def _open_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    opened = tar.extractfile(member)
+    assert opened is not None  # as for every member that is a file
+    return opened
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:

@@ -21,5 +21,5 @@ from odam_lib.explainers.suppression import (
     by_boxes as by_boxes,
     by_embeddings as by_embeddings,
     by_maps as by_maps,
-    suppressed as suppressed,
+    suppress as suppress,
 )

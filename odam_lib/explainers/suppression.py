@@ -45,7 +45,7 @@ def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, sho
 
 
 @record_gradients()
-def suppressed(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
+def suppress(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
     """What a user sees: candidates over the threshold, duplicates suppressed by a rule, boxes not clipped.
 
     Raises:

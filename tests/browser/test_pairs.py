@@ -60,7 +60,7 @@ class Notebook(NotebookPage):
         loaded = "(images) => images.map((image) => image.complete && image.naturalWidth > 0)"
         assert self.picker.locator(".odam-close img").evaluate_all(loaded) == [True, True]
 
-    def expect_verdicts(self, *words: str) -> None:
+    def expect_decisions(self, *words: str) -> None:
         """Of NMS, Odam-NMS and Soft-NMS."""
         expect(self.picker.locator("tbody b")).to_have_text(list(words))
 
@@ -91,14 +91,14 @@ def notebook(opened: Notebook) -> Notebook:
 
 
 def test_a_click_replaces_the_one_whose_turn_it_is(notebook: Notebook) -> None:
-    notebook.expect_verdicts("duplicate", "duplicate", "kept")
+    notebook.expect_decisions("duplicate", "duplicate", "kept")
     notebook.snap("begin")
     notebook.click(5, 40)
     notebook.expect_pair(0, 2)
     notebook.picker.get_by_role("button", name="first").click()
     notebook.click(110, 70)
     notebook.expect_pair(3, 2)
-    notebook.expect_verdicts("two objects", "two objects", "kept")
+    notebook.expect_decisions("two objects", "two objects", "kept")
     expect(notebook.picker.locator("tr[data-rule='Odam-NMS']")).to_contain_text("different labels never suppress")
     expect(notebook.run("read")).to_have_text("3 2 first 0.5 0.2 0.8")
 
@@ -134,18 +134,18 @@ def test_a_pair_can_be_chosen_by_keyboard(notebook: Notebook) -> None:
     expect(notebook.run("read")).to_contain_text("2 3 first")
 
 
-def test_a_slider_turns_the_verdict_and_takes_the_other_bound_along(notebook: Notebook) -> None:
+def test_a_slider_turns_the_decision_and_takes_the_other_bound_along(notebook: Notebook) -> None:
     notebook.picker.get_by_role("slider", name="T_l").fill("0.6")
-    notebook.expect_verdicts("duplicate", "two objects", "kept")
+    notebook.expect_decisions("duplicate", "two objects", "kept")
     expect(notebook.picker.locator("tr[data-rule='Odam-NMS']")).to_contain_text(
         "IoU 0.62 is over T_iou 0.5 but correlation 0.50 is not over T_l 0.6"
     )
     notebook.snap("slider")
     notebook.picker.get_by_role("slider", name="T_h").fill("0.4")
-    notebook.expect_verdicts("duplicate", "duplicate", "kept")
+    notebook.expect_decisions("duplicate", "duplicate", "kept")
     expect(notebook.run("read")).to_have_text("0 1 second 0.5 0.4 0.4")
     notebook.picker.get_by_role("slider", name="T_iou").fill("0.7")
-    notebook.expect_verdicts("two objects", "duplicate", "kept")
+    notebook.expect_decisions("two objects", "duplicate", "kept")
 
 
 def test_the_page_sees_pythons_choice(notebook: Notebook) -> None:

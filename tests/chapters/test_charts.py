@@ -7,13 +7,13 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 from odam_chapters.charts import (
+    draw_training_curves,
     show_cost_ratios,
     show_growth,
     show_pairs,
     show_shares,
     show_steps,
     show_table,
-    training_curves,
 )
 from odam_chapters.timing import Cost
 
@@ -95,7 +95,7 @@ def test_cost_ratios_are_in_forward_passes_and_hollow_where_extrapolated() -> No
 
 def test_training_curves_are_written_as_a_picture(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,epoch,lr,total_loss\n1,0.5,0.1,2.0\n2,1.0,0.1,1.0\n", encoding="utf-8")
-    assert training_curves(tmp_path / "log.csv", tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert draw_training_curves(tmp_path / "log.csv", tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_pairs_are_drawn_by_kind_with_the_means_of_their_bins() -> None:

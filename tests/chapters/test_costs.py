@@ -9,13 +9,13 @@ from odam_chapters.costs.explaining import (
     Batched,
     Bill,
     Loop,
-    captum_map,
-    disagreement,
-    draw,
-    fastest,
-    hires_cam,
-    one_map,
-    spread,
+    choose_fastest,
+    draw_predictions,
+    make_captum_map,
+    make_hires_cam,
+    make_one_map,
+    measure_disagreement,
+    spread_maps,
 )
 from odam_chapters.timing import Cost
 
@@ -27,28 +27,29 @@ IMAGE = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(3))
 
 @pytest.mark.parametrize("name", ["fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes", "detr-scenes"])
 def test_every_way_makes_the_same_map(name: str) -> None:
-    detector = costs.random_detector(name, 128, seed=1)
+    detector = costs.build_random_detector(name, 128, seed=1)
     trace = detector.trace(IMAGE)
-    rows = draw(trace, 6)
-    sample = list(spread(rows, 5))
+    rows = draw_predictions(trace, 6)
+    sample = list(spread_maps(rows, 5))
     assert [attribute for _, attribute in sample] == list(ATTRIBUTES)
-    loop = [one_map(Loop(smoothing=None), trace)(*one) for one in sample]
+    loop = [make_one_map(Loop(smoothing=None), trace)(*one) for one in sample]
     assert all(one.any() for one in loop)
-    exact = [one_map(ODAM(smoothing=None), trace)(*one) for one in sample]
-    hires, captum = ([way(detector, IMAGE, *one) for one in sample] for way in (hires_cam, captum_map))
+    exact = [make_one_map(ODAM(smoothing=None), trace)(*one) for one in sample]
+    hires, captum = ([way(detector, IMAGE, *one) for one in sample] for way in (make_hires_cam, make_captum_map))
     for others in (exact, hires, captum):
-        assert disagreement(loop, others) < 1e-4
+        assert measure_disagreement(loop, others) < 1e-4
     if trace.windows is None or trace.windows.exact:
-        assert disagreement(loop, [one_map(fastest(trace), trace)(*one) for one in sample]) > 1e-4  # smoothing is on
+        fastest = make_one_map(choose_fastest(trace), trace)
+        assert measure_disagreement(loop, [fastest(*one) for one in sample]) > 1e-4  # smoothing is on
     for smoothing in (None, "adaptive"):
         maps = [method(smoothing=smoothing)(trace, rows, ATTRIBUTES).maps for method in (ODAM, Batched, Loop)]
         for others in maps[1:]:
-            assert max(disagreement(ours, theirs) for ours, theirs in zip(maps[0], others)) < 1e-4
+            assert max(measure_disagreement(ours, theirs) for ours, theirs in zip(maps[0], others)) < 1e-4
 
 
 def test_too_few_predictions_are_drawn_again() -> None:
-    trace = costs.random_detector("detr-scenes", 128).trace(IMAGE)
-    rows = draw(trace, 60)
+    trace = costs.build_random_detector("detr-scenes", 128).trace(IMAGE)
+    rows = draw_predictions(trace, 60)
     assert len(rows) == 60 and rows.index[:25].sort().values.tolist() == list(range(25))
     assert (rows.index[:25] == rows.index[25:50]).all()
     sides = rows.boxes[:, 2:] - rows.boxes[:, :2]
@@ -56,9 +57,11 @@ def test_too_few_predictions_are_drawn_again() -> None:
 
 
 def test_a_sample_is_extrapolated_and_says_so() -> None:
-    trace = costs.random_detector("retinanet-scenes", 128).trace(IMAGE)
+    trace = costs.build_random_detector("retinanet-scenes", 128).trace(IMAGE)
     calls = []
-    found = costs.sampled(lambda row, name: calls.append(name), draw(trace, 3), [1, 10], sample=2, device="cpu")
+    found = costs.measure_single_maps(
+        lambda row, name: calls.append(name), draw_predictions(trace, 3), [1, 10], sample=2, device="cpu"
+    )
     assert calls == ["class", "class", "x1"] and not any(cost.measured for cost in found.values())
     assert found[10].seconds == pytest.approx(10 * found[1].seconds)
 
@@ -68,15 +71,15 @@ def test_bills_are_met_missed_or_without_a_target() -> None:
         slow = {name: {number: Cost(200.0, math.nan, measured=False)} for name in ("loop", "HiResCAM")}
         return Bill(number, 1.0, {"ODAM": {number: Cost(seconds, extra)}} | slow)
 
-    told = costs.verdicts({"fcos_resnet50_fpn": bill(100, 0.8), "detr_resnet50": bill(20, 15.0, 2e9)})
+    told = costs.rate_bills({"fcos_resnet50_fpn": bill(100, 0.8), "detr_resnet50": bill(20, 15.0, 2e9)})
     assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == (
         ["met", "met", "MISSED", "met", "MISSED", "MISSED"]
     )
-    small = costs.verdicts({"fcos-scenes": bill(100, 0.8), "fcos_resnet50_fpn": bill(10, 0.1)})
+    small = costs.rate_bills({"fcos-scenes": bill(100, 0.8), "fcos_resnet50_fpn": bill(10, 0.1)})
     assert small.count("no target was set") == 2
 
 
 def test_a_bill_is_measured() -> None:
-    one = costs.bill(costs.random_detector("faster-rcnn-scenes", 128), IMAGE, most=3, sample=1, repeats=1)
+    one = costs.measure_bill(costs.build_random_detector("faster-rcnn-scenes", 128), IMAGE, most=3, sample=1, repeats=1)
     assert one.number == 3 and one.unit > 0 and one.forwards > 0 and one.ratio("loop") > 0 and one.most_bytes >= 0
     assert one.costs["ODAM"][3].measured and not one.costs["loop"][3].measured

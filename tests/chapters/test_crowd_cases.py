@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from odam_chapters.crowds.cases import DOUBLED, LOST, Triple, couples, failures, owners, telling_triple
+from odam_chapters.crowds.cases import (
+    DOUBLED,
+    LOST,
+    Triple,
+    find_failures,
+    find_owners,
+    find_telling_triple,
+    pick_couples,
+)
 from odam_chapters.crowds.plots import (
     FALSE,
     FOUND,
@@ -52,45 +60,47 @@ MAPS = bright((1, 0, 0), (1, 0.1, 0), (0.3, 1, 0), (0, 0, 1))
 
 def test_a_box_is_of_the_person_it_overlaps_most() -> None:
     boxes = torch.tensor([LEFT, [1.9, 0, 11.9, 20], [20.0, 0, 30, 20], [41.0, 0, 51, 20]])
-    assert owners(boxes, TRUTH).tolist() == [0, 1, -1, 2]
-    assert owners(boxes, TRUTH[:0]).tolist() == [-1] * 4 and owners(boxes[:0], TRUTH).tolist() == []
+    assert find_owners(boxes, TRUTH).tolist() == [0, 1, -1, 2]
+    assert find_owners(boxes, TRUTH[:0]).tolist() == [-1] * 4 and find_owners(boxes[:0], TRUTH).tolist() == []
 
 
 def test_the_triple_is_of_one_person_twice_and_of_the_neighbour() -> None:
-    assert telling_triple(FOUR, MAPS, TRUTH) == Triple(0, 1, 2)
-    assert telling_triple(FOUR[[0, 1, 3]], MAPS[[0, 1, 3]], TRUTH) is None  # nobody else overlaps
-    assert telling_triple(FOUR[:0], MAPS[:0], TRUTH) is None
-    assert telling_triple(FOUR, MAPS, TRUTH, iou_threshold=0.95) is None
+    assert find_telling_triple(FOUR, MAPS, TRUTH) == Triple(0, 1, 2)
+    assert find_telling_triple(FOUR[[0, 1, 3]], MAPS[[0, 1, 3]], TRUTH) is None  # nobody else overlaps
+    assert find_telling_triple(FOUR[:0], MAPS[:0], TRUTH) is None
+    assert find_telling_triple(FOUR, MAPS, TRUTH, iou_threshold=0.95) is None
     two = crowd((LEFT, 0.9), ([0.5, 0, 10.5, 20], 0.8), (RIGHT, 0.7), (LEFT, 0.6))
     wider = bright((1, 0, 0), (1, 0.5, 0), (0, 1, 0), (1, 0, 0))
-    assert telling_triple(two, wider, TRUTH) == Triple(0, 3, 2)  # of two of the same person the one that agrees more
+    # Of two of the same person the one that agrees more.
+    assert find_telling_triple(two, wider, TRUTH) == Triple(0, 3, 2)
 
 
 def test_couples_are_overlapping_pairs_half_of_one_person() -> None:
-    drawn = couples(FOUR, MAPS, TRUTH, 2, seed=0)
+    drawn = pick_couples(FOUR, MAPS, TRUTH, 2, seed=0)
     assert {one.same for one in drawn} == {True, False}
-    for one in couples(FOUR, MAPS, TRUTH, 10, seed=1):
+    for one in pick_couples(FOUR, MAPS, TRUTH, 10, seed=1):
         assert one.better < one.worse < 3 and one.iou > 0.5
         assert one.same == ((one.better, one.worse) == (0, 1))
         unit = torch.nn.functional.normalize(MAPS.flatten(1), dim=1)
         assert one.correlation == pytest.approx(float(unit[one.better] @ unit[one.worse]))
-    assert couples(FOUR, MAPS, TRUTH, 10, seed=1) == couples(FOUR, MAPS, TRUTH, 10, seed=1)
+    assert pick_couples(FOUR, MAPS, TRUTH, 10, seed=1) == pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)
     # Rows 0 and 1 are of one person, and each of them with row 2 of the same two.
-    assert len(couples(FOUR, MAPS, TRUTH, 10, seed=1)) == 2 and not couples(FOUR[:1], MAPS[:1], TRUTH, 4, seed=0)
+    assert len(pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)) == 2
+    assert not pick_couples(FOUR[:1], MAPS[:1], TRUTH, 4, seed=0)
 
 
 def test_failures_are_people_lost_and_people_counted_twice() -> None:
     rows = torch.tensor([0, 1])
-    found = failures(FOUR, MAPS, Kept(rows, FOUR.scores[rows]), TRUTH)
+    found = find_failures(FOUR, MAPS, Kept(rows, FOUR.scores[rows]), TRUTH)
     assert [(one.kind, one.kept, one.other) for one in found] == [(LOST, 1, 2), (LOST, 0, 3), (DOUBLED, 0, 1)]
     assert found[0].truth.tolist() == RIGHT and found[2].truth.tolist() == LEFT
     assert found[0].iou == pytest.approx(8.5 / 11.5) and found[1].iou == 0
     assert found[1].correlation == 0 and found[2].correlation == pytest.approx(1 / (1 + 0.01) ** 0.5)
     every = torch.tensor([0, 2, 3])
-    assert failures(FOUR, MAPS, Kept(every, FOUR.scores[every]), TRUTH) == []
+    assert find_failures(FOUR, MAPS, Kept(every, FOUR.scores[every]), TRUTH) == []
     without = crowd((LEFT, 0.9), (FAR, 0.5))  # no candidate of the right one: no rule could have found it
     both = torch.tensor([0, 1])
-    assert failures(without, MAPS[:2], Kept(both, without.scores), TRUTH) == []
+    assert find_failures(without, MAPS[:2], Kept(both, without.scores), TRUTH) == []
 
 
 def drawn(panel) -> list[tuple[list[float], str]]:

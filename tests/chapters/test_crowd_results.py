@@ -5,19 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 from odam_chapters.crowds import results as crowd_results
-from odam_chapters.crowds.results import (
+from odam_chapters.crowds.results import CrowdResults, collect
+from odam_chapters.crowds.rules import (
     CLASSICAL,
     FEATURE_NMS,
     ODAM_NMS,
     RASTER,
     SOFT,
-    CrowdResults,
-    apply,
-    candidates,
-    choose,
-    collect,
-    grid,
-    rules,
+    apply_rules,
+    choose_thresholds,
+    find_candidates,
+    make_rules,
+    try_thresholds,
 )
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from odam_lib.explainers.suppression import by_boxes, by_maps
 from odam_lib.files import owned
 from odam_lib.kernels.nms import nms
 from odam_lib.metrics.crowd_scores import jaccard, miss_rate
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 PERSON, NEIGHBOUR = [0.0, 0.0, 10.0, 20.0], [3.0, 0.0, 13.0, 20.0]
 TRUTH = torch.tensor([PERSON, NEIGHBOUR])
@@ -38,7 +37,7 @@ def picture(*found: tuple[list[float], float]) -> CrowdPicture:
 
 
 def outcome(*found: tuple[list[float], float]) -> CrowdMatches:
-    return matches([picture(*found)])
+    return match_crowds([picture(*found)])
 
 
 def results() -> CrowdResults:
@@ -83,8 +82,8 @@ def test_thresholds_are_chosen_by_both_numbers() -> None:
         ([50.0, 50.0, 60.0, 60.0], 0.97), ([70.0, 50.0, 80.0, 60.0], 0.96), *zip(TRUTH.tolist(), (0.9, 0.8))
     )
     assert jaccard(unsure) == jaccard(one) and miss_rate(unsure) > miss_rate(one)
-    assert choose({(0.0, 1.0): one, (0.2, 0.8): unsure}) == (0.0, 1.0)
-    assert choose({(0.0, 1.0): one, (0.2, 0.8): unsure, (0.3, 0.9): both}) == (0.3, 0.9)
+    assert choose_thresholds({(0.0, 1.0): one, (0.2, 0.8): unsure}) == (0.0, 1.0)
+    assert choose_thresholds({(0.0, 1.0): one, (0.2, 0.8): unsure, (0.3, 0.9): both}) == (0.3, 0.9)
 
 
 def test_agreement_counts_what_only_one_side_has() -> None:
@@ -109,8 +108,8 @@ def crowd() -> tuple[Tensor, dict[str, Tensor]]:
 @pytest.mark.parametrize("name", ["fcos-crowd", "faster-rcnn-crowd"])
 def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
     detector = load_detector(name, "cpu")
-    tried = grid(detector, [crowd], (0.2,), (0.8,))
-    kept = apply(detector, [crowd], {CLASSICAL: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
+    tried = try_thresholds(detector, [crowd], (0.2,), (0.8,))
+    kept = apply_rules(detector, [crowd], {CLASSICAL: by_boxes(nms), ODAM_NMS: by_maps(0.2, 0.8, short_edge=RASTER)})
     assert set(tried) == {(0.0, 1.0), (0.2, 0.8)}
     for pair, rule in (((0.0, 1.0), CLASSICAL), ((0.2, 0.8), ODAM_NMS)):
         assert torch.equal(tried[pair].pictures[0].boxes, kept[rule][0].boxes)
@@ -123,9 +122,9 @@ def test_a_grid_holds_what_the_rules_keep(name: str, crowd: tuple[Tensor, dict[s
 def test_rules_are_in_order_and_those_of_a_detector(
     name: str, learned: list[str], crowd: tuple[Tensor, dict[str, Tensor]]
 ) -> None:
-    used = rules(name)
+    used = make_rules(name)
     assert list(used) == [CLASSICAL, *SOFT, *learned, ODAM_NMS]
-    kept = apply(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [CLASSICAL, *learned]})
+    kept = apply_rules(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [CLASSICAL, *learned]})
     assert all(len(each[0].boxes) for each in kept.values())
     if learned:
         assert kept[FEATURE_NMS][0].boxes.tolist() != kept[CLASSICAL][0].boxes.tolist()
@@ -133,16 +132,16 @@ def test_rules_are_in_order_and_those_of_a_detector(
 
 def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, dict[str, Tensor]]) -> None:
     trace = load_detector("fcos-crowd", "cpu").trace(crowd[0])
-    found = candidates(trace, 0.3)
+    found = find_candidates(trace, 0.3)
     assert len(found) and (found.scores > 0.3).all()
-    assert len(candidates(trace, 0.4)) < len(found)
+    assert len(find_candidates(trace, 0.4)) < len(found)
 
 
 def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
-    for name in ("apply", "load_detector", "tqdm"):
+    for name in ("apply_rules", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
     (tmp_path / "text").write_text("nothing", encoding="utf-8")
     results().save(tmp_path / "two")

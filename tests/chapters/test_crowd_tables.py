@@ -4,21 +4,22 @@ import math
 
 import pytest
 import torch
-from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults, load_results
+from odam_chapters.crowds.results import CrowdResults, load_results
+from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.crowds.tables import (
     Comparison,
-    as_lines,
-    as_markdown,
-    as_text,
-    comparison_text,
-    comparisons,
-    matched,
-    scored,
-    verdicts,
+    compare_rules,
+    list_intervals,
+    match_all,
+    rate_goals,
+    score_all,
+    tabulate_comparisons,
+    tabulate_in_markdown,
+    tabulate_scores,
 )
 
 from odam_lib.files import data_root
-from odam_lib.metrics.crowds import CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdPicture, match_crowds
 from odam_lib.metrics.intervals import Estimate
 
 PEOPLE = torch.tensor([[0.0, 0.0, 10.0, 20.0], [2.0, 0.0, 12.0, 20.0], [40.0, 0.0, 50.0, 20.0]])
@@ -36,19 +37,19 @@ def found(ours: tuple[int, ...], theirs: tuple[int, ...]) -> dict:
     for detector in ("fcos-crowd", "fcos-crowd-odam"):
         rivals |= {(detector, rule): finding(*theirs) for rule in (CLASSICAL, *SOFT)}
         rivals[detector, ODAM_NMS] = finding(*ours)
-    return {key: matches(each) for key, each in rivals.items()}
+    return {key: match_crowds(each) for key, each in rivals.items()}
 
 
 def test_every_rival_on_both_detectors_is_compared() -> None:
-    compared = comparisons(found((0, 1, 2), (0, 2)), "fcos", ("JI", "MR"), repeats=20)
+    compared = compare_rules(found((0, 1, 2), (0, 2)), "fcos", ("JI", "MR"), repeats=20)
     assert {(one.detector, one.rule) for one in compared} == {
         *(("fcos-crowd", rule) for rule in (CLASSICAL, *SOFT, FEATURE_NMS)),
         *(("fcos-crowd-odam", rule) for rule in (CLASSICAL, *SOFT)),
     }
     for one in compared:
         assert one.better and (one.difference.value > 0) == (one.metric == "JI")
-    assert not any(one.better for one in comparisons(found((0, 2), (0, 2)), "fcos", ("JI", "MR"), repeats=20))
-    assert not any(one.better for one in comparisons(found((0,), (0, 2)), "fcos", ("JI", "MR"), repeats=20))
+    assert not any(one.better for one in compare_rules(found((0, 2), (0, 2)), "fcos", ("JI", "MR"), repeats=20))
+    assert not any(one.better for one in compare_rules(found((0,), (0, 2)), "fcos", ("JI", "MR"), repeats=20))
 
 
 def test_better_means_the_whole_interval() -> None:
@@ -62,7 +63,7 @@ def test_better_means_the_whole_interval() -> None:
 def test_goals_are_met_or_missed() -> None:
     def told(family: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> list[str]:
         renamed = {(key[0].replace("fcos", family), key[1]): one for key, one in found(ours, theirs).items()}
-        lines = verdicts(renamed, family, comparisons(renamed, family, ("JI", "MR"), 20), 20).splitlines()
+        lines = rate_goals(renamed, family, compare_rules(renamed, family, ("JI", "MR"), 20), 20).splitlines()
         return [line.split()[0] for line in lines]
 
     assert told("fcos", (0, 1, 2), (0, 2)) == ["met"] * 3
@@ -73,23 +74,23 @@ def test_goals_are_met_or_missed() -> None:
 
 def test_tables_hold_percentages_and_their_intervals() -> None:
     scores = {("fcos-crowd", CLASSICAL): {"AP50": Estimate(0.5, 0.45, 0.57), "MR": Estimate(0.25, 0.25, 0.25)}}
-    head, row = as_text(scores).splitlines()
+    head, row = tabulate_scores(scores).splitlines()
     assert head.split() == ["detector", "rule", "AP50", "MR"] and row.split()[2:] == ["50.0", "±6.0", "25.0", "±0.0"]
-    assert as_lines(scores, ("fcos-crowd",))[0] == {
+    assert list_intervals(scores, ("fcos-crowd",))[0] == {
         "method": "NMS, fcos-crowd", "metric": "AP50", "mean": 0.5, "low": 0.45, "high": 0.57,
     }  # fmt: skip
-    assert as_lines(scores, ("other",)) == []
-    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, 0.01, 0.03))])
+    assert list_intervals(scores, ("other",)) == []
+    text = tabulate_comparisons([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, 0.01, 0.03))])
     assert "+2.0 (+1.0 to +3.0)*" in text
-    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "MR", Estimate(0.02, 0.01, 0.03))])
+    text = tabulate_comparisons([Comparison("fcos-crowd", CLASSICAL, "MR", Estimate(0.02, 0.01, 0.03))])
     assert "+2.0 (+1.0 to +3.0)!" in text
-    text = comparison_text([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, -0.01, 0.03))])
+    text = tabulate_comparisons([Comparison("fcos-crowd", CLASSICAL, "JI", Estimate(0.02, -0.01, 0.03))])
     assert "(-1.0 to +3.0) " in text
 
 
 def test_what_a_file_holds_is_matched_and_scored() -> None:
     results = CrowdResults((PEOPLE,) * 6).joined("fcos-crowd", {CLASSICAL: finding(0, 1, 2)}, {"rules": [CLASSICAL]})
-    scores = scored(matched(results), repeats=5)
+    scores = score_all(match_all(results), repeats=5)
     assert scores["fcos-crowd", CLASSICAL]["AP50"].value == pytest.approx(1) and list(scores) == [
         ("fcos-crowd", CLASSICAL)
     ]
@@ -102,4 +103,6 @@ def test_readmes_table_is_of_the_bundled_results() -> None:
         *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
     ]
     shown = {key: results.matches(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
-    assert as_markdown(scored(shown, repeats=200)) in (data_root().parent / "README.md").read_text(encoding="utf-8")
+    assert tabulate_in_markdown(score_all(shown, repeats=200)) in (data_root().parent / "README.md").read_text(
+        encoding="utf-8"
+    )

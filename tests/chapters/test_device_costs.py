@@ -5,8 +5,9 @@ import math
 
 import pytest
 import torch
-from odam_chapters.costs import device as device_costs
-from odam_chapters.costs.device import Ceilings, Sizes, Work, benchmark, limits, main, summary
+from odam_chapters.costs import device as device_costs, limits
+from odam_chapters.costs.device import Sizes, benchmark, main, summarize
+from odam_chapters.costs.limits import Ceilings, Work, find_limits
 
 CPU = torch.device("cpu")
 TINY = Sizes(
@@ -44,17 +45,15 @@ def test_gradients_at_regions_are_counted() -> None:
 
 def test_a_products_operations_are_counted() -> None:
     one = torch.rand(256, 256)
-    found = limits(lambda: one @ one, CPU, Ceilings(1e12, 1e12, 1e12, 1e12), 3)
+    found = find_limits(lambda: one @ one, CPU, Ceilings(1e12, 1e12, 1e12, 1e12), 3)
     assert found.operations == 2 * 256**3 and found.bytes == 3 * one.nbytes and found.seconds > 0
     assert found.arithmetic == pytest.approx(found.operations / found.seconds / 1e12)
     assert found.busy is None and found.limited_by == "arithmetic" and "mm" in found.by_operator[0][0]
 
 
 def test_an_idle_device_is_limited_by_launching() -> None:
-    assert device_costs._limit(1.0, 0.3, 0.1, 0.2) == "launching: the device idles 70% of the time"
-    assert (
-        device_costs._limit(1.0, 0.9, 0.1, 0.2) == "memory" and device_costs._limit(1.0, 0.9, 0.3, 0.2) == "arithmetic"
-    )
+    assert limits._limit(1.0, 0.3, 0.1, 0.2) == "launching: the device idles 70% of the time"
+    assert limits._limit(1.0, 0.9, 0.1, 0.2) == "memory" and limits._limit(1.0, 0.9, 0.3, 0.2) == "arithmetic"
 
 
 @pytest.mark.slow
@@ -69,22 +68,22 @@ def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys
     assert report["drise"]["seconds"] > 0 and report["odam_nms"]["fcos-crowd-odam"]["ratio"] > 0
     read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text(encoding="utf-8"))
     assert read["card"] == "cpu" and read["unknown"] == [None] and read["drise"] == report["drise"]
-    assert "one forward pass" in summary(report) and "limited by" in summary(read)
+    assert "one forward pass" in summarize(report) and "limited by" in summarize(read)
 
 
 def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    for name in ("maps_of", "drise"):
+    for name in ("time_maps", "time_drise"):
         monkeypatch.setattr(device_costs, name, broken)
-    for name in ("suppression", "training"):
+    for name in ("time_suppression", "time_training"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
-    monkeypatch.setattr(device_costs, "ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
+    monkeypatch.setattr(device_costs, "measure_ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
     report, _ = benchmark(CPU, TINY)
     reason = "RuntimeError: out of memory"
     assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
-    assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summary(report)
+    assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summarize(report)
 
 
 def test_a_bad_argument_is_told_before_any_work(tmp_path, capsys) -> None:

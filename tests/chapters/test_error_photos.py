@@ -3,9 +3,9 @@
 import pytest
 import torch
 from odam_chapters.errors.compared import edge_deviations
-from odam_chapters.errors.photos import bad_edge, confusion, ninths
-from odam_chapters.errors.survey import judge, retitled
-from odam_chapters.influence import hidden, scores_without
+from odam_chapters.errors.photos import find_bad_edge, find_confusion, select_ninths
+from odam_chapters.errors.survey import judge, speak_of
+from odam_chapters.influence import hide, measure_scores_without
 
 from odam_lib import ODAM, load_detector
 from odam_lib.datasets.categories import Relabelled, relabel
@@ -35,50 +35,50 @@ def seen(detector: Detector, photos: Relabelled) -> tuple:
 
 def test_a_truck_called_a_car_has_the_maps_of_both(seen: tuple) -> None:
     _, target, (trace, found, _) = seen
-    one = confusion(*seen, 0)
+    one = find_confusion(*seen, 0)
     assert one is not None and one.names == ("car", "truck") and one.scores[0] > 0.7 > 0.3 > one.scores[1]
-    other = retitled(found[0], target["labels"][[TRUCK]])
+    other = speak_of(found[0], target["labels"][[TRUCK]])
     heat = ODAM()(trace, other, ("class",)).to_image()[0, 0]
     x1, y1, x2, y2 = found.boxes[0].round().int().tolist()
     torch.testing.assert_close(one.maps[1, y1 + 1 : y2 - 1, x1 + 1 : x2 - 1], heat[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1])
     assert not one.maps[:, : y1 - 1].any() and not one.maps[:, :, x2 + 1 :].any()
-    assert confusion(*seen, found.names().index("dog")) is None
+    assert find_confusion(*seen, found.names().index("dog")) is None
 
 
 def test_a_class_that_the_detector_does_not_know_is_no_confusion(seen: tuple) -> None:
     image, target, (trace, found, errors) = seen
     unknown = target | {"labels": torch.full_like(target["labels"], len(found.categories))}
-    assert confusion(image, unknown, (trace, found, errors), 0) is None
+    assert find_confusion(image, unknown, (trace, found, errors), 0) is None
 
 
 def test_the_same_prediction_is_read_again(detector: Detector, seen: tuple) -> None:
     image, _, (_, found, _) = seen
-    one = confusion(*seen, 0)
-    nothing, middle = torch.zeros(image.shape[1:]).bool(), ninths(found.boxes[0], [1, 4], found.image_size)
-    before, after = scores_without(detector, image, found[0], torch.stack([nothing, middle]), one.labels)
+    one = find_confusion(*seen, 0)
+    nothing, middle = torch.zeros(image.shape[1:]).bool(), select_ninths(found.boxes[0], [1, 4], found.image_size)
+    before, after = measure_scores_without(detector, image, found[0], torch.stack([nothing, middle]), one.labels)
     torch.testing.assert_close(before, one.scores, atol=1e-4, rtol=1e-4)
-    candidates = detector.trace(hidden(image, middle)).candidates
+    candidates = detector.trace(hide(image, middle)).candidates
     same = (candidates.index == found.index[0]) & (candidates.level == found.level[0])
     torch.testing.assert_close(after, candidates.class_probs[same][0, list(one.labels)])
     assert after[1] > after[0]  # where cab and cap meet: the truck becomes a truck
     everything = ~nothing
-    assert scores_without(detector, image, found[0], everything[None], one.labels).max() < 0.05
-    assert scores_without(detector, image, found[0], everything[:0], one.labels).shape == (0, 2)
+    assert measure_scores_without(detector, image, found[0], everything[None], one.labels).max() < 0.05
+    assert measure_scores_without(detector, image, found[0], everything[:0], one.labels).shape == (0, 2)
 
 
 def test_ninths_part_a_box() -> None:
     box, size = torch.tensor([3.0, 0.0, 12.0, 6.0]), (8, 14)
-    parts = torch.stack([ninths(box, [number], size) for number in range(9)])
+    parts = torch.stack([select_ninths(box, [number], size) for number in range(9)])
     assert (parts.sum(dim=(1, 2)) == 6).all() and (parts.sum(dim=0) <= 1).all()
     assert torch.nonzero(parts[5])[:, 0].unique().tolist() == [2, 3]
     assert torch.nonzero(parts[5])[:, 1].unique().tolist() == [9, 10, 11]
-    assert torch.equal(ninths(box, [0, 5], size), parts[0] | parts[5]) and not ninths(box, [], size).any()
+    assert torch.equal(select_ninths(box, [0, 5], size), parts[0] | parts[5]) and not select_ninths(box, [], size).any()
 
 
 def test_a_bad_edge_names_the_other_object_that_its_map_lies_on(photos: Relabelled, seen: tuple) -> None:
     _, target, (trace, found, errors) = seen
     row = found.names().index("dog")
-    one = bad_edge(*seen, row, photos.categories, least=0.2)
+    one = find_bad_edge(*seen, row, photos.categories, least=0.2)
     assert one is not None and one.edge == 2 and one.other == "bicycle" and one.off > 30
     true = target["boxes"][errors.objects[row]]
     assert one.off == pytest.approx(float(found.boxes[row, 2] - true[2]))
@@ -88,12 +88,12 @@ def test_a_bad_edge_names_the_other_object_that_its_map_lies_on(photos: Relabell
     assert one.shares[0] == pytest.approx(float(energy_inside(heat, bicycle)), abs=1e-4)
     assert not (one.mask & target["masks"][errors.objects[row]]).any()
     assert list(one.case.edges.values()) == ["x2", "y2"] and "on the bicycle" in next(iter(one.case.maps))
-    assert bad_edge(*seen, row, photos.categories, least=0.5) is None
-    assert bad_edge(*seen, 0, photos.categories, least=0.01) is None  # a wrong class is no bad edge
+    assert find_bad_edge(*seen, row, photos.categories, least=0.5) is None
+    assert find_bad_edge(*seen, 0, photos.categories, least=0.01) is None  # a wrong class is no bad edge
 
 
 def test_another_object_of_the_class_is_called_so(detector: Detector, photos: Relabelled) -> None:
     image, target = photos[2]
     judged = judge(detector, image, target, 0.25)
-    stories = [bad_edge(image, target, judged, row, photos.categories, 0.2) for row in range(len(judged[1]))]
+    stories = [find_bad_edge(image, target, judged, row, photos.categories, 0.2) for row in range(len(judged[1]))]
     assert [one.other for one in stories if one] == ["other horse"]

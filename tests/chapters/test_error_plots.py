@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from odam_chapters.errors.plots import Case, show_covering, show_evidence, show_gallery, show_means, show_ninths, zoomed
+from odam_chapters.errors.plots import Case, show_covering, show_evidence, show_gallery, show_means, show_ninths, zoom
 from odam_chapters.errors.widget import MistakeBrowser
 from PIL import Image
 
@@ -72,11 +72,11 @@ def test_figures_of_many_mistakes_stop_at_a_number_that_they_state() -> None:
 
 def test_the_close_up_shows_both_boxes_and_keeps_everything_in_place() -> None:
     whole = case()
-    part = zoomed(whole, 0.25)
+    part = zoom(whole, 0.25)
     assert torch.equal(part.image, whole.image[:, 0:36, 0:31])
     assert part.box.tolist() == [5, 6, 25, 30] and part.maps["best: left edge (x1)"].shape == (36, 31)
     assert part.distractor.shape == (36, 31) and part.edges == whole.edges
-    right = zoomed(case(box=torch.tensor([40.0, 20, 50, 30]), true_box=None), 0.1)
+    right = zoom(case(box=torch.tensor([40.0, 20, 50, 30]), true_box=None), 0.1)
     assert right.image.shape == (3, 12, 12) and right.box.tolist() == [1, 1, 11, 11] and right.true_box is None
     assert right.maps["wrong: right edge (x2)"][15 - 19, 40 - 39] == 0
 

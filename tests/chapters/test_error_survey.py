@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from odam_chapters.errors.cases import case_without, mends, mistake_case
+from odam_chapters.errors.cases import make_case, make_case_without, try_removals
 from odam_chapters.errors.survey import (
     WRONG_CLASS,
     Mistake,
     judge,
     open_pictures,
     read_mistakes,
-    retitled,
+    speak_of,
     survey_scene,
     write_mistakes,
 )
@@ -96,7 +96,7 @@ def test_removing_the_distractor_says_the_same_as_removing_it_from_the_scene(
     detector: Detector, scenes: Scenes, mistakes: list[Mistake]
 ) -> None:
     for one in mistakes[:4]:
-        outcome = mends(detector, scenes, one.scene, one.row, THRESHOLD)
+        outcome = try_removals(detector, scenes, one.scene, one.row, THRESHOLD)
         planted = next(item for item in scenes.scene(one.scene).objects if item.lures is not None)
         assert outcome[f"{planted.index} {planted.name}"] == one.mended
 
@@ -107,7 +107,7 @@ def test_a_case_shows_the_two_edges_or_the_two_classes(
     for verdict, words in (("mislocalised", ("wrong", "best")), ("mislocalised and misclassified", ("said", "true"))):
         one = next(mistake for mistake in mistakes if mistake.verdict == verdict)
         image, target = scenes[one.scene]
-        case = mistake_case(image, target, judge(detector, image, target, THRESHOLD), one.row)
+        case = make_case(image, target, judge(detector, image, target, THRESHOLD), one.row)
         assert [heading.split(":")[0] for heading in case.maps] == list(words)
         assert len(case.edges) == (2 if verdict == "mislocalised" else 0)
         assert f"{100 * one.evidence:.0f} % on the distractor" in next(iter(case.maps))
@@ -116,7 +116,7 @@ def test_a_case_shows_the_two_edges_or_the_two_classes(
 def test_retitled_predictions_are_scored_for_the_other_class(detector: Detector, scenes: Scenes) -> None:
     trace = detector.trace(scenes[0][0])
     found = trace.detections(THRESHOLD)
-    other = retitled(found, torch.ones_like(found.labels))
+    other = speak_of(found, torch.ones_like(found.labels))
     torch.testing.assert_close(trace.targets("class", other).detach(), other.scores, atol=1e-5, rtol=1e-5)
     assert torch.equal(other.boxes, found.boxes)
 
@@ -163,11 +163,11 @@ def test_without_the_distractor_the_same_object_is_shown(
     image, target = scenes[one.scene]
     _, _, errors = judge(detector, image, target, THRESHOLD)
     chosen = int(errors.objects[one.row])
-    case = case_without(detector, scenes, one.scene, chosen, THRESHOLD)
+    case = make_case_without(detector, scenes, one.scene, chosen, THRESHOLD)
     _, clean_target = scenes.without_distractors(one.scene)
     assert torch.equal(case.true_box, clean_target["boxes"][chosen]) and case.distractor is None
     assert not torch.equal(case.image, image)
-    assert case_without(detector, scenes, one.scene, -1, THRESHOLD).box is None
+    assert make_case_without(detector, scenes, one.scene, -1, THRESHOLD).box is None
 
 
 def test_an_object_of_a_class_that_the_detector_does_not_know_is_shown(detector: Detector) -> None:
@@ -175,7 +175,7 @@ def test_an_object_of_a_class_that_the_detector_does_not_know_is_shown(detector:
     target["labels"] = torch.full_like(target["labels"], 90)
     judged = judge(detector, image, target, THRESHOLD)
     row = judged[2].names().index("misclassified")
-    case = mistake_case(image, target, judged, row)
+    case = make_case(image, target, judged, row)
     assert case.caption.endswith("it is a thing that the detector does not know") and len(case.maps) == 1
 
 
@@ -197,8 +197,10 @@ def test_scenes_in_another_numbering_give_the_same_mistakes(
     expected = [other for other in mistakes if other.scene == one.scene]
     assert repr(survey_scene(detector, renumbered, one.scene, THRESHOLD)) == repr(expected)
     about = int(judge(detector, *scenes[one.scene], THRESHOLD)[2].objects[one.row])
-    outcomes = [mends(detector, those, one.scene, one.row, THRESHOLD) for those in (renumbered, scenes)]
-    captions = [case_without(detector, those, one.scene, about, THRESHOLD).caption for those in (renumbered, scenes)]
+    outcomes = [try_removals(detector, those, one.scene, one.row, THRESHOLD) for those in (renumbered, scenes)]
+    captions = [
+        make_case_without(detector, those, one.scene, about, THRESHOLD).caption for those in (renumbered, scenes)
+    ]
     assert outcomes[0] == outcomes[1] and captions[0] == captions[1]
 
 

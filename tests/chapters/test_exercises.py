@@ -9,7 +9,7 @@ from odam_chapters.attributes import check_both_directions, check_combined, chec
 from odam_chapters.crowds.exercises import check_duplicate, check_pairs
 from odam_chapters.detectors.exercises import check_fake, check_more
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
-from odam_chapters.exercises import check_least, check_most, check_side, side_of_energy
+from odam_chapters.exercises import check_least, check_most, check_side, find_side
 from odam_chapters.judging.exercises import check_cheat
 from odam_chapters.odam_train.exercises import check_odam_loss
 from odam_chapters.quickstart import check_shrinking
@@ -34,13 +34,13 @@ def explained(detector, held_out):
 def test_side_by_hand(pixel: tuple[int, int], side: str) -> None:
     heat = torch.zeros(20, 20)
     heat[pixel], heat[19, 19] = 1, 5  # what lies outside the box does not count
-    assert side_of_energy(heat, torch.tensor([0.0, 0.0, 11.0, 11.0])) == side
+    assert find_side(heat, torch.tensor([0.0, 0.0, 11.0, 11.0])) == side
 
 
 def test_side_is_right_wrong_or_open(explained) -> None:
     _, maps = explained
     heat = maps.to_image()[0, 3]
-    found = side_of_energy(heat, maps.detections.boxes[0])
+    found = find_side(heat, maps.detections.boxes[0])
     assert check_side(found, maps, "x2").startswith("right")
     assert check_side("top" if found != "top" else "left", maps, "x2").startswith("not quite")
     assert check_side(None, maps, "x2").startswith("open") and "no answer" in check_side("up", maps, "x2")

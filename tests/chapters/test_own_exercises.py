@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from odam_chapters.own.exercises import check_formula, check_silence
-from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, blobs, distances
+from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, draw_blobs, measure_distances
 from torch import Tensor
 
 from odam_lib import ODAM, Detections, explain, wrap
@@ -13,7 +13,7 @@ from odam_lib.heatmaps import EDGES
 
 
 def test_the_toys_detections_and_maps_are_known_on_paper() -> None:
-    detector, image = BlobDetector(BlobNet()), blobs()
+    detector, image = BlobDetector(BlobNet()), draw_blobs()
     found = detector.detect(image)
     assert found.names() == ["red", "blue"]
     assert found.boxes.tolist() == [[24, 32, 80, 72], [128, 48, 168, 104]]  # the blobs to the pixel
@@ -32,12 +32,18 @@ def test_the_toys_detections_and_maps_are_known_on_paper() -> None:
 def coordinate(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
     trace.check(found, [attribute])
     return (
-        trace.corners[found.index, EDGES.index(attribute)] if attribute in EDGES else distances(trace, attribute, found)
+        trace.corners[found.index, EDGES.index(attribute)]
+        if attribute in EDGES
+        else measure_distances(trace, attribute, found)
     )
 
 
 def negated(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
-    return -distances(trace, attribute, found) if attribute in ("x1", "y1") else distances(trace, attribute, found)
+    return (
+        -measure_distances(trace, attribute, found)
+        if attribute in ("x1", "y1")
+        else measure_distances(trace, attribute, found)
+    )
 
 
 def unchecked(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
@@ -50,7 +56,7 @@ def unchecked(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
 
 
 def logit_for_class(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
-    return distances(trace, "logit" if attribute == "class" else attribute, found)
+    return measure_distances(trace, "logit" if attribute == "class" else attribute, found)
 
 
 def only_edges(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
@@ -61,15 +67,18 @@ def only_edges(trace: BlobTrace, attribute: str, found: Detections) -> Tensor:
     ("formula", "sentence"),
     [
         (None, "open: write a function"),
-        (distances, "right: the numbers grow"),
+        (measure_distances, "right: the numbers grow"),
         (coordinate, "not quite: 'x1' is the coordinate of the left edge (x1), not a distance"),
         (negated, "not quite: 'x1' is the distance with the wrong sign"),
         (unchecked, "detections of another picture should be refused"),
         (logit_for_class, "not quite: 'class' is 2.0, 2.0, it should be 0.9, 0.9"),
         (only_edges, "not quite: asked for 'logit' it stops with ValueError"),
-        (lambda trace, attribute, found: distances(trace, attribute, found).sum(), "no tensor of shape [2]"),
-        (lambda trace, attribute, found: distances(trace, attribute, found).detach(), "'logit' has no gradient"),
-        (lambda trace, attribute, found: distances(trace, attribute, found) * 1.5, "'logit' is 3.0, 3.0"),
+        (lambda trace, attribute, found: measure_distances(trace, attribute, found).sum(), "no tensor of shape [2]"),
+        (
+            lambda trace, attribute, found: measure_distances(trace, attribute, found).detach(),
+            "'logit' has no gradient",
+        ),
+        (lambda trace, attribute, found: measure_distances(trace, attribute, found) * 1.5, "'logit' is 3.0, 3.0"),
     ],
 )
 def test_the_numbers_to_explain(formula: Callable | None, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Pairs in Python: verdicts are the kernels', what is shown belongs to the pair. Clicks: ``browser/test_pairs.py``."""
+"""Pairs in Python: decisions are the kernels', what is shown belongs to the pair. Clicks: ``browser/test_pairs.py``."""
 
 import base64
 import io
@@ -9,17 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
-from odam_chapters.crowds.pair_widget import (
-    COLOURS,
-    LEAST_LEFT,
-    SOFT_NMS,
-    PairPicker,
-    decisions,
-    no_pair,
-    pair_figure,
-    telling_pair,
-)
-from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, candidates
+from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decide, find_telling_pair
+from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, no_pair, pair_figure
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, find_candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
@@ -92,25 +84,25 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     found = detections([(0, 0, 10, 10), (shift, 0, shift + 10, height)], list(scores), list(labels))
     heat, (low, high) = torch.tensor(maps)[:, None], bounds
     rows = (1, 0) if swapped else (0, 1)
-    decided = decisions(found, heat, *rows, iou_threshold, low, high)
+    decided = decide(found, heat, *rows, iou_threshold, low, high)
     alone = (found.boxes, found.scores, found.labels)
     kept = {
         CLASSICAL: nms(*alone, iou_threshold),
         ODAM_NMS: odam_nms(*alone, heat, iou_threshold, low, high),
         SOFT_NMS: soft_nms(*alone, score_threshold=LEAST_LEFT),
     }
-    assert {verdict.rule: verdict.duplicate for verdict in decided.verdicts} == {
+    assert {decision.rule: decision.duplicate for decision in decided.by_rule} == {
         rule: len(left.index) < 2 for rule, left in kept.items()
     }
-    assert decided == decisions(found, heat, *rows[::-1], iou_threshold, low, high)
+    assert decided == decide(found, heat, *rows[::-1], iou_threshold, low, high)
     compared = re.compile(r"([\d.]+) is (not )?over (?:T_iou|T_l|T_h|the final threshold) ([\d.e-]+)")
-    for verdict in decided.verdicts:
-        words = ("kept", "dropped") if verdict.rule == SOFT_NMS else ("two objects", "duplicate")
-        assert verdict.sentence.endswith(f": {words[verdict.duplicate]}")
-        for value, negated, limit in compared.findall(verdict.reason):
-            assert (float(value) > float(limit)) is not bool(negated), verdict.reason
-        if compared.search(verdict.reason) is None:
-            assert re.search("up to rounding|different labels|T_l 0 asks", verdict.reason), verdict.reason
+    for decision in decided.by_rule:
+        words = ("kept", "dropped") if decision.rule == SOFT_NMS else ("two objects", "duplicate")
+        assert decision.sentence.endswith(f": {words[decision.duplicate]}")
+        for value, negated, limit in compared.findall(decision.reason):
+            assert (float(value) > float(limit)) is not bool(negated), decision.reason
+        if compared.search(decision.reason) is None:
+            assert re.search("up to rounding|different labels|T_l 0 asks", decision.reason), decision.reason
 
 
 @pytest.mark.parametrize(
@@ -130,37 +122,37 @@ def test_verdicts_are_the_kernels_and_sentences_say_what_is_true(
     ],
 )
 def test_odam_nms_is_explained_by_the_numbers_that_decide(maps: Tensor, thresholds: tuple, sentence: str) -> None:
-    assert re.match(sentence, decisions(TWO, maps, 0, 1, *thresholds).verdicts[1].sentence)
+    assert re.match(sentence, decide(TWO, maps, 0, 1, *thresholds).by_rule[1].sentence)
 
 
 def test_nms_and_soft_nms_are_explained_by_iou_and_by_what_is_left() -> None:
-    decided = decisions(TWO, ALIKE, 0, 1)
-    assert decided.verdicts[0].sentence == "IoU 0.80 is over T_iou 0.5: duplicate"
+    decided = decide(TWO, ALIKE, 0, 1)
+    assert decided.by_rule[0].sentence == "IoU 0.80 is over T_iou 0.5: duplicate"
     close = replace(TWO, boxes=torch.tensor([[0, 0, 10, 10], [0, 0, 10, 8.04]]))
-    assert decisions(close, ALIKE, 0, 1, 0.8).verdicts[0].sentence == "IoU 0.804 is over T_iou 0.8: duplicate"
+    assert decide(close, ALIKE, 0, 1, 0.8).by_rule[0].sentence == "IoU 0.804 is over T_iou 0.8: duplicate"
     assert decided.left == pytest.approx(0.6 * torch.exp(torch.tensor(-(0.8**2) / 0.5)).item())
-    assert decided.verdicts[2].sentence == (
+    assert decided.by_rule[2].sentence == (
         "IoU 0.80 lowers score 0.60, and the remaining 0.17 is over the final threshold 0.05: kept"
     )
-    low = decisions(replace(TWO, scores=torch.tensor([0.9, 0.1])), ALIKE, 0, 1)
+    low = decide(replace(TWO, scores=torch.tensor([0.9, 0.1])), ALIKE, 0, 1)
     assert low.left == pytest.approx(0.0278, abs=1e-4)
-    assert low.verdicts[2].sentence == (
+    assert low.by_rule[2].sentence == (
         "IoU 0.80 lowers score 0.10, and the remaining 0.03 is not over the final threshold 0.05: dropped"
     )
 
 
 def test_a_map_of_zeros_leaves_the_decision_to_iou_and_is_named() -> None:
     maps = torch.cat([APART[:1], torch.zeros(1, 1, 2)])
-    decided = decisions(TWO, maps, 1, 0)
+    decided = decide(TWO, maps, 1, 0)
     assert decided.correlation is None and decided.numbers == "IoU 0.80, no correlation"
     reason = "The map of 1 is zero, so that IoU decides alone: IoU 0.80 is"
-    assert decided.verdicts[1].sentence == f"{reason} over T_iou 0.5: duplicate"
-    assert decisions(TWO, maps, 0, 1, 0.9).verdicts[1].sentence == f"{reason} not over T_iou 0.9: two objects"
+    assert decided.by_rule[1].sentence == f"{reason} over T_iou 0.5: duplicate"
+    assert decide(TWO, maps, 0, 1, 0.9).by_rule[1].sentence == f"{reason} not over T_iou 0.9: two objects"
 
 
 def test_different_labels_never_suppress_each_other() -> None:
-    decided = decisions(replace(TWO, labels=torch.tensor([1, 2])), ALIKE, 0, 1)
-    assert {verdict.sentence for verdict in decided.verdicts} == {
+    decided = decide(replace(TWO, labels=torch.tensor([1, 2])), ALIKE, 0, 1)
+    assert {decision.sentence for decision in decided.by_rule} == {
         f"person and dog: different labels never suppress each other: {word}" for word in ("two objects", "kept")
     }
     assert decided.left == pytest.approx(0.6)
@@ -178,25 +170,25 @@ def test_different_labels_never_suppress_each_other() -> None:
 )
 def test_what_is_no_pair_is_refused(rows: tuple, thresholds: tuple, error: type, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
-        decisions(TWO, ALIKE, *rows, *thresholds)
+        decide(TWO, ALIKE, *rows, *thresholds)
     with pytest.raises(ValueError, match="There are 1 maps of 2 detections"):
-        decisions(TWO, ALIKE[:1], 0, 1)
+        decide(TWO, ALIKE[:1], 0, 1)
 
 
 def test_the_first_pair_overlaps_with_maps_that_differ(crowd: tuple[Tensor, PairPicker]) -> None:
     _, picker = crowd
-    verdicts = {verdict.rule: verdict.duplicate for verdict in picker.decisions.verdicts}
-    assert picker.decisions.iou > 0.5 and verdicts[CLASSICAL] and not verdicts[ODAM_NMS]
-    first, second = telling_pair(picker.detections, picker.maps, first=picker.second)
+    dropped = {decision.rule: decision.duplicate for decision in picker.decisions.by_rule}
+    assert picker.decisions.iou > 0.5 and dropped[CLASSICAL] and not dropped[ODAM_NMS]
+    first, second = find_telling_pair(picker.detections, picker.maps, first=picker.second)
     assert first == picker.second != second
     far = detections([(0, 0, 10, 10), (0, 0, 10, 10), (5, 0, 15, 10)], [0.9, 0.8, 0.7], [1, 2, 1])
-    assert set(telling_pair(far, torch.ones(3, 1, 2))) == {0, 2}
+    assert set(find_telling_pair(far, torch.ones(3, 1, 2))) == {0, 2}
 
 
 def test_what_can_be_chosen_is_distinct(crowd: tuple[Tensor, PairPicker]) -> None:
     image, picker = crowd
     trace = load_detector("fcos-crowd-odam", "cpu").trace(image)
-    every = candidates(trace)
+    every = find_candidates(trace)
     kept = nms(every.boxes, every.scores, every.labels, 0.8).index
     assert torch.equal(picker.detections.boxes, every.boxes[kept]) and 10 < len(kept) < len(every) / 2
     assert torch.equal(picker.maps, raster_maps(trace, every[kept], short_edge=RASTER).detach())
@@ -219,8 +211,8 @@ def test_panels_belong_to_their_rows(crowd: tuple[Tensor, PairPicker]) -> None:
         assert panel.get_aspect() == 1 and len(panel.get_xticks()) == len(panel.get_yticks()) == 0
     assert not torch.equal(*(torch.from_numpy(panel.images[0].get_array().data) for panel in (first, second)))
     words = [text.get_text() for text in rules.texts]
-    for verdict in decisions(picker.detections, picker.maps, 5, 3).verdicts:
-        assert {verdict.rule, verdict.word, verdict.reason} <= set(words)
+    for decision in decide(picker.detections, picker.maps, 5, 3).by_rule:
+        assert {decision.rule, decision.word, decision.reason} <= set(words)
 
 
 def test_no_text_of_the_figure_is_cropped_or_laid_over_other_text() -> None:
@@ -245,9 +237,11 @@ def test_what_is_shown_is_of_the_pair(picker: PairPicker, first: int, second: in
     with picker.hold_trait_notifications():
         picker.first, picker.second = first, second
     assert (picker._shown["first"], picker._shown["second"]) == (first, second)
-    expected = decisions(picker.detections, picker.maps, first, second)
+    expected = decide(picker.detections, picker.maps, first, second)
     assert picker.decisions == expected and picker._shown["numbers"] == expected.numbers
-    assert picker._shown["verdicts"] == [[verdict.rule, verdict.word, verdict.reason] for verdict in expected.verdicts]
+    assert picker._shown["decisions"] == [
+        [decision.rule, decision.word, decision.reason] for decision in expected.by_rule
+    ]
     sizes = {Image.open(io.BytesIO(picker._maps[role])).size[::-1] for role in ("first", "second")}
     assert sizes == {tuple(picker._shown["size"])}
     widths = [x2 - x1 for x1, _, x2, _ in picker._shown["boxes"]]
@@ -255,14 +249,14 @@ def test_what_is_shown_is_of_the_pair(picker: PairPicker, first: int, second: in
 
 
 def test_a_threshold_turns_the_verdict(picker: PairPicker) -> None:
-    assert (picker.first, picker.second, picker._shown["verdicts"][1][1]) == (0, 1, "duplicate")
+    assert (picker.first, picker.second, picker._shown["decisions"][1][1]) == (0, 1, "duplicate")
     picker.low = 0.6
-    assert picker._shown["verdicts"][1][1] == "two objects" and picker._shown["low"] == 0.6
+    assert picker._shown["decisions"][1][1] == "two objects" and picker._shown["low"] == 0.6
     picker.iou_threshold = 0.7
-    assert [word for _, word, _ in picker._shown["verdicts"]] == ["two objects", "two objects", "kept"]
+    assert [word for _, word, _ in picker._shown["decisions"]] == ["two objects", "two objects", "kept"]
     with picker.hold_trait_notifications():
         picker.low, picker.high = 0.1, 0.3
-    assert picker._shown["verdicts"][1][1] == "duplicate"
+    assert picker._shown["decisions"][1][1] == "duplicate"
 
 
 def test_one_of_a_pair_can_be_given() -> None:
@@ -315,7 +309,7 @@ def test_an_error_is_shown_and_raised_until_the_next_success(
     picker: PairPicker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("odam_chapters.crowds.pair_widget.odam_nms", None)
+        broken.setattr("odam_chapters.crowds.decisions.odam_nms", None)
         with pytest.raises(TypeError):
             picker.second = 2
         assert picker.error.startswith("The pair could not be compared: ")

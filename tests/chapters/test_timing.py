@@ -7,7 +7,7 @@ import pytest
 import torch
 from odam_chapters import timing
 from odam_chapters.costs.exercises import check_break_even, check_factor
-from odam_chapters.timing import Cost, as_table, break_even, exponent, measure, measure_growth
+from odam_chapters.timing import Cost, find_break_even, fit_exponent, measure, measure_growth, tabulate
 
 MEGABYTES = 10**6
 
@@ -81,26 +81,26 @@ def test_growth_is_measured_up_to_the_limit_and_extrapolated_beyond() -> None:
 
 
 def test_exponent_and_break_even_of_known_growth() -> None:
-    assert exponent(linear(1, 10, 100)) == pytest.approx(1)
-    assert exponent({number: Cost(3.0 * number**2, 0.0) for number in (1, 5)}) == pytest.approx(2)
-    assert exponent(linear(1) | {10: Cost(5.0, 0.0, measured=False)}) != exponent(linear(1, 10))
-    assert break_even(linear(1, 10, 100), 0.25) == pytest.approx(25)
-    assert break_even(linear(1, 10), 1.0) == pytest.approx(100)
-    assert break_even(linear(10, 100), 0.01) == pytest.approx(1)
-    for too_little in (exponent(linear(1)), break_even(linear(1), 1.0)):
+    assert fit_exponent(linear(1, 10, 100)) == pytest.approx(1)
+    assert fit_exponent({number: Cost(3.0 * number**2, 0.0) for number in (1, 5)}) == pytest.approx(2)
+    assert fit_exponent(linear(1) | {10: Cost(5.0, 0.0, measured=False)}) != fit_exponent(linear(1, 10))
+    assert find_break_even(linear(1, 10, 100), 0.25) == pytest.approx(25)
+    assert find_break_even(linear(1, 10), 1.0) == pytest.approx(100)
+    assert find_break_even(linear(10, 100), 0.01) == pytest.approx(1)
+    for too_little in (fit_exponent(linear(1)), find_break_even(linear(1), 1.0)):
         assert math.isnan(too_little)
-    assert math.isnan(break_even({1: Cost(1.0, 0.0), 2: Cost(1.0, 0.0)}, 2.0))
+    assert math.isnan(find_break_even({1: Cost(1.0, 0.0), 2: Cost(1.0, 0.0)}, 2.0))
 
 
 def test_table_marks_what_was_not_measured() -> None:
     costs = {"loop": {1: Cost(0.5, 1.0), 10: Cost(5.0, math.nan, measured=False)}, "window": {1: Cost(0.0123, 2.0)}}
-    lines = as_table(costs, lambda cost: cost.seconds, "seconds").splitlines()
+    lines = tabulate(costs, lambda cost: cost.seconds, "seconds").splitlines()
     assert [line.split() for line in lines] == [
         ["seconds", "1", "10"],
         ["loop", "0.50", "~5.0"],
         ["window", "0.012", "-"],
     ]
-    assert as_table(costs, lambda cost: cost.extra_bytes, "memory").splitlines()[1].split() == ["loop", "1.0", "-"]
+    assert tabulate(costs, lambda cost: cost.extra_bytes, "memory").splitlines()[1].split() == ["loop", "1.0", "-"]
 
 
 def test_factor_is_right_wrong_or_open() -> None:

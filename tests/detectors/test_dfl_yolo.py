@@ -18,7 +18,7 @@ from odam_lib import ODAM, Detections, wrap
 from odam_lib.detectors.dfl_yolo import DflDetector
 from odam_lib.detectors.letterbox import Letterbox
 from odam_lib.detectors.trace import TARGETS, Trace
-from odam_lib.explainers.suppression import by_boxes, suppressed
+from odam_lib.explainers.suppression import by_boxes, suppress
 from odam_lib.heatmaps import HeatMaps
 
 BUILDERS = {case.name: case.build for case in CASES}
@@ -144,7 +144,7 @@ def test_a_prediction_is_read_as_its_best_class_alone(stand_in: DflDetector) -> 
     assert len({(int(level), int(index)) for level, index in zip(found.level, found.index)}) == len(found)
     assert len(Trace.above(trace, 0.02)) > len(found)
     assert (found.scores[:-1] >= found.scores[1:]).all() and found.scores[-1] > 0.02
-    ours, rule = trace.detections(0.02), suppressed(trace, 0.02, by_boxes(trace.nms))
+    ours, rule = trace.detections(0.02), suppress(trace, 0.02, by_boxes(trace.nms))
     assert torch.equal(ours.scores, rule.scores[: trace.limits.after])
 
 

@@ -29,7 +29,7 @@ from odam_lib.detectors.wrap import wrap
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.explainers.odam import ODAM
-from odam_lib.explainers.suppression import by_maps, suppressed
+from odam_lib.explainers.suppression import by_maps, suppress
 from odam_lib.kernels.nms import keep_all
 
 NAMES = ("fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny")
@@ -113,11 +113,11 @@ def test_maps_do_not_depend_on_what_the_caller_is_within(
     expected = [asked(detector, image, method) for method in methods]
     trace = detector.trace(image)
     rule, target = by_maps(), trace.targets("x1", trace.candidates[:1])
-    kept = suppressed(trace, 0.05, rule) if trace.windows else trace.candidates
+    kept = suppress(trace, 0.05, rule) if trace.windows else trace.candidates
     with CONTEXTS[context]():
         within = [asked(detector, image.clone(), method) for method in methods]
         directly = methods[0](trace, expected[0].detections[torch.arange(3)], ("class", "x1"))
-        again = suppressed(trace, 0.05, rule) if trace.windows else trace.candidates
+        again = suppress(trace, 0.05, rule) if trace.windows else trace.candidates
         assert trace.targets("x1", trace.candidates[:1]).requires_grad
         loaded = load_detector(detector.name, "cpu")
         made_here = asked(loaded, image.clone(), methods[0])

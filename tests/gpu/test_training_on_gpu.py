@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from compared import DEVICE
-from odam_chapters.costs.explaining import training_steps
+from odam_chapters.costs.explaining import time_training_steps
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -95,7 +95,7 @@ def test_stopped_and_started_again_it_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_odam_train_steps_are_taken(order: str) -> None:
-    steps = training_steps("fcos", 128, 2, 20, 1, device=DEVICE)
+    steps = time_training_steps("fcos", 128, 2, 20, 1, device=DEVICE)
     assert steps.positives > 0 and steps.ratio(order) > 0
 
 

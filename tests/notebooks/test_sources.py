@@ -45,3 +45,11 @@ def test_source_that_is_stored_is_todays_and_whole(name: str) -> None:
 def test_the_papers_equations_are_shown() -> None:
     functions = {getattr(what, "__name__", "") for name in NAMES for what, _ in shown(name)}
     assert functions >= {"combine", "pair_losses", "are_duplicates", "energy_inside", "object_discrimination"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_imports_stand_in_one_cell_of_at_most_twelve_lines(name: str) -> None:
+    statements = ast.Import | ast.ImportFrom
+    importing = [cell for cell, tree in code_cells(name) if any(isinstance(one, statements) for one in tree.body)]
+    assert len(importing) == 1
+    assert len([line for line in importing[0].source.splitlines() if line.strip()]) <= 12

@@ -8,7 +8,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from odam_chapters.pictures import close_up, show_average_maps, show_columns, show_detectors, show_methods
+from odam_chapters.pictures import crop, show_average_maps, show_columns, show_detectors, show_methods
 from PIL import Image
 from planted import PlantedDetector, planted_image
 
@@ -239,9 +239,9 @@ def test_a_close_up_keeps_maps_and_boxes_in_their_places() -> None:
     )  # fmt: skip
     maps = torch.zeros(2, 40, 60)
     maps[0, 15, 25] = 1
-    small, shifted, columns = close_up(image, detections, {"one": maps}, margin=0.5)
+    small, shifted, columns = crop(image, detections, {"one": maps}, margin=0.5)
     assert shifted.image_size == small.shape[1:] == columns["one"].shape[1:] == (26, 28)  # 14 x 12 pixels, 7 around
     x, y = (shifted.boxes[0, :2] + 5).int().tolist()
     assert columns["one"][0, y, x] == 1 and torch.equal(small[:, y, x], image[:, 15, 25])
-    whole = close_up(image, detections, {"one": maps}, margin=10)
+    whole = crop(image, detections, {"one": maps}, margin=10)
     assert torch.equal(whole[0], image) and torch.equal(whole[1].boxes, boxes)

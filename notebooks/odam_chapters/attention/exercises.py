@@ -29,7 +29,5 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor) 
         chosen = energies[:, layer, head]
         shares[edge] = float((chosen[:, number] > chosen[:, (number + 2) % 4]).float().mean())
     mean, listed = sum(shares.values()) / 4, ", ".join(f"{edge} {share:.2f}" for edge, share in shares.items())
-    verdict = "right" if mean > 0.5 else "not quite"
-    return (
-        f"{verdict}: these heads point at their own edge in {mean:.2f} of the cases ({listed}); one map reaches 0.50."
-    )
+    grade = "right" if mean > 0.5 else "not quite"
+    return f"{grade}: these heads point at their own edge in {mean:.2f} of the cases ({listed}); one map reaches 0.50."

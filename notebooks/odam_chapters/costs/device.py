@@ -17,18 +17,12 @@ from typing import Any
 import torch
 import torchvision
 from matplotlib.figure import Figure
-from torch import Tensor
-from torch.autograd import DeviceType
-from torch.autograd.profiler_util import FunctionEventAvg
-from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from odam_chapters.charts import show_growth
 from odam_chapters.costs import explaining as costs
-from odam_chapters.crowds.costs import kernels, pipelines
-from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, rules
+from odam_chapters.costs.limits import PATIENCE, Ceilings, find_limits, measure_ceilings
+from odam_chapters.crowds.costs import time_kernels, time_pipelines
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, make_rules
 from odam_chapters.timing import Cost, measure
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
@@ -42,19 +36,20 @@ from odam_lib.viz.drawing import save_png
 
 PAPER_MAP = 2e-3
 """Seconds a map in the paper, on an RTX 3090."""
+
+
 PAPER_DRISE = 180.0
 """About so many seconds a picture take D-RISE's 5000 masks there."""
+
+
 TARGET_MAP = 0.2e-3
 """Seconds a map may take when a hundred predictions are explained at once."""
+
+
 PROFILED = 100
 """Predictions whose five maps each are looked at closely."""
-PATIENCE = 3.0
-"""Seconds after which no further repeat is begun."""
-IDLE = 0.4
-"""A larger share of the time without a kernel means that launching them is the limit."""
-WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
-LONGEST, NAMED = 12, 90
-"""How many operators and kernels are listed, and how much of their names."""
+
+
 REPORT, FIGURE = "device-costs.json", "device-costs.png"
 
 
@@ -92,160 +87,21 @@ class Sizes:
     repeats: int = 7
 
 
-@dataclass(frozen=True)
-class Ceilings:
-    """What the device reaches at its best, measured: multiplications and additions, and bytes, a second."""
-
-    float32: float
-    tf32: float
-    bfloat16: float
-    bandwidth: float
-
-
-def ceilings(device: torch.device, side: int) -> Ceilings:
-    """By products of random matrices of side x side, and a copy of eight times their bytes, read and written."""
-    one, other = torch.randn(2, side, side, device=device)
-
-    def product(one: Tensor, other: Tensor, precision: str = "highest") -> float:
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(precision)
-        try:
-            return 2 * side**3 / measure(lambda: one @ other, 5, 2, PATIENCE, device).seconds
-        finally:
-            torch.set_float32_matmul_precision(before)
-
-    source = torch.randn(8, side, side, device=device)
-    target = torch.empty_like(source)
-    copied = 2 * source.numel() * source.element_size()
-    return Ceilings(
-        float32=product(one, other),
-        tf32=product(one, other, "high"),
-        bfloat16=product(one.bfloat16(), other.bfloat16()),
-        bandwidth=copied / measure(lambda: target.copy_(source), 5, 2, PATIENCE, device).seconds,
-    )
-
-
-class Work(TorchDispatchMode):
-    """While active, adds up what operators do.
-
-    torch's own ``FlopCounterMode`` also follows modules by hooks, which fail where gradients are asked of a module's
-    input.
-
-    Attributes:
-        operations: multiplications and additions of products and convolutions.
-        bytes: read and written, as if nothing stayed in a cache from one operator to the next.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations, self.bytes = 0, 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        outcome = function(*arguments, **(options or {}))
-        if function.overloadpacket in flop_registry:
-            self.operations += flop_registry[function.overloadpacket](*arguments, **(options or {}), out_val=outcome)
-        if not function.is_view and "empty" not in function.name():
-            self.bytes += sum(
-                one.numel() * one.element_size()
-                for one in tree_leaves((arguments, options, outcome))
-                if isinstance(one, Tensor)
-            )
-        return outcome
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where the time of a call goes.
-
-    Attributes:
-        seconds: by the clock.
-        busy: seconds in which the device worked; ``None`` where its kernels cannot be seen.
-        launches: kernels and copies.
-        waits: times the program waited for the device.
-        operations, bytes: see :class:`Work`.
-        arithmetic: the share of the ceiling of its products and convolutions that was reached.
-        bandwidth: the share of the ceiling of the memory that was reached.
-        limited_by: what the next gain has to come from.
-        by_operator, by_kernel: (name, seconds of the device, calls), the longest first; operators include no others.
-    """
-
-    seconds: float
-    busy: float | None
-    launches: int
-    waits: int
-    operations: float
-    bytes: float
-    arithmetic: float
-    bandwidth: float
-    limited_by: str
-    by_operator: tuple[tuple[str, float, int], ...]
-    by_kernel: tuple[tuple[str, float, int], ...]
-
-
-def limits(function: Callable[[], object], device: torch.device, best: Ceilings, repeats: int) -> Limits:
-    """Measure a call, look at its kernels, and compare with what the device reaches at its best."""
-    seconds = measure(function, repeats, 2, PATIENCE, device).seconds
-    with Work() as work:
-        function()
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    with profile(activities=activities) as profiled:
-        function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    averages = sorted(profiled.key_averages(), key=partial(_own_time, device), reverse=True)
-    launched = [event for event in profiled.events() if event.device_type == DeviceType.CUDA]
-    busy = sum(event.time_range.elapsed_us() for event in launched) / 1e6 if launched else None
-    # Convolutions and, where it is allowed, products round to TF32 on CUDA.
-    peak = best.tf32 if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else best.float32
-    arithmetic, bandwidth = work.operations / seconds / peak, work.bytes / seconds / best.bandwidth
-    return Limits(
-        seconds=seconds,
-        busy=busy,
-        launches=len(launched),
-        waits=sum(event.name in WAITS for event in profiled.events()),
-        operations=work.operations,
-        bytes=work.bytes,
-        arithmetic=arithmetic,
-        bandwidth=bandwidth,
-        limited_by=_limit(seconds, busy, arithmetic, bandwidth),
-        by_operator=_longest(averages, DeviceType.CPU, device),
-        by_kernel=_longest(averages, DeviceType.CUDA, device),
-    )
-
-
-def _own_time(device: torch.device, event: FunctionEventAvg) -> float:
-    """Microseconds on the device of a kind of event, without those of events within it."""
-    return event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-
-
-def _longest(
-    averages: Sequence[FunctionEventAvg], kind: DeviceType, device: torch.device
-) -> tuple[tuple[str, float, int], ...]:
-    chosen = [one for one in averages if one.device_type == kind][:LONGEST]
-    return tuple((one.key[:NAMED], _own_time(device, one) / 1e6, one.count) for one in chosen)
-
-
-def _limit(seconds: float, busy: float | None, arithmetic: float, bandwidth: float) -> str:
-    if busy is not None and seconds - busy > IDLE * seconds:
-        return f"launching: the device idles {1 - busy / seconds:.0%} of the time"
-    return "memory" if bandwidth > arithmetic else "arithmetic"
-
-
-def maps_of(
+def time_maps(
     name: str, derivative: str, sizes: Sizes, device: torch.device, best: Ceilings
 ) -> tuple[dict[int, Cost], dict[str, object]]:
     """The cost of five maps of each of N predictions with one detector, and all numbers about it."""
-    detector = costs.random_detector(name, sizes.side, device=device)
+    detector = costs.build_random_detector(name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
-    unit = measure(lambda: costs.forward(detector, image), sizes.repeats, 3, PATIENCE, device)
+    unit = measure(lambda: costs.run_forward(detector, image), sizes.repeats, 3, PATIENCE, device)
     trace = detector.trace(image)
     traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
     # A map of a DETR takes a backward pass through its encoder.
     numbers = [number for number in sizes.numbers if trace.windows or number <= PROFILED]
-    rows, method = costs.draw(trace, max(numbers)), ODAM(derivative=derivative)
-    growth = costs.growth(method, trace, rows, numbers, math.inf, sizes.repeats)
+    rows, method = costs.draw_predictions(trace, max(numbers)), ODAM(derivative=derivative)
+    growth = costs.measure_maps(method, trace, rows, numbers, math.inf, sizes.repeats)
     many = min(PROFILED, max(numbers))
-    looked_at = limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
+    looked_at = find_limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
     found = {
         "layer": trace.layer,
         "forward_ms": 1e3 * unit.seconds,
@@ -265,12 +121,12 @@ def maps_of(
     return growth, found
 
 
-def drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
     """D-RISE with one detector: seconds of a picture, on a tenth of the masks and extrapolated if that is too long."""
-    detector = costs.random_detector(detector_name, sizes.side, device=device)
+    detector = costs.build_random_detector(detector_name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
     trace = detector.trace(image)
-    rows = costs.draw(trace, 10)
+    rows = costs.draw_predictions(trace, 10)
 
     def seconds(masks: int) -> float:
         return measure(lambda: DRISE(masks=masks, batch=32)(trace, rows, ["class"]), 1, 0, device=device).seconds
@@ -288,30 +144,30 @@ def drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, o
     }
 
 
-def suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_suppression(sizes: Sizes, device: torch.device) -> dict[str, object]:
     """The whole way from a crowd to its detections with Odam-NMS and with NMS, and the kernel alone."""
     scenes = Scenes("val", sizes.crowds, "crowd")
     images = [scenes[item][0].to(device) for item in range(sizes.crowds)]
     found: dict[str, object] = {}
     for name in ("fcos-crowd-odam", "faster-rcnn-crowd-odam"):
-        both = {rule: way for rule, way in rules(name).items() if rule in (CLASSICAL, ODAM_NMS)}
-        timed = pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
+        both = {rule: way for rule, way in make_rules(name).items() if rule in (CLASSICAL, ODAM_NMS)}
+        timed = time_pipelines(load_detector(name, str(device)), images, both, 0.3, sizes.repeats)
         found[name] = {
             "candidates": median(timed.candidates),
             "nms_ms": 1e3 * timed.of(CLASSICAL),
             "odam_nms_ms": 1e3 * timed.of(ODAM_NMS),
             "ratio": timed.ratio(ODAM_NMS),
         }
-    alone = kernels(repeats=sizes.repeats, device=device)
+    alone = time_kernels(repeats=sizes.repeats, device=device)
     return found | {"kernel_of_1000": {"nms_ms": 1e3 * median(alone.nms), "odam_nms_ms": 1e3 * median(alone.odam_nms)}}
 
 
-def training(sizes: Sizes, device: torch.device) -> dict[str, object]:
+def time_training(sizes: Sizes, device: torch.device) -> dict[str, object]:
     """Forward and backward pass of a batch, plain and with Odam-Train, in float32."""
     found: dict[str, object] = {}
     for name in sizes.steps:
         side, pictures, cap, _ = costs.TARGET_STEPS[name]
-        steps = costs.training_steps(name, side, pictures, cap, sizes.repeats, device=device)
+        steps = costs.time_training_steps(name, side, pictures, cap, sizes.repeats, device=device)
         found[name] = {
             "side": side,
             "pictures": pictures,
@@ -321,7 +177,7 @@ def training(sizes: Sizes, device: torch.device) -> dict[str, object]:
     return found
 
 
-def about(device: torch.device) -> dict[str, object]:
+def describe_machine(device: torch.device) -> dict[str, object]:
     """The machine and the versions that numbers belong to."""
     cuda = device.type == "cuda"
     return {
@@ -354,15 +210,15 @@ def benchmark(
         The report, and the figure of its maps.
     """
     began = time.monotonic()
-    report: Report = about(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
-    best = ceilings(device, sizes.product)
+    report: Report = describe_machine(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
+    best = measure_ceilings(device, sizes.product)
     report["ceilings"] = asdict(best)
     grown: dict[str, Mapping[int, Cost]] = {}
     report["detectors"] = {}
 
     def maps(name: str, derivative: str) -> dict[str, object]:
         label = name if derivative == "exact" else f"{name}, {derivative}"
-        grown[label], found = maps_of(name, derivative, sizes, device, best)
+        grown[label], found = time_maps(name, derivative, sizes, device, best)
         report["detectors"][label] = found
         return found
 
@@ -370,9 +226,9 @@ def benchmark(
         f"{name}, {derivative}": partial(maps, name, derivative) for name, derivative in sizes.names
     }
     later: dict[str, Callable[[], object]] = {
-        "odam_nms": partial(suppression, sizes, device),
-        "training": partial(training, sizes, device),
-        "drise": partial(drise, sizes.names[0][0], sizes, device),
+        "odam_nms": partial(time_suppression, sizes, device),
+        "training": partial(time_training, sizes, device),
+        "drise": partial(time_drise, sizes.names[0][0], sizes, device),
     }
     for name, part in (parts | later).items():
         try:
@@ -383,10 +239,10 @@ def benchmark(
             report.setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
         report["seconds"] = time.monotonic() - began
         told(f"{report['seconds']:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}", report)
-    return report, figure(grown, str(report["card"]))
+    return report, draw_figure(grown, str(report["card"]))
 
 
-def figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
+def draw_figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
     """Time a map against the number of explained predictions."""
     a_map = {
         name: {
@@ -398,7 +254,7 @@ def figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
     return show_growth(a_map, lambda cost: 1e3 * cost.seconds, "milliseconds a map", card, mark)
 
 
-def summary(report: Mapping[str, Any]) -> str:
+def summarize(report: Mapping[str, Any]) -> str:
     """The report's main numbers as text."""
     lines = [f"{report['card']}, torch {report['torch']}, pictures of {report['side']} pixels"]
     for name, one in report["detectors"].items():
@@ -453,7 +309,7 @@ def main(words: Sequence[str] | None = None) -> None:
         write({"revision": arguments.revision} | report, folder)  # so that little is lost if this is stopped
 
     report, drawn = benchmark(device, told=told)
-    print(summary(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
+    print(summarize(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from odam_chapters.timing import Cost, break_even
+from odam_chapters.timing import Cost, find_break_even
 
 
 def check_factor(answer: float | None, factor: float) -> str:
@@ -12,13 +12,13 @@ def check_factor(answer: float | None, factor: float) -> str:
         return "open: nothing was measured."
     if answer is None or answer <= 0:
         return "open: how many times faster? Answer with a positive number, as 1, 10, 100 or 1000."
-    verdict = "right" if 1 / 3 < answer / factor < 3 else f"not quite, you said {answer:g}"
-    return f"{verdict}: it is {factor:.0f} times faster here."
+    grade = "right" if 1 / 3 < answer / factor < 3 else f"not quite, you said {answer:g}"
+    return f"{grade}: it is {factor:.0f} times faster here."
 
 
 def check_break_even(answer: float | None, growth: Mapping[int, Cost], seconds: float) -> str:
     """Check how many explained predictions cost so many seconds; within 30 % of what was measured it is right."""
-    found = break_even(growth, seconds)
+    found = find_break_even(growth, seconds)
     if math.isnan(found):
         return "open: nothing was measured; give more than one of NUMBERS."
     if answer is None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
 
-from odam_chapters.timing import Cost, in_turn, measure, measure_growth
+from odam_chapters.targets import rate
+from odam_chapters.timing import Cost, measure, measure_growth, measure_in_turn
 from odam_lib.categories import PEOPLE
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
@@ -95,7 +96,7 @@ class Rerun(nn.Module):
         return trace.targets(self.attribute, self.row)
 
 
-def hires_cam(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
+def make_hires_cam(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
     """The map ``[h, w]`` by one call of pytorch-grad-cam's HiResCAM, which runs the network again."""
     from pytorch_grad_cam import HiResCAM  # an extra
 
@@ -107,7 +108,7 @@ def hires_cam(detector: Detector, image: Tensor, row: Detections, attribute: str
     return torch.from_numpy(small[0]).relu()
 
 
-def captum_map(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
+def make_captum_map(detector: Detector, image: Tensor, row: Detections, attribute: str) -> Tensor:
     """The map ``[h, w]`` by one call of captum's LayerGradientXActivation, which runs the network again."""
     from captum.attr import LayerGradientXActivation  # an extra
 
@@ -116,7 +117,7 @@ def captum_map(detector: Detector, image: Tensor, row: Detections, attribute: st
     return product.detach().sum(dim=1)[0].relu()
 
 
-def random_detector(name: str, side: int, seed: int = 0, device: torch.device | str = "cpu") -> Detector:
+def build_random_detector(name: str, side: int, seed: int = 0, device: torch.device | str = "cpu") -> Detector:
     """A detector without training for pictures of side x side pixels: costs do not depend on weights.
 
     YOLOv3-tiny resizes every picture to a longer side of its own.
@@ -142,7 +143,7 @@ def random_detector(name: str, side: int, seed: int = 0, device: torch.device | 
     return detector
 
 
-def draw(trace: Trace, number: int, seed: int = 0) -> Detections:
+def draw_predictions(trace: Trace, number: int, seed: int = 0) -> Detections:
     """Predictions at random, again and again the same where there are too few; their boxes have a usual size."""
     order = torch.randperm(len(trace.candidates), generator=torch.Generator().manual_seed(seed))
     rows = trace.candidates[order.repeat(-(-number // len(order)))[:number]]
@@ -153,7 +154,7 @@ def draw(trace: Trace, number: int, seed: int = 0) -> Detections:
 
 
 @torch.no_grad()
-def forward(detector: Detector, image: Tensor) -> object:
+def run_forward(detector: Detector, image: Tensor) -> object:
     """The detector's own forward pass, from the picture to what it found, before suppression if that is not in it."""
     model = detector.model
     if not hasattr(model, "transform"):
@@ -161,23 +162,25 @@ def forward(detector: Detector, image: Tensor) -> object:
     return model.run(model.transform([image])[0]) if hasattr(model, "run") else model([image])
 
 
-def fastest(trace: Trace) -> ODAM:
+def choose_fastest(trace: Trace) -> ODAM:
     """The fastest method that the default layer allows."""
     return ODAM(derivative="window") if trace.windows else ODAM()
 
 
-def spread(rows: Detections, number: int) -> Iterator[tuple[Detections, str]]:
+def spread_maps(rows: Detections, number: int) -> Iterator[tuple[Detections, str]]:
     """A sample of maps: one each of so many predictions, the attributes in turn."""
     for place in range(number):
         yield rows[[place % len(rows)]], ATTRIBUTES[place % len(ATTRIBUTES)]
 
 
-def one_map(method: ODAM, trace: Trace) -> MapOf:
+def make_one_map(method: ODAM, trace: Trace) -> MapOf:
     """A method's way to a single map."""
     return lambda row, attribute: method(trace, row, (attribute,)).maps[0][0]
 
 
-def sampled(make: MapOf, rows: Detections, numbers: Iterable[int], sample: int, device: torch.device | str) -> dict:
+def measure_single_maps(
+    make: MapOf, rows: Detections, numbers: Iterable[int], sample: int, device: torch.device | str
+) -> dict[int, Cost]:
     """The cost of five maps of each of N predictions, made one at a time.
 
     Args:
@@ -190,13 +193,13 @@ def sampled(make: MapOf, rows: Detections, numbers: Iterable[int], sample: int, 
     Returns:
         The cost of each N, marked as not measured.
     """
-    make(*next(spread(rows, 1)))
-    cost = measure(lambda: [make(*one) for one in spread(rows, sample)], 1, 0, device=device)
+    make(*next(spread_maps(rows, 1)))
+    cost = measure(lambda: [make(*one) for one in spread_maps(rows, sample)], 1, 0, device=device)
     maps = {number: number * len(ATTRIBUTES) for number in numbers}
     return {n: replace(cost.times(count / sample), extra_bytes=cost.extra_bytes) for n, count in maps.items()}
 
 
-def growth(
+def measure_maps(
     method: ODAM, trace: Trace, rows: Detections, numbers: Iterable[int], limit: float, repeats: int
 ) -> dict[int, Cost]:
     """The cost of five maps of each of N predictions by one call; beyond ``limit`` predictions extrapolated."""
@@ -206,7 +209,7 @@ def growth(
     )
 
 
-def disagreement(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+def measure_disagreement(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
     """The largest difference of two sets of maps, relative to the largest value of each map."""
     pairs = [(one, other.to(one.device)) for one, other in zip(ours, theirs)]
     return max(float((one - other).abs().max() / one.abs().max().clamp(min=1e-30)) for one, other in pairs)
@@ -246,19 +249,19 @@ class Bill:
         return self.ours / self.unit
 
 
-def bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int, seed: int = 0) -> Bill:
+def measure_bill(detector: Detector, image: Tensor, most: int, sample: int, repeats: int, seed: int = 0) -> Bill:
     """Measure one detector: at N = 100, or 20 where there are no windows, or ``most`` where that is less."""
     trace = detector.trace(image)
     number = min(most, 100 if trace.windows else 20)
-    rows = draw(trace, most, seed)
-    unit = measure(lambda: forward(detector, image), repeats, device=image.device).seconds
+    rows = draw_predictions(trace, most, seed)
+    unit = measure(lambda: run_forward(detector, image), repeats, device=image.device).seconds
     numbers = sorted({1, number, most if trace.windows else number})
-    ours = growth(fastest(trace), trace, rows, numbers, most, repeats)
+    ours = measure_maps(choose_fastest(trace), trace, rows, numbers, most, repeats)
     slow: dict[str, MapOf] = {
-        "loop": one_map(Loop(), trace),
-        "HiResCAM": lambda row, attribute: hires_cam(detector, image, row, attribute),
+        "loop": make_one_map(Loop(), trace),
+        "HiResCAM": lambda row, attribute: make_hires_cam(detector, image, row, attribute),
     }
-    costs = {name: sampled(make, rows, [number], sample, image.device) for name, make in slow.items()}
+    costs = {name: measure_single_maps(make, rows, [number], sample, image.device) for name, make in slow.items()}
     return Bill(number, unit, {"ODAM": ours} | costs)
 
 
@@ -284,7 +287,7 @@ class TrainingSteps:
         return median(self.seconds[kind]) / median(self.seconds[PLAIN])
 
 
-def training_steps(
+def time_training_steps(
     name: str, side: int, pictures: int, cap: int, repeats: int, seed: int = 0, device: torch.device | str = "cpu"
 ) -> TrainingSteps:
     """Measure training steps of an untrained detector on crowd scenes, all its parameters learning, in float32.
@@ -317,23 +320,23 @@ def training_steps(
         (sum(losses.values()) + OdamTrain(order=order, cap=cap)(positives).mean).backward()
 
     steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}
-    return TrainingSteps(in_turn(steps, repeats, device), compared[-1], pictures)
+    return TrainingSteps(measure_in_turn(steps, repeats, device), compared[-1], pictures)
 
 
-def step_verdicts(steps: Mapping[str, TrainingSteps]) -> str:
+def rate_steps(steps: Mapping[str, TrainingSteps]) -> str:
     """The cost of Odam-Train's steps against the targets, which are of the first order."""
     lines = []
     for name, one in steps.items():
-        limit = TARGET_STEPS[name][-1]
-        verdict = "met   " if one.ratio("first") <= limit else "MISSED"
+        limit, ratio = TARGET_STEPS[name][-1], one.ratio("first")
+        text = f"{ratio:.2f} plain steps in first order, target at most {limit}"
         lines.append(f"{name}: {one.positives} maps of {one.pictures} pictures")
-        lines.append(f"  {verdict}  {one.ratio('first'):.2f} plain steps in first order, target at most {limit}")
+        lines.append(f"  {rate(ratio <= limit, text)}")
         lines.append(f"          {one.ratio('second'):.2f} in second order")
     return "\n".join(lines)
 
 
-def verdicts(bills: Mapping[str, Bill]) -> str:
-    """Each detector's bill against the targets: whether each is met or missed."""
+def rate_bills(bills: Mapping[str, Bill]) -> str:
+    """Each detector's bill against the targets."""
     lines = []
     for name, one in bills.items():
         lines.append(f"{name}, N = {one.number}, 5 maps each")
@@ -341,12 +344,11 @@ def verdicts(bills: Mapping[str, Bill]) -> str:
             lines.append("  no target was set for this detector and N")
             continue
         limit = TARGET_FORWARDS[name][1]
-        checks = [(f"{one.forwards:.2f} forward passes, target at most {limit}", one.forwards <= limit)]
-        if name in ONE_STAGE:
-            for slow, least in TARGET_RATIOS.items():
-                ratio = one.ratio(slow)
-                checks.append((f"{ratio:.0f} times as fast as {slow}, target at least {least}", ratio >= least))
+        rated = [rate(one.forwards <= limit, f"{one.forwards:.2f} forward passes, target at most {limit}")]
+        for slow, least in TARGET_RATIOS.items() if name in ONE_STAGE else ():
+            ratio = one.ratio(slow)
+            rated.append(rate(ratio >= least, f"{ratio:.0f} times as fast as {slow}, target at least {least}"))
         memory = f"{one.most_bytes / 1e9:.2f} GB of extra memory at most up to N = {max(one.costs['ODAM'])}"
-        checks.append((f"{memory}, target below {TARGET_BYTES / 1e9}", one.most_bytes < TARGET_BYTES))
-        lines += [f"  {'met   ' if met else 'MISSED'}  {text}" for text, met in checks]
+        rated.append(rate(one.most_bytes < TARGET_BYTES, f"{memory}, target below {TARGET_BYTES / 1e9}"))
+        lines += [f"  {line}" for line in rated]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from odam_lib.metrics.crowds import LEAST_IOU
 LOST, DOUBLED = "lost", "counted twice"
 
 
-def owners(boxes: Tensor, truth: Tensor) -> Tensor:
+def find_owners(boxes: Tensor, truth: Tensor) -> Tensor:
     """The person that each box is of: the one that it overlaps most, if with an IoU of at least 0.5.
 
     Args:
@@ -45,7 +45,7 @@ class Triple(NamedTuple):
     other: int
 
 
-def telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold: float = 0.5) -> Triple | None:
+def find_telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold: float = 0.5) -> Triple | None:
     """Three candidates: two boxes that overlap the first one, whose maps say best that only one is of the same person.
 
     Args:
@@ -59,7 +59,7 @@ def telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold
     """
     if not len(found):
         return None
-    person, iou, agreement = owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
+    person, iou, agreement = find_owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     follows = torch.ones_like(iou, dtype=torch.bool).triu(1) & (iou > iou_threshold) & (person[:, None] >= 0)
     alike = torch.where(follows & (person[:, None] == person), agreement, -torch.inf).max(dim=1)
     apart = torch.where(follows & (person[:, None] != person) & (person >= 0), agreement, torch.inf).min(dim=1)
@@ -87,7 +87,7 @@ class Couple:
     same: bool
 
 
-def couples(found: Detections, maps: Tensor, truth: Tensor, number: int, seed: int) -> list[Couple]:
+def pick_couples(found: Detections, maps: Tensor, truth: Tensor, number: int, seed: int) -> list[Couple]:
     """Overlapping pairs at random, as many of one person as of two where there are enough, in random order.
 
     Args:
@@ -100,7 +100,7 @@ def couples(found: Detections, maps: Tensor, truth: Tensor, number: int, seed: i
     Returns:
         At most so many pairs with an IoU over 0.5, both boxes being of somebody; each person, and each two, once.
     """
-    person, iou, agreement = owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
+    person, iou, agreement = find_owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     known = (person[:, None] >= 0) & (person >= 0)
     rows = torch.nonzero(torch.ones_like(iou, dtype=torch.bool).triu(1) & known & (iou > LEAST_IOU)).cpu()
     generator = torch.Generator().manual_seed(seed)
@@ -138,7 +138,7 @@ class Failure:
     correlation: float
 
 
-def failures(found: Detections, maps: Tensor, kept: Kept, truth: Tensor) -> list[Failure]:
+def find_failures(found: Detections, maps: Tensor, kept: Kept, truth: Tensor) -> list[Failure]:
     """What a rule got wrong that better suppression could have got right; people without a candidate are left out.
 
     Args:
@@ -150,7 +150,7 @@ def failures(found: Detections, maps: Tensor, kept: Kept, truth: Tensor) -> list
     Returns:
         The lost ones, then those counted twice, each by descending score of ``other``.
     """
-    person, iou, agreement = owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
+    person, iou, agreement = find_owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     rows = kept.index
     lost, doubled = [], []
     for number in range(len(truth)):

@@ -8,17 +8,17 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from odam_chapters.timing import in_turn
+from odam_chapters.crowds.rules import CLASSICAL
+from odam_chapters.targets import rate
+from odam_chapters.timing import measure_in_turn
 from odam_lib.detectors.base import Detector
-from odam_lib.explainers.suppression import Rule, suppressed
+from odam_lib.explainers.suppression import Rule, suppress
 from odam_lib.kernels.nms import nms, odam_nms
 
 TARGET_PIPELINES = 1.5
 """How many times as long a pipeline with Odam-NMS may take as with NMS."""
 TARGET_KERNEL = 0.060, 20
 """The kernel may take this many seconds, or this many times torchvision's ``nms``, whichever is more."""
-PLAIN = "NMS"
-"""The rule with which others are compared."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Pipelines:
 
     def ratio(self, rule: str) -> float:
         """How many times as long a picture takes as with NMS, the median over the pictures."""
-        return median(mine / plain for mine, plain in zip(self.seconds[rule], self.seconds[PLAIN]))
+        return median(mine / plain for mine, plain in zip(self.seconds[rule], self.seconds[CLASSICAL]))
 
 
 @torch.no_grad()
-def pipelines(
+def time_pipelines(
     detector: Detector, images: Sequence[Tensor], rules: Mapping[str, Rule], score_threshold: float, repeats: int
 ) -> Pipelines:
     """Measure detection with each rule on the same pictures: forward pass, maps where a rule needs them, suppression.
@@ -58,19 +58,19 @@ def pipelines(
     Raises:
         ValueError: no picture, no rule ``NMS``, a threshold outside [0, 1] or less than one repeat.
     """
-    if not images or PLAIN not in rules:
-        raise ValueError(f"There are {len(images)} pictures and rules {list(rules)}: give a picture, and {PLAIN}.")
+    if not images or CLASSICAL not in rules:
+        raise ValueError(f"There are {len(images)} pictures and rules {list(rules)}: give a picture, and {CLASSICAL}.")
     seconds: dict[str, list[float]] = {name: [] for name in rules}
     for image in images:
         ways = {name: partial(_detect, detector, image, score_threshold, rule) for name, rule in rules.items()}
-        for name, each in in_turn(ways, repeats, detector.device).items():
+        for name, each in measure_in_turn(ways, repeats, detector.device).items():
             seconds[name].append(median(each))
     counts = [len(detector.trace(image).above(score_threshold)) for image in images]
     return Pipelines({name: tuple(each) for name, each in seconds.items()}, tuple(counts))
 
 
 def _detect(detector: Detector, image: Tensor, score_threshold: float, rule: Rule) -> object:
-    return suppressed(detector.trace(image), score_threshold, rule)
+    return suppress(detector.trace(image), score_threshold, rule)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Kernels:
         return max(seconds, times * median(self.nms))
 
 
-def kernels(
+def time_kernels(
     number: int = 1000,
     size: tuple[int, int] = (50, 67),
     repeats: int = 10,
@@ -116,30 +116,25 @@ def kernels(
     maps = (axes[1][:, :, None] * axes[0][:, None, :] * torch.rand(number, *size, generator=generator)).to(device)
     candidates = (boxes.to(device), torch.rand(number, generator=generator).to(device), torch.ones(number).to(device))
     ways = {"nms": lambda: nms(*candidates), "odam_nms": lambda: odam_nms(*candidates, maps)}
-    return Kernels(**in_turn(ways, repeats, device))
+    return Kernels(**measure_in_turn(ways, repeats, device))
 
 
-def pipeline_verdicts(measured: Mapping[str, Pipelines], rule: str) -> str:
+def rate_pipelines(measured: Mapping[str, Pipelines], rule: str) -> str:
     """Each detector's pipeline with a rule against the target."""
     lines = []
     for name, one in measured.items():
         ratio = one.ratio(rule)
-        lines.append(f"{name}: {median(one.candidates):.0f} candidates a picture")
-        lines.append(
-            f"  {_verdict(ratio <= TARGET_PIPELINES)}  {ratio:.2f} times the pipeline with {PLAIN} "
-            f"({1e3 * one.of(rule):.0f} and {1e3 * one.of(PLAIN):.0f} ms), target at most {TARGET_PIPELINES}"
+        text = (
+            f"{ratio:.2f} times the pipeline with {CLASSICAL} "
+            f"({1e3 * one.of(rule):.0f} and {1e3 * one.of(CLASSICAL):.0f} ms), target at most {TARGET_PIPELINES}"
         )
+        lines.append(f"{name}: {median(one.candidates):.0f} candidates a picture")
+        lines.append(f"  {rate(ratio <= TARGET_PIPELINES, text)}")
     return "\n".join(lines)
 
 
-def kernel_verdict(measured: Kernels) -> str:
+def rate_kernels(measured: Kernels) -> str:
     """The kernel against the target."""
     mine, plain = median(measured.odam_nms), median(measured.nms)
-    return (
-        f"{_verdict(mine <= measured.limit)}  {1e3 * mine:.0f} ms, {mine / plain:.0f} times {PLAIN}; "
-        f"target at most {1e3 * measured.limit:.0f} ms"
-    )
-
-
-def _verdict(met: bool) -> str:
-    return "met   " if met else "MISSED"
+    text = f"{1e3 * mine:.0f} ms, {mine / plain:.0f} times {CLASSICAL}; target at most {1e3 * measured.limit:.0f} ms"
+    return rate(mine <= measured.limit, text)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.ops import box_iou
 
-from odam_chapters.charts import training_curves
+from odam_chapters.charts import draw_training_curves
 from odam_chapters.crowds.embeddings import (
     BETA,
     SIDE,
@@ -226,7 +226,7 @@ def main() -> None:
     program = "odam_chapters.crowds.embedding_training"
     about = describe_training(program, settings, folder, head, len(held_out), scores) | {"embeds": embeds}
     path = save_state(settings.name, head.state_dict(), about, folder)
-    training_curves(folder / LOG, folder / "curves.png")
+    draw_training_curves(folder / LOG, folder / "curves.png")
     print(json.dumps(about, indent=2), f"\nwrote {path}")
 
 

@@ -20,9 +20,9 @@ def check_pairs(answers: Sequence[bool | None], truth: Sequence[bool], rules: Ma
     if len(answers) != len(truth) or any(answer is None for answer in answers):
         return f"open: answer with {len(truth)} values, True for one person, False for two."
     wrong = [str(place) for place, pair in enumerate(zip(answers, truth)) if bool(pair[0]) != pair[1]]
-    verdict = f"not quite: wrong about pair {', '.join(wrong)}" if wrong else "right: all of them"
+    grade = f"not quite: wrong about pair {', '.join(wrong)}" if wrong else "right: all of them"
     rivals = (f"{name} {sum(map(operator.eq, given, truth))}" for name, given in rules.items())
-    return f"{verdict}. Right of {len(truth)}: you {len(truth) - len(wrong)}, {', '.join(rivals)}."
+    return f"{grade}. Right of {len(truth)}: you {len(truth) - len(wrong)}, {', '.join(rivals)}."
 
 
 def check_duplicate(function: Callable[[float, float, float, float, float], bool] | None) -> str:
@@ -37,6 +37,6 @@ def check_duplicate(function: Callable[[float, float, float, float, float], bool
     for iou, corr, thresholds in tried:
         duplicate = bool(are_duplicates(torch.tensor(iou), torch.tensor(corr), *thresholds))
         if bool(function(iou, corr, *thresholds)) != duplicate:
-            verdict = "a duplicate" if duplicate else "another object"
-            return f"not quite: IoU {iou:g} and correlation {corr:g} with {thresholds} is {verdict}."
+            found = "a duplicate" if duplicate else "another object"
+            return f"not quite: IoU {iou:g} and correlation {corr:g} with {thresholds} is {found}."
     return "right: boxes that overlap need little agreement to be one object, boxes that lie apart need much."

@@ -4,25 +4,22 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchvision.ops import box_iou
 from traitlets import Dict, Enum, TraitError
 
 from odam_chapters import STATIC
-from odam_chapters.crowds.results import CLASSICAL, ODAM_NMS, RASTER, SCORE_THRESHOLD, candidates
-from odam_chapters.pictures import close_up
+from odam_chapters.crowds.decisions import Decisions, check_pair, decide, find_telling_pair, say_twice
+from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, find_candidates
+from odam_chapters.pictures import crop
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels import checks
-from odam_lib.kernels.nms import nms, odam_nms, soft_nms
+from odam_lib.kernels.nms import nms
 from odam_lib.kernels.odam import min_max
-from odam_lib.kernels.similarity import correlation
 from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, front_end, offered
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
@@ -37,159 +34,16 @@ from odam_lib.viz.drawing import (
     to_png,
 )
 from odam_lib.viz.plots import show_detections
-from odam_lib.viz.sheets import Sheet, legible
-
-SOFT_NMS = "Soft-NMS"
-LEAST_LEFT = 0.05
-"""Soft-NMS drops a detection of which less score is left than this."""
+from odam_lib.viz.sheets import Sheet
 
 ROLES, THRESHOLDS = ("first", "second"), ("iou_threshold", "low", "high")
+
+
 COLOURS = OBJECT_COLOURS[:2]
 """Of the first and of the second detection."""
+
+
 OTHERS = "#d9d9d9"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one rule of suppression decides about two detections.
-
-    Attributes:
-        rule: its name.
-        duplicate: whether it drops the one with the lower score.
-        reason: why, with the numbers that decide.
-    """
-
-    rule: str
-    duplicate: bool
-    reason: str
-
-    @property
-    def word(self) -> str:
-        if self.rule == SOFT_NMS:  # decides nothing but whether enough score is left
-            return "dropped" if self.duplicate else "kept"
-        return "duplicate" if self.duplicate else "two objects"
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.reason}: {self.word}"
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What every rule decides about two detections.
-
-    Attributes:
-        iou: of their boxes.
-        correlation: of their maps; ``None`` where a map is zero everywhere.
-        left: what Soft-NMS leaves of the lower score, even if that is so little that the detection is dropped.
-        verdicts: of NMS, Odam-NMS and Soft-NMS.
-    """
-
-    iou: float
-    correlation: float | None
-    left: float
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def numbers(self) -> str:
-        """IoU and correlation in words."""
-        known = self.correlation is not None
-        return f"IoU {self.iou:.2f}, " + (f"correlation {self.correlation:.2f}" if known else "no correlation")
-
-
-def decisions(
-    found: Detections,
-    maps: Tensor,
-    first: int,
-    second: int,
-    iou_threshold: float = 0.5,
-    low: float = 0.2,
-    high: float = 0.8,
-) -> Decisions:
-    """What NMS, Odam-NMS and Soft-NMS decide about two detections as if there were no others.
-
-    The verdicts are those of :mod:`odam_lib.kernels.nms`, called on the two rows; Soft-NMS with its Gaussian decay.
-
-    Args:
-        found: N detections of one image.
-        maps: their non-negative heat maps ``Tensor[N, h, w]``, see :func:`odam_lib.explainers.raster.raster_maps`.
-        first, second: rows of the two; which is which makes no difference.
-        iou_threshold: T_iou, in [0, 1].
-        low: T_l, in [0, high].
-        high: T_h, in [low, 1].
-
-    Raises:
-        TypeError: a row is no whole number.
-        IndexError: there is no such row.
-        ValueError: the same row twice, not one map for each detection, or what
-            :func:`odam_lib.kernels.nms.odam_nms` refuses.
-    """
-    rows = sorted(_checked_pair(found, maps, first, second))  # the order decides between equal scores
-    pair, heat = found[rows], maps[rows]
-    given = (pair.boxes, pair.scores, pair.labels)
-    dropped = {
-        CLASSICAL: len(nms(*given, iou_threshold).index) < 2,
-        ODAM_NMS: len(odam_nms(*given, heat, iou_threshold, low, high).index) < 2,
-        SOFT_NMS: len(soft_nms(*given, score_threshold=LEAST_LEFT).index) < 2,
-    }
-    iou = box_iou(pair.boxes, pair.boxes)[0, 1].nan_to_num(nan=0.0)
-    similar = correlation(heat)
-    zero = [row for row, known in zip(rows, similar.diagonal() > 0) if not known]
-    left = soft_nms(*given, score_threshold=0).scores[-1]
-
-    overlap = {over: _compared("IoU", iou.item(), "T_iou", iou_threshold, over) for over in (False, True)}
-    reasons = {CLASSICAL: overlap[dropped[CLASSICAL]]}
-    if zero:
-        reason = f"The map of {' and '.join(map(str, zero))} is zero, so that IoU decides alone"
-        reasons[ODAM_NMS] = f"{reason}: {overlap[dropped[ODAM_NMS]]}"
-    elif low == 0 and dropped[ODAM_NMS] and (high == 1 or iou > iou_threshold):
-        reasons[ODAM_NMS] = f"{overlap[True]} and T_l 0 asks nothing of the maps"
-    elif low == 0 and high == 1:
-        reasons[ODAM_NMS] = f"{overlap[False]} and T_h 1 merges nothing"
-    else:
-        over = bool(iou > iou_threshold)
-        asked = ("T_l", low) if over else ("T_h", high)
-        maps_say = _compared("correlation", similar[0, 1].item(), *asked, dropped[ODAM_NMS])
-        reasons[ODAM_NMS] = f"{overlap[over]} {'and' if over == dropped[ODAM_NMS] else 'but'} {maps_say}"
-    worse = pair.scores.min()
-    remains = _compared("the remaining", left.item(), "the final threshold", LEAST_LEFT, not dropped[SOFT_NMS])
-    lowers = "lowers" if left < worse else "does not lower"
-    reasons[SOFT_NMS] = f"IoU {iou:.2f} {lowers} score {worse:.2f}, and {remains}"
-    if pair.labels[0] != pair.labels[1]:
-        apart = "{} and {}: different labels never suppress each other".format(*map(legible, pair.names()))
-        reasons |= {rule: apart for rule, duplicate in dropped.items() if not duplicate}
-    return Decisions(
-        iou.item(),
-        None if zero else similar[0, 1].item(),
-        left.item(),
-        tuple(Verdict(rule, duplicate, reasons[rule]) for rule, duplicate in dropped.items()),
-    )
-
-
-def telling_pair(
-    found: Detections, maps: Tensor, iou_threshold: float = 0.5, first: int | None = None
-) -> tuple[int, int]:
-    """Two detections of one label to begin with: of those whose boxes overlap, the two whose maps differ most.
-
-    Args:
-        found: N >= 2 detections of one image.
-        maps: their heat maps ``Tensor[N, h, w]``.
-        iou_threshold: T_iou; where no boxes overlap so much, IoU minus correlation decides.
-        first: the row of one of the two; default any.
-
-    Returns:
-        Rows of the first and of the second.
-    """
-    iou = box_iou(found.boxes, found.boxes).nan_to_num(nan=0.0)
-    similar = correlation(maps)
-    known = similar.diagonal() > 0
-    similar = similar.where(known[:, None] & known, 1)  # a map of zeros shows no difference
-    alike = found.labels[:, None] == found.labels
-    worth = (iou > iou_threshold).to(iou) + iou - similar + 4 * alike  # the other terms span 3
-    worth.fill_diagonal_(-torch.inf)
-    rows = range(len(found)) if first is None else [first]
-    row = max(rows, key=lambda one: worth[one].max().item())
-    return row, int(worth[row].argmax())
 
 
 def pair_figure(
@@ -209,15 +63,15 @@ def pair_figure(
         found: N detections of that image; of fewer than two the figure says so.
         maps: their non-negative heat maps ``Tensor[N, h, w]``, spread over the whole picture.
         first, second: rows of the two; the others are grey.
-        iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decisions`.
+        iou_threshold, low, high: T_iou, T_l and T_h, see :func:`decide`.
 
     Raises:
-        TypeError, IndexError, ValueError: as of :func:`decisions`.
+        TypeError, IndexError, ValueError: as of :func:`decide`.
     """
     if len(found) < 2:
         return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
-    first, second = _checked_pair(found, maps, first, second)
-    decided = decisions(found, maps, first, second, iou_threshold, low, high)
+    first, second = check_pair(found, maps, first, second)
+    decided = decide(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Sheet(10, 4.6)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
@@ -232,11 +86,11 @@ def pair_figure(
         draw_box(panels[role], pair.boxes[place], place)
         panels[role].set_title(f"{label_of(found, row)}: its map / its maximum", fontsize=9)
     panels["rules"].set_axis_off()
-    for line, verdict in enumerate(decided.verdicts):
+    for line, decision in enumerate(decided.by_rule):
         for x, text, weight in (
-            (0.02, verdict.rule, "normal"),
-            (0.12, verdict.word, "bold"),
-            (0.23, verdict.reason, "normal"),
+            (0.02, decision.rule, "normal"),
+            (0.12, decision.word, "bold"),
+            (0.23, decision.reason, "normal"),
         ):
             panels["rules"].text(x, 0.85 - 0.35 * line, text, weight=weight, fontsize=9, va="center")
     figure.suptitle(f"One object or two? Detections {first} and {second}: {decided.numbers}", fontsize=11)
@@ -256,7 +110,7 @@ class PairPicker(Choosing):
             first can be chosen, and the picker says so.
         score_threshold: candidates have to score more, if ``detections`` is not given.
         distinct: IoU over which a candidate is left out for a better one, if ``detections`` is not given.
-        first, second: rows to begin with; default :func:`telling_pair`. Ignored if there are fewer than two detections.
+        first, second: rows to begin with, ignored if there are fewer than two; default :func:`find_telling_pair`.
         iou_threshold, low, high: T_iou, T_l and T_h to begin with.
 
     Attributes:
@@ -304,7 +158,7 @@ class PairPicker(Choosing):
         distinct = checks.number("distinct", distinct, "[0, 1]")
         trace = detector.trace(image)
         if detections is None:
-            found = candidates(trace, score_threshold)
+            found = find_candidates(trace, score_threshold)
             detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
         detections, more = offered(detections)
         self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
@@ -333,7 +187,7 @@ class PairPicker(Choosing):
     @property
     def decisions(self) -> Decisions | None:
         """What every rule decides about the two; ``None`` if there are fewer than two detections."""
-        return decisions(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
+        return decide(self.detections, self.maps, *self._pair()) if len(self.detections) > 1 else None
 
     def _pair(self) -> tuple[int, int, float, float, float]:
         return self.first, self.second, self.iou_threshold, self.low, self.high
@@ -345,7 +199,7 @@ class PairPicker(Choosing):
         if given is not None:
             given = traits["first"].validate(self, given)
             check_row("detection", given, len(self.detections))
-        pair = telling_pair(self.detections, self.maps, iou_threshold, given)
+        pair = find_telling_pair(self.detections, self.maps, iou_threshold, given)
         return pair if second is None else pair[::-1]
 
     def check(self, choice: Mapping[str, Any]) -> None:
@@ -357,14 +211,14 @@ class PairPicker(Choosing):
             for row in rows:
                 check_row("detection", row, len(self.detections))
             if rows[0] == rows[1]:
-                raise TraitError(_twice(rows[0]))
+                raise TraitError(say_twice(rows[0]))
         if choice["low"] > choice["high"]:
             raise TraitError(f"low is {choice['low']} and high is {choice['high']}: low may not be over high.")
 
     def draw(self) -> dict[str, Any]:
         if len(self.detections) < 2:
             return {}
-        decided = decisions(self.detections, self.maps, *self._pair())
+        decided = decide(self.detections, self.maps, *self._pair())
         pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
         return {
             "_maps": {role: encode_png(picture) for role, picture in zip(ROLES, pictures)},
@@ -372,7 +226,7 @@ class PairPicker(Choosing):
                 "size": pair.image_size,
                 "boxes": pair.boxes.tolist(),
                 "numbers": decided.numbers,
-                "verdicts": [[verdict.rule, verdict.word, verdict.reason] for verdict in decided.verdicts],
+                "decisions": [[one.rule, one.word, one.reason] for one in decided.by_rule],
             },
         }
 
@@ -397,41 +251,7 @@ def _close_ups(
     """The two detections in the part of the picture around them, and that part under the map of each."""
     rows = [first, second]
     heat = reduced(min_max(maps[rows].cpu()), found.image_size)
-    part, pair, columns = close_up(image.cpu(), found[rows], {"map": heat})
+    part, pair, columns = crop(image.cpu(), found[rows], {"map": heat})
     size = display_size(pair.image_size)
     small = reduced(part, size)
     return pair, [blend(small, one) for one in reduced(columns["map"], size)]
-
-
-def _compared(name: str, value: float, threshold: str, limit: float, over: bool) -> str:
-    """On which side of a threshold a number is, with as many digits as show it.
-
-    Where rounding decided, or an equality, no digits can show it, and words do.
-    """
-    shown_limit = f"{limit:g}"
-    for digits in range(2, 7):
-        shown = f"{value:.{digits}f}"
-        if float(shown) != float(shown_limit) and (float(shown) > float(shown_limit)) == over:
-            return f"{name} {shown} is {'' if over else 'not '}over {threshold} {shown_limit}"
-    return f"{name} is {threshold} {shown_limit} up to rounding and counts as {'' if over else 'not '}over it"
-
-
-def _checked_pair(found: Detections, maps: Tensor, first: int, second: int) -> list[int]:
-    """The rows of two detections as Python's own numbers."""
-    rows = [checks.count("A row", row, least=None) for row in (first, second)]
-    for row in rows:
-        if row not in range(len(found)):
-            raise IndexError(_absent(row, len(found)))
-    if rows[0] == rows[1]:
-        raise ValueError(_twice(rows[0]))
-    if len(maps) != len(found):
-        raise ValueError(f"There are {len(maps)} maps of {len(found)} detections: give one for each.")
-    return rows
-
-
-def _absent(row: int, count: int) -> str:
-    return f"There is no detection {row}: give a number from 0 to {count - 1}."
-
-
-def _twice(row: int) -> str:
-    return f"Detection {row} is chosen twice: give two different ones."

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
-from odam_chapters.crowds.results import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT, CrowdResults
+from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
+from odam_chapters.crowds.results import CrowdResults
+from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
+from odam_chapters.targets import rate
 from odam_lib.evaluation.tables import markdown_cell
 from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import REPEATS, Estimate
@@ -22,17 +24,17 @@ Found = Mapping[tuple[str, str], CrowdMatches]
 Scores = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 
-def matched(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
+def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
     """Everything in a file of results, matched with the people."""
     return {key: results.matches(*key) for key in results.kept}
 
 
-def scored(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, with intervals: :func:`~odam_chapters.crowds.estimates.crowd_scores`."""
-    return {key: crowd_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
+def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """AP50, MR, JI and both recalls of each, see :func:`~odam_chapters.crowds.estimates.estimate_scores`."""
+    return {key: estimate_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
 
 
-def as_text(scores: Scores) -> str:
+def tabulate_scores(scores: Scores) -> str:
     """A row for each detector and rule: percentages and half the width of their 95 % intervals."""
     columns = list(next(iter(scores.values())))
     lines = [f"{'detector':23}{'rule':18}" + "".join(f"{column:>15}" for column in columns)]
@@ -42,7 +44,7 @@ def as_text(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(scores: Scores) -> str:
+def tabulate_in_markdown(scores: Scores) -> str:
     """The same as a table for a text."""
     columns = list(next(iter(scores.values())))
     lines = [f"| detector | rule | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
@@ -52,7 +54,7 @@ def as_markdown(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def as_lines(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str, str | float]]:
+def list_intervals(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str, str | float]]:
     """The same for :func:`odam_chapters.charts.show_intervals`: some detectors, a line for each number."""
     return [
         {"method": f"{rule}, {detector}", "metric": name, "mean": one.value, "low": one.low, "high": one.high}
@@ -81,7 +83,7 @@ class Comparison(NamedTuple):
         return self.difference.low > 0 if self.metric in LESS_IS_BETTER else self.difference.high < 0
 
 
-def comparisons(
+def compare_rules(
     found: Found, family: str, metrics: tuple[str, ...], repeats: int = REPEATS, seed: int = 0
 ) -> list[Comparison]:
     """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without.
@@ -96,12 +98,12 @@ def comparisons(
     compared = []
     for detector in FAMILIES[family]:
         for rule in (rule for rule in RIVALS if (detector, rule) in found):
-            differences = crowd_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
+            differences = estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
             compared += [Comparison(detector, rule, metric, differences[metric]) for metric in metrics]
     return compared
 
 
-def comparison_text(compared: list[Comparison]) -> str:
+def tabulate_comparisons(compared: list[Comparison]) -> str:
     """A row for each rival: differences in points with their intervals.
 
     ``*`` where the whole interval says that Odam-NMS is better, ``!`` where it says that it is worse.
@@ -116,13 +118,13 @@ def comparison_text(compared: list[Comparison]) -> str:
     return "\n".join([head] + [f"{detector:23}{rule:18}" + "".join(cells) for (detector, rule), cells in rows.items()])
 
 
-def verdicts(found: Found, family: str, compared: list[Comparison], repeats: int = REPEATS, seed: int = 0) -> str:
+def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: int = REPEATS, seed: int = 0) -> str:
     """What was to be reached, and whether it was.
 
     Args:
         found: of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
-        compared: its :func:`comparisons` by JI and MR.
+        compared: its :func:`compare_rules` by JI and MR.
         repeats, seed: of the bootstrap over pictures.
     """
     lines = []
@@ -130,22 +132,18 @@ def verdicts(found: Found, family: str, compared: list[Comparison], repeats: int
         beaten = [one for one in compared if one.metric == metric and one.better]
         asked = [one for one in compared if one.metric == metric]
         goal = f"better by {metric} than every rule, with or without Odam-Train"
-        lines.append(f"{_verdict(len(beaten) == len(asked))}  {goal}: than {len(beaten)} of {len(asked)}")
+        lines.append(rate(len(beaten) == len(asked), f"{goal}: than {len(beaten)} of {len(asked)}"))
     detector = FAMILIES[family][1]
-    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
+    gain = estimate_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
         one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
-        lines.append(f"{_verdict(one.better)}  better by AP50 than NMS: {_points(one.difference)}")
+        lines.append(rate(one.better, f"better by AP50 than NMS: {_points(one.difference)}"))
     goal, recall = RECALL_GOALS[family], gain["recall crowd"]
     text = f"recall of the crowd set at least {100 * goal:.0f} points over NMS"
-    lines.append(f"{_verdict(recall.value >= goal)}  {text}: {_points(recall)}")
+    lines.append(rate(recall.value >= goal, f"{text}: {_points(recall)}"))
     return "\n".join(lines)
 
 
 def _points(difference: Estimate) -> str:
     value, low, high = (100 * each for each in difference)
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def _verdict(met: bool) -> str:
-    return "met   " if met else "MISSED"

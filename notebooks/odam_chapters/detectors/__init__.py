@@ -5,9 +5,11 @@ from odam_chapters import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
+        "detectors.agreement": "area_holding cosine edge_strength energy_outside",
         "detectors.exercises": "check_fake check_more",
-        "detectors.randomize": "cascade part_title parts untrained_detector",
+        "detectors.randomize": "cascade part_title parts load_untrained",
         "exercises": "check_least",
+        "in_boxes": "box_frame",
         "charts": "show_steps show_table",
         "parameters": "choices counts lists numbers texts",
         "pictures": "show_detectors show_methods",

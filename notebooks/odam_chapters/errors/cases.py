@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, worst_and_best_edge
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, retitled
+from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
@@ -23,7 +23,7 @@ from odam_lib.viz.drawing import TITLES
 Judged = tuple[Trace, Detections, Errors]
 
 
-def caption(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
+def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
     """One mistake in words: its verdict, what was said, with which score, and what is true."""
     verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
     said = f"{verdict}:\n{found.names()[row]} {found.scores[row]:.2f}"
@@ -34,7 +34,7 @@ def caption(found: Detections, errors: Errors, row: int, target: Mapping[str, Te
     return said
 
 
-def mistake_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, maps: bool = True) -> Case:
+def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, maps: bool = True) -> Case:
     """A mistake ready to be shown.
 
     A mislocalised detection gets the maps of its wrong and of its best edge, one of the wrong class those of the same
@@ -59,7 +59,7 @@ def mistake_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, ro
         box=found.boxes[row].cpu(),
         true_box=target["boxes"][chosen] if chosen >= 0 else None,
         distractor=mask,
-        caption=caption(found, errors, row, target),
+        caption=describe(found, errors, row, target),
         maps={heading: heat for heading, _, heat in pairs},
         edges={heading: edge for heading, edge, _ in pairs if edge},
     )
@@ -70,10 +70,10 @@ def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[
     trace, found, errors = judged
     one, verdict, chosen = found[row], VERDICTS[errors.verdicts[row]], int(errors.objects[row])
     if verdict in WRONG_EDGE:
-        return edge_maps(trace, one, target["boxes"][chosen])
+        return explain_edges(trace, one, target["boxes"][chosen])
     spoken = [("said", one)]
     if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
-        spoken.append(("true", retitled(one, target["labels"][[chosen]])))
+        spoken.append(("true", speak_of(one, target["labels"][[chosen]])))
     return [
         (
             f"{how}: {other.names()[0]} {other.scores[0]:.2f}",
@@ -84,7 +84,7 @@ def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[
     ]
 
 
-def edge_maps(trace: Trace, detection: Detections, true_box: Tensor) -> list[tuple[str, str, Tensor]]:
+def explain_edges(trace: Trace, detection: Detections, true_box: Tensor) -> list[tuple[str, str, Tensor]]:
     """The maps of the edge that is most wrong and of the one that is least wrong.
 
     Args:
@@ -107,7 +107,7 @@ def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
     return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
 
 
-def mends(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
+def try_removals(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
     """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
 
     Args:
@@ -132,11 +132,11 @@ def mends(detector: Detector, dataset: Any, item: int, row: int, score_threshold
         if thing.index != about:
             without, its_target = scenes.item_of(scene.without(thing.index))
             _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
-            outcome[f"{thing.index} {thing.name}"] = bool(mended(found, errors, others, their_errors)[row])
+            outcome[f"{thing.index} {thing.name}"] = bool(find_mended(found, errors, others, their_errors)[row])
     return outcome
 
 
-def case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
+def make_case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
     """A scene without its distractor, with the right detection of one object if there is one.
 
     Args:

@@ -78,5 +78,5 @@ def check_share(answer: float | None, share: float, interval: tuple[float, float
     if answer is None or not 0 <= answer <= 1:
         return f"open: what is the share of {what}? Answer with a number from 0 to 1."
     near = abs(answer - share) <= 0.1 or interval[0] <= answer <= interval[1]
-    verdict = "right" if near else f"not quite, you said {answer:g}"
-    return f"{verdict}: the share of {what} is {share:.2f}, 95 % interval {interval[0]:.2f} to {interval[1]:.2f}."
+    grade = "right" if near else f"not quite, you said {answer:g}"
+    return f"{grade}: the share of {what} is {share:.2f}, 95 % interval {interval[0]:.2f} to {interval[1]:.2f}."

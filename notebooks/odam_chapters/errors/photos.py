@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.cases import Judged, edge_maps
+from odam_chapters.errors.cases import Judged, explain_edges
 from odam_chapters.errors.compared import edge_deviations, worst_and_best_edge
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, retitled
+from odam_chapters.errors.survey import WRONG_CLASS, speak_of
 from odam_lib.detections import Detections
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
@@ -39,7 +39,7 @@ class Confusion:
     maps: Tensor
 
 
-def confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int) -> Confusion | None:
+def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int) -> Confusion | None:
     """What a detection confused; ``None`` if its class is right or the detector does not know the true one.
 
     Args:
@@ -53,7 +53,7 @@ def confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
     true = int(target["labels"][errors.objects[row]]) if errors.names()[row] in WRONG_CLASS else 0
     if not 0 < true < len(one.categories):
         return None
-    other = retitled(one, torch.tensor([true]))
+    other = speak_of(one, torch.tensor([true]))
     heats = torch.cat([ODAM()(trace, each, ("class",)).to_image()[:, 0] for each in (one, other)])
     return Confusion(
         image=image,
@@ -65,7 +65,7 @@ def confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
     )
 
 
-def ninths(box: Tensor, numbers: Sequence[int], size: tuple[int, int]) -> Tensor:
+def select_ninths(box: Tensor, numbers: Sequence[int], size: tuple[int, int]) -> Tensor:
     """Some of the nine equal parts of a box, counted from 0 in reading order.
 
     Args:
@@ -114,7 +114,7 @@ class BadEdge:
         return TITLES[EDGES[self.edge]]
 
 
-def bad_edge(
+def find_bad_edge(
     image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, categories: Sequence[str], least: float
 ) -> BadEdge | None:
     """What is wrong with the worst edge of a detection of the right class.
@@ -139,7 +139,7 @@ def bad_edge(
     deviation = float(edge_deviations(box[None], true_box[None])[0, worst])
     if abs(deviation) < least:
         return None
-    pairs = edge_maps(trace, one, true_box)
+    pairs = explain_edges(trace, one, true_box)
     masks = target["masks"]
     on = torch.stack([energy_inside(heat, masks) for _, _, heat in pairs])
     on[:, chosen] = -1

@@ -104,7 +104,7 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     return figure
 
 
-def zoomed(case: Case, margin: float = 0.4) -> Case:
+def zoom(case: Case, margin: float = 0.4) -> Case:
     """The part of a case around what was said and what is true.
 
     Args:

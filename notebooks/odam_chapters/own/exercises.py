@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, blobs, distances
+from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, draw_blobs, measure_distances
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.viz.drawing import TITLES
@@ -18,7 +18,7 @@ def check_formula(formula: Formula | None) -> str:
     """
     if formula is None:
         return "open: write a function (trace, attribute, detections) that returns one number for each detection."
-    trace = BlobDetector(BlobNet(), formula).trace(blobs())
+    trace = BlobDetector(BlobNet(), formula).trace(draw_blobs())
     found = trace.detections(0.5)
     numbers = {}
     for attribute in ("logit", *ATTRIBUTES):
@@ -31,7 +31,8 @@ def check_formula(formula: Formula | None) -> str:
         if number.grad_fn is None:
             return f"not quite: {attribute!r} has no gradient; take it from trace.corners and trace.logits, undetached."
         numbers[attribute] = number
-    wrong = [name for name in numbers if not torch.allclose(numbers[name], distances(trace, name, found), atol=1e-3)]
+    right = {name: measure_distances(trace, name, found) for name in numbers}
+    wrong = [name for name in numbers if not torch.allclose(numbers[name], right[name], atol=1e-3)]
     if wrong:
         return f"not quite: {_reason(wrong[0], numbers[wrong[0]], trace, found)}"
     return _refusals(formula, trace, found)
@@ -39,7 +40,7 @@ def check_formula(formula: Formula | None) -> str:
 
 def _reason(attribute: str, number: Tensor, trace: BlobTrace, found: Detections) -> str:
     """Why a number is not the one to explain."""
-    right = distances(trace, attribute, found)
+    right = measure_distances(trace, attribute, found)
     if attribute not in EDGES:
         return (
             f"{attribute!r} is {_listed(number)}, it should be {_listed(right)}: the score ('class') is the sigmoid of "
@@ -60,8 +61,8 @@ def _reason(attribute: str, number: Tensor, trace: BlobTrace, found: Detections)
 
 
 def _refusals(formula: Formula, trace: BlobTrace, found: Detections) -> str:
-    """The verdict on a function whose numbers are right: does it refuse what it has no number for?"""
-    other = BlobDetector(BlobNet()).trace(blobs().flip(-1)).detections(0.5)
+    """The sentence on a function whose numbers are right: does it refuse what it has no number for?"""
+    other = BlobDetector(BlobNet()).trace(draw_blobs().flip(-1)).detections(0.5)
     for attribute, rows, what in (
         ("class", other, "detections of another picture"),
         ("width", found, "the attribute 'width'"),

@@ -58,7 +58,7 @@ def _head() -> Tensor:
     return weight
 
 
-def blobs() -> Tensor:
+def draw_blobs() -> Tensor:
     """A picture for :class:`BlobNet`, ``Tensor[3, 128, 192]``: a red blob of 7 x 5 cells and a blue one of 5 x 7."""
     image = torch.full((3, 128, 192), 0.5)
     image[:, 32:72, 24:80] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
@@ -90,7 +90,7 @@ Formula = Callable[[BlobTrace, str, Detections], Tensor]
 """(trace, attribute, N detections) -> ``Tensor[N]``, the numbers to explain."""
 
 
-def distances(trace: BlobTrace, attribute: str, detections: Detections) -> Tensor:
+def measure_distances(trace: BlobTrace, attribute: str, detections: Detections) -> Tensor:
     """The numbers to explain, see :meth:`Trace.targets`: a larger one is a surer class, or an edge further out."""
     trace.check(detections, [attribute])
     if attribute in EDGES:
@@ -109,7 +109,7 @@ class BlobDetector(Detector):
         formula: of the numbers to explain.
     """
 
-    def __init__(self, model: BlobNet, formula: Formula = distances) -> None:
+    def __init__(self, model: BlobNet, formula: Formula = measure_distances) -> None:
         self.name, self.categories = "blobs", ("__background__", "red", "blue")
         self.layers, self.towers = ("backbone",), ()
         self.model, self.formula = model, formula
@@ -134,7 +134,7 @@ class BlobDetector(Detector):
         )
 
 
-def fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
+def load_fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
     """``detr-scenes`` as ``from_pretrained`` would return it: transformers' own DETR, and its image processor.
 
     Raises:
@@ -152,7 +152,7 @@ def fine_tuned_detr(device: str = "cpu") -> tuple[Any, Any]:
     return model, processor
 
 
-def random_rt_detr(seed: int = 0) -> Any:
+def build_random_rt_detr(seed: int = 0) -> Any:
     """A small RT-DETR of transformers with random weights, which was never taught anything."""
     from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 

@@ -53,8 +53,8 @@ function render({ model, el }) {
   const maps = roles.map(() => make("figure", { class: "odam-close" }));
   const numbers = make("figcaption", { "aria-live": "polite" });
   const compared = make("figure", {}, [make("div", { class: "odam-two" }, maps), numbers]);
-  const verdicts = make("tbody");
-  const table = make("table", { class: "odam-verdicts", "aria-live": "polite" }, [verdicts]);
+  const rows = make("tbody");
+  const table = make("table", { class: "odam-decisions", "aria-live": "polite" }, [rows]);
   const alert = make("p", { class: "odam-error", role: "alert" });
   const views = make("div", { class: "odam-views" }, objects.length < 2 ? [found] : [found, compared]);
   const root = make(
@@ -104,8 +104,8 @@ function render({ model, el }) {
       figure.dataset.object = shown[roles[place]];
     });
     numbers.textContent = shown.numbers;
-    verdicts.replaceChildren(
-      ...shown.verdicts.map(([rule, word, reason]) =>
+    rows.replaceChildren(
+      ...shown.decisions.map(([rule, word, reason]) =>
         make("tr", { "data-rule": rule }, [
           make("th", { scope: "row" }, [rule]),
           make("td", {}, [make("b", {}, [word])]),

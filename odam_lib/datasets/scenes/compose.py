@@ -62,7 +62,7 @@ class Layout:
     def fits(self, item: SceneObject, mask: np.ndarray) -> bool:
         """Whether every object, the new one included, stays visible enough."""
         known = zip(self.items, self.masks, self.areas, strict=True)
-        order = sorted([*known, (item, mask, np.count_nonzero(mask))], key=lambda entry: -entry[0].y)
+        order = sorted([*known, (item, mask, int(np.count_nonzero(mask)))], key=lambda entry: -entry[0].y)
         covered = np.ones(mask.shape, bool)
         covered[MARGIN : MARGIN + ROWS, MARGIN : MARGIN + self.columns] = False
         for _, shape, area in order:
@@ -77,7 +77,7 @@ class Layout:
             return False
         self.items.append(item)
         self.masks.append(mask)
-        self.areas.append(np.count_nonzero(mask))
+        self.areas.append(int(np.count_nonzero(mask)))
         return True
 
     def finished(self) -> Scene:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.command import command
+from odam_lib.datasets.pictures import Target
 from odam_lib.datasets.scenes.compose import check_request, make_scene
 from odam_lib.datasets.scenes.planting import make_distracted
 from odam_lib.datasets.scenes.render import render
@@ -19,7 +20,7 @@ SPLITS = {"train": 0, "val": 10**9, "demo": 2 * 10**9, "distractors": 3 * 10**9}
 SCENES_A_SEED = 10**6
 
 
-class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
+class Scenes(Dataset[tuple[Tensor, Target]]):
     """Scenes as torchvision's detection references take them, rendered when they are asked for.
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1]; ``target`` holds ``boxes``
@@ -84,10 +85,10 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         make = make_distracted if self.distracted else make_scene
         return make(self.first + item, self.setting, self.size)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
+    def __getitem__(self, item: int) -> tuple[Tensor, Target]:
         return self.item_of(self.scene(item))
 
-    def without_distractors(self, item: int) -> tuple[Tensor, dict[str, Tensor | int]]:
+    def without_distractors(self, item: int) -> tuple[Tensor, Target]:
         """Item number ``item`` rendered without its distractor: every pixel but those of it and its shadow is the same.
 
         Raises:
@@ -95,13 +96,13 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
         """
         return self.item_of(self.scene(item).without_distractors())
 
-    def item_of(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor | int]]:
+    def item_of(self, scene: Scene) -> tuple[Tensor, Target]:
         """The item of a scene of this data set's size, perhaps one that was changed by :meth:`Scene.without`."""
         rendered = render(scene)
         instances = rendered.instances
         boxes = [one.box_full if self.setting == "crowd" else one.box_visible for one in instances]
         masks = [torch.from_numpy(one.mask) for one in instances]
-        target: dict[str, Tensor | int] = {
+        target: Target = {
             "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
             "labels": torch.tensor([one.label for one in instances], dtype=torch.int64),
             "masks": torch.stack(masks) if masks else torch.zeros((0, *self.size), dtype=torch.bool),
@@ -113,7 +114,7 @@ class Scenes(Dataset[tuple[Tensor, dict[str, Tensor | int]]]):
 
 
 def _distractors(rendered: Rendered, size: tuple[int, int]) -> dict[str, Tensor]:
-    rows = {one.index: row for row, one in enumerate(rendered.instances)}
+    rows: dict[int | None, int] = {one.index: row for row, one in enumerate(rendered.instances)}
     planted = rendered.distractors
     masks = [torch.from_numpy(one.mask) for one in planted]
     return {

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from odam_lib.datasets.scenes.settings import backdrop
-from odam_lib.datasets.scenes.values import Instance, Rendered, Scene, SceneObject
+from odam_lib.datasets.scenes.values import Box, Instance, Rendered, Scene, SceneObject
 
 INK = 0.7
 
@@ -138,12 +138,12 @@ def _instance(scene: Scene, item: SceneObject, mask: np.ndarray, parts: dict[str
         parts=parts,
         visible_fraction=min(1.0, float(mask.sum()) / max(_area(scene, item, full), 1.0)),
         depth=scene.camera / max(item.y - scene.horizon, 1e-6),
-        box_head=item.box(scene.height, "head") if item.name == "person" else None,
+        box_head=item.part_box(scene.height, "head") if item.name == "person" else None,
         lures=item.lures,
     )
 
 
-def _area(scene: Scene, item: SceneObject, box: tuple[float, float, float, float]) -> float:
+def _area(scene: Scene, item: SceneObject, box: Box) -> float:
     """Area in pixels of the whole silhouette, outside the image too, with nothing in front of it."""
     wide, high = int(np.ceil(box[2] - box[0])) + 2, int(np.ceil(box[3] - box[1])) + 2
     canvas = Image.new("L", (wide, high))

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 
 from odam_lib.categories import SCENES
-from odam_lib.datasets.scenes.painters import (
-    distractors as scene_distractors,
-    figures as scene_figures,
-    furniture as scene_furniture,
-    vehicles as scene_vehicles,
-)
+from odam_lib.datasets.scenes.painters import distractors, dogs, furniture, people, vehicles
 from odam_lib.datasets.scenes.painters.shapes import Figure, Shape, Sketch
 
 CATEGORIES = SCENES
 SETTINGS = ("street", "beach", "room", "crowd")
 MINIMUM_SIZE = 32
 
-PAINTERS = {
-    "person": scene_figures.person,
-    "dog": scene_figures.dog,
-    "bicycle": scene_vehicles.bicycle,
-    "motorcycle": scene_vehicles.motorcycle,
-    "car": scene_vehicles.car,
-    "bench": scene_furniture.bench,
-    "bed": scene_furniture.bed,
-    "surfboard": scene_furniture.surfboard,
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2."""
+
+PAINTERS: dict[str, Callable[[np.random.Generator, Sketch, int], None]] = {
+    "dog": dogs.dog,
+    "bicycle": vehicles.bicycle,
+    "motorcycle": vehicles.motorcycle,
+    "car": vehicles.car,
+    "bench": furniture.bench,
+    "bed": furniture.bed,
 }
-DISTRACTORS = tuple(scene_distractors.DISTRACTOR_PAINTERS)
+DISTRACTORS = tuple(distractors.DISTRACTOR_PAINTERS)
 """Kinds of things that belong to no class and look a little like one that does."""
 
 
@@ -41,11 +38,11 @@ def build_figure(name: str, seed: int, facing: int, light: int, stance: str) -> 
     sketch = Sketch(light * facing)
     rng = np.random.default_rng([seed, 11])
     if name == "surfboard":
-        scene_furniture.surfboard(rng, sketch, facing, stance or "standing")
+        furniture.surfboard(rng, sketch, facing, stance or "standing")
     elif name == "person":
-        scene_figures.person(rng, sketch, facing, crowd=stance == "crowd")
+        people.person(rng, sketch, facing, crowd=stance == "crowd")
     elif name in DISTRACTORS:
-        scene_distractors.DISTRACTOR_PAINTERS[name](rng, sketch)
+        distractors.DISTRACTOR_PAINTERS[name](rng, sketch)
     else:
         PAINTERS[name](rng, sketch, facing)
     return sketch.figure(facing)
@@ -91,13 +88,19 @@ class SceneObject:
         origin = np.array([self.x, self.y]) * height
         return [shape.points * factor + origin for shape in shapes]
 
-    def box(self, height: int, part: str | None = None) -> tuple[float, float, float, float] | None:
-        """Tight xyxy box in pixels, not clipped to the image, of what is left of the object or of one part."""
-        shapes = tuple(shape for shape in self.shapes if part in (None, shape.part))
-        if not shapes:
-            return None
+    def box(self, height: int) -> Box:
+        """Tight xyxy box in pixels, not clipped to the image, of what is left of the object."""
+        return self._enclose(self.shapes, height)
+
+    def part_box(self, height: int, part: str) -> Box | None:
+        """The same of one part, if that is there."""
+        shapes = tuple(shape for shape in self.shapes if shape.part == part)
+        return self._enclose(shapes, height) if shapes else None
+
+    def _enclose(self, shapes: tuple[Shape, ...], height: int) -> Box:
         every = np.concatenate(self.points(shapes, height))
-        return (*map(float, every.min(axis=0)), *map(float, every.max(axis=0)))
+        (x1, y1), (x2, y2) = every.min(axis=0).tolist(), every.max(axis=0).tolist()
+        return x1, y1, x2, y2
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,13 @@ class Instance:
     index: int
     label: int
     name: str
-    box_full: tuple[float, float, float, float]
-    box_visible: tuple[float, float, float, float]
+    box_full: Box
+    box_visible: Box
     mask: np.ndarray
     parts: dict[str, np.ndarray]
     visible_fraction: float
     depth: float
-    box_head: tuple[float, float, float, float] | None = None
+    box_head: Box | None = None
     lures: int | None = None
 
 

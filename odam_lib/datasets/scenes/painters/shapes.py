@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -60,14 +61,14 @@ class Figure:
 
 def tone(colour: Colour, factor: float) -> Colour:
     """Lighten (factor > 1, towards white) or darken (factor < 1) a colour."""
-    if factor <= 1:
-        return tuple(int(c * factor) for c in colour)  # type: ignore[return-value]
-    return tuple(int(c + (255 - c) * min(factor - 1, 1)) for c in colour)  # type: ignore[return-value]
+    red, green, blue = (c * factor if factor <= 1 else c + (255 - c) * min(factor - 1, 1) for c in colour)
+    return int(red), int(green), int(blue)
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
     """`share` of colour b in colour a."""
-    return tuple(int(p + (q - p) * share) for p, q in zip(a, b, strict=True))  # type: ignore[return-value]
+    red, green, blue = (p + (q - p) * share for p, q in zip(a, b, strict=True))
+    return int(red), int(green), int(blue)
 
 
 def pick(rng: np.random.Generator, options: tuple) -> Any:
@@ -83,7 +84,7 @@ def arc(centre: Point, rx: float, ry: float, start: float, stop: float, count: i
     return points
 
 
-def turned(points: np.ndarray, degrees: float, about: Point = (0.0, 0.0)) -> np.ndarray:
+def turned(points: Sequence[Point] | np.ndarray, degrees: float, about: Point = (0.0, 0.0)) -> np.ndarray:
     """Rotate points counter-clockwise about a point."""
     a = np.radians(degrees)
     matrix = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
@@ -96,7 +97,7 @@ def along(start: Point, degrees: float, length: float) -> Point:
     return (start[0] + length * float(np.sin(a)), start[1] - length * float(np.cos(a)))
 
 
-def spline(points: list[Point] | np.ndarray, samples: int = 6) -> np.ndarray:
+def spline(points: Sequence[Point] | np.ndarray, samples: int = 6) -> np.ndarray:
     """Closed Catmull-Rom curve through control points [N, 2] -> [N * samples, 2]."""
     p = np.asarray(points, float)
     t = np.linspace(0, 1, samples, endpoint=False)[None, :, None]
