@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Rows = int | np.integer | slice | Sequence[int] | Sequence[bool] | np.ndarray | Tensor
 """What :func:`rows` understands."""
@@ -146,29 +146,6 @@ def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:
     if len(wanted) != len(found) or any(side.isdigit() and int(side) != at for side, at in zip(wanted, found)):
         raise ValueError(f"{name} {'have' if _are(name) == 'are' else 'has'} shape {list(value.shape)}: {give}.")
     return value
-
-
-def detector(value: object) -> None:
-    """Raise ``TypeError`` for what cannot be explained."""
-    traces = callable(getattr(value, "trace", None))
-    if traces and not isinstance(value, (type, Tensor, np.ndarray)):  # of which the last two have one of their own
-        return
-    give = "a detector, as load_detector or wrap returns"
-    if isinstance(value, str):
-        give = f"load_detector({value!r})"
-    elif isinstance(value, nn.Module):
-        give = "odam_lib.wrap(model)"
-    raise TypeError(f"The detector is {told(value)}: give {give}.")
-
-
-def explainer(name: str, value: object) -> None:
-    """Raise ``TypeError`` for what is no method of explanation, its class instead of an instance included."""
-    if isinstance(value, type):
-        raise TypeError(f"{name} is {told(value)} itself: give an instance of it, {value.__name__}().")
-    if not callable(value):
-        raise TypeError(
-            f"{name} is {told(value)}: give an explainer of odam_lib.explainers, such as ODAM() or GradCAM()."
-        )
 
 
 def rows(chosen: Rows, number: int, what: str = "Detection") -> Tensor:
