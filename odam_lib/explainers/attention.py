@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.detr import Attention
+from odam_lib.detectors.queries import Attention, QueryTrace
 from odam_lib.detectors.trace import Trace
 from odam_lib.kernels import checks
 from odam_lib.kernels.grid import sample_grid
@@ -16,7 +16,7 @@ class NoAttentionError(ValueError):
 
 def has_attention(trace: Trace) -> bool:
     """Whether a pass has attention weights to read."""
-    return isinstance(getattr(trace, "attention", None), Attention)
+    return isinstance(trace, QueryTrace) and trace.attention is not None
 
 
 def attention_of(trace: Trace) -> Attention:
@@ -25,9 +25,10 @@ def attention_of(trace: Trace) -> Attention:
     Raises:
         NoAttentionError: the detector has none.
     """
-    if not has_attention(trace):
+    attention = trace.attention if isinstance(trace, QueryTrace) else None
+    if attention is None:
         raise NoAttentionError(f"{trace.candidates.source} has no attention to read: choose a DETR, as detr-scenes.")
-    return trace.attention  # type: ignore[attr-defined]
+    return attention
 
 
 def cells_in_picture(trace: Trace) -> tuple[int, int]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from odam_lib.datasets.scenes import CATEGORIES
-from odam_lib.detectors.detr import Attention, DetrTrace, build_small_detr
+from odam_lib.detectors.detr import build_small_detr
+from odam_lib.detectors.queries import Attention, QueryTrace
 from odam_lib.explainers.attention import (
     NoAttentionError,
     attention_cells,
@@ -32,7 +33,7 @@ def untrained():
     return build_small_detr("untrained", CATEGORIES)
 
 
-def planted(trace: DetrTrace) -> DetrTrace:
+def planted(trace: QueryTrace) -> QueryTrace:
     """Query q reads cell q + 100 alone, the cell c of the encoder the cell c + 1, query q asks query q + 1."""
     rows, columns = trace.attention.size
     cells, queries = rows * columns, len(trace.logits)
