@@ -14,7 +14,7 @@ from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.letterbox import list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -256,7 +256,7 @@ class YOLODetector(Detector):
         scale = levels[0].new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]])
         parts = []
         for level, stride, sides in zip(levels, STRIDES, ANCHORS):
-            centres = cell_centres((level.shape[-2], level.shape[-1]), stride, scale)[:, None] * scale
+            centres = list_centres((level.shape[-2], level.shape[-1]), stride, scale)[:, None] * scale
             all_sides = scale.new_tensor(sides) * scale
             a_level = len(centres) * len(sides)
             parts.append(
