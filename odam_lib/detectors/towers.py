@@ -195,8 +195,7 @@ class TowerWindows(Windowed):
     def _sensitivity(self, attributes: Sequence[str], detections: Detections) -> Tensor:
         """The derivative of each attribute with respect to the head's outputs, ``Tensor[N, A, 6]``."""
         outputs = self.trace.head_outputs(detections).detach().requires_grad_()
-        sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
-        return torch.stack([torch.autograd.grad(total, outputs)[0] for total in sums], dim=1)
+        return self.trace.differentiate(attributes, outputs, outputs, detections)
 
     def _last(self, branch: Branch, sensitivity: Tensor, detections: Detections) -> Tensor:
         """Gradients ``[N, A, K, 3, 3]`` with respect to the output of a branch's tower."""

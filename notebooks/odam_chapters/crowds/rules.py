@@ -14,7 +14,7 @@ from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_maps
 from odam_lib.kernels.nms import Kept, linear, nms, odam_nms, soft_nms
 from odam_lib.metrics.crowd_scores import jaccard, miss_rate
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""
@@ -160,7 +160,7 @@ def try_thresholds(
         for low, high in pairs:
             kept = odam_nms(found.boxes, found.scores, found.labels, maps, low=low, high=high)
             done[low, high].append(make_picture(found, kept, target))
-    return {pair: matches(each) for pair, each in done.items()}
+    return {pair: match_crowds(each) for pair, each in done.items()}
 
 
 def choose_thresholds(tried: Mapping[Thresholds, CrowdMatches]) -> Thresholds:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
+from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.targets import rate
@@ -30,8 +30,8 @@ def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
 
 
 def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, with intervals: :func:`~odam_chapters.crowds.estimates.crowd_scores`."""
-    return {key: crowd_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
+    """AP50, MR, JI and both recalls of each, see :func:`~odam_chapters.crowds.estimates.estimate_scores`."""
+    return {key: estimate_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
 
 
 def tabulate_scores(scores: Scores) -> str:
@@ -98,7 +98,7 @@ def compare_rules(
     compared = []
     for detector in FAMILIES[family]:
         for rule in (rule for rule in RIVALS if (detector, rule) in found):
-            differences = crowd_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
+            differences = estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
             compared += [Comparison(detector, rule, metric, differences[metric]) for metric in metrics]
     return compared
 
@@ -134,7 +134,7 @@ def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: i
         goal = f"better by {metric} than every rule, with or without Odam-Train"
         lines.append(rate(len(beaten) == len(asked), f"{goal}: than {len(beaten)} of {len(asked)}"))
     detector = FAMILIES[family][1]
-    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
+    gain = estimate_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
         one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
         lines.append(rate(one.better, f"better by AP50 than NMS: {_points(one.difference)}"))

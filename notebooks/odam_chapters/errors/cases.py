@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, worst_and_best_edge
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
@@ -132,7 +132,7 @@ def try_removals(detector: Detector, dataset: Any, item: int, row: int, score_th
         if thing.index != about:
             without, its_target = scenes.item_of(scene.without(thing.index))
             _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
-            outcome[f"{thing.index} {thing.name}"] = bool(mended(found, errors, others, their_errors)[row])
+            outcome[f"{thing.index} {thing.name}"] = bool(find_mended(found, errors, others, their_errors)[row])
     return outcome
 
 

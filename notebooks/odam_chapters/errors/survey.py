@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from odam_chapters.errors.compared import mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, worst_and_best_edge
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
@@ -55,7 +55,7 @@ class Mistake:
             the pixels where it was; NaN where there is none.
         area_share: the distractor's share of the picture.
         box_share: the distractor's share of the detection's box.
-        mended: whether the mistake is gone without the distractor, see :func:`odam_chapters.errors.compared.mended`.
+        mended: whether the mistake is gone without the thing, see :func:`~odam_chapters.errors.compared.find_mended`.
     """
 
     detector: str
@@ -183,7 +183,7 @@ def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: f
         return []
     clean_image, clean_target = scenes.without_distractors(item)
     clean = judge(detector, clean_image, renumbered(dataset, clean_target), score_threshold)
-    gone = mended(found, errors, clean[1], clean[2])
+    gone = find_mended(found, errors, clean[1], clean[2])
     mask = target["distractor_masks"][0]
     wrong = found[rows.to(found.boxes.device)]
     shares = energy_inside(ODAM()(trace, wrong, ATTRIBUTES).to_image().cpu(), mask)

@@ -8,7 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         "odam_train.exercises": "check_odam_loss",
         "odam_train.separation": "both candidate_pairs facing lines overlapping_pairs representatives survey",
         "odam_train.sweep": "TRAINED WEIGHTS as_text base_settings read_outcomes",
-        "crowds.estimates": "crowd_differences",
+        "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",
         "exercises": "check_most",
         "charts": "show_intervals show_pairs",
