@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from odam_chapters.rows import read_rows
 from odam_chapters.timing import Cost
-from odam_lib.files import read_rows
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
 from odam_lib.viz.sheets import Sheet, entry
 

@@ -7,7 +7,7 @@ and there is no objectness.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -224,19 +224,19 @@ def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     return expected * units.repeat(1, 2)
 
 
-def _sources(module: nn.Module, number: int) -> list[int]:
+def _sources(module: Any, number: int) -> list[int]:
     """The numbers of the modules whose outputs the module of some number reads."""
     given = [module.f] if isinstance(module.f, int) else module.f
     return [one if one >= 0 else number + one for one in given]
 
 
-def _given(module: nn.Module, number: int, made: Sequence[Tensor | None], batch: Tensor) -> Tensor | list[Tensor]:
+def _given(module: Any, number: int, made: Sequence[Any], batch: Tensor) -> Any:
     """What a module reads: the batch of pictures, the output of one module, or those of several as a list."""
     read = [batch if source < 0 else made[source] for source in _sources(module, number)]
     return read[0] if isinstance(module.f, int) else read
 
 
-def _stages(model: nn.Module) -> dict[str, int]:
+def _stages(model: Any) -> dict[str, int]:
     """The modules of the backbone whose outputs the neck reads, by name, shallowest first."""
     settings = getattr(model, "yaml", None)
     size = len(settings["backbone"]) if isinstance(settings, dict) and "backbone" in settings else 0

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
+from odam_lib.explainers.explain import check_explainer
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
-from odam_lib.kernels import checks
 from odam_lib.kernels.grid import Grid
 
 EMPTY = "the method found no place of influence"
@@ -65,7 +65,7 @@ class Combined:
     of: Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
     def __post_init__(self) -> None:
-        checks.explainer("of", self.of)
+        check_explainer("of", self.of)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections, check_detections
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.detectors.trace import Predictions
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
@@ -179,7 +179,7 @@ def _score_steps(
     The two pictures themselves are the ends of every map's curve and are predicted once.
     """
     size = (before.shape[-2], before.shape[-1])
-    checks.detector(detector)
+    check_detector(detector)
     check_detections(detections)
     checks.tensor("maps", maps, "[...]")
     steps, batch, seed = (

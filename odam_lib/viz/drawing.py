@@ -122,7 +122,7 @@ def draw_outline(panel: Axes, box: Tensor, tint: str, style: str = "-") -> None:
 
 def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
     """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).cpu().numpy()
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).tolist()
     panel.add_collection(PolyCollection(corners, facecolors="none", edgecolors=tint, linewidths=0.7, alpha=0.7))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from traitlets import Bytes, Dict, Enum
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
 from odam_lib.images import to_uint8
@@ -145,7 +145,7 @@ class InstancePicker(Choosing):
         smoothing: str = "adaptive",
         opacity: float = OPACITY,
     ) -> None:
-        checks.detector(detector)
+        check_detector(detector)
         self._trace = detector.trace(image, layer)
         found = self._trace.detections(score_threshold) if detections is None else detections
         self._trace.check(found, ATTRIBUTES)

@@ -44,7 +44,7 @@ def test_ranking_scoreboard_and_count() -> None:
     assert rank_methods(FOUND, "deletion", ["theirs", "ours", "near"]) == ["ours", "near", "theirs"]
     assert rank_methods(FOUND, "VEA", ["theirs", "near", "ours"]) == ["ours", "near", "theirs"]
     (line,) = scoreboard(FOUND, "ours", ["theirs", "near"], ["VEA"]).splitlines()
-    assert "better than theirs" in line and "not told from near" in line
+    assert "better than theirs" in line and "indistinguishable from near" in line
     assert count_wins(FOUND, "ours", ["theirs"], ["VEA", "deletion"]) == 2
     assert count_wins(FOUND, "ours", ["theirs", "near"], ["VEA", "deletion"]) == 0
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from odam_chapters.errors.compared import find_mended, worst_and_best_edge
+from odam_chapters.rows import read_rows, truth_of
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
@@ -24,7 +25,7 @@ from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, read_rows, truth_of, user_path, write_rows
+from odam_lib.files import owned, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from odam_chapters.rows import read_rows as read_csv
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
@@ -73,7 +74,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         FileNotFoundError: there are none.
         ValueError: the file holds something else, or is damaged.
     """
-    return files.read_rows(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
+    return read_csv(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
 
 
 def count_own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:

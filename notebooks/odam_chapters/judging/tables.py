@@ -25,7 +25,7 @@ def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metri
     lines = []
     for metric in metrics:
         outcomes = {other: is_better(evaluation, metric, method, other) for other in others}
-        words = {True: "better than", False: "worse than", None: "not told from"}
+        words = {True: "better than", False: "worse than", None: "indistinguishable from"}
         parts = [
             f"{words[outcome]} {', '.join(name for name, its in outcomes.items() if its is outcome)}"
             for outcome in words
