@@ -26,7 +26,7 @@ Scores = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
     """Everything in a file of results, matched with the people."""
-    return {key: results.matches(*key) for key in results.kept}
+    return {key: results.match_crowds(*key) for key in results.kept}
 
 
 def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
