@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,16 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.chains import Chain, chain_of
+from odam_lib.detectors.chains import Chain, read_chain
 from odam_lib.detectors.passes import record_gradients
-from odam_lib.detectors.trace import Trace
-from odam_lib.detectors.windowed import Windowed
+from odam_lib.detectors.windowed import HeadTrace, Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.windows import Sheets, Windows
 
 
 @dataclass(frozen=True, eq=False)
-class CellTrace(Trace):
+class CellTrace(HeadTrace):
     """A forward pass whose predictions are listed level after level, cell after cell, anchor after anchor.
 
     Attributes:
@@ -30,20 +28,6 @@ class CellTrace(Trace):
 
     first: Tensor
     anchors_a_cell: tuple[int, ...]
-
-    @abstractmethod
-    def head_outputs(self, detections: Detections) -> Tensor:
-        """What the head says about each of N detections, ``Tensor[N, O]``, with its gradient."""
-
-    @abstractmethod
-    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        """An attribute ``[N]`` of N detections from what the head says about them, see :meth:`head_outputs`."""
-
-    @record_gradients()
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        """See :meth:`Trace.targets`."""
-        self.check(detections, [attribute])
-        return self.read(attribute, self.head_outputs(detections), detections)
 
     def listed(self, detections: Detections) -> Tensor:
         """Where each of N detections is in the list of all predictions, ``Tensor[N]``."""
@@ -86,8 +70,7 @@ class ChainWindows(Windowed):
         cut = sheets.cut(which, top, left, size).requires_grad_()
         _, inside = sheets.places(which, top, left, size)
         outputs = self._outputs(attributes, cut, inside, detections)
-        sums = [self.trace.read(attribute, outputs, detections).sum() for attribute in attributes]
-        gradients = torch.stack([torch.autograd.grad(one, cut, retain_graph=True)[0] for one in sums], dim=1)
+        gradients = self.trace.differentiate(attributes, outputs, cut, detections)
         return Windows(gradients * inside[:, None, None], top, left)
 
     def _outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
@@ -115,9 +98,9 @@ def chain_windows(
     Args:
         trace: the pass.
         heads: of each level, what says the classes and what says the boxes, or what says both.
-        known: see :func:`chain_of`.
+        known: see :func:`read_chain`.
     """
-    chains = [[chain_of(branch, known) for branch in level] for level in heads]
+    chains = [[read_chain(branch, known) for branch in level] for level in heads]
     local = tuple(tuple(chain for chain in level if chain is not None) for level in chains)
     return ChainWindows(trace, local) if [*map(len, local)] == [*map(len, chains)] else None
 

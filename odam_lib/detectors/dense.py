@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegres
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetClassificationHead, RetinaNetRegressionHead
 from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.transform import resize_boxes
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, check_elongation, iou_nms
@@ -174,28 +176,18 @@ class DenseDetector(Detector):
         """
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
-        batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
-        outputs = self.model.head(pyramid)
-        references = self._references(batch, pyramid, (images.shape[-2], images.shape[-1]))
-        logits = outputs["cls_logits"]
-        centerness = outputs["bbox_ctrness"] if "bbox_ctrness" in outputs else logits.new_zeros((*logits.shape[:2], 0))
-        return [self._read(*each, references) for each in zip(logits, outputs["bbox_regression"], centerness)]
+        _, _, outputs, references = self._run(images)
+        return [self._read(logits, edges, centres, references) for logits, edges, centres in zip(*outputs)]
 
     def make_trace(self, image: Tensor, layer: str) -> DenseTrace:
-        model, image_size = self.model, (image.shape[-2], image.shape[-1])
+        model = self.model
         if model.transform.fixed_size is None:
-            check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
+            check_elongation((image.shape[-2], image.shape[-1]), model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
-            images, _ = model.transform([image.to(self.device, self.dtype)])
             features = stack.enter_context(detach_output(model.get_submodule(self._layers[layer].module)))
             towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
-            pyramid = list(named_levels(model.backbone(images.tensors)).values())
-            outputs = model.head(pyramid)
-            references = self._references(images, pyramid, image_size)
-        input_size = images.image_sizes[0]
-        logits, regression = outputs["cls_logits"][0], outputs["bbox_regression"][0]
-        centerness = outputs["bbox_ctrness"][0] if "bbox_ctrness" in outputs else logits.new_zeros((len(logits), 0))
+            batch, pyramid, outputs, references = self._run(image[None])
+        logits, regression, centerness = (one[0] for one in outputs)
         a_cell = tuple(model.anchor_generator.num_anchors_per_location())
         counts = [level.shape[-2:].numel() * anchors for level, anchors in zip(pyramid, a_cell)]
         level, index, first = number_predictions(counts, self.device)
@@ -207,16 +199,16 @@ class DenseDetector(Detector):
             layer=layer,
             features=tuple(features),
             grids=self._layers[layer].grids,
-            input_size=input_size,
+            input_size=batch.image_sizes[0],
             candidates=self.candidates(image, predictions, level, index),
             nms=iou_nms(model.nms_thresh),
             limits=Limits(model.topk_candidates, self.limited, model.detections_per_img),
+            first=first,
+            anchors_a_cell=a_cell,
             logits=logits,
             regression=regression,
             centerness=centerness,
             references=references,
-            first=first,
-            anchors_a_cell=a_cell,
             branches=self._branches(*towers) if towers and layer == self.layers[0] else (),
         )
 
@@ -274,19 +266,30 @@ class DenseDetector(Detector):
             readers.append((CENTERNESS, by_boxes.bbox_ctrness.weight))
         return Branch(classes, ((LOGIT, by_classes.cls_logits.weight),)), Branch(boxes, tuple(readers))
 
+    def _run(self, images: Tensor) -> tuple[ImageList, list[Tensor], tuple[Tensor, ...], Tensor]:
+        """One pass of pictures ``[B, 3, H, W]``.
+
+        Returns:
+            The batch as the network saw it, the levels that the head reads, its logits ``[B, L, C]``, numbers for boxes
+            ``[B, L, 4]`` and centerness ``[B, L, 1 or 0]``, and the anchors ``[L, 4]`` in pixels of the pictures.
+        """
+        batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
+        pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
+        said = self.model.head(pyramid)
+        logits, regression = said["cls_logits"], said["bbox_regression"]
+        centerness = said.get("bbox_ctrness", logits[..., :0])
+        anchors = self.model.anchor_generator(batch, pyramid)[0]
+        references = resize_boxes(anchors, batch.image_sizes[0], (images.shape[-2], images.shape[-1]))
+        return batch, pyramid, (logits, regression, centerness), references
+
     def _read(self, logits: Tensor, regression: Tensor, centerness: Tensor, references: Tensor) -> Predictions:
         boxes = around(references, self.distances(regression, references))
         return Predictions(boxes, self.trace_type.score(logits, centerness[:, None]))
 
-    def _references(self, batch: ImageList, pyramid: list[Tensor], image_size: tuple[int, int]) -> Tensor:
-        """The anchors ``[L, 4]`` of one picture of the batch in pixels of the image."""
-        anchors, input_size = self.model.anchor_generator(batch, pyramid)[0], batch.image_sizes[0]
-        return anchors * anchors.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
-
 
 def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
     """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
-    parts = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
+    parts: list[Any] = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
     if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):
         return ()
     if any(is_altered(module) for module in (head, *parts, *(part.conv for part in parts))):

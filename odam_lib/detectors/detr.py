@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from odam_lib.detectors.backbones import WIDTHS, SmallResNetFPN
-from odam_lib.detectors.base import Layer, check_elongation
+from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.hooks import record_outputs
-from odam_lib.detectors.queries import CutTokens, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
+from odam_lib.detectors.queries import Attention, Place, QueryDetector, QueryTrace, Reading
 from odam_lib.detectors.trace import Limits
 from odam_lib.kernels.grid import Grid
 
@@ -26,36 +26,6 @@ PUBLISHED = "https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth"
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 ENCODER = "encoder"
 """The layer after the encoder's self-attention, at which cells already know of each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """Where DETR looked, one entry a layer, first layer first; every row sums to one.
-
-    Attributes:
-        encoder: ``Tensor[heads, T, T]``, how much each of T = h w cells took from each other one.
-        cross: ``Tensor[heads, Q, T]``, how much each of Q queries took from each cell.
-        queries: ``Tensor[heads, Q, Q]``, how much each query took from each other one.
-        size: (h, w); the T cells are its rows from the top, each from the left. Cells of padding have no weight.
-        grid: where the cells lie on the detector's input.
-    """
-
-    encoder: tuple[Tensor, ...]
-    cross: tuple[Tensor, ...]
-    queries: tuple[Tensor, ...]
-    size: tuple[int, int]
-    grid: Grid
-
-
-@dataclass(frozen=True, eq=False)
-class DetrTrace(QueryTrace):
-    """A forward pass of DETR.
-
-    Attributes:
-        attention: the weights of all attention layers of this pass.
-    """
-
-    attention: Attention
 
 
 class DilatedResNet(nn.Module):
@@ -70,12 +40,12 @@ class DilatedResNet(nn.Module):
         super().__init__()
         whole = SmallResNetFPN()
         self.stem, self.stages = whole.stem, whole.stages
-        first, second = self.stages["stage3"]
+        parts: Any = self.stages["stage3"]
+        first, second = parts
         for convolution in (first.body[0], first.shortcut[0]):
             convolution.stride = (1, 1)
         for convolution in (first.body[3], second.body[0], second.body[3]):
             convolution.dilation = convolution.padding = (2, 2)
-        _freeze_norms(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """``Tensor[B, 3, H, W]`` to ``Tensor[B, 128, H / 16, W / 16]``."""
@@ -83,12 +53,12 @@ class DilatedResNet(nn.Module):
             features = self.stages["stage1"](self.stem(images))
         return self.stages["stage3"](self.stages["stage2"](features))
 
-
-class FrozenStatistics(nn.BatchNorm2d):
-    """A batch norm that is never in training mode: it goes on with the statistics it was loaded with."""
-
-    def train(self, mode: bool = True) -> "FrozenStatistics":
-        return super().train(False)
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
 
 class DetrModel(nn.Module):
@@ -163,9 +133,11 @@ def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> A
         from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
     except ImportError as error:
         raise ImportError("DETR needs transformers: pip install 'odam_lib[detr]'.") from error
+    make_stub: Any = ResNetConfig  # its typed fields leave out what every configuration takes
+    make_config: Any = DetrConfig
     # transformers can only build its own backbones: a stub of one block gives the projection its width and is replaced.
-    stub = ResNetConfig(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
-    detr = DetrForObjectDetection(DetrConfig(backbone_config=stub, attn_implementation="eager", **settings))
+    stub = make_stub(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
+    detr = DetrForObjectDetection(make_config(backbone_config=stub, attn_implementation="eager", **settings))
     detr.model.backbone = _Backbone(backbone.__call__)
     detr.loss_function = _loss
     # transformers draws kernels of deviation 0.02; these are the initial weights that DETR was designed with.
@@ -217,31 +189,26 @@ class DetrDetector(QueryDetector):
         name: the name it was loaded by.
         model: the network.
         categories: class names, index 0 is the background.
-        layers: where in the backbone it can be explained, the default first; the encoder's output comes after these.
+        places: where in the backbone it can be explained, the default first; the encoder's output comes after these.
     """
 
     limits = Limits(after=100)  # as many as COCO's average precision counts
 
-    def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], layers: Mapping[str, Layer]) -> None:
-        places = {
-            layer: Place(at.module, tuple(Grid.of_stride(stride) for stride in at.strides), cut_map)
-            for layer, at in layers.items()
-        }
-        deepest = places[next(iter(layers))].grids
-        network, last = model.detr.model, f"detr.model.encoder.layers.{len(model.detr.model.encoder.layers) - 1}"
-        places[ENCODER] = Place(last, deepest, CutTokens(), ("detr.model.input_projection",))
-        super().__init__(name, model, categories, places, Reading(first=0, exclusive=True))
-        self.model: DetrModel = model
+    def __init__(self, name: str, model: DetrModel, categories: tuple[str, ...], places: Mapping[str, Place]) -> None:
+        network = model.detr.model
+        last, deepest = len(network.encoder.layers) - 1, next(iter(places.values())).grids
+        encoder = Place(f"detr.model.encoder.layers.{last}", deepest, ("detr.model.input_projection",))
+        super().__init__(name, model, categories, {**places, ENCODER: encoder}, Reading(first=0, exclusive=True))
         self.towers = (model.backbone, *network.encoder.layers, *network.decoder.layers)
 
     def check_size(self, image_size: tuple[int, int]) -> None:
         check_elongation(image_size, self.model.transform.min_size[-1], self.model.transform.max_size)
 
-    def run(self, images: Tensor) -> Pass:
+    def run(self, images: Tensor) -> tuple[Any, tuple[int, int]]:
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        return Pass(self.model.run(batch), batch.image_sizes[0])
+        return self.model.run(batch), batch.image_sizes[0]
 
-    def make_trace(self, image: Tensor, layer: str) -> DetrTrace:
+    def make_trace(self, image: Tensor, layer: str) -> QueryTrace:
         network = self.model.detr.model
         # What transformers itself records is lost in a process that did not build the model but was handed it.
         looking = (
@@ -252,10 +219,11 @@ class DetrDetector(QueryDetector):
         with ExitStack() as stack:
             projected = stack.enter_context(record_outputs(network.input_projection))
             seen = [[stack.enter_context(record_outputs(one)) for one in kind] for kind in looking]
-            fields = self.trace_fields(image, layer)
-        size, (grid,) = projected[0].shape[-2:], self._layers[ENCODER].grids
-        kinds = (tuple(output[1].detach()[0] for (output,) in kind) for kind in seen)
-        return DetrTrace(**fields, attention=Attention(*kinds, (size[0], size[1]), grid))
+            trace = super().make_trace(image, layer)
+        encoder, cross, queries = (tuple(output[1].detach()[0] for (output,) in kind) for kind in seen)
+        height, width = projected[0].shape[-2:]
+        (grid,) = self._layers[ENCODER].grids
+        return replace(trace, attention=Attention(encoder, cross, queries, (height, width), grid))
 
 
 def build_small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
@@ -278,8 +246,8 @@ def build_small_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
         auxiliary_loss=True,
     )
     strides = {"stage3": 16, "stage2": 16, "stage1": 8}
-    layers = {stage: Layer(f"backbone.stages.{stage}", (stride,)) for stage, stride in strides.items()}
-    return DetrDetector(name, model, categories, layers)
+    places = {stage: Place(f"backbone.stages.{stage}", (Grid.of_stride(stride),)) for stage, stride in strides.items()}
+    return DetrDetector(name, model, categories, places)
 
 
 def build_full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
@@ -292,8 +260,8 @@ def build_full_detr(name: str, categories: tuple[str, ...]) -> DetrDetector:
     kept = OrderedDict((key, module) for key, module in whole.named_children() if key not in ("avgpool", "fc"))
     backbone = nn.Sequential(kept)
     model = DetrModel(backbone, 2048, len(categories), (800, 1333))
-    layers = {f"layer{n}": Layer(f"backbone.layer{n}", (2 ** (n + 1),)) for n in (4, 3, 2, 1)}
-    return DetrDetector(name, model, categories, layers)
+    places = {f"layer{n}": Place(f"backbone.layer{n}", (Grid.of_stride(2 ** (n + 1)),)) for n in (4, 3, 2, 1)}
+    return DetrDetector(name, model, categories, places)
 
 
 def convert_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -328,11 +296,3 @@ def _renamed(key: str) -> str:
     for number, norm in enumerate(norms, start=1):
         key = key.replace(f".norm{number}.", f".{norm}_layer_norm.")
     return key
-
-
-def _freeze_norms(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, FrozenStatistics(child.num_features))
-        else:
-            _freeze_norms(child)

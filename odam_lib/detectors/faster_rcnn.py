@@ -14,7 +14,8 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.models.detection.transform import resize_boxes
+from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
 from odam_lib.detections import Detections
@@ -25,9 +26,10 @@ from odam_lib.detectors.geometry import backbone_layers, named_levels
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.positives import ORDERS, Positives, first_objects
+from odam_lib.detectors.region_windows import ProposalWindows, RegionWindows
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
-from odam_lib.detectors.trace import Limits, Predictions, Trace
-from odam_lib.detectors.windowed import Windowed
+from odam_lib.detectors.trace import Limits, Predictions
+from odam_lib.detectors.windowed import HeadTrace, Windowed
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.odam import heat_map
@@ -41,7 +43,7 @@ SMALL_ANCHORS = ((40,), (84,), (160,))
 
 
 @dataclass(frozen=True, eq=False)
-class FasterRCNNTrace(Trace):
+class FasterRCNNTrace(HeadTrace):
     """A forward pass of Faster R-CNN, one row a proposal.
 
     Attributes:
@@ -63,12 +65,6 @@ class FasterRCNNTrace(Trace):
     at_input: Tensor
     pool: MultiScaleRoIAlign
 
-    @record_gradients()
-    def targets(self, attribute: str, detections: Detections) -> Tensor:
-        self.check(detections, [attribute])
-        logits, regression = self.logits[detections.index], self.regression[detections.index]
-        return self.read(attribute, logits, regression, detections)
-
     def boxes(self, detections: Detections) -> Tensor:
         regression = self.regression.detach()[detections.index]
         proposals = self.proposals[detections.index]
@@ -79,7 +75,7 @@ class FasterRCNNTrace(Trace):
         return [one.single() for one in self.detector.private().predict_at(images, self.at_input)]
 
     @property
-    def regional(self) -> bool:
+    def regional(self) -> bool:  # type: ignore[override]  # here it depends on the layer
         return self.layer == ROI
 
     def feature_level(self, detections: Detections) -> Tensor:
@@ -90,65 +86,19 @@ class FasterRCNNTrace(Trace):
         kinds = dict(zip(self.detector.layers[:2], (RegionWindows, ProposalWindows)))
         return kinds[self.layer](self) if self.layer in kinds else None
 
-    def read(self, attribute: str, logits: Tensor, regression: Tensor, detections: Detections) -> Tensor:
-        """An attribute ``[N]`` of N detections from what the head says, ``[N, C]`` and ``[N, C, 4]``."""
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """The logits of all classes and four numbers for the box of each, ``Tensor[N, 5 C]``."""
+        return torch.cat([self.logits[detections.index], self.regression[detections.index].flatten(1)], dim=1)
+
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        logits, regression = outputs.tensor_split([self.logits.shape[1]], dim=1)
         if attribute in EDGES:
-            proposals = self.proposals[detections.index]
+            regression, proposals = regression.unflatten(1, (-1, 4)), self.proposals[detections.index]
             distances = self.detector.label_distances(regression, proposals, detections.labels)
             return distances[:, EDGES.index(attribute)]
         if attribute == "class":
             return softmax_score(logits, detections.labels)
         return logits.gather(1, detections.labels[:, None])[:, 0]
-
-
-@dataclass(frozen=True, eq=False)
-class RegionWindows(Windowed):
-    """Each proposal's own pooled features are its window: proposals do not see each other."""
-
-    trace: FasterRCNNTrace
-
-    def size(self, detections: Detections) -> tuple[int, int]:
-        return self.trace.pooled.shape[-2], self.trace.pooled.shape[-1]
-
-    @record_gradients()
-    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        pooled = self.trace.pooled.detach()[detections.index].requires_grad_()
-        logits, regression = self.trace.box_head(pooled)
-        regression = regression.unflatten(1, (-1, 4))
-        sums = [self.trace.read(attribute, logits, regression, detections).sum() for attribute in attributes]
-        gradients = [torch.autograd.grad(total, pooled, retain_graph=True)[0] for total in sums]
-        return Windows.whole(torch.stack(gradients, dim=1))
-
-
-class ProposalWindows(RegionWindows):
-    """Back through RoIAlign, each proposal in a window of its level that holds it."""
-
-    def size(self, detections: Detections) -> tuple[int, int]:
-        level, cells = self._in_cells(detections)
-        width, height = ((cells[:, 2:].ceil() - cells[:, :2].floor()).amax(dim=0).long() + 2).tolist()  # interpolation
-        limits = self.trace.features[level].shape[-2:]
-        return min(height, limits[0]), min(width, limits[1])
-
-    @record_gradients()
-    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level, cells = self._in_cells(detections)
-        gradients = super().gradients(attributes, detections).values.to(cells.dtype)
-        features, (height, width) = self.trace.features[level], self.size(detections)
-        left = cells[:, 0].floor().long().clamp(0, features.shape[-1] - width)
-        top = cells[:, 1].floor().long().clamp(0, features.shape[-2] - height)
-        shifted = cells - torch.stack([left, top, left, top], dim=1)
-        number = gradients.shape[:2].numel()
-        windows = gradients.new_zeros((number, features.shape[1], height, width), requires_grad=True)
-        numbers = torch.arange(number, device=cells.device)[:, None]
-        regions = torch.cat([numbers, shifted.repeat_interleave(gradients.shape[1], dim=0)], dim=1)
-        pooled = roi_align(windows, regions, gradients.shape[-2:], 1.0, self.trace.pool.sampling_ratio)
-        (unpooled,) = torch.autograd.grad(pooled, windows, gradients.flatten(0, 1))
-        return Windows(unpooled.unflatten(0, gradients.shape[:2]), top, left)
-
-    def _in_cells(self, detections: Detections) -> tuple[int, Tensor]:
-        """The level that detections share, and their proposals in units of its cells, ``Tensor[N, 4]``."""
-        level, trace = int(detections.level[0]), self.trace
-        return level, trace.at_input[detections.index] * trace.pool.scales[trace.detector.pooled_levels.index(level)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,20 +179,16 @@ class FasterRCNNDetector(Detector):
             pyramid = named_levels(model.backbone(images.tensors))
         at_input, pool = self._proposals(images, pyramid)[0], self._pool()
         pooled = self._pooled(pool, pyramid, [at_input], images.image_sizes)
-        features = tuple(below)
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
             pooled = torch.cat(features) if features else pooled
-        at_regions = layer == ROI
-        grids = (
-            _regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
-            if at_regions
-            else self._layers[layer].grids
-        )
+            grids = _regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
+        else:
+            features, grids = tuple(below), self._layers[layer].grids
         logits, regression = head(pooled)
         regression = regression.unflatten(1, (-1, 4))
         input_size = images.image_sizes[0]
-        proposals = self._at_image(at_input, input_size, image_size)
+        proposals = resize_boxes(at_input, input_size, image_size)
         with torch.no_grad():
             predictions = self._read(logits, regression, proposals)
         levels = torch.tensor(self.pooled_levels, device=self.device)
@@ -351,7 +297,7 @@ class FasterRCNNDetector(Detector):
         counts = [len(one) for one in regions]
         size = (images.shape[-2], images.shape[-1])
         return [
-            self._read(some, numbers, self._at_image(one, batch.image_sizes[0], size))
+            self._read(some, numbers, resize_boxes(one, batch.image_sizes[0], size))
             for some, numbers, one in zip(logits.split(counts), regression.unflatten(1, (-1, 4)).split(counts), regions)
         ]
 
@@ -384,11 +330,6 @@ class FasterRCNNDetector(Detector):
         if pool.scales is None or pool.map_levels is None:
             fix_pooling(pool, self.strides)
         return pool
-
-    @staticmethod
-    def _at_image(at_input: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
-        """Proposals in pixels of the image."""
-        return at_input * at_input.new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]]).repeat(2)
 
     @property
     def _finest(self) -> Grid:

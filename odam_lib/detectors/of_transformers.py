@@ -6,7 +6,7 @@ explained; everything else is :mod:`odam_lib.detectors.queries`.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import signature
 from typing import Any
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.categories import BACKGROUND, choose_categories
-from odam_lib.detections import Detections
 from odam_lib.detectors.base import check_elongation
 from odam_lib.detectors.hooks import find_path, is_named, record_outputs
 from odam_lib.detectors.passes import make_twin
-from odam_lib.detectors.queries import CutTokens, Leaf, Pass, Place, QueryDetector, QueryTrace, Reading, cut_map
+from odam_lib.detectors.queries import Place, QueryDetector, QueryTrace, Reading
+from odam_lib.detectors.trace import Limits
 from odam_lib.kernels.grid import Grid
 
 NAMES = "transformers' DETR, Conditional DETR, Deformable DETR, RT-DETR (v1, v2), D-FINE, YOLOS"
@@ -44,24 +44,6 @@ class Kind:
     processor: str
     exclusive: bool
     places: Callable[[nn.Module], Places]
-
-
-@dataclass(frozen=True, eq=False)
-class WrappedTrace(QueryTrace):
-    """A pass of a model of transformers.
-
-    Attributes:
-        most: how many detections its processor keeps, counting a query once for each class that it is detected as.
-    """
-
-    most: int
-
-    def above(self, score_threshold: float) -> Detections:
-        """What the model's own processor finds: of a query that is one thing its best class, else the best of all."""
-        found = super().above(score_threshold)
-        if self.reading.exclusive:
-            found = found[found.labels == self.candidates.labels[found.index]]
-        return found[: self.most]
 
 
 class TransformersDetector(QueryDetector):
@@ -96,17 +78,12 @@ class TransformersDetector(QueryDetector):
         self._most: int | None = own["top_k"].default if "top_k" in own else None
         self._takes_mask = "pixel_mask" in signature(model.forward).parameters
 
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Of the levels of the default layer."""
-        return tuple(int(grid.dx) for grid in self._layers[self.layers[0]].grids)
-
     def check_size(self, image_size: tuple[int, int]) -> None:
         size = self.processor.size
         if self.processor.do_resize and size.shortest_edge and size.longest_edge:
             check_elongation(image_size, size.shortest_edge, size.longest_edge)
 
-    def run(self, images: Tensor) -> Pass:
+    def run(self, images: Tensor) -> tuple[Any, tuple[int, int]]:
         # Grey levels, not [0, 1]: so the processor's own rescaling applies, whatever it is. In single precision, since
         # a resize in half precision would lose grey levels.
         pictures = list(images.to(self.device, torch.promote_types(self.dtype, torch.float32)) * 255)
@@ -115,12 +92,15 @@ class TransformersDetector(QueryDetector):
         masked = {"pixel_mask": mask} if mask is not None and self._takes_mask else {}
         outputs = self.model(pixel_values=pixels, return_dict=True, **masked)
         if mask is None:
-            return Pass(outputs, (pixels.shape[-2], pixels.shape[-1]))
-        return Pass(outputs, (int(mask[0].any(dim=1).sum()), int(mask[0].any(dim=0).sum())))
+            return outputs, (pixels.shape[-2], pixels.shape[-1])
+        return outputs, (int(mask[0].any(dim=1).sum()), int(mask[0].any(dim=0).sum()))
 
-    def make_trace(self, image: Tensor, layer: str) -> WrappedTrace:
-        made = self.trace_fields(image, layer)
-        return WrappedTrace(**made, most=self._most or len(made["logits"]))
+    def make_trace(self, image: Tensor, layer: str) -> QueryTrace:
+        trace = super().make_trace(image, layer)
+        if self.reading.best_only:
+            return trace
+        # Its processor keeps the best of all classes of all queries, as many as there are queries unless it says more.
+        return replace(trace, limits=Limits(before=self._most or len(trace.logits)))
 
 
 def recognises(model: nn.Module) -> bool:
@@ -143,8 +123,8 @@ def wrap_model(
     own = names[1 - first :]
     categories = choose_categories(categories, len(own), own)
     places = kind.places(make_twin(model))
-    read_by = _processor(kind, processor)
-    return TransformersDetector(name, model, categories, places, Reading(first, kind.exclusive), read_by)
+    reading = Reading(first, kind.exclusive, best_only=kind.exclusive)
+    return TransformersDetector(name, model, categories, places, reading, _choose_processor(kind, processor))
 
 
 def _kind(model: nn.Module) -> Kind:
@@ -157,7 +137,7 @@ def _kind(model: nn.Module) -> Kind:
     )
 
 
-def _processor(kind: Kind, told: object | None) -> Any:
+def _choose_processor(kind: Kind, told: object | None) -> Any:
     from transformers.image_processing_backends import TorchvisionBackend
 
     if told is None:
@@ -177,12 +157,12 @@ def _of_detr(model: Any) -> Places:
     strides, of_stages = _strides(network.backbone, stages)
     last = _grids(network.backbone, strides[-1:])
     places = {
-        "backbone": Place("model.backbone", last, _CutBackbone(1)),
-        "encoder": Place(_last_layer(network), last, CutTokens(), ("model.input_projection",)),
+        "backbone": Place("model.backbone", last),
+        "encoder": Place(_last_layer(network), last, ("model.input_projection",)),
     }
     for number in range(len(stages) - 1, 0, -1):
         grids = _grids(network.backbone, of_stages[number - 1 : number])
-        places[f"stage{number}"] = Place(find_path(stages[number - 1], model), grids, cut_map)
+        places[f"stage{number}"] = Place(find_path(stages[number - 1], model), grids)
     return places
 
 
@@ -195,8 +175,8 @@ def _of_deformable(model: Any) -> Places:
         encoder.append(encoder[-1] * projection[0].stride[0])
     projections = tuple(f"model.input_proj.{level}" for level in range(len(encoder)))
     return {
-        "backbone": Place("model.backbone", _grids(network.backbone, backbone), _CutBackbone(len(backbone))),
-        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), CutTokens(), projections),
+        "backbone": Place("model.backbone", _grids(network.backbone, backbone)),
+        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), projections),
     }
 
 
@@ -205,8 +185,8 @@ def _of_hybrid(model: Any) -> Places:
     network = model.model
     grids = _grids(network.backbone, _strides(network.backbone)[0])
     return {
-        "encoder": Place("model.encoder", grids, _cut_pyramid),
-        "backbone": Place("model.backbone", grids, _CutBackbone(len(grids))),
+        "encoder": Place("model.encoder", grids),
+        "backbone": Place("model.backbone", grids),
     }
 
 
@@ -226,29 +206,12 @@ def _of_yolos(model: Any) -> Places:
     paths = {f"block{n}": f"vit.encoder.layer.{n - 1}" for n in sorted(blocks, key=lambda n: n != middle)}
     paths["embeddings"] = "vit.embeddings"
     patches = ("vit.embeddings.patch_embeddings.projection",)
-    return {name: Place(path, (grid,), CutTokens(1), patches) for name, path in paths.items()}
+    return {name: Place(path, (grid,), patches, skipped=1) for name, path in paths.items()}
 
 
 def _last_layer(network: Any) -> str:
     """The path of the encoder's last layer."""
     return f"model.encoder.layers.{len(network.encoder.layers) - 1}"
-
-
-@dataclass(frozen=True)
-class _CutBackbone:
-    """The cut of the last few of the (map, mask) that a backbone returns."""
-
-    number: int
-
-    def __call__(self, output: list[tuple[Tensor, Tensor]], leaf: Leaf, _: Any) -> list[tuple[Tensor, Tensor]]:
-        kept = len(output) - self.number
-        return [*output[:kept], *((leaf(features), mask) for features, mask in output[kept:])]
-
-
-def _cut_pyramid(output: Any, leaf: Leaf, _: Any) -> Any:
-    """The cut of a hybrid encoder, whose last hidden state is a list of maps."""
-    others = {field.name: getattr(output, field.name) for field in fields(output)}
-    return type(output)(**others | {"last_hidden_state": [leaf(features) for features in output.last_hidden_state]})
 
 
 def _stages(backbone: nn.Module) -> list[nn.Module]:

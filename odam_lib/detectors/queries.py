@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torchvision.ops import box_convert
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import softmax_score
+from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Limits, Predictions, Trace
 from odam_lib.heatmaps import EDGES
@@ -30,10 +31,12 @@ class Reading:
         first: the label of the first column: 0 where the model counts a background that is never predicted, else 1.
         exclusive: whether a query is one thing: softmax, and the last column is "no object". Else each class has a
             sigmoid of its own, and a query may be several things.
+        best_only: whether a query is detected as its best class alone.
     """
 
     first: int
     exclusive: bool
+    best_only: bool = False
 
     def class_probs(self, logits: Tensor) -> Tensor:
         """Final scores of all labels ``[..., labels]``, that of the background 0, from logits ``[..., columns]``."""
@@ -53,6 +56,25 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
+class Attention:
+    """Where DETR looked, one entry a layer, first layer first; every row sums to one.
+
+    Attributes:
+        encoder: ``Tensor[heads, T, T]``, how much each of T = h w cells took from each other one.
+        cross: ``Tensor[heads, Q, T]``, how much each of Q queries took from each cell.
+        queries: ``Tensor[heads, Q, Q]``, how much each query took from each other one.
+        size: (h, w); the T cells are its rows from the top, each from the left. Cells of padding have no weight.
+        grid: where the cells lie on the detector's input.
+    """
+
+    encoder: tuple[Tensor, ...]
+    cross: tuple[Tensor, ...]
+    queries: tuple[Tensor, ...]
+    size: tuple[int, int]
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
 class QueryTrace(Trace):
     """A forward pass of a detector with Q queries, each of which may read every place of every level.
 
@@ -60,11 +82,13 @@ class QueryTrace(Trace):
         logits: ``Tensor[Q, columns]``, class logits of all queries.
         corners: ``Tensor[Q, 4]``, (x1, y1, x2, y2) in image pixels.
         reading: what the columns mean.
+        attention: the weights of all attention layers of this pass, where the detector keeps them.
     """
 
     logits: Tensor
     corners: Tensor
     reading: Reading
+    attention: Attention | None = None
 
     @property
     def reads_all_levels(self) -> bool:  # type: ignore[override]
@@ -81,6 +105,12 @@ class QueryTrace(Trace):
         read = self.reading.scores if attribute == "class" else self.reading.logits
         return read(self.logits[detections.index], detections.labels)
 
+    def above(self, score_threshold: float) -> Detections:
+        found = super().above(score_threshold)
+        if self.reading.best_only:
+            found = found[found.labels == self.candidates.labels[found.index]]
+        return found
+
 
 @dataclass(frozen=True)
 class Place:
@@ -89,48 +119,72 @@ class Place:
     Attributes:
         module: path in the network of the module whose output is explained.
         grids: where the cells of each level lie, the finest first.
-        cut: replaces the explained features in that output by what a function makes of them.
         maps: paths of the modules whose outputs, ``Tensor[B, K, h, w]``, were flattened to tokens, one a level; only
             where the explained features are tokens.
+        skipped: how many tokens come before those of the levels, such as a class token.
     """
 
     module: str
     grids: tuple[Grid, ...]
-    cut: "Cut"
     maps: tuple[str, ...] = ()
-
-
-Leaf = Callable[[Tensor], Tensor]
-Cut = Callable[[Any, Leaf, list[tuple[int, int]]], Any]
-"""(what a module returned, leaf, (height, width) of the maps that were flattened) -> what it is to return instead."""
-
-
-def cut_map(output: Tensor, leaf: Leaf, _: list[tuple[int, int]]) -> Tensor:
-    """The cut of a module that returns one feature map."""
-    return leaf(output)
-
-
-@dataclass(frozen=True)
-class CutTokens:
-    """The cut of tokens ``[1, T, K]``: those of all levels one after another, among some that belong to no grid.
-
-    Those before and behind the grids (a class token, detection tokens) are carried through as they are.
-
-    Attributes:
-        skipped: how many come before the grids.
-    """
-
     skipped: int = 0
 
-    def __call__(self, tokens: Tensor, leaf: Leaf, sizes: list[tuple[int, int]]) -> Tensor:
-        numbers = [height * width for height, width in sizes]
-        others = tokens.shape[1] - self.skipped - sum(numbers)
-        before, *levels, behind = _cut_off(tokens).split([self.skipped, *numbers, others], dim=1)
-        explained = [
-            leaf(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
-            for level, size in zip(levels, sizes)
-        ]
-        return torch.cat([before, *explained, behind], dim=1)
+
+Change = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def change_features(model: nn.Module, place: Place, change: Change) -> Iterator[None]:
+    """While active, a network goes on with what a function makes of each level ``Tensor[1, K, h, w]`` of a place."""
+
+    def change_output(_: nn.Module, __: Any, output: Any) -> Any:
+        if isinstance(output, Tensor):
+            sizes = [one[-1].shape[-2:] for one in flattened]
+            return _change_tokens(output, sizes, place.skipped, change) if flattened else change(output)
+        if isinstance(output, list | tuple):  # (map, mask) of a backbone, of whose levels the last ones are read
+            kept = len(output) - len(place.grids)
+            return [*output[:kept], *((change(features), mask) for features, mask in output[kept:])]
+        # A hybrid encoder's, whose last hidden state is a list of maps.
+        return replace(output, last_hidden_state=[change(features) for features in output.last_hidden_state])
+
+    with ExitStack() as stack:
+        flattened = [stack.enter_context(record_outputs(model.get_submodule(path))) for path in place.maps]
+        stack.callback(model.get_submodule(place.module).register_forward_hook(change_output).remove)
+        yield
+
+
+def _change_tokens(tokens: Tensor, sizes: list[torch.Size], skipped: int, change: Change) -> Tensor:
+    """Change the levels among tokens ``[1, T, K]``; those before and behind them are carried through, cut off."""
+    numbers = [size.numel() for size in sizes]
+    others = tokens.shape[1] - skipped - sum(numbers)
+    before, *levels, behind = _cut_off(tokens).split([skipped, *numbers, others], dim=1)
+    changed = [
+        change(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
+        for level, size in zip(levels, sizes)
+    ]
+    return torch.cat([before, *changed, behind], dim=1)
+
+
+@torch.no_grad()  # where Undetached lets tensors be detached
+def _cut_off(tensor: Tensor) -> Tensor:
+    return tensor.detach()
+
+
+@contextmanager
+def detach_features(model: nn.Module, place: Place) -> Iterator[list[Tensor]]:
+    """While active, a place's features are cut from what made them, so that gradients stop there.
+
+    Yields:
+        A list that holds, after the forward pass, ``Tensor[1, K, h, w]`` of each level, as leaves.
+    """
+    captured: list[Tensor] = []
+
+    def capture(features: Tensor) -> Tensor:
+        captured.append(_cut_off(features).requires_grad_())
+        return captured[-1]
+
+    with change_features(model, place, capture):
+        yield captured
 
 
 class Undetached(TorchFunctionMode):
@@ -147,77 +201,22 @@ class Undetached(TorchFunctionMode):
 
 
 @contextmanager
-def sound_batch_norms(model: nn.Module) -> Iterator[None]:
+def order_gradients(model: nn.Module) -> Iterator[None]:
     """While active, gradients reach batch norms in the order of their outputs' cells.
 
     PyTorch (2.14, on a CPU) returns a wrong gradient, without a word, where that of a single picture comes from tokens:
     such a tensor counts as channels-last although its first stride is not that of one.
     """
 
-    def ordered(_: nn.Module, __: Any, output: Tensor) -> None:
+    def order(_: nn.Module, __: Any, output: Tensor) -> None:
         if output.requires_grad:
             output.register_hook(Tensor.contiguous)
 
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    handles = [norm.register_forward_hook(ordered) for norm in norms]
-    try:
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                stack.callback(module.register_forward_hook(order).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@torch.no_grad()
-def _cut_off(tensor: Tensor) -> Tensor:
-    return tensor.detach()
-
-
-@contextmanager
-def replaced(model: nn.Module, place: Place, by: Leaf) -> Iterator[None]:
-    """While active, a network goes on with what a function makes of each level ``Tensor[1, K, h, w]`` of a place."""
-    sizes: list[tuple[int, int]] = []
-
-    def note(_: nn.Module, __: Any, output: Tensor) -> None:
-        sizes.append((output.shape[-2], output.shape[-1]))
-
-    handles = [model.get_submodule(path).register_forward_hook(note) for path in place.maps]
-    cut = model.get_submodule(place.module)
-    handles.append(cut.register_forward_hook(lambda _, __, output: place.cut(output, by, sizes)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def place_leaves(model: nn.Module, place: Place) -> Iterator[list[Tensor]]:
-    """While active, a place's features are cut from what made them, so that gradients stop there.
-
-    Yields:
-        A list that holds, after the forward pass, ``Tensor[1, K, h, w]`` of each level, as leaves.
-    """
-    captured: list[Tensor] = []
-
-    def leaf(tensor: Tensor) -> Tensor:
-        captured.append(_cut_off(tensor).requires_grad_())
-        return captured[-1]
-
-    with replaced(model, place, leaf):
-        yield captured
-
-
-class Pass(NamedTuple):
-    """A forward pass of B pictures of one size.
-
-    Attributes:
-        outputs: of the network, with ``logits`` ``[B, Q, columns]`` and ``pred_boxes`` ``[B, Q, 4]``: centre and sides
-            as shares of the image.
-        input_size: (height, width) of each as the network saw it, before its padding.
-    """
-
-    outputs: Any
-    input_size: tuple[int, int]
 
 
 class QueryDetector(Detector):
@@ -248,45 +247,51 @@ class QueryDetector(Detector):
         self.reading = reading
         self._layers = dict(places)
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the levels of the default layer."""
+        return tuple(int(grid.dx) for grid in self._layers[self.layers[0]].grids)
+
     @abstractmethod
     def check_size(self, image_size: tuple[int, int]) -> None:
         """Raise ``ValueError`` for a picture of which the resize would leave nothing."""
 
     @abstractmethod
-    def run(self, images: Tensor) -> Pass:
-        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1]."""
+    def run(self, images: Tensor) -> tuple[Any, tuple[int, int]]:
+        """One forward pass of pictures ``Tensor[B, 3, H, W]`` in [0, 1].
+
+        Returns:
+            What the network returns, with ``logits`` ``[B, Q, columns]`` and ``pred_boxes`` ``[B, Q, 4]``, centre and
+            sides as shares of the image; and (height, width) of each picture as it saw it, before its padding.
+        """
 
     def make_trace(self, image: Tensor, layer: str) -> QueryTrace:
-        return QueryTrace(**self.trace_fields(image, layer))
-
-    def trace_fields(self, image: Tensor, layer: str) -> dict[str, Any]:
-        """The fields of a :class:`QueryTrace` of one pass."""
         image_size = (image.shape[-2], image.shape[-1])
         self.check_size(image_size)
-        cut = place_leaves(self.model, self._layers[layer])
-        with sound_batch_norms(self.model), cut as features, Undetached():
+        cut = detach_features(self.model, self._layers[layer])
+        with order_gradients(self.model), cut as features, Undetached():
             outputs, input_size = self.run(image[None])
         logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
         predictions = Predictions(corners.detach(), self.reading.class_probs(logits.detach()))
-        return {
-            "detector": self,
-            "image": image,
-            "layer": layer,
-            "features": tuple(features),
-            "grids": self._layers[layer].grids,
-            "input_size": input_size,
-            "candidates": self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
-            "nms": keep_all,  # queries are trained to say each object once
-            "limits": self.limits,
-            "logits": logits,
-            "corners": corners,
-            "reading": self.reading,
-        }
+        return QueryTrace(
+            detector=self,
+            image=image,
+            layer=layer,
+            features=tuple(features),
+            grids=self._layers[layer].grids,
+            input_size=input_size,
+            candidates=self.candidates(image, predictions, torch.zeros_like(numbers), numbers),
+            nms=keep_all,  # queries are trained to say each object once
+            limits=self.limits,
+            logits=logits,
+            corners=corners,
+            reading=self.reading,
+        )
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         size = (images.shape[-2], images.shape[-1])
-        with sound_batch_norms(self.model):
+        with order_gradients(self.model):
             outputs, _ = self.run(images)
         return [
             Predictions(_corners(boxes, size), self.reading.class_probs(logits.float()))

@@ -5,17 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
+from odam_lib.detectors.trace import Trace
 from odam_lib.kernels.odam import heat_map
 from odam_lib.kernels.windows import Sheets, Windows
-
-if TYPE_CHECKING:
-    from odam_lib.detectors.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,3 +68,36 @@ class Windowed(ABC):
             int64 tensors, which hold each row once.
         """
         return self.trace.alike(detections)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTrace(Trace):
+    """A forward pass whose head says a row of numbers about each prediction, from which every attribute is read."""
+
+    @abstractmethod
+    def head_outputs(self, detections: Detections) -> Tensor:
+        """What the head says about each of N detections, ``Tensor[N, O]``, with its gradient."""
+
+    @abstractmethod
+    def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
+        """An attribute ``[N]`` of N detections from what the head says about them, see :meth:`head_outputs`."""
+
+    @record_gradients()
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        """See :meth:`Trace.targets`."""
+        self.check(detections, [attribute])
+        return self.read(attribute, self.head_outputs(detections), detections)
+
+    def differentiate(
+        self, attributes: Sequence[str], outputs: Tensor, inputs: Tensor, detections: Detections
+    ) -> Tensor:
+        """The gradients ``[N, A, ...]`` of A attributes with respect to inputs of which each made a row of outputs.
+
+        Args:
+            attributes: A names.
+            outputs: ``Tensor[N, O]`` as of :meth:`head_outputs`.
+            inputs: ``Tensor[N, ...]``.
+            detections: N rows of the trace.
+        """
+        sums = [self.read(attribute, outputs, detections).sum() for attribute in attributes]
+        return torch.stack([torch.autograd.grad(one, inputs, retain_graph=True)[0] for one in sums], dim=1)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.letterbox import list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -102,32 +101,17 @@ class YOLOv3Tiny(nn.Module):
         return [head(levels[level]) for level, head in self.heads.items()]
 
 
-class Anchors(NamedTuple):
-    """Of P predictions: the centre of the cell and the sides of the anchor, in pixels of the image, and the stride.
+def distances(numbers: Tensor, references: Tensor, strides: Tensor) -> Tensor:
+    """Distances ``[N, 4]`` in pixels from the cells' centres to the left, top, right and bottom edge.
 
-    Attributes:
-        centres: ``Tensor[P, 2]``, (x, y): the reference points.
-        sides: ``Tensor[P, 2]``.
-        strides: ``Tensor[P, 2]``, of the level, in pixels of the image across and down.
+    Args:
+        numbers: ``Tensor[N, 4]``, what the head says of the box.
+        references: ``Tensor[N, 4]``, the anchors (x1, y1, x2, y2) around the cells' centres, in pixels of the image.
+        strides: ``Tensor[N, 2]``, of the level, in pixels of the image across and down.
     """
-
-    centres: Tensor
-    sides: Tensor
-    strides: Tensor
-
-    def distances(self, numbers: Tensor) -> Tensor:
-        """From the reference points to the left, top, right and bottom edge, ``[P, 4]`` from the head's ``[P, 4]``."""
-        shift = (numbers[:, :2].sigmoid() - 0.5) * self.strides
-        half = self.sides * numbers[:, 2:].exp() / 2
-        return torch.cat([half - shift, half + shift], dim=1)
-
-    def boxes(self, numbers: Tensor) -> Tensor:
-        """(x1, y1, x2, y2) ``[P, 4]`` from the head's numbers ``[P, 4]``."""
-        return around(self.centres.repeat(1, 2), self.distances(numbers))
-
-    def rows(self, chosen: Tensor) -> "Anchors":
-        """Some of them."""
-        return Anchors(self.centres[chosen], self.sides[chosen], self.strides[chosen])
+    shift = (numbers[:, :2].sigmoid() - 0.5) * strides
+    half = (references[:, 2:] - references[:, :2]) * numbers[:, 2:].exp() / 2
+    return torch.cat([half - shift, half + shift], dim=1)
 
 
 def score(objectness: Tensor, logit: Tensor) -> Tensor:
@@ -141,12 +125,13 @@ class YOLOTrace(CellTrace):
 
     Attributes:
         outputs: ``Tensor[P, 5 + C]``, what the heads say.
-        anchors: of all predictions.
+        references, strides: of all predictions, see :func:`distances`.
     """
 
     detector: "YOLODetector"
     outputs: Tensor
-    anchors: Anchors
+    references: Tensor
+    strides: Tensor
 
     @property
     def windows(self) -> Windowed | None:
@@ -159,8 +144,9 @@ class YOLOTrace(CellTrace):
 
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
-            anchors = self.anchors.rows(self.listed(detections))
-            return anchors.distances(outputs[:, :BOX])[:, EDGES.index(attribute)]
+            row = self.listed(detections)
+            each = distances(outputs[:, :BOX], self.references[row], self.strides[row])
+            return each[:, EDGES.index(attribute)]
         logit = outputs.gather(1, CLASSES + self.detector.column[detections.labels][:, None])[:, 0]
         return logit if attribute == "logit" else score(outputs[:, OBJECTNESS], logit)
 
@@ -208,7 +194,7 @@ class YOLODetector(Detector):
         pyramid = list(levels.values())
         anchors = self._anchors(pyramid, image_size, input_size)
         with torch.no_grad():
-            predictions = self._read(outputs, anchors)
+            predictions = self._read(outputs, *anchors)
         counts = [level.shape[-2] * level.shape[-1] * len(ANCHORS[0]) for level in pyramid]
         level, index, first = number_predictions(counts, self.device)
         return YOLOTrace(
@@ -224,14 +210,15 @@ class YOLODetector(Detector):
             first=first,
             anchors_a_cell=(len(ANCHORS[0]),) * len(pyramid),
             outputs=outputs,
-            anchors=anchors,
+            references=anchors[0],
+            strides=anchors[1],
         )
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         batch, input_size = self._prepare(images)
         said = self.model(batch)
         anchors = self._anchors(said, (images.shape[-2], images.shape[-1]), input_size)
-        return [self._read(outputs, anchors) for outputs in self._flatten(said)]
+        return [self._read(outputs, *anchors) for outputs in self._flatten(said)]
 
     def _prepare(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Resized and padded pictures ``[B, 3, H, W]``, and their size before the padding."""
@@ -251,27 +238,24 @@ class YOLODetector(Detector):
         levels = [level.permute(0, 2, 3, 1).reshape(len(level), -1, level.shape[1] // a_cell) for level in said]
         return torch.cat(levels, dim=1)
 
-    def _anchors(self, levels: Sequence[Tensor], image_size: tuple[int, int], input_size: tuple[int, int]) -> Anchors:
-        """Those of all predictions, given maps ``[..., h, w]`` of each level's size."""
+    def _anchors(
+        self, levels: Sequence[Tensor], image_size: tuple[int, int], input_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """References and strides of all predictions, see :func:`distances`, given a map of each level's size."""
         scale = levels[0].new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]])
-        parts = []
+        references, strides = [], []
         for level, stride, sides in zip(levels, STRIDES, ANCHORS):
-            centres = cell_centres((level.shape[-2], level.shape[-1]), stride, scale)[:, None] * scale
-            all_sides = scale.new_tensor(sides) * scale
-            a_level = len(centres) * len(sides)
-            parts.append(
-                Anchors(
-                    centres.expand(-1, len(sides), -1).reshape(-1, 2),
-                    all_sides.expand(len(centres), -1, -1).reshape(-1, 2),
-                    (stride * scale).expand(a_level, 2),
-                )
-            )
-        return Anchors(*(torch.cat(each) for each in zip(*parts)))
+            centres = list_centres((level.shape[-2], level.shape[-1]), stride, scale).repeat(1, 2)[:, None]
+            halves = scale.new_tensor(sides).repeat(1, 2) / 2 * scale.new_tensor([-1, -1, 1, 1])
+            references.append((centres + halves).flatten(0, 1) * scale.repeat(2))
+            strides.append((stride * scale).expand(len(references[-1]), 2))
+        return torch.cat(references), torch.cat(strides)
 
-    def _read(self, outputs: Tensor, anchors: Anchors) -> Predictions:
+    def _read(self, outputs: Tensor, references: Tensor, strides: Tensor) -> Predictions:
+        boxes = around(references, distances(outputs[:, :BOX], references, strides))
         probs = outputs.new_zeros((len(outputs), len(self.categories)))
         scores = score(outputs[:, OBJECTNESS, None], outputs[:, CLASSES:])
-        return Predictions(anchors.boxes(outputs[:, :BOX]), probs.index_copy(1, self._label_tensor(), scores))
+        return Predictions(boxes, probs.index_copy(1, self._label_tensor(), scores))
 
     def _label_tensor(self) -> Tensor:
         return torch.tensor(self._labels, device=self.device)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from odam_lib import ODAM, load_detector, wrap
 from odam_lib.detectors import hub
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.queries import Undetached
-from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.trace import Limits
 from odam_lib.explainers.grad_cam import GradCAM
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import sample_grid
@@ -112,7 +113,7 @@ def test_a_query_with_sigmoids_may_be_several_things_and_one_with_softmax_one() 
 def test_no_more_are_found_than_the_processor_keeps() -> None:
     case = BY_NAME["rt_detr"]
     trace = wrap(case.build(), case.categories, **case.options).trace(PICTURE)
-    assert len(Trace.above(trace, 0.0)) > 12 and len(trace.detections(0.0)) == 12
+    assert len(replace(trace, limits=Limits()).above(0.0)) > 12 and len(trace.detections(0.0)) == 12
 
 
 @pytest.mark.parametrize(("first", "categories"), [("N/A", 5), ("person", 6)])

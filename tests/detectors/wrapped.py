@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.queries import Place, replaced
+from odam_lib.detectors.queries import Place, change_features
 
 PICTURE = nn.functional.interpolate(
     torch.rand(1, 3, 11, 14, generator=torch.Generator().manual_seed(4)), (117, 155), mode="bilinear"
@@ -72,7 +72,7 @@ def nudged(detector: Detector, layer: str, level: int, step: Tensor, module: nn.
     place = None if module is not None or layer == "roi" else detector._layers[layer]
     if isinstance(place, Place):
         levels = count()
-        with replaced(detector.model, place, lambda value: value + step if next(levels) == level else value):
+        with change_features(detector.model, place, lambda value: value + step if next(levels) == level else value):
             yield
         return
     if module is None:

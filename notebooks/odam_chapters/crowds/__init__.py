@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "crowds.cases": "pick_couples find_failures find_telling_triple",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
-        "crowds.estimates": "crowd_differences",
+        "crowds.estimates": "estimate_differences",
         "crowds.exercises": "check_duplicate check_pairs",
         "crowds.decisions": "decide",
         "crowds.pair_widget": "PairPicker",

@@ -26,7 +26,7 @@ from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
 from odam_lib.files import data_root, owned, user_path, write_tensors
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class CrowdResults:
             for (boxes, scores), truth in zip(self.kept[detector, rule], self.truth)
         ]
 
-    def matches(self, detector: str, rule: str) -> CrowdMatches:
+    def match_crowds(self, detector: str, rule: str) -> CrowdMatches:
         """The same, matched with the people. See :meth:`pictures`."""
-        return matches(self.pictures(detector, rule))
+        return match_crowds(self.pictures(detector, rule))
 
     def agreement(self, detector: str, done: Mapping[str, Sequence[CrowdPicture]]) -> float:
         """The share of detections on the first pictures that are here, too: corners to half a pixel, scores to 0.005.

@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = offer(
         "odam_train.separation": "align_surveys choose_representatives face_neighbours list_intervals pair_candidates "
         "pair_overlapping survey",
         "odam_train.sweep": "TRAINED WEIGHTS make_base_settings read_outcomes tabulate_outcomes",
-        "crowds.estimates": "crowd_differences",
+        "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",
         "exercises": "check_most",
         "charts": "show_intervals show_pairs",

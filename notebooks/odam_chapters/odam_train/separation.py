@@ -9,10 +9,10 @@ from torchvision.ops import box_iou
 
 from odam_chapters.in_boxes import box_frame
 from odam_lib.detections import Detections, check_threshold
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.detectors.boxes import paired_iou
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.explain import Explainer
+from odam_lib.explainers.explain import Explainer, check_explainer
 from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
@@ -144,8 +144,8 @@ def survey(
         TypeError: an argument of another type.
         ValueError: no picture.
     """
-    checks.detector(detector)
-    checks.explainer("method", method)
+    check_detector(detector)
+    check_explainer("method", method)
     least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     found = [_survey_picture(detector, image, target, method, attribute, least_iou) for image, target in items]
     if not found:
@@ -243,8 +243,8 @@ def pair_candidates(
     Raises:
         TypeError, ValueError: an argument of another type, or a number outside [0, 1].
     """
-    checks.detector(detector)
-    checks.explainer("method", method)
+    check_detector(detector)
+    check_explainer("method", method)
     score_threshold = check_threshold(score_threshold)
     least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     found = []

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from odam_chapters.odam_train.separation import Survey, align_surveys, survey
+from odam_chapters.rows import read_rows
 from odam_chapters.statistics import relative_change
 from odam_lib.command import command
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_file, output_folder, owned, read_rows, user_path, write_rows
+from odam_lib.files import output_file, output_folder, owned, user_path, write_rows
 from odam_lib.metrics.detection import measure_ap
 from odam_lib.training import DetectorSettings, train_detector
 
