@@ -121,7 +121,7 @@ def start_narrow(tower: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight)
 
 
-def without_epsilon(model: nn.Module) -> None:
+def drop_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

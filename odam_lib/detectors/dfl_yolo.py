@@ -18,7 +18,7 @@ from odam_lib.detectors.base import Detector, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import is_named
-from odam_lib.detectors.letterbox import Letterbox, cell_centres
+from odam_lib.detectors.letterbox import Letterbox, list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -193,7 +193,7 @@ class DflDetector(Detector):
     def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""
         points = [
-            cell_centres((sheet.shape[-2], sheet.shape[-1]), stride, sheet) for sheet, stride in zip(maps, self.strides)
+            list_centres((sheet.shape[-2], sheet.shape[-1]), stride, sheet) for sheet, stride in zip(maps, self.strides)
         ]
         units = [one.new_tensor(box.scale).mul(stride).expand(len(one), 2) for one, stride in zip(points, self.strides)]
         return box.to_image(torch.cat(points)), torch.cat(units)
