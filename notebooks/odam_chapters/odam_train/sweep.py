@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ TRAINED = ODAM(smoothing=None, derivative="window")
 """The maps, of the class logit, that Odam-Train compares."""
 
 CONTROL, LONG_CONTROL = "without", "without, three times as long"
-VARIANTS: dict[str, dict[str, object]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     CONTROL: {"odam_weight": 0.0},
     "default": {},
     "weight 0.5": {"odam_weight": 0.5},
@@ -130,7 +131,7 @@ def sweep(
             if name in done and name != control:
                 continue
             run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
-            detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
+            detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)
             seen = survey(detector, pictures, TRAINED, "logit")
             controls.setdefault(control, seen)
             ap50 = measure_ap(detector, pictures)["AP50"]
