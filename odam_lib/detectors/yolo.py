@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid, pad
 
+from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
@@ -34,7 +35,7 @@ NMS_IOU = 0.45
 LIMITS = Limits(before=1000, after=300)
 """The authors' code has none; a threshold of 0 would leave 200,000 predictions."""
 FPN = "fpn"
-NOT_PREDICTED = ("__background__", "N/A")
+NOT_PREDICTED = (BACKGROUND, UNUSED)
 BOX, OBJECTNESS, CLASSES = 4, 4, 5
 """A head says of each anchor four numbers for the box, the logit of its objectness, and a logit for each class."""
 
