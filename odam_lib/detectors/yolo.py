@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -133,7 +134,7 @@ class YOLOTrace(CellTrace):
     references: Tensor
     strides: Tensor
 
-    @property
+    @cached_property
     def windows(self) -> Windowed | None:
         heads = [(head,) for head in self.detector.model.heads.values()]
         return chain_windows(self, heads) if self.layer == FPN else None
