@@ -13,13 +13,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 try:
     import fcntl
@@ -36,6 +37,8 @@ else:
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 """What systems say of a file that another one has locked."""
+
+
 PATIENCE = 60.0
 """Seconds that one waits for another to write the same file."""
 
@@ -170,48 +173,6 @@ def write_tensors(path: str | Path, tensors: "Mapping[str, Tensor]", about: Mapp
     content = save(dict(tensors), None if about is None else dict(about))
     with write_whole(path) as aside:
         aside.write_bytes(content)
-
-
-Kind = Callable[[str], Any]
-
-
-def read_rows(path: Path, what: str, made_by: str, kinds: Mapping[str, Kind] | Kind) -> list[dict[str, Any]]:
-    """The rows of a CSV file.
-
-    Args:
-        path: of the file.
-        what: the rows are, as a user calls them.
-        made_by: what writes such files.
-        kinds: what turns the text of each column into its value, by column; or one for whatever columns there are.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it has other columns, is no text in UTF-8, or a value that cannot be.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"There are no {what} at {path}: check the path, or make them by {made_by}.")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = list(reader.fieldnames or ())
-            of = dict.fromkeys(columns, kinds) if callable(kinds) else kinds
-            if columns == list(of) and columns:
-                # A row that is too short has None as a value, one that is too long as a key.
-                return [{name: of[name](text) for name, text in _complete(row).items()} for row in reader]
-    except (ValueError, KeyError, TypeError, csv.Error):
-        pass
-    raise ValueError(f"{path} holds no {what}, or is damaged: delete it and make it again by {made_by}.")
-
-
-def _complete(row: Mapping[Any, Any]) -> Mapping[str, str]:
-    if None in row or None in row.values():
-        raise ValueError("The row has another length than the heading.")
-    return row
-
-
-def truth_of(text: str) -> bool:
-    """A truth value as CSV holds it; a ``KeyError`` for anything else."""
-    return {"True": True, "False": False}[text]
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def test_white_is_what_the_file_says(content: bytes, tmp_path) -> None:
         (tiff(grey(2**30, np.int32), 32, kind=2), "integers with a sign or of 32 bits"),
     ],
 )
-def test_a_picture_that_does_not_say_what_white_is_is_refused(content: bytes, why: str, tmp_path) -> None:
+def test_a_picture_that_does_not_say_what_white_is_refused(content: bytes, why: str, tmp_path) -> None:
     (tmp_path / "ramp.png").write_bytes(content)
     with pytest.raises(ValueError, match=rf"ramp\.png cannot be read as a picture \(.*{why}.*\): give"):
         load_image(tmp_path / "ramp.png")

@@ -81,7 +81,8 @@ def test_what_forgets_its_encoding_is_noticed() -> None:
 PROGRAM = """
 import importlib.util, locale, pathlib, sys
 import nbformat
-from odam_lib.files import read_json, read_rows, write_rows
+from odam_lib.files import read_json, write_rows
+from odam_chapters.rows import read_rows
 folder, root = map(pathlib.Path, sys.argv[1:])
 assert locale.getpreferredencoding(False) != "UTF-8", "this is to run under another locale"
 spec = importlib.util.spec_from_file_location("notebooks", root / "tools" / "notebooks.py")

@@ -24,7 +24,7 @@ from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
-from odam_lib.metrics.faithfulness import auc, best_score, insertion, ranking
+from odam_lib.metrics.faithfulness import auc, best_score, insertion, rank_pixels
 
 STEPS = 6
 CASES = (
@@ -47,7 +47,7 @@ def outwards(maps: Tensor) -> Tensor:
 def insertion_on_blur(picture: Picture, maps: Tensor) -> Tensor:
     """Insertion that begins with the blurred picture: ``Tensor[N]``."""
     image, found = picture.trace.image, picture.detections
-    blurred, orders = gaussian_blur(image, [101, 101], [20.0, 20.0]), ranking(maps, 0)
+    blurred, orders = gaussian_blur(image, [101, 101], [20.0, 20.0]), rank_pixels(maps, 0)
     curves = []
     for row, order in enumerate(orders):
         pictures = []
@@ -67,7 +67,7 @@ def measure(picture: Picture, maps: Tensor) -> dict[str, Tensor]:
     """Every variant for the maps ``[N, H, W]`` of one method, and what of the object the first step reveals."""
     detector, image, found = picture.trace.detector, picture.trace.image, picture.detections
     masks = picture.target["masks"][picture.own].flatten(1)
-    first = ranking(maps, 0)[:, : masks.shape[1] // STEPS]
+    first = rank_pixels(maps, 0)[:, : masks.shape[1] // STEPS]
     return {
         "insertion": auc(insertion(detector, image, found, maps, STEPS)),
         "insertion, zeros outwards": auc(insertion(detector, image, found, outwards(maps), STEPS)),

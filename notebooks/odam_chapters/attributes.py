@@ -7,7 +7,14 @@ from torch import Tensor
 
 from odam_chapters.exercises import check_side
 from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
-from odam_chapters.influence import cell_moves, counterpart, edge_moves, hidden, moved_into, strongest
+from odam_chapters.influence import (
+    find_counterpart,
+    hide,
+    measure_cell_moves,
+    measure_edge_moves,
+    move_into,
+    select_strongest,
+)
 from odam_chapters.parameters import counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_methods
 from odam_lib.detectors.base import Detector
@@ -19,22 +26,22 @@ from odam_lib.viz.drawing import TITLES
 
 __all__ = [
     "box_frame",
-    "cell_moves",
     "centre_in_box",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
-    "counterpart",
     "counts",
     "edge_energy",
-    "edge_moves",
-    "hidden",
-    "moved_into",
+    "find_counterpart",
+    "hide",
+    "measure_cell_moves",
+    "measure_edge_moves",
+    "move_into",
     "numbers",
+    "select_strongest",
     "show_average_maps",
     "show_methods",
-    "strongest",
     "texts",
 ]
 

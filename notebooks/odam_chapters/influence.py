@@ -21,7 +21,7 @@ SAME_OBJECT = 0.5
 """Least IoU of a box with a detection for being called the same object."""
 
 
-def strongest(heat: Tensor, count: int) -> Tensor:
+def select_strongest(heat: Tensor, count: int) -> Tensor:
     """The pixels that a map ranks highest.
 
     Args:
@@ -41,7 +41,7 @@ def strongest(heat: Tensor, count: int) -> Tensor:
     return chosen.reshape(heat.shape)
 
 
-def moved_into(region: Tensor, box: Tensor, generator: torch.Generator) -> Tensor:
+def move_into(region: Tensor, box: Tensor, generator: torch.Generator) -> Tensor:
     """The same shape elsewhere: its centre is shifted to a random place in a box, the control of a masking test.
 
     Args:
@@ -59,7 +59,7 @@ def moved_into(region: Tensor, box: Tensor, generator: torch.Generator) -> Tenso
     return region.roll((down, right), dims=(0, 1))
 
 
-def rolled_in(region: Tensor, box: Tensor, generator: torch.Generator) -> Tensor:
+def roll_in(region: Tensor, box: Tensor, generator: torch.Generator) -> Tensor:
     """The same shape elsewhere in a box, with as many pixels in it: what leaves it enters at the other side.
 
     Args:
@@ -84,7 +84,7 @@ def _sides(region: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
     return area.any(dim=1), area.any(dim=0)
 
 
-def hidden(image: Tensor, region: Tensor) -> Tensor:
+def hide(image: Tensor, region: Tensor) -> Tensor:
     """The picture with a region in the picture's mean colour.
 
     Args:
@@ -97,7 +97,7 @@ def hidden(image: Tensor, region: Tensor) -> Tensor:
     return torch.where(region, image.mean(dim=(1, 2), keepdim=True), image)
 
 
-def counterpart(trace: Trace, detection: Detections) -> Tensor | None:
+def find_counterpart(trace: Trace, detection: Detections) -> Tensor | None:
     """The box, not clipped, that another pass of the network has for the same object.
 
     Among all candidates with an IoU of at least ``SAME_OBJECT`` it is the one with the best product of IoU and score of
@@ -115,13 +115,13 @@ def counterpart(trace: Trace, detection: Detections) -> Tensor | None:
     return None if best is None else candidates.boxes[best]
 
 
-def scores_without(
+def measure_scores_without(
     detector: Detector, image: Tensor, detection: Detections, regions: Tensor, labels: Sequence[int]
 ) -> Tensor:
     """What the same prediction says of some classes when a region of the picture is hidden, one pass each.
 
     The same prediction is that of the same index where its box is still there, with an IoU of at least
-    ``SAME_OBJECT``; else, and where proposals change with the picture, it is found as by :func:`counterpart`.
+    ``SAME_OBJECT``; else, and where proposals change with the picture, it is found as by :func:`find_counterpart`.
 
     Args:
         detector: what found it.
@@ -136,7 +136,7 @@ def scores_without(
     after = []
     with torch.no_grad():
         for region in regions:
-            trace = detector.trace(hidden(image, region))
+            trace = detector.trace(hide(image, region))
             candidates, overlap = _candidates(trace, detection)
             same = (candidates.index == detection.index) & (candidates.level == detection.level)
             row = _best(candidates, overlap * same, int(detection.labels[0])) if not trace.regional else None
@@ -161,7 +161,7 @@ def _best(candidates: Detections, overlap: Tensor, label: int) -> int | None:
     return int((overlap * candidates.class_probs[:, label] * same).argmax()) if same.any() else None
 
 
-def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions: Tensor) -> Tensor:
+def measure_edge_moves(detector: Detector, image: Tensor, detection: Detections, regions: Tensor) -> Tensor:
     """How far each edge of a detection moves when a region of the picture is hidden, one pass of the network each.
 
     Args:
@@ -176,8 +176,8 @@ def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions
     """
     with torch.no_grad():
         before, *after = (
-            counterpart(detector.trace(picture), detection)
-            for picture in (image, *(hidden(image, region) for region in regions))
+            find_counterpart(detector.trace(picture), detection)
+            for picture in (image, *(hide(image, region) for region in regions))
         )
     lost = detection.boxes.new_full((4,), float("nan"))
     start = lost if before is None else before
@@ -185,18 +185,20 @@ def edge_moves(detector: Detector, image: Tensor, detection: Detections, regions
     return (ends - start) * start.new_tensor([-1, -1, 1, 1]) / (start[2:] - start[:2]).repeat(2)
 
 
-def cell_moves(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
+def measure_cell_moves(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
     """How far each edge of a detection moves when cells of its own features are set to zero, one pass each.
 
-    Arguments as for :func:`cell_effects`.
+    Arguments as for :func:`measure_cell_effects`.
 
     Returns:
         ``Tensor[R, 4]``: outward movement of x1, y1, x2, y2 as a share of the box's width or height.
     """
-    return cell_effects(detector, image, trace, detection, cells)[:, 1:]
+    return measure_cell_effects(detector, image, trace, detection, cells)[:, 1:]
 
 
-def cell_effects(detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor) -> Tensor:
+def measure_cell_effects(
+    detector: Detector, image: Tensor, trace: Trace, detection: Detections, cells: Tensor
+) -> Tensor:
     """What becomes of a detection's score and edges when cells of its own features are set to zero, one pass each.
 
     Edges are compared as coordinates, not as distances: DETR's reference point, the centre of the box, moves too.
@@ -217,7 +219,7 @@ def cell_effects(detector: Detector, image: Tensor, trace: Trace, detection: Det
     for region in cells:
         features = [one.detach() for one in trace.features]
         features[level] = features[level] * ~region
-        with edited(trace, features), torch.no_grad():
+        with edit_features(trace, features), torch.no_grad():
             after.append(_numbers(detector.trace(image, trace.layer), detection))
     sides = (detection.boxes[0, 2:] - detection.boxes[0, :2]).repeat(2)
     units = torch.cat([before[:1], sides * sides.new_tensor([-1, -1, 1, 1])])
@@ -234,7 +236,7 @@ def _numbers(trace: Trace, detection: Detections) -> Tensor:
 
 
 @contextmanager
-def edited(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
+def edit_features(trace: Trace, features: Sequence[Tensor]) -> Iterator[None]:
     """While active, the network that made a trace goes on with other features, whatever module computes them.
 
     Passes of other threads are left alone.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -229,6 +230,19 @@ def check_elongation(image_size: tuple[int, int], shortest: int, longest: int) -
 def iou_nms(iou_threshold: float) -> NMS:
     """Classical suppression within each class at a threshold of intersection over union."""
     return partial(nms, iou_threshold=iou_threshold)
+
+
+def check_detector(value: object) -> None:
+    """Raise ``TypeError`` for what cannot be explained."""
+    traces = callable(getattr(value, "trace", None))
+    if traces and not isinstance(value, (type, Tensor, np.ndarray)):  # the last two have one of their own
+        return
+    give = "a detector, as load_detector or wrap returns"
+    if isinstance(value, str):
+        give = f"load_detector({value!r})"
+    elif isinstance(value, nn.Module):
+        give = "odam_lib.wrap(model)"
+    raise TypeError(f"The detector is {checks.told(value)}: give {give}.")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -11,8 +11,8 @@ from odam_lib.evaluation.judges import (
 from odam_lib.evaluation.methods import SMOOTHING_ABLATION as SMOOTHING_ABLATION, comparison as comparison
 from odam_lib.evaluation.rows import Evaluation as Evaluation
 from odam_lib.evaluation.runs import evaluate as evaluate, open_picture as open_picture
-from odam_lib.evaluation.tables import (
-    SMALLER_IS_BETTER as SMALLER_IS_BETTER,
-    as_paired_markdown as as_paired_markdown,
-    measured as measured,
-)
+from odam_lib.lazy import load_lazily
+
+# On first use: `python -m odam_lib.evaluation.tables` would warn that the package had already imported that module.
+_TABLES = ("SMALLER_IS_BETTER", "as_paired_markdown", "select_metrics")
+__getattr__, __dir__ = load_lazily(__name__, dict.fromkeys(_TABLES, "tables"))

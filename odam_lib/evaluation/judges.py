@@ -12,7 +12,7 @@ from odam_lib.datasets.categories import original
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
-from odam_lib.evaluation.planted import OWN, Planted, planted_causes
+from odam_lib.evaluation.planted import OWN, Planted, find_planted_causes
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_regions
@@ -48,7 +48,7 @@ class Picture:
         scene = original(self.dataset).scene(self.item)
         rendered = render(scene)
         indices = [rendered.instances[own].index for own in self.own.tolist()]
-        return planted_causes(self.trace, self.detections, indices, scene, rendered)
+        return find_planted_causes(self.trace, self.detections, indices, scene, rendered)
 
 
 class Judge(Protocol):
@@ -83,9 +83,9 @@ class Faithfulness(Judge):
     """Deletion and insertion: curves and the areas under them, as shares of the untouched picture's score.
 
     Attributes:
-        steps: of each curve.
-        seed: of the noise and of the order among equal values.
-        batch: pictures at a time.
+        steps: number of steps of each curve.
+        seed: random seed of the noise and of the order among equal values.
+        batch: number of pictures predicted at a time.
     """
 
     steps: int = 6

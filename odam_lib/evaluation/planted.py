@@ -66,7 +66,7 @@ class Planted(NamedTuple):
 
     Attributes:
         regions: bool ``Tensor[R, H, W]``, the pixels in which each is seen.
-        influence: ``Tensor[R, 5]``, see :func:`influences`.
+        influence: ``Tensor[R, 5]``, see :func:`measure_influences`.
         names: R names, see :class:`Cause`.
     """
 
@@ -75,14 +75,14 @@ class Planted(NamedTuple):
     names: tuple[str, ...]
 
 
-def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pixels: int = 12) -> list[Removal]:
+def draw_removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pixels: int = 12) -> list[Removal]:
     """Every picture that the causes of some objects of a scene need, each drawn once.
 
     Args:
         scene: what was drawn.
         rendered: ``render(scene)``.
         indices: the scene's indices (``Instance.index``) of the objects to be explained, whose parts are removed.
-        least_pixels: of a part or an object that are seen; what shows less is no cause.
+        least_pixels: number of pixels that must be seen of a part or an object; what shows less is no cause.
 
     Returns:
         Each part of those objects, each object and distractor as a whole, and last the horizon. Removed objects take
@@ -112,11 +112,11 @@ def removals(scene: Scene, rendered: Rendered, indices: Sequence[int], least_pix
     ]
 
 
-def causes(removed: Sequence[Removal], index: int) -> list[Cause]:
+def list_causes(removed: Sequence[Removal], index: int) -> list[Cause]:
     """What may have caused one object's detection: its own parts, every other object, and the horizon.
 
     Args:
-        removed: of the object's scene, see :func:`removals`; its parts must be among them.
+        removed: what is removed from the object's scene, see :func:`draw_removals`; its parts must be among them.
         index: the scene's index of the object.
     """
     found = []
@@ -131,7 +131,7 @@ def causes(removed: Sequence[Removal], index: int) -> list[Cause]:
 
 
 @torch.no_grad()
-def influences(trace: Trace, detections: Detections, pictures: Tensor, batch: int = 16) -> Tensor:
+def measure_influences(trace: Trace, detections: Detections, pictures: Tensor, batch: int = 16) -> Tensor:
     """How much of a detection's numbers is lost in other pictures, by the very same prediction, one pass a picture.
 
     Args:
@@ -168,7 +168,7 @@ def influences(trace: Trace, detections: Detections, pictures: Tensor, batch: in
     return torch.stack(lost, dim=1).div(RESOLUTION).round().mul(RESOLUTION)
 
 
-def planted_causes(
+def find_planted_causes(
     trace: Trace,
     detections: Detections,
     indices: Sequence[int],
@@ -184,7 +184,7 @@ def planted_causes(
         indices: N of the scene's indices (``Instance.index``): which object each detection is of.
         scene: what was drawn.
         rendered: ``render(scene)``.
-        least_pixels: see :func:`removals`.
+        least_pixels: see :func:`draw_removals`.
 
     Returns:
         N entries; their tensors lie on the trace's device.
@@ -196,14 +196,14 @@ def planted_causes(
         raise ValueError(f"There are {len(detections)} detections and {len(indices)} indices: give one for each.")
     if not indices:
         return []
-    removed = removals(scene, rendered, indices, least_pixels)
+    removed = draw_removals(scene, rendered, indices, least_pixels)
     size = (scene.height, scene.width)
     pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, 3, *size)
     regions = torch.stack([one.region for one in removed]) if removed else torch.zeros(0, *size, dtype=torch.bool)
     regions = regions.to(trace.image.device)
     planted = []
-    for lost, index in zip(influences(trace, detections, pictures), indices, strict=True):
-        mine = causes(removed, index)
+    for lost, index in zip(measure_influences(trace, detections, pictures), indices, strict=True):
+        mine = list_causes(removed, index)
         rows = [one.removal for one in mine]
         planted.append(Planted(regions[rows], lost[rows], tuple(one.name for one in mine)))
     return planted

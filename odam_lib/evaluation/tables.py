@@ -22,13 +22,13 @@ BY_BOX = {"energy mask": "energy box", "ODI mask": "ODI box"}
 """What stands for a metric of :data:`SEVEN` where there are no masks."""
 
 
-def measured(evaluation: Evaluation) -> list[str]:
+def select_metrics(evaluation: Evaluation) -> list[str]:
     """Those of :data:`SEVEN` that were measured, by boxes where they were not measured by masks."""
     present = [name if name in evaluation.metrics else BY_BOX.get(name, name) for name in SEVEN]
     return [name for name in present if name in evaluation.metrics]
 
 
-def paired(evaluation: Evaluation, metric: str, method: str, other: str) -> tuple[int, float, float, float]:
+def compare_paired(evaluation: Evaluation, metric: str, method: str, other: str) -> tuple[int, float, float, float]:
     """A method's value minus another's, object by object.
 
     Returns:
@@ -70,11 +70,11 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
 def as_paired_markdown(
     evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN
 ) -> str:
-    """:func:`paired` as a Markdown table, a line for each rival; bold where the method is better for certain."""
+    """:func:`compare_paired` as a Markdown table, a line for each rival; bold where the method is certainly better."""
     rows: dict[str, list[str]] = {}
     for other in others:
         for metric in metrics:
-            _, mean, low, high = paired(evaluation, metric, method, other)
+            _, mean, low, high = compare_paired(evaluation, metric, method, other)
             cell = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
             certain = high < 0 if metric in SMALLER_IS_BETTER else low > 0
             rows.setdefault(other, []).append(f"**{cell}**" if certain else cell)
@@ -100,7 +100,7 @@ def main() -> None:
     found = Evaluation.load(path)
     if not found.rows:
         raise ValueError(f"{path} has no rows: there was no object with a detection to explain.")
-    metrics = measured(found)
+    metrics = select_metrics(found)
     print(as_markdown(found, metrics), end="\n\n")
     print(as_paired_markdown(found, found.methods[0], found.methods[1:], metrics))
 

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.whole import picture_maps
+from odam_lib.explainers.whole import whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 
@@ -25,8 +25,8 @@ class BBAM:
 
     Attributes:
         iterations: steps of Adam.
-        cells: of the mask along each side, enlarged smoothly.
-        sparsity: lambda, for the mean of the mask.
+        cells: cells along each side of the mask, enlarged smoothly.
+        sparsity: lambda, the weight of the mask's mean.
         rate: learning rate.
         batch: masks optimised at a time.
     """
@@ -47,22 +47,22 @@ class BBAM:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)
-        maps = [one for some in rows if len(some) for one in self._masks(trace, detections[some])]
-        return picture_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
+        maps = [one for some in rows if len(some) for one in self._optimise(trace, detections[some])]
+        return whole_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
 
-    def _masks(self, trace: Trace, detections: Detections) -> Tensor:
-        """``Tensor[N, cells, cells]``, all optimised together."""
+    def _optimise(self, trace: Trace, detections: Detections) -> Tensor:
+        """Masks ``[N, cells, cells]``, all optimised together."""
         device, rows = detections.boxes.device, trace.row_of(detections)
         image = trace.image.to(device)
         grey = image.mean(dim=(1, 2), keepdim=True)
         with torch.no_grad():
-            score, box = self._numbers(trace, image[None], rows, detections)
+            score, box = self._read(trace, image[None], rows, detections)
         sides = (box[:, 2:] - box[:, :2]).clamp(min=1).repeat(1, 2)
         masks = torch.ones(len(rows), 1, self.cells, self.cells, device=device, requires_grad=True)
         descent = torch.optim.Adam([masks], lr=self.rate)
         for _ in range(self.iterations):
             large = interpolate(masks, image.shape[-2:], mode="bilinear", align_corners=False)
-            now, where = self._numbers(trace, image * large + grey * (1 - large), rows, detections)
+            now, where = self._read(trace, image * large + grey * (1 - large), rows, detections)
             if not now.requires_grad:
                 raise TypeError(
                     f"{trace.detector.name} passes no gradient to the picture, which BBAM needs: "
@@ -78,7 +78,7 @@ class BBAM:
         return masks.detach()[:, 0]
 
     @staticmethod
-    def _numbers(trace: Trace, pictures: Tensor, rows: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
+    def _read(trace: Trace, pictures: Tensor, rows: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
         """Scores ``[N]`` and boxes ``[N, 4]`` of the same predictions, each on its own picture, or all on one."""
         found = trace.again(pictures) * (len(rows) if len(pictures) == 1 else 1)
         read = [one.of(detections.labels[place, None]) for place, one in enumerate(found[: len(rows)])]

@@ -10,7 +10,7 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.identity import hash_image
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.whole import picture_maps, whole_maps
+from odam_lib.explainers.whole import whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_blob, box_regions
@@ -23,7 +23,7 @@ class BoxFill:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         maps = box_regions(detections.boxes, detections.image_size).to(detections.boxes.dtype)
-        return picture_maps(trace, detections, attributes, maps, "box fill", {})
+        return whole_maps(trace, detections, attributes, maps, "box fill", {})
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CentredGaussian:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         maps = box_blob(detections.boxes, detections.image_size)
-        return picture_maps(trace, detections, attributes, maps, "centred Gaussian", {})
+        return whole_maps(trace, detections, attributes, maps, "centred Gaussian", {})
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class RandomMap:
     Blobs, since single noisy pixels would damage a picture more than any explanation does.
 
     Attributes:
-        cells: along each side.
-        seed: of the noise; it differs from detection to detection and does not depend on their order.
+        cells: cells along each side.
+        seed: random seed; the noise differs from detection to detection and does not depend on their order.
     """
 
     cells: int = 16
@@ -59,7 +59,7 @@ class RandomMap:
         names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
         picture = f"{trace.detector.name} on image {hash_image(trace.image)}"
         maps = [self._noise(f"{picture} {name}").to(detections.boxes) for name in names]
-        return picture_maps(trace, detections, attributes, maps, "random", asdict(self))
+        return whole_maps(trace, detections, attributes, maps, "random", asdict(self))
 
     def _noise(self, name: str) -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
@@ -76,12 +76,12 @@ class EigenCAM:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         levels = trace.feature_level(detections).tolist()
-        made = {level: principal(trace.features[level].detach()[0]) for level in set(levels)}
+        made = {level: project_on_first_component(trace.features[level].detach()[0]) for level in set(levels)}
         maps, grids = [made[level] for level in levels], [trace.grids[level] for level in levels]
-        return whole_maps(trace, detections, attributes, maps, grids, "Eigen-CAM", {})
+        return whole_maps(trace, detections, attributes, maps, "Eigen-CAM", {}, grids)
 
 
-def principal(features: Tensor) -> Tensor:
+def project_on_first_component(features: Tensor) -> Tensor:
     """The positive part of the cells' first principal component.
 
     Args:

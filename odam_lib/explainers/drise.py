@@ -12,7 +12,7 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Predictions, Trace
-from odam_lib.explainers.whole import picture_maps
+from odam_lib.explainers.whole import whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 
@@ -29,10 +29,10 @@ class DRISE:
     set of masks serves all detections. The picture is multiplied by the mask: what is hidden is black.
 
     Attributes:
-        masks: how many, at most.
-        cells: of a mask along each side, before it is enlarged and shifted.
+        masks: number of masks, at most.
+        cells: cells along each side of a mask, before it is enlarged and shifted.
         keep: share of cells that stay visible.
-        seed: of the masks; they do not depend on ``batch``.
+        seed: random seed of the masks, which do not depend on ``batch``.
         batch: pictures at a time: memory grows with this, not with ``masks``.
         settled: stop when the last quarter, or more, of the masks so far changed no map by more than this share of its
             own range; ``None``: never stop early.
@@ -65,7 +65,7 @@ class DRISE:
         for masks in self._batches((height, width)) if len(detections) else ():
             masks = masks.to(device)
             found = trace.detector.predict(image * masks[:, None])
-            weights = torch.stack([likeness(one, detections) for one in found], dim=1)
+            weights = torch.stack([measure_likeness(one, detections) for one in found], dim=1)
             small = interpolate(masks[:, None], size, mode="area")[:, 0]
             total += torch.einsum("nb,bhw->nhw", weights, small)
             used += len(masks)
@@ -76,23 +76,23 @@ class DRISE:
                     break
                 earlier, compared = now, used
         settings = asdict(self) | {"masks": used}
-        return picture_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
+        return whole_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
 
     def _batches(self, size: tuple[int, int]) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         for start in range(0, self.masks, self.batch):
             number = min(self.batch, self.masks - start)
-            yield torch.stack([random_mask(size, self.cells, self.keep, generator) for _ in range(number)])
+            yield torch.stack([draw_mask(size, self.cells, self.keep, generator) for _ in range(number)])
 
 
-def random_mask(size: tuple[int, int], cells: int, keep: float, generator: torch.Generator) -> Tensor:
+def draw_mask(size: tuple[int, int], cells: int, keep: float, generator: torch.Generator) -> Tensor:
     """One mask of RISE: random cells, enlarged smoothly, shifted by a random part of a cell.
 
     Args:
         size: (height, width) of the picture.
-        cells: along each side.
+        cells: cells along each side.
         keep: chance of a cell to be 1.
-        generator: on the CPU.
+        generator: source of the draws, on the CPU.
 
     Returns:
         ``Tensor[height, width]`` in [0, 1].
@@ -105,7 +105,7 @@ def random_mask(size: tuple[int, int], cells: int, keep: float, generator: torch
     return smooth[top : top + size[0], left : left + size[1]].clamp(0, 1)  # rounding goes beyond
 
 
-def likeness(found: Predictions, detections: Detections) -> Tensor:
+def measure_likeness(found: Predictions, detections: Detections) -> Tensor:
     """How alike the best of all predictions is to each detection.
 
     Args:

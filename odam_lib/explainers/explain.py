@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from odam_lib.detections import Detections, check_detections, check_threshold
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Trace, check_attributes
 from odam_lib.explainers.odam import ODAM
@@ -42,9 +42,9 @@ def explain(
     Raises:
         TypeError, ValueError: what was wrong with an argument, before any work is done.
     """
-    checks.detector(detector)
+    check_detector(detector)
     check_attributes(attributes)
-    checks.explainer("method", method)
+    check_explainer("method", method)
     score_threshold = check_threshold(score_threshold)
     if detections is not None:
         check_detections(detections)
@@ -52,3 +52,13 @@ def explain(
     if detections is None:
         detections = trace.detections(score_threshold)
     return method(trace, detections, attributes)
+
+
+def check_explainer(name: str, value: object) -> None:
+    """Raise ``TypeError`` for what is no method of explanation, its class instead of an instance included."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is {checks.told(value)} itself: give an instance of it, {value.__name__}().")
+    if not callable(value):
+        raise TypeError(
+            f"{name} is {checks.told(value)}: give an explainer of odam_lib.explainers, such as ODAM() or GradCAM()."
+        )

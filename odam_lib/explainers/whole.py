@@ -7,8 +7,8 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
+from odam_lib.explainers.explain import check_explainer
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
-from odam_lib.kernels import checks
 from odam_lib.kernels.grid import Grid
 
 EMPTY = "the method found no place of influence"
@@ -24,10 +24,10 @@ def whole_maps(
     trace: Trace,
     detections: Detections,
     attributes: Sequence[str],
-    maps: Sequence[Tensor],
-    grids: Sequence[Grid],
+    maps: Sequence[Tensor] | Tensor,
     method: str,
     settings: Mapping[str, str | float | None],
+    grids: Sequence[Grid] | None = None,
 ) -> HeatMaps:
     """Heat maps with one and the same map for every attribute.
 
@@ -36,9 +36,9 @@ def whole_maps(
         detections: N rows of it.
         attributes: A names.
         maps: ``Tensor[h, w]`` of each detection.
-        grids: where the cells of each lie.
         method: its name.
         settings: what it was made with.
+        grids: where the cells of each map lie; if left out they are spread over the whole picture.
     """
     number = len(attributes)
     return HeatMaps(
@@ -46,25 +46,12 @@ def whole_maps(
         reasons=tuple((("" if one.any() else EMPTY),) * number for one in maps),
         attributes=tuple(attributes),
         detections=detections,
-        grids=tuple(grids),
+        grids=tuple(grids or (over_image(trace, (one.shape[0], one.shape[1])) for one in maps)),
         input_size=trace.input_size,
         layer=trace.layer,
         method=method,
         settings=dict(settings),
     )
-
-
-def picture_maps(
-    trace: Trace,
-    detections: Detections,
-    attributes: Sequence[str],
-    maps: Sequence[Tensor],
-    method: str,
-    settings: Mapping[str, str | float | None],
-) -> HeatMaps:
-    """:func:`whole_maps` of maps that are spread over the whole picture, whatever their size."""
-    grids = [over_image(trace, (one.shape[0], one.shape[1])) for one in maps]
-    return whole_maps(trace, detections, attributes, maps, grids, method, settings)
 
 
 @dataclass(frozen=True)
@@ -78,10 +65,10 @@ class Combined:
     of: Callable[[Trace, Detections, Sequence[str]], HeatMaps]
 
     def __post_init__(self) -> None:
-        checks.explainer("of", self.of)
+        check_explainer("of", self.of)
 
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         made = self.of(trace, detections, ATTRIBUTES)
         maps = [maps[0] for maps in made.combined().maps]
-        return whole_maps(trace, detections, attributes, maps, made.grids, f"{made.method}, combined", made.settings)
+        return whole_maps(trace, detections, attributes, maps, f"{made.method}, combined", made.settings, made.grids)

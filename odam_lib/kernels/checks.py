@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Rows = int | np.integer | slice | Sequence[int] | Sequence[bool] | np.ndarray | Tensor
 """What :func:`rows` understands."""
@@ -59,9 +59,9 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str 
     """
     plain = _plain(value)
     low, high = (float(end) for end in interval[1:-1].split(","))
-    give = {(0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
+    give = {(0.0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
     give = give or ("a finite number" if low == -inf else f"a number in {interval}")
-    if isinstance(plain, bool) or not isinstance(plain, Real):
+    if not _is_real(plain):
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     above = plain > low if interval[0] == "(" else plain >= low
     below = plain < high if interval[-1] == ")" else plain <= high
@@ -148,29 +148,6 @@ def tensor(name: str, value: Any, shape: str, kind: str = "numbers") -> Tensor:
     return value
 
 
-def detector(value: object) -> None:
-    """Raise ``TypeError`` for what cannot be explained."""
-    traces = callable(getattr(value, "trace", None))
-    if traces and not isinstance(value, (type, Tensor, np.ndarray)):  # of which the last two have one of their own
-        return
-    give = "a detector, as load_detector or wrap returns"
-    if isinstance(value, str):
-        give = f"load_detector({value!r})"
-    elif isinstance(value, nn.Module):
-        give = "odam_lib.wrap(model)"
-    raise TypeError(f"The detector is {told(value)}: give {give}.")
-
-
-def explainer(name: str, value: object) -> None:
-    """Raise ``TypeError`` for what is no method of explanation, its class instead of an instance included."""
-    if isinstance(value, type):
-        raise TypeError(f"{name} is {told(value)} itself: give an instance of it, {value.__name__}().")
-    if not callable(value):
-        raise TypeError(
-            f"{name} is {told(value)}: give an explainer of odam_lib.explainers, such as ODAM() or GradCAM()."
-        )
-
-
 def rows(chosen: Rows, number: int, what: str = "Detection") -> Tensor:
     """The rows that somebody chose, as Python and NumPy would read it.
 
@@ -248,6 +225,10 @@ def _as_rows(chosen: Any) -> Tensor | None:
     if picked.dim() and not picked.numel() and picked.dtype != torch.bool:  # of nothing the kind does not matter
         return picked.long()
     return picked if _kind_of(picked.dtype) == "int" or (_kind_of(picked.dtype) == "bool" and picked.dim()) else None
+
+
+def _is_real(plain: object) -> bool:
+    return isinstance(plain, Real) and not isinstance(plain, bool)
 
 
 def _is_whole(plain: object) -> bool:

@@ -31,7 +31,7 @@ class Kept(NamedTuple):
         scores: ``Tensor[M]``, the scores given, or what Soft-NMS has made of them.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # in the place of tuple.index
     scores: Tensor
 
 

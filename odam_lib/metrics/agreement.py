@@ -64,7 +64,7 @@ def agreement(energy: Tensor, influence: Tensor) -> Tensor:
 
     Args:
         energy: ``Tensor[A, R]``, what a map shows in each cause, see :func:`brightness_per_part`.
-        influence: ``Tensor[R, A]``, see :func:`odam_lib.evaluation.planted.influences`.
+        influence: ``Tensor[R, A]``, see :func:`odam_lib.evaluation.planted.measure_influences`.
 
     Returns:
         ``Tensor[A]`` in [-1, 1], equal values sharing the mean of their ranks; NaN where there are fewer than

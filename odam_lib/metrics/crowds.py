@@ -108,7 +108,7 @@ def crowd_set(truth: Tensor) -> Tensor:
     return (box_iou(truth.double(), truth.double()).fill_diagonal_(0) > LEAST_IOU).any(dim=1)
 
 
-def matches(pictures: Sequence[CrowdPicture]) -> CrowdMatches:
+def match_crowds(pictures: Sequence[CrowdPicture]) -> CrowdMatches:
     """Match the detections of each picture with its people, in the two ways that the numbers ask for.
 
     For AP50 and the miss rate greedily: by descending score (equal ones in their order) each detection takes, of the

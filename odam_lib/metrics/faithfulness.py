@@ -5,13 +5,13 @@ from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
 
 from odam_lib.detections import Detections, check_detections
-from odam_lib.detectors.base import Detector
+from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.detectors.trace import Predictions
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 
 
-def ranking(maps: Tensor, seed: int) -> Tensor:
+def rank_pixels(maps: Tensor, seed: int) -> Tensor:
     """The pixels of each map, most important first.
 
     Equal values come in one random order, the same for all maps: in raster order a map that is constant inside a box
@@ -19,7 +19,7 @@ def ranking(maps: Tensor, seed: int) -> Tensor:
 
     Args:
         maps: ``Tensor[N, H, W]``; negative values are ranked last.
-        seed: of the order of equal values; the same on every device.
+        seed: random seed of the order of equal values, the same on every device.
 
     Returns:
         int64 ``Tensor[N, H * W]``, each row a permutation of the flattened pixels.
@@ -33,7 +33,7 @@ def ranking(maps: Tensor, seed: int) -> Tensor:
         raise ValueError(f"The maps have shape {list(maps.shape)}: give [N, H, W].")
     seed = checks.count("seed", seed, least=None)
     _check_numbers(maps)
-    shuffled = torch.randperm(maps.shape[1] * maps.shape[2], generator=_generator(seed))
+    shuffled = torch.randperm(maps.shape[1] * maps.shape[2], generator=torch.Generator().manual_seed(seed))
     shuffled = shuffled.to(maps.device)
     return shuffled[maps.flatten(1)[:, shuffled].argsort(dim=1, descending=True, stable=True)]
 
@@ -47,7 +47,7 @@ def best_score(
     image first, as the boxes of detections are.
 
     Args:
-        predictions: of one picture.
+        predictions: all predictions on one picture.
         boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
         labels: int64 ``Tensor[N]``.
         size: (height, width) of the picture.
@@ -95,9 +95,9 @@ def deletion(
         image: ``Tensor[3, H, W]`` in [0, 1].
         detections: N rows, found in that image.
         maps: ``Tensor[N, H, W]``, one for each detection, at image size.
-        steps: in how many equal steps the whole picture is replaced.
-        seed: of the noise and of the order of pixels of equal importance.
-        batch: how many pictures are made and predicted at once; it does not change the result.
+        steps: number of equal steps in which the whole picture is replaced.
+        seed: random seed of the noise and of the order of pixels of equal importance.
+        batch: pictures that are made and predicted at once; it does not change the result.
 
     Returns:
         float32 ``Tensor[N, steps + 1]``, the first column 1; NaN where the score on the untouched picture is 0.
@@ -109,9 +109,9 @@ def deletion(
     check_image(image)
     seed = checks.count("seed", seed, least=None)
     # a seed of its own: from the ranking's seed the noise would follow the order of equal pixels
-    noise = torch.rand(image.shape, generator=_generator(seed + 1)).to(image)
-    scores = _scores(detector, image, noise, detections, maps, steps, seed, batch)
-    return _divided(scores, scores[:, :1])
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(seed + 1)).to(image)
+    scores = _score_steps(detector, image, noise, detections, maps, steps, seed, batch)
+    return scores / scores[:, :1].where(scores[:, :1] != 0, torch.nan)
 
 
 def insertion(
@@ -130,8 +130,8 @@ def insertion(
 
     Args:
         detector, image, detections, maps, batch: as for :func:`deletion`.
-        steps: in how many equal steps the whole picture is revealed.
-        seed: of the order of pixels of equal importance.
+        steps: number of equal steps in which the whole picture is revealed.
+        seed: random seed of the order of pixels of equal importance.
 
     Returns:
         float32 ``Tensor[N, steps + 1]``, the last column 1; NaN where the score on the untouched picture is 0.
@@ -140,8 +140,8 @@ def insertion(
         TypeError, ValueError: as for :func:`deletion`.
     """
     check_image(image)
-    scores = _scores(detector, torch.zeros_like(image), image, detections, maps, steps, seed, batch)
-    return _divided(scores, scores[:, -1:])
+    scores = _score_steps(detector, torch.zeros_like(image), image, detections, maps, steps, seed, batch)
+    return scores / scores[:, -1:].where(scores[:, -1:] != 0, torch.nan)
 
 
 def auc(curves: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def auc(curves: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _scores(
+def _score_steps(
     detector: Detector,
     before: Tensor,
     after: Tensor,
@@ -179,7 +179,7 @@ def _scores(
     The two pictures themselves are the ends of every map's curve and are predicted once.
     """
     size = (before.shape[-2], before.shape[-1])
-    checks.detector(detector)
+    check_detector(detector)
     check_detections(detections)
     checks.tensor("maps", maps, "[...]")
     steps, batch, seed = (
@@ -210,7 +210,7 @@ def _scores(
         numbers = torch.arange(start, min(start + batch, len(rows)), device=before.device)
         here, of_map = rows[numbers].unique(return_inverse=True)
         columns = numbers % (steps - 1)
-        order = ranking(maps[here.to(maps.device)], seed).to(before.device)
+        order = rank_pixels(maps[here.to(maps.device)], seed).to(before.device)
         place = order.argsort(dim=1).reshape(-1, 1, *size)
         pictures = torch.where(place[of_map] < changed[columns].reshape(-1, 1, 1, 1), after, before)
         for row, column, found in zip(rows[numbers].tolist(), columns.tolist(), detector.predict(pictures)):
@@ -221,11 +221,3 @@ def _scores(
 def _check_numbers(maps: Tensor) -> None:
     if maps.isnan().any():
         raise ValueError("A map has NaN, which cannot be ranked: give maps of numbers.")
-
-
-def _divided(scores: Tensor, untouched: Tensor) -> Tensor:
-    return scores / torch.where(untouched == 0, torch.nan, untouched)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ from odam_chapters.attention import attended
 
 
 def test_one_map_for_all_edges_is_right_about_one_of_each_pair() -> None:
-    energies = attended.one_for_all(torch.rand(50, 4))
+    energies = attended.repeat_for_edges(torch.rand(50, 4))
     right = attended.points_at_own_edge(energies)
     assert (right[:, 0] ^ right[:, 2]).all() and (right[:, 1] ^ right[:, 3]).all()
     assert right.float().mean() == 0.5
@@ -36,16 +36,16 @@ def test_heads_are_chosen_on_every_second_scene_and_tried_on_the_others() -> Non
     for edge, head in enumerate([(1, 2), (0, 1), (0, 0), (1, 0)]):
         energies[first, *head, edge] = 1.0
     energies[~first, 1, 2, 0] = 1.0
-    chosen, tried = attended.best_heads(energies, scene_of)
+    chosen, tried = attended.choose_heads(energies, scene_of)
     assert chosen.tolist() == [5, 1, 0, 3]
     assert tried.tolist() == [[True, False, False, False]] * 4
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
-    again, tried_again = attended.best_heads(energies[order], scene_of[order])
+    again, tried_again = attended.choose_heads(energies[order], scene_of[order])
     assert torch.equal(again, chosen) and torch.equal(tried_again, tried)
 
 
 def test_of_one_scene_no_head_can_be_tried() -> None:
-    chosen, tried = attended.best_heads(torch.rand(3, 2, 3, 4), torch.tensor([4, 4, 4]))
+    chosen, tried = attended.choose_heads(torch.rand(3, 2, 3, 4), torch.tensor([4, 4, 4]))
     assert chosen.shape == (4,) and tried.shape == (0, 4)
 
 
@@ -55,14 +55,14 @@ def test_an_edge_gives_way_if_it_moves_inwards_more_than_its_opposite() -> None:
     moved = attended.inwards_most({"some": x1, "x1": x1, "y1": still, "x2": still, "y2": still})
     assert moved["some"].tolist() == [[True, True, False, False]]
     assert moved[attended.ODAM_EDGES].tolist() == [[True, False, False, False]]
-    counts, intervals = attended.counted(moved)
+    counts, intervals = attended.count_right(moved)
     assert counts["some"] == (2, 4) and intervals["some"] == (0.5, 0.5)
     assert intervals[attended.ODAM_EDGES] == attended.wilson(1, 4)
     assert attended.inwards_most({}) == {}
 
 
 def test_survey_and_effects_of_a_detector_without_attention(detector, held_out) -> None:
-    energies, heads, scene_of = attended.edge_survey(detector, held_out[:2], 0.5)
+    energies, heads, scene_of = attended.survey_edges(detector, held_out[:2], 0.5)
     numbers = [len(detector.detect(image, 0.5)) for image, _ in held_out[:2]]
     found = sum(numbers)
     assert scene_of.tolist() == [0] * numbers[0] + [1] * numbers[1]
@@ -72,16 +72,16 @@ def test_survey_and_effects_of_a_detector_without_attention(detector, held_out) 
     }
     assert heads.numel() == 0
     image = held_out[0][0]
-    effects = attended.effects_of_cells(detector, image, 0.5, 0.02, torch.Generator().manual_seed(0))
+    effects = attended.measure_effects_of_cells(detector, image, 0.5, 0.02, torch.Generator().manual_seed(0))
     assert set(effects) == {attended.ODAM_CLASS, attended.RANDOM_INSIDE, attended.RANDOM, "x1", "y1", "x2", "y2"}
     assert effects["x1"].shape == (len(detector.detect(image, 0.5)), 5)
     assert effects[attended.ODAM_CLASS][:, 0].mean() < effects[attended.RANDOM][:, 0].mean() <= 0.05
 
 
 def test_nothing_found_is_no_error(detector, held_out) -> None:
-    energies, heads, scene_of = attended.edge_survey(detector, held_out[:1], 1.0)
+    energies, heads, scene_of = attended.survey_edges(detector, held_out[:1], 1.0)
     assert energies[attended.ODAM_EDGES].shape == (0, 4, 4) and heads.numel() == 0 and scene_of.shape == (0,)
-    assert attended.effects_of_cells(detector, held_out[0][0], 1.0, 0.05, torch.Generator()) == {}
+    assert attended.measure_effects_of_cells(detector, held_out[0][0], 1.0, 0.05, torch.Generator()) == {}
 
 
 def test_cells_in_the_box_are_those_centred_there(detector, held_out) -> None:
@@ -89,7 +89,7 @@ def test_cells_in_the_box_are_those_centred_there(detector, held_out) -> None:
     found = trace.detections(0.5)[0]
     level = int(trace.feature_level(found)[0])
     size = tuple(trace.features[level].shape[-2:])
-    inside = attended.cells_in_box(trace, found, size)
+    inside = attended.find_cells_in_box(trace, found, size)
     grid, (x1, y1, x2, y2) = trace.grids[level], found.boxes[0].tolist()
     scale = found.image_size[1] / trace.input_size[1]
     for row in range(size[0]):

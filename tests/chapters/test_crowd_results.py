@@ -25,7 +25,7 @@ from odam_lib.explainers.suppression import by_boxes, by_maps
 from odam_lib.files import owned
 from odam_lib.kernels.nms import nms
 from odam_lib.metrics.crowd_scores import jaccard, miss_rate
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 PERSON, NEIGHBOUR = [0.0, 0.0, 10.0, 20.0], [3.0, 0.0, 13.0, 20.0]
 TRUTH = torch.tensor([PERSON, NEIGHBOUR])
@@ -37,7 +37,7 @@ def picture(*found: tuple[list[float], float]) -> CrowdPicture:
 
 
 def outcome(*found: tuple[list[float], float]) -> CrowdMatches:
-    return matches([picture(*found)])
+    return match_crowds([picture(*found)])
 
 
 def results() -> CrowdResults:

@@ -19,7 +19,7 @@ from odam_chapters.crowds.tables import (
 )
 
 from odam_lib.files import data_root
-from odam_lib.metrics.crowds import CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdPicture, match_crowds
 from odam_lib.metrics.intervals import Estimate
 
 PEOPLE = torch.tensor([[0.0, 0.0, 10.0, 20.0], [2.0, 0.0, 12.0, 20.0], [40.0, 0.0, 50.0, 20.0]])
@@ -37,7 +37,7 @@ def found(ours: tuple[int, ...], theirs: tuple[int, ...]) -> dict:
     for detector in ("fcos-crowd", "fcos-crowd-odam"):
         rivals |= {(detector, rule): finding(*theirs) for rule in (CLASSICAL, *SOFT)}
         rivals[detector, ODAM_NMS] = finding(*ours)
-    return {key: matches(each) for key, each in rivals.items()}
+    return {key: match_crowds(each) for key, each in rivals.items()}
 
 
 def test_every_rival_on_both_detectors_is_compared() -> None:
@@ -102,7 +102,7 @@ def test_readmes_table_is_of_the_bundled_results() -> None:
         *("fcos-crowd", "fcos-crowd-odam"),
         *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
     ]
-    shown = {key: results.matches(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
+    shown = {key: results.match_crowds(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
     assert tabulate_in_markdown(score_all(shown, repeats=200)) in (data_root().parent / "README.md").read_text(
         encoding="utf-8"
     )

@@ -5,7 +5,7 @@ import torch
 from odam_chapters.errors.compared import edge_deviations
 from odam_chapters.errors.photos import find_bad_edge, find_confusion, select_ninths
 from odam_chapters.errors.survey import judge, speak_of
-from odam_chapters.influence import hidden, scores_without
+from odam_chapters.influence import hide, measure_scores_without
 
 from odam_lib import ODAM, load_detector
 from odam_lib.datasets.categories import Relabelled, relabel
@@ -55,15 +55,15 @@ def test_the_same_prediction_is_read_again(detector: Detector, seen: tuple) -> N
     image, _, (_, found, _) = seen
     one = find_confusion(*seen, 0)
     nothing, middle = torch.zeros(image.shape[1:]).bool(), select_ninths(found.boxes[0], [1, 4], found.image_size)
-    before, after = scores_without(detector, image, found[0], torch.stack([nothing, middle]), one.labels)
+    before, after = measure_scores_without(detector, image, found[0], torch.stack([nothing, middle]), one.labels)
     torch.testing.assert_close(before, one.scores, atol=1e-4, rtol=1e-4)
-    candidates = detector.trace(hidden(image, middle)).candidates
+    candidates = detector.trace(hide(image, middle)).candidates
     same = (candidates.index == found.index[0]) & (candidates.level == found.level[0])
     torch.testing.assert_close(after, candidates.class_probs[same][0, list(one.labels)])
     assert after[1] > after[0]  # where cab and cap meet: the truck becomes a truck
     everything = ~nothing
-    assert scores_without(detector, image, found[0], everything[None], one.labels).max() < 0.05
-    assert scores_without(detector, image, found[0], everything[:0], one.labels).shape == (0, 2)
+    assert measure_scores_without(detector, image, found[0], everything[None], one.labels).max() < 0.05
+    assert measure_scores_without(detector, image, found[0], everything[:0], one.labels).shape == (0, 2)
 
 
 def test_ninths_part_a_box() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, largest, own_mask_wins, read_rows
+from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows, round_largest
 
 from odam_lib.files import data_root
 
@@ -13,13 +13,13 @@ def row(method: str, own: float, of_class: float | str, of_all: float | str) -> 
 
 def test_objects_without_another_one_are_not_counted_and_a_tie_is_no_win() -> None:
     rows = [row("a", 0.5, 0.4, 0.6), row("a", 0.3, "", 0.1), row("a", 0.2, 0.2, 0.2), row("b", 0.1, 0.9, 0.9)]
-    assert own_mask_wins(rows, "a", OF_CLASS) == (1, 2)
-    assert own_mask_wins(rows, "a", OF_ALL) == (1, 3)
-    assert own_mask_wins(rows, "b", OF_ALL) == (0, 1)
+    assert count_own_mask_wins(rows, "a", OF_CLASS) == (1, 2)
+    assert count_own_mask_wins(rows, "a", OF_ALL) == (1, 3)
+    assert count_own_mask_wins(rows, "b", OF_ALL) == (0, 1)
 
 
 def test_no_share_is_written_as_nothing() -> None:
-    assert largest(torch.zeros(0)) == "" and largest(torch.tensor([0.25, 0.5])) == 0.5
+    assert round_largest(torch.zeros(0)) == "" and round_largest(torch.tensor([0.25, 0.5])) == 0.5
 
 
 def test_other_files_are_refused(tmp_path) -> None:
@@ -33,7 +33,7 @@ def test_other_files_are_refused(tmp_path) -> None:
 def test_on_photographs_maps_lie_on_their_own_object() -> None:
     """The paper's first claim, on 100 COCO pictures: at least 95 % against other objects of the class."""
     rows = read_rows(data_root() / "evaluation" / "own-masks-yolov3-tiny.csv")
-    wins, number = own_mask_wins(rows, "ODAM", OF_CLASS)
+    wins, number = count_own_mask_wins(rows, "ODAM", OF_CLASS)
     assert number >= 100 and wins / number >= 0.95
-    others, same = own_mask_wins(rows, "Grad-CAM", OF_CLASS)
+    others, same = count_own_mask_wins(rows, "Grad-CAM", OF_CLASS)
     assert same == number and others < wins / 2

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.detectors.randomize import PROPOSALS, cascade, part_title, parts, untrained_detector
+from odam_chapters.detectors.randomize import PROPOSALS, cascade, load_untrained, part_title, parts
 from torch import nn
 
 from odam_lib import explain
@@ -28,7 +28,7 @@ def test_every_weight_belongs_to_one_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_parts_are_in_the_order_of_the_forward_pass(name: str) -> None:
-    detector = untrained_detector(name)
+    detector = load_untrained(name)
     seen: list[str] = []
     for part in parts(detector.model):
         inside = [one for one in detector.model.get_submodule(part).modules() if list(one.parameters(recurse=False))]
@@ -43,7 +43,7 @@ def test_parts_are_in_the_order_of_the_forward_pass(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_step_by_step_and_the_original_stays(name: str) -> None:
-    detector, untrained = untrained_detector(name, 0), untrained_detector(name, 1)
+    detector, untrained = load_untrained(name, 0), load_untrained(name, 1)
     image = torch.rand(3, 128, 160, generator=torch.Generator().manual_seed(0))
     chosen = detector.trace(image).candidates[[5]]
     before, end = weights(detector.model), weights(untrained.model)
@@ -64,9 +64,9 @@ def test_step_by_step_and_the_original_stays(name: str) -> None:
 
 
 def test_a_two_stage_detector_keeps_its_proposals() -> None:
-    detector = untrained_detector("faster-rcnn-scenes", 0)
+    detector = load_untrained("faster-rcnn-scenes", 0)
     image = torch.rand(3, 128, 160, generator=torch.Generator().manual_seed(0))
-    *_, (_, random) = cascade(detector, untrained_detector("faster-rcnn-scenes", 1))
+    *_, (_, random) = cascade(detector, load_untrained("faster-rcnn-scenes", 1))
     kept, now = detector.trace(image), random.trace(image)
     torch.testing.assert_close(now.at_input, kept.at_input)
     assert not torch.allclose(now.logits, kept.logits)
@@ -76,13 +76,13 @@ def test_untrained_weights_are_seeded_and_leave_the_generator_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    first, second, other = (untrained_detector("fcos-scenes", seed).model for seed in (7, 7, 8))
+    first, second, other = (load_untrained("fcos-scenes", seed).model for seed in (7, 7, 8))
     assert torch.equal(torch.rand(1), expected)
     same = weights(first)
     assert all(torch.equal(value, same[key]) for key, value in second.state_dict().items())
     assert any(not torch.equal(value, same[key]) for key, value in other.state_dict().items())
     with pytest.raises(ValueError, match="Unknown detector 'yolo'"):
-        untrained_detector("yolo")
+        load_untrained("yolo")
 
 
 def test_titles_are_short() -> None:

@@ -22,7 +22,7 @@ from odam_lib.evaluation.judges import (
 )
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
-from odam_lib.evaluation.tables import SEVEN, measured
+from odam_lib.evaluation.tables import SEVEN, select_metrics
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.heatmaps import ATTRIBUTES
 
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_named_and_the_rest_runs(masks: bool) -> None:
     assert judges == (Faithfulness(1), *expected)
     assert told[-1] == "Left out: causes, all causes. Planted causes are known in generated scenes alone."
     found = evaluate(PlantedDetector(), Boxes(masks), {"noise": RandomMap()}, judges)
-    assert len(found.rows) == 4 and measured(found) == (
+    assert len(found.rows) == 4 and select_metrics(found) == (
         ["deletion", "insertion", "VEA", "energy mask", "ODI mask", "compactness"]
         if masks
         else ["deletion", "insertion", "energy box", "ODI box", "compactness"]
@@ -115,4 +115,4 @@ def test_a_data_set_says_itself_why_it_has_no_masks() -> None:
 
 def test_measured_are_all_seven_of_rows_that_have_them() -> None:
     row = dict.fromkeys(["image_id", "object", "label", "iou", "score", "method", "seconds", *SEVEN, "energy box"], 1)
-    assert tuple(measured(Evaluation((row,), 1, 0))) == SEVEN
+    assert tuple(select_metrics(Evaluation((row,), 1, 0))) == SEVEN

@@ -23,7 +23,7 @@ from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.evaluation.judges import Discrimination, Faithfulness, Localization, Picture, PlantedCauses
-from odam_lib.evaluation.planted import Planted, planted_causes
+from odam_lib.evaluation.planted import Planted, find_planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation
 from odam_lib.evaluation.runs import evaluate
 from odam_lib.explainers.controls import BoxFill, RandomMap
@@ -291,7 +291,7 @@ class Oracle:
         own = [int((rows == row).nonzero()[0, 0]) for row in range(len(detections))]
         indices = [rendered.instances[one].index for one in own]
         if not self.known:
-            self.known.extend(planted_causes(trace, detections, indices, scene, rendered))
+            self.known.extend(find_planted_causes(trace, detections, indices, scene, rendered))
         maps = []
         for cause in self.known:
             bright = self.sign * cause.influence.T.float()

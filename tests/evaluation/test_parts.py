@@ -14,7 +14,7 @@ from odam_lib.datasets.scenes.settings import ground_row
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Predictions, Trace
-from odam_lib.evaluation.planted import causes, influences, planted_causes, removals
+from odam_lib.evaluation.planted import draw_removals, find_planted_causes, list_causes, measure_influences
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.grid import Grid
 from odam_lib.metrics.agreement import agreement, brightness_per_part
@@ -76,26 +76,26 @@ def test_influence_is_what_the_same_prediction_loses() -> None:
     expected[0, 1, 0] = 0.25
     expected[0, 2, 1:] = torch.tensor([0.25, -0.2, 0.25, -0.2])
     expected[1, 3, 0] = -0.25
-    torch.testing.assert_close(influences(trace, rows, pictures, batch=3), expected)
+    torch.testing.assert_close(measure_influences(trace, rows, pictures, batch=3), expected)
     assert detector.batches == [3, 1]
 
 
 def test_influence_of_nothing_and_on_nothing() -> None:
     trace = Reader().trace(read_image())
-    assert influences(trace, trace.candidates, torch.zeros(0, 3, 96, 96)).shape == (3, 0, 5)
-    assert influences(trace, trace.candidates[[]], read_image()[None]).shape == (0, 1, 5)
+    assert measure_influences(trace, trace.candidates, torch.zeros(0, 3, 96, 96)).shape == (3, 0, 5)
+    assert measure_influences(trace, trace.candidates[[]], read_image()[None]).shape == (0, 1, 5)
     with pytest.raises(ValueError, match="batch is 0"):
-        influences(trace, trace.candidates, read_image()[None], batch=0)
+        measure_influences(trace, trace.candidates, read_image()[None], batch=0)
     other = Reader().trace(read_image() / 2)
     with pytest.raises(ValueError, match="explain detections with"):
-        influences(other, trace.candidates, read_image()[None])
+        measure_influences(other, trace.candidates, read_image()[None])
 
 
 def test_a_scene_s_causes_are_its_parts_its_neighbours_and_its_horizon() -> None:
-    removed = removals(SCENE, RENDERED, INDICES)
+    removed = draw_removals(SCENE, RENDERED, INDICES)
     assert len({(one.index, one.part) for one in removed}) == len(removed)
     for instance in RENDERED.instances:
-        found = {cause.name: cause for cause in causes(removed, instance.index)}
+        found = {cause.name: cause for cause in list_causes(removed, instance.index)}
         own = {f"own: {name}" for name, mask in instance.parts.items() if mask.sum() >= 12}
         neighbours = {f"neighbour: {one.name} {one.index}" for one in RENDERED.instances if one is not instance}
         assert set(found) == own | neighbours | {"horizon"}
@@ -107,7 +107,7 @@ def test_a_scene_s_causes_are_its_parts_its_neighbours_and_its_horizon() -> None
 
 
 def test_a_removal_is_the_scene_drawn_without_it() -> None:
-    removed = removals(SCENE, RENDERED, INDICES[:1])
+    removed = draw_removals(SCENE, RENDERED, INDICES[:1])
     assert all(one.part is None or one.index == INDICES[0] for one in removed)
     for one in removed:
         changed = SCENE.without_backdrop() if one.index is None else SCENE.without(one.index, one.part)
@@ -115,18 +115,18 @@ def test_a_removal_is_the_scene_drawn_without_it() -> None:
 
 
 def test_small_things_are_no_cause_and_strangers_have_none() -> None:
-    names = {one.name for one in removals(SCENE, RENDERED, INDICES, least_pixels=300)}
-    assert names == {one.name for one in removals(SCENE, RENDERED, INDICES) if one.region.sum() >= 300}
-    assert removals(SCENE, RENDERED, INDICES, least_pixels=10**6) == []
+    names = {one.name for one in draw_removals(SCENE, RENDERED, INDICES, least_pixels=300)}
+    assert names == {one.name for one in draw_removals(SCENE, RENDERED, INDICES) if one.region.sum() >= 300}
+    assert draw_removals(SCENE, RENDERED, INDICES, least_pixels=10**6) == []
     with pytest.raises(ValueError, match=r"No objects \[99\] are seen"):
-        removals(SCENE, RENDERED, [99])
+        draw_removals(SCENE, RENDERED, [99])
 
 
 def test_a_distractor_is_a_neighbour() -> None:
     scene = make_distracted(3, size=96)
     rendered = render(scene)
     planted = rendered.distractors[0]
-    found = causes(removals(scene, rendered, [planted.lures], least_pixels=1), planted.lures)
+    found = list_causes(draw_removals(scene, rendered, [planted.lures], least_pixels=1), planted.lures)
     assert f"neighbour: {planted.name} {planted.index}" in [cause.name for cause in found]
 
 
@@ -166,23 +166,23 @@ def test_planted_causes_draws_and_runs_each_picture_once() -> None:
     trace = detector.trace(image)
     detections = trace.candidates[[1, 0, 1]]
     indices = [INDICES[0], INDICES[1], INDICES[1]]
-    planted = planted_causes(trace, detections, indices, SCENE, RENDERED)
-    removed = removals(SCENE, RENDERED, indices)
+    planted = find_planted_causes(trace, detections, indices, SCENE, RENDERED)
+    removed = draw_removals(SCENE, RENDERED, indices)
     assert sum(detector.batches) == len(removed)
-    every = influences(trace, detections, torch.stack([one.image for one in removed]))
+    every = measure_influences(trace, detections, torch.stack([one.image for one in removed]))
     for row, (regions, influence, names) in enumerate(planted):
-        expected = causes(removed, indices[row])
+        expected = list_causes(removed, indices[row])
         assert names == tuple(cause.name for cause in expected)
         assert torch.equal(regions, torch.stack([cause.region for cause in expected]))
         assert torch.equal(influence, every[row, [cause.removal for cause in expected]])
-    assert planted_causes(trace, detections[[]], [], SCENE, RENDERED) == []
+    assert find_planted_causes(trace, detections[[]], [], SCENE, RENDERED) == []
     with pytest.raises(ValueError, match="3 detections and 1 indices"):
-        planted_causes(trace, detections, indices[:1], SCENE, RENDERED)
+        find_planted_causes(trace, detections, indices[:1], SCENE, RENDERED)
 
 
 def test_no_cause_is_large_enough() -> None:
     trace = Reader().trace(torch.from_numpy(RENDERED.image).permute(2, 0, 1).float() / 255)
-    (planted,) = planted_causes(trace, trace.candidates[[0]], INDICES[:1], SCENE, RENDERED, least_pixels=10**6)
+    (planted,) = find_planted_causes(trace, trace.candidates[[0]], INDICES[:1], SCENE, RENDERED, least_pixels=10**6)
     assert planted.regions.shape == (0, 96, 96) and planted.influence.shape == (0, 5) and planted.names == ()
     assert agreement(brightness_per_part(torch.rand(5, 96, 96), planted.regions), planted.influence).isnan().all()
 
@@ -191,7 +191,7 @@ def test_the_same_picture_has_no_influence_however_it_is_batched(detector: Detec
     image, _ = Scenes("val", 1)[0]
     trace = detector.trace(image)
     found = trace.detections(0.5)
-    assert len(found) and (influences(trace, found, image.repeat(3, 1, 1, 1)) == 0).all()
+    assert len(found) and (measure_influences(trace, found, image.repeat(3, 1, 1, 1)) == 0).all()
 
 
 @pytest.mark.slow
@@ -208,7 +208,7 @@ def test_on_the_bundled_detector_the_top_part_holds_the_top_edge(detector: Detec
         matched = match(found, target["boxes"], target["labels"])
         seen = (matched >= 0).nonzero().flatten().tolist()
         indices = [rendered.instances[row].index for row in seen]
-        for regions, influence, names in planted_causes(trace, found[matched[seen]], indices, scene, rendered):
+        for regions, influence, names in find_planted_causes(trace, found[matched[seen]], indices, scene, rendered):
             own = [row for row, name in enumerate(names) if name.startswith("own")]
             heights = torch.stack([regions[row].nonzero()[:, 0].float().mean() for row in own])
             moves = influence[own, ATTRIBUTES.index("y1")]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
+from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -24,8 +24,8 @@ from odam_lib.metrics.crowd_scores import (
     precision_recall,
     sparse_recall,
 )
-from odam_lib.metrics.crowds import THRESHOLDS, CrowdMatches, CrowdPicture, crowd_set, matches
-from odam_lib.metrics.detection import coco_ap
+from odam_lib.metrics.crowds import THRESHOLDS, CrowdMatches, CrowdPicture, crowd_set, match_crowds
+from odam_lib.metrics.detection import compute_coco_ap
 
 MEASURES = (average_precision, miss_rate, jaccard, crowd_recall, sparse_recall)
 A, B, C = [0, 0, 10, 10], [2, 0, 12, 10], [50, 0, 60, 10]
@@ -71,7 +71,7 @@ def scenes(number: int, start: int = 0) -> list[CrowdPicture]:
 def two_pictures() -> CrowdMatches:
     """Three people: by descending score one found, a box on nobody, another found, a duplicate of it; one missed."""
     first = picture([A, NOWHERE], [0.9, 0.8], [A, C])
-    return matches([first, picture([C, [51, 0, 61, 10]], [0.7, 0.6], [C])])
+    return match_crowds([first, picture([C, [51, 0, 61, 10]], [0.7, 0.6], [C])])
 
 
 def test_average_precision_by_hand(two_pictures: CrowdMatches) -> None:
@@ -91,9 +91,9 @@ def test_miss_rate_by_hand(two_pictures: CrowdMatches) -> None:
 def test_miss_rate_is_read_at_a_reference_that_is_reached_exactly() -> None:
     """Of a hundred pictures one has a false box, better than the only true one: 0.01 a picture is allowed already."""
     empty = picture([], [], [])
-    allowed = matches([picture([NOWHERE], [0.9], [A]), picture([A], [0.8], [A]), *[empty] * 98])
+    allowed = match_crowds([picture([NOWHERE], [0.9], [A]), picture([A], [0.8], [A]), *[empty] * 98])
     assert miss_rate(allowed) == pytest.approx(0.5)
-    barely_not = matches([picture([NOWHERE], [0.9], [A]), picture([A], [0.8], [A]), *[empty] * 97])
+    barely_not = match_crowds([picture([NOWHERE], [0.9], [A]), picture([A], [0.8], [A]), *[empty] * 97])
     assert miss_rate(barely_not) == pytest.approx(0.5 ** (8 / 9))
 
 
@@ -112,14 +112,14 @@ def test_jaccard_index_by_hand(two_pictures: CrowdMatches) -> None:
 def test_jaccard_index_matches_as_many_as_can_be_where_greed_does_not() -> None:
     """The better box lies nearer to the person whom alone the other box fits."""
     people = [[0, 0, 10, 10], [4, 0, 14, 10]]
-    found = matches([picture([[2.4, 0, 12.4, 10], [5, 0, 15, 10]], [0.9, 0.8], people)])
+    found = match_crowds([picture([[2.4, 0, 12.4, 10], [5, 0, 15, 10]], [0.9, 0.8], people)])
     assert found.outcomes.tolist() == [1, 0]
     assert jaccard(found) == 1
 
 
 def test_recalls_by_hand() -> None:
     """Of two who overlap one is found, and the one who stands alone; a box on a third finds nobody."""
-    found = matches([picture([A, C, NOWHERE], [0.9, 0.7, 0.3], [A, B, C])])
+    found = match_crowds([picture([A, C, NOWHERE], [0.9, 0.7, 0.3], [A, B, C])])
     assert best_threshold(found) == 0.3
     assert crowd_recall(found) == 0.5
     assert sparse_recall(found) == 1
@@ -146,7 +146,7 @@ def test_two_who_overlap_by_half_exactly_are_no_crowd() -> None:
 )
 def test_what_a_box_counts_as_beside_an_ignore_region(box: list[float], outcome: int) -> None:
     """The region covers all, half, 45 % and a quarter of the boxes on nobody; a person on it is a person."""
-    found = matches([picture([box], [0.9], [C], [[50, 0, 60, 10], [70, 0, 80, 20]])])
+    found = match_crowds([picture([box], [0.9], [C], [[50, 0, 60, 10], [70, 0, 80, 20]])])
     assert found.outcomes.tolist() == [outcome]
     assert jaccard(found) == {-1: 0, 0: 0, 1: 1}[outcome]
     assert found.union[0, 0] == {-1: 1, 0: 2, 1: 1}[outcome]
@@ -154,43 +154,43 @@ def test_what_a_box_counts_as_beside_an_ignore_region(box: list[float], outcome:
 
 def test_of_two_boxes_on_a_person_the_jaccard_index_pairs_the_one_that_would_count_as_false() -> None:
     """The other one, though it fits better, lies on a region and is set aside."""
-    found = matches([picture([A, B], [0.9, 0.8], [A], [[0, 0, 5, 10]])])
+    found = match_crowds([picture([A, B], [0.9, 0.8], [A], [[0, 0, 5, 10]])])
     assert found.outcomes.tolist() == [1, 0]
     assert jaccard_curve(found)[0] == 1
 
 
 def test_two_regions_that_only_together_cover_half_a_box_do_not_ignore_it() -> None:
     regions = [[0, 0, 3, 10], [7, 0, 10, 10]]
-    assert matches([picture([A], [0.9], [], regions)]).outcomes.tolist() == [0]
+    assert match_crowds([picture([A], [0.9], [], regions)]).outcomes.tolist() == [0]
 
 
 def test_what_is_ignored_changes_no_number() -> None:
     """Among them a duplicate on the region, which would be false elsewhere."""
     region = [[45, 0, 65, 40]]
-    plain = matches([picture([A, C, NOWHERE], [0.9, 0.8, 0.7], [A, C], region)])
+    plain = match_crowds([picture([A, C, NOWHERE], [0.9, 0.8, 0.7], [A, C], region)])
     more = [[46, 20, 56, 40], [51, 0, 61, 10], [46, 21, 56, 40]]
-    crowded = matches([picture([A, C, NOWHERE, *more], [0.9, 0.8, 0.7, 0.95, 0.75, 0.6], [A, C], region)])
+    crowded = match_crowds([picture([A, C, NOWHERE, *more], [0.9, 0.8, 0.7, 0.95, 0.75, 0.6], [A, C], region)])
     assert crowded.outcomes.tolist().count(-1) == 3
     assert numbers(crowded)[:3] == numbers(plain)[:3]
     assert sparse_recall(crowded) == sparse_recall(plain) == 1
 
 
 def test_a_detector_that_is_always_right_and_one_that_says_nothing() -> None:
-    right = matches([picture([A, B, C], [0.9, 0.8, 0.7], [A, B, C])] * 2)
+    right = match_crowds([picture([A, B, C], [0.9, 0.8, 0.7], [A, B, C])] * 2)
     assert numbers(right) == pytest.approx([1, 1e-10, 1, 1, 1])
-    silent = matches([picture([], [], [A, B, C])] * 2)
+    silent = match_crowds([picture([], [], [A, B, C])] * 2)
     assert numbers(silent) == [0, pytest.approx(1), 0, 0, 0]
 
 
 def test_without_people_nothing_is_defined() -> None:
-    for found in (matches([picture([A], [0.9], [])]), matches([picture([], [], [])])):
+    for found in (match_crowds([picture([A], [0.9], [])]), match_crowds([picture([], [], [])])):
         assert all(map(math.isnan, [*numbers(found), best_threshold(found)]))
-    assert math.isnan(crowd_recall(matches([picture([C], [0.9], [C])])))
-    assert math.isnan(sparse_recall(matches([picture([A], [0.9], [A, B])])))
+    assert math.isnan(crowd_recall(match_crowds([picture([C], [0.9], [C])])))
+    assert math.isnan(sparse_recall(match_crowds([picture([A], [0.9], [A, B])])))
 
 
 def test_a_box_in_a_picture_without_people_is_false_like_any_other() -> None:
-    found = matches([picture([A], [0.8], [A]), picture([A], [0.9], [])])
+    found = match_crowds([picture([A], [0.8], [A]), picture([A], [0.9], [])])
     assert average_precision(found) == 0.5
     assert jaccard(found) == 0.5
 
@@ -199,13 +199,13 @@ def test_equal_scores_are_taken_together() -> None:
     """No threshold parts them, so neither does the order of the pictures."""
     right, wrong = picture([A], [0.5], [A]), picture([C], [0.5], [])
     for pictures in ([right, wrong], [wrong, right]):
-        found = matches(pictures)
+        found = match_crowds(pictures)
         assert average_precision(found) == 0.5
         assert miss_curve(found)[0].tolist() == [0.5]
 
 
 def test_a_score_of_0_05_is_not_over_0_05_in_single_precision() -> None:
-    found = matches([picture([A], [0.05], [A])])
+    found = match_crowds([picture([A], [0.05], [A])])
     assert found.matched[0, :2].tolist() == [1, 0]
 
 
@@ -213,7 +213,7 @@ def test_a_score_of_0_05_is_not_over_0_05_in_single_precision() -> None:
 def test_ap50_is_cocos_but_for_its_101_recalls(seed: int) -> None:
     """Read at COCO's recalls our curve has COCO's mean; the two means of a falling curve differ by 0.01 at most."""
     pictures = [replace(one, ignored=rows([])) for one in scenes(6, start=10 * seed)]
-    found = matches(pictures)
+    found = match_crowds(pictures)
     detections = [
         Detections(
             boxes=one.boxes,
@@ -229,7 +229,7 @@ def test_ap50_is_cocos_but_for_its_101_recalls(seed: int) -> None:
         for one in pictures
     ]
     truth = [{"boxes": one.truth, "labels": torch.ones(len(one.truth), dtype=torch.int64)} for one in pictures]
-    coco = coco_ap(truth, detections, ("__background__", "person"))["AP50"]
+    coco = compute_coco_ap(truth, detections, ("__background__", "person"))["AP50"]
     recall, precision = (values.numpy() for values in precision_recall(found))
     places = np.searchsorted(recall, np.linspace(0, 1, 101))
     assert 0.3 < coco < 0.95
@@ -248,7 +248,7 @@ box_on_a_line = st.builds(lambda x, w, h: [x, 0, x + w, h], st.integers(0, 6), s
 )
 def test_the_matching_is_the_best_of_all_there_are(boxes: list, truth: list, ignored: list) -> None:
     one = picture(boxes, [0.5] * len(boxes), truth, ignored)
-    found = matches([one])
+    found = match_crowds([one])
     overlap = box_iou(one.boxes.double(), one.truth.double())
     off = [not covered(box, ignored) for box in boxes]
     in_crowd = crowd_set(one.truth).tolist()
@@ -287,12 +287,12 @@ def test_the_order_of_detections_people_and_pictures_does_not_matter() -> None:
         order = torch.randperm(len(one.boxes), generator=generator)
         people = torch.randperm(len(one.truth), generator=generator)
         shuffled.append(CrowdPicture(one.boxes[order], one.scores[order], one.truth[people], one.ignored))
-    assert numbers(matches(shuffled)) == pytest.approx(numbers(matches(pictures)), abs=1e-12)
+    assert numbers(match_crowds(shuffled)) == pytest.approx(numbers(match_crowds(pictures)), abs=1e-12)
 
 
 def test_only_the_order_of_scores_matters_to_ap_and_miss_rate() -> None:
     pictures = scenes(5)
-    found, other = matches(pictures), matches([replace(one, scores=one.scores.square()) for one in pictures])
+    found, other = match_crowds(pictures), match_crowds([replace(one, scores=one.scores.square()) for one in pictures])
     assert average_precision(other) == pytest.approx(average_precision(found), abs=1e-12)
     assert miss_rate(other) == pytest.approx(miss_rate(found), abs=1e-12)
     assert best_threshold(other) != best_threshold(found)
@@ -306,7 +306,7 @@ def test_two_pictures_side_by_side_are_one_but_for_the_false_boxes_a_picture() -
         truth=torch.cat([left.truth, right.truth + 1000]),
         ignored=torch.cat([left.ignored, right.ignored + 1000]),
     )
-    apart, joined = matches([left, right]), matches([beside])
+    apart, joined = match_crowds([left, right]), match_crowds([beside])
     assert joined.outcomes.tolist() == apart.outcomes.tolist()
     for measure in (average_precision, jaccard, crowd_recall, sparse_recall):
         assert measure(joined) == pytest.approx(measure(apart), abs=1e-12)
@@ -318,36 +318,36 @@ def test_two_pictures_side_by_side_are_one_but_for_the_false_boxes_a_picture() -
 def test_counting_pictures_is_the_same_as_listing_them_again(draw: list[int]) -> None:
     pictures = scenes(6)
     weights = torch.bincount(torch.tensor(draw), minlength=6)
-    again = matches([pictures[number] for number in draw])
-    assert numbers(matches(pictures), weights) == pytest.approx(numbers(again), abs=1e-12, nan_ok=True)
+    again = match_crowds([pictures[number] for number in draw])
+    assert numbers(match_crowds(pictures), weights) == pytest.approx(numbers(again), abs=1e-12, nan_ok=True)
 
 
 def test_scores_are_the_numbers_with_the_interval_of_resampled_lists() -> None:
     pictures = scenes(6)
-    estimates = crowd_scores(matches(pictures), repeats=40, seed=3)
+    estimates = estimate_scores(match_crowds(pictures), repeats=40, seed=3)
     assert list(estimates) == ["AP50", "MR", "JI", "recall crowd", "recall sparse"]
-    assert [value for value, _, _ in estimates.values()] == numbers(matches(pictures))
+    assert [value for value, _, _ in estimates.values()] == numbers(match_crowds(pictures))
     draws = torch.randint(6, (40, 6), generator=torch.Generator().manual_seed(3)).tolist()
-    resampled = torch.tensor([numbers(matches([pictures[number] for number in draw])) for draw in draws]).double()
+    resampled = torch.tensor([numbers(match_crowds([pictures[number] for number in draw])) for draw in draws]).double()
     ends = resampled.quantile(torch.tensor([0.025, 0.975]).double(), dim=0).T.tolist()
     assert [[low, high] for _, low, high in estimates.values()] == [pytest.approx(pair, abs=1e-6) for pair in ends]
 
 
 def test_a_recall_may_be_asked_at_one_threshold_for_all() -> None:
-    found = matches(scenes(6))
-    fixed = crowd_scores(found, score_threshold=0.9, repeats=20)
+    found = match_crowds(scenes(6))
+    fixed = estimate_scores(found, score_threshold=0.9, repeats=20)
     assert fixed["recall crowd"].value == crowd_recall(found, score_threshold=0.9) < crowd_recall(found)
-    assert fixed["AP50"] == crowd_scores(found, repeats=20)["AP50"]
+    assert fixed["AP50"] == estimate_scores(found, repeats=20)["AP50"]
 
 
 def test_one_picture_tells_nothing_of_how_pictures_differ() -> None:
-    value, low, high = crowd_scores(matches([scene(0)]))["AP50"]
+    value, low, high = estimate_scores(match_crowds([scene(0)]))["AP50"]
     assert 0 < value < 1 and math.isnan(low) and math.isnan(high)
 
 
 def test_a_method_does_not_differ_from_itself() -> None:
-    found = matches(scenes(6))
-    assert set(crowd_differences(found, found, repeats=20).values()) == {(0.0, 0.0, 0.0)}
+    found = match_crowds(scenes(6))
+    assert set(estimate_differences(found, found, repeats=20).values()) == {(0.0, 0.0, 0.0)}
 
 
 def test_differences_are_of_the_same_draws() -> None:
@@ -357,11 +357,11 @@ def test_differences_are_of_the_same_draws() -> None:
     for one in pictures:
         kept = one.scores < one.scores.max()
         worse.append(replace(one, boxes=one.boxes[kept], scores=one.scores[kept]))
-    found, other = matches(pictures), matches(worse)
-    alone, difference = crowd_scores(found, 0.0, 200), crowd_differences(found, other, 0.0, 200)
-    back = crowd_differences(other, found, 0.0, 200)
+    found, other = match_crowds(pictures), match_crowds(worse)
+    alone, difference = estimate_scores(found, 0.0, 200), estimate_differences(found, other, 0.0, 200)
+    back = estimate_differences(other, found, 0.0, 200)
     for name, (value, low, high) in difference.items():
-        assert value == pytest.approx(alone[name].value - crowd_scores(other, 0.0, 2)[name].value)
+        assert value == pytest.approx(alone[name].value - estimate_scores(other, 0.0, 2)[name].value)
         assert back[name] == pytest.approx((-value, -high, -low))
     assert difference["recall sparse"].low > 0
     assert difference["recall sparse"].high - difference["recall sparse"].low < 0.8 * (
@@ -385,25 +385,25 @@ def test_differences_are_of_the_same_draws() -> None:
 )
 def test_bad_pictures_are_refused(changed: dict, sentence: str) -> None:
     good = {"boxes": rows([A]), "scores": torch.ones(1), "truth": rows([A]), "ignored": rows([])}
-    assert average_precision(matches([CrowdPicture(**good)])) == 1
+    assert average_precision(match_crowds([CrowdPicture(**good)])) == 1
     with pytest.raises(ValueError, match=sentence):
         CrowdPicture(**good | changed)
 
 
 def test_bad_questions_are_refused() -> None:
-    found = matches(scenes(2))
+    found = match_crowds(scenes(2))
     with pytest.raises(ValueError, match="There is no picture"):
-        matches([])
+        match_crowds([])
     with pytest.raises(ValueError, match=r"2 pictures have weights of shape \[3\]"):
         average_precision(found, torch.ones(3))
     with pytest.raises(ValueError, match=r"score threshold is 0\.33"):
         crowd_recall(found, score_threshold=0.33)
     with pytest.raises(ValueError, match=r"score threshold is 0\.33"):
-        crowd_scores(found, score_threshold=0.33)
+        estimate_scores(found, score_threshold=0.33)
     with pytest.raises(ValueError, match="have 2 and 3 pictures"):
-        crowd_differences(found, matches(scenes(3)))
+        estimate_differences(found, match_crowds(scenes(3)))
     with pytest.raises(ValueError, match="picture 0 differ"):
-        crowd_differences(found, matches(scenes(2)[::-1]))
+        estimate_differences(found, match_crowds(scenes(2)[::-1]))
     elsewhere = [replace(one, ignored=rows([])) for one in scenes(2)]
     with pytest.raises(ValueError, match="picture 0 differ"):
-        crowd_differences(found, matches(elsewhere))
+        estimate_differences(found, match_crowds(elsewhere))

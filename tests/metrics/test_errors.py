@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from odam_chapters.errors.compared import edge_deviations, mended, worst_and_best_edge
+from odam_chapters.errors.compared import edge_deviations, find_mended, worst_and_best_edge
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -121,10 +121,10 @@ def test_a_mistake_is_mended_if_it_is_gone_or_has_become_right() -> None:
     errors = classify_errors(before, TRUE_BOXES, TRUE_LABELS)
     assert errors.names() == ["mislocalised", "background", "correct"]
     after = found([[50, 0, 60, 22], [80, 80, 90, 91]], [2, 3])
-    gone = mended(before, errors, after, classify_errors(after, TRUE_BOXES, TRUE_LABELS))
+    gone = find_mended(before, errors, after, classify_errors(after, TRUE_BOXES, TRUE_LABELS))
     assert gone.tolist() == [True, False, False]
     renamed = found([[80, 80, 90, 90]], [1])
-    gone = mended(before, errors, renamed, classify_errors(renamed, TRUE_BOXES, TRUE_LABELS))
+    gone = find_mended(before, errors, renamed, classify_errors(renamed, TRUE_BOXES, TRUE_LABELS))
     assert gone.tolist() == [True, True, False]
 
 

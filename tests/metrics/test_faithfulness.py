@@ -11,7 +11,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.faithfulness import auc, best_score, deletion, insertion, ranking
+from odam_lib.metrics.faithfulness import auc, best_score, deletion, insertion, rank_pixels
 
 SIZE = (4, 8)
 BOXES = torch.tensor([[0.0, 0, 4, 2], [4, 2, 8, 4]])  # 8 of 32 pixels each
@@ -63,22 +63,24 @@ def found(rows: list[int] | Tensor) -> Detections:
 
 def test_ranking_orders_pixels_and_shuffles_equal_ones() -> None:
     maps = torch.tensor([[[1.0, 3], [-1, 2]], [[5, 5], [5, 5]], [[5, 5], [5, 5]]])
-    order = ranking(maps, seed=0)
+    order = rank_pixels(maps, seed=0)
     assert order[0].tolist() == [1, 3, 0, 2]
     assert torch.equal(order[1], order[2]) and order[1].sort().values.tolist() == [0, 1, 2, 3]
     flat = torch.ones(1, 8, 8)
-    assert torch.equal(ranking(flat, 1), ranking(flat, 1)) and not torch.equal(ranking(flat, 1), ranking(flat, 2))
-    assert ranking(flat, 1)[0].tolist() != list(range(64))
-    assert ranking(maps[:0], 0).shape == (0, 4)
+    assert torch.equal(rank_pixels(flat, 1), rank_pixels(flat, 1)) and not torch.equal(
+        rank_pixels(flat, 1), rank_pixels(flat, 2)
+    )
+    assert rank_pixels(flat, 1)[0].tolist() != list(range(64))
+    assert rank_pixels(maps[:0], 0).shape == (0, 4)
 
 
 @given(st.integers(0, 2**16), st.integers(1, 6))
 def test_ranking_is_a_permutation_by_falling_value_whatever_the_scale(seed: int, levels: int) -> None:
     maps = torch.randint(levels, (3, 4, 5), generator=torch.Generator().manual_seed(seed)).float()
-    order = ranking(maps, seed)
+    order = rank_pixels(maps, seed)
     assert torch.equal(order.sort(dim=1).values, torch.arange(20).expand(3, 20))
     assert (maps.flatten(1).gather(1, order).diff(dim=1) <= 0).all()
-    assert torch.equal(ranking(maps * 2.0**-100, seed), order)
+    assert torch.equal(rank_pixels(maps * 2.0**-100, seed), order)
 
 
 def test_best_score_by_hand() -> None:
@@ -216,7 +218,7 @@ def test_bad_input_is_refused_before_the_network_runs(curves: Callable[..., Tens
         curves(detector, image, both, maps * torch.nan)
     assert not detector.batches
     with pytest.raises(ValueError, match="give \\[N, H, W\\]"):
-        ranking(maps[0], 0)
+        rank_pixels(maps[0], 0)
     predictions = Predictions(BOXES, torch.zeros(2, 3))
     with pytest.raises(ValueError, match="least IoU is 0"):
         best_score(predictions, BOXES, LABELS, SIZE, least_iou=0)

@@ -7,23 +7,23 @@ import torch
 from hypothesis import given, settings, strategies as st
 from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
 from odam_chapters.influence import (
-    cell_effects,
-    cell_moves,
-    counterpart,
-    edge_moves,
-    edited,
-    hidden,
-    moved_into,
-    rolled_in,
-    scores_without,
-    strongest,
+    edit_features,
+    find_counterpart,
+    hide,
+    measure_cell_effects,
+    measure_cell_moves,
+    measure_edge_moves,
+    measure_scores_without,
+    move_into,
+    roll_in,
+    select_strongest,
 )
 
 from odam_lib import ODAM
 from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.detection import coco_ap
+from odam_lib.metrics.detection import compute_coco_ap
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
@@ -53,13 +53,13 @@ CAT, DOG, ELSEWHERE = [10.0, 10.0, 50.0, 50.0], [60.0, 60.0, 90.0, 90.0], [0.0, 
 
 
 def test_ap_of_perfect_detections_is_one() -> None:
-    scores = coco_ap([truth([CAT, DOG], [1, 2])], [found([DOG, CAT], [0.3, 0.9], [2, 1])], NAMES)
+    scores = compute_coco_ap([truth([CAT, DOG], [1, 2])], [found([DOG, CAT], [0.3, 0.9], [2, 1])], NAMES)
     assert scores == pytest.approx({"AP": 1, "AP50": 1, "AP50 cat": 1, "AP50 dog": 1})
 
 
 def test_ap_by_hand() -> None:
     """A false positive above the only true one: precision 1/2 at every recall. The dog is missed: 0."""
-    scores = coco_ap([truth([CAT, DOG], [1, 2])], [found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])], NAMES)
+    scores = compute_coco_ap([truth([CAT, DOG], [1, 2])], [found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])], NAMES)
     assert scores["AP50 cat"] == pytest.approx(0.5)
     assert scores["AP50 dog"] == 0
     assert scores["AP50"] == pytest.approx(0.25)
@@ -67,30 +67,30 @@ def test_ap_by_hand() -> None:
 
 def test_a_box_counts_at_the_thresholds_that_its_iou_reaches() -> None:
     shifted = [10.0, 10.0, 50.0, 40.0]  # IoU 0.75 with the cat: right for 0.50 to 0.75, six thresholds of ten
-    scores = coco_ap([truth([CAT], [1])], [found([shifted], [0.9], [1])], NAMES)
+    scores = compute_coco_ap([truth([CAT], [1])], [found([shifted], [0.9], [1])], NAMES)
     assert scores["AP50"] == pytest.approx(1) and scores["AP"] == pytest.approx(0.6)
 
 
 def test_no_detection_is_ap_zero_and_no_truth_is_refused() -> None:
-    assert coco_ap([truth([CAT], [1])], [found([], [], [])], NAMES)["AP50"] == 0
+    assert compute_coco_ap([truth([CAT], [1])], [found([], [], [])], NAMES)["AP50"] == 0
     with pytest.raises(ValueError, match="No image has a true object"):
-        coco_ap([truth([], [])], [found([CAT], [0.9], [1])], NAMES)
+        compute_coco_ap([truth([], [])], [found([CAT], [0.9], [1])], NAMES)
     with pytest.raises(ValueError, match="1 images have truth and 0"):
-        coco_ap([truth([CAT], [1])], [], NAMES)
+        compute_coco_ap([truth([CAT], [1])], [], NAMES)
 
 
 def test_detections_in_an_ignored_region_are_neither_right_nor_wrong() -> None:
     """The best detection lies in a crowd of cats: as in COCO's own evaluation it does not count."""
     crowd = {"ignored": torch.tensor([[0.0, 60.0, 50.0, 100.0]]), "ignored_labels": torch.tensor([1])}
     detections = found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])
-    assert coco_ap([truth([CAT], [1])], [detections], NAMES)["AP50"] == pytest.approx(0.5)
-    assert coco_ap([truth([CAT], [1]) | crowd], [detections], NAMES) == pytest.approx(
+    assert compute_coco_ap([truth([CAT], [1])], [detections], NAMES)["AP50"] == pytest.approx(0.5)
+    assert compute_coco_ap([truth([CAT], [1]) | crowd], [detections], NAMES) == pytest.approx(
         {"AP": 1, "AP50": 1, "AP50 cat": 1}
     )
     dogs = crowd | {"ignored_labels": torch.tensor([2])}
-    assert coco_ap([truth([CAT], [1]) | dogs], [detections], NAMES)["AP50 cat"] == pytest.approx(0.5)
+    assert compute_coco_ap([truth([CAT], [1]) | dogs], [detections], NAMES)["AP50 cat"] == pytest.approx(0.5)
     with pytest.raises(ValueError, match="No image has a true object"):
-        coco_ap([truth([], []) | crowd], [detections], NAMES)
+        compute_coco_ap([truth([], []) | crowd], [detections], NAMES)
 
 
 NAN, INFINITE = [10.0, float("nan"), 50.0, 50.0], [10.0, 10.0, float("inf"), 50.0]
@@ -119,7 +119,7 @@ def test_average_precision_of_numbers_that_cannot_be_right_is_refused(
 ) -> None:
     good = truth([CAT], [1]), found([CAT], [0.9], [1])
     with pytest.raises(ValueError, match=sentence):
-        coco_ap([good[0], true], [good[1], detected], NAMES)
+        compute_coco_ap([good[0], true], [good[1], detected], NAMES)
 
 
 def test_a_box_that_is_no_number_is_no_match() -> None:
@@ -210,13 +210,13 @@ def test_box_frame_puts_the_box_in_the_middle() -> None:
 
 def test_strongest_pixels_and_the_same_shape_elsewhere() -> None:
     heat = torch.arange(12.0).reshape(3, 4)
-    region = strongest(heat, 3)
+    region = select_strongest(heat, 3)
     assert torch.nonzero(region).tolist() == [[2, 1], [2, 2], [2, 3]]
-    assert strongest(heat, 99).all()
-    at = moved_into(region, torch.tensor([2.4, 1.4, 2.6, 1.6]), torch.Generator().manual_seed(0))
+    assert select_strongest(heat, 99).all()
+    at = move_into(region, torch.tensor([2.4, 1.4, 2.6, 1.6]), torch.Generator().manual_seed(0))
     assert torch.nonzero(at).tolist() == [[1, 1], [1, 2], [1, 3]]
     image = torch.rand(3, 3, 4)
-    covered = hidden(image, region)
+    covered = hide(image, region)
     assert (covered[:, ~region] == image[:, ~region]).all()
     torch.testing.assert_close(covered[:, region], image.mean(dim=(1, 2))[:, None].expand(3, 3))
 
@@ -228,12 +228,12 @@ def test_a_shape_rolled_in_a_box_stays_there_whole() -> None:
     inside = box_regions(box[None], (7, 10))[0]
     generator, places = torch.Generator().manual_seed(0), set()
     for _ in range(40):
-        moved = rolled_in(region, box, generator)
+        moved = roll_in(region, box, generator)
         assert moved.sum() == 4 and not (moved & ~inside).any()
         assert torch.equal(moved.sum(dim=0).sort().values[-2:], torch.tensor([2, 2]))
         places.add(tuple(torch.nonzero(moved).flatten().tolist()))
     assert len(places) > 10
-    assert not rolled_in(region, torch.tensor([20.0, 20.0, 30.0, 30.0]), generator).any()
+    assert not roll_in(region, torch.tensor([20.0, 20.0, 30.0, 30.0]), generator).any()
 
 
 def test_a_prediction_that_has_left_its_place_is_found_as_another_or_lost() -> None:
@@ -244,7 +244,9 @@ def test_a_prediction_that_has_left_its_place_is_found_as_another_or_lost() -> N
         object.__setattr__(trace, "regional", regional)
         looks = type("Looks", (), {"trace": lambda self, image: trace})()
         one = replace(found([CAT], [0.9], [1]), index=torch.tensor([0]))
-        return scores_without(looks, torch.rand(3, 60, 60), one, torch.zeros(1, 60, 60).bool(), (1, 2))[0].tolist()
+        return measure_scores_without(looks, torch.rand(3, 60, 60), one, torch.zeros(1, 60, 60).bool(), (1, 2))[
+            0
+        ].tolist()
 
     assert after([CAT, CAT]) == pytest.approx([0.3, 0.1])
     assert after([CAT, CAT], regional=True) == pytest.approx([0.8, 0.2])
@@ -256,9 +258,9 @@ def test_the_counterpart_is_the_same_object_of_the_same_class() -> None:
     candidates = found([CAT, [14, 10, 50, 50], DOG, [12, 10, 50, 50]], [0.0] * 4, [1] * 4)
     probabilities = torch.tensor([[0, 0.1, 0.9], [0, 0.8, 0.1], [0, 0.9, 0.9], [0, 0.3, 0.0]])
     trace = Planted(replace(candidates, class_probs=probabilities))
-    assert counterpart(trace, found([CAT], [0.9], [1])).tolist() == [14, 10, 50, 50]
-    assert counterpart(trace, found([CAT], [0.9], [2])).tolist() == CAT
-    assert counterpart(trace, found([ELSEWHERE], [0.9], [1])) is None
+    assert find_counterpart(trace, found([CAT], [0.9], [1])).tolist() == [14, 10, 50, 50]
+    assert find_counterpart(trace, found([CAT], [0.9], [2])).tolist() == CAT
+    assert find_counterpart(trace, found([ELSEWHERE], [0.9], [1])) is None
 
 
 def test_edge_moves_by_hand() -> None:
@@ -275,7 +277,7 @@ def test_edge_moves_by_hand() -> None:
     regions = torch.zeros(3, 20, 40, dtype=torch.bool)
     regions[1, :, 30] = True
     regions[2, :, 25:31] = True
-    moves = edge_moves(Follows(), image, found([[10, 4, 30, 14]], [0.9], [1]), regions)
+    moves = measure_edge_moves(Follows(), image, found([[10, 4, 30, 14]], [0.9], [1]), regions)
     torch.testing.assert_close(moves[:2], torch.tensor([[0.0] * 4, [0, 0, -0.25, 0]]))
     assert moves[2].isnan().all()
 
@@ -289,7 +291,7 @@ def test_cells_are_set_to_zero_wherever_they_are_computed(detector, held_out) ->
     shape = trace.features[level].shape[-2:]
     cells = torch.zeros(2, *shape, dtype=torch.bool)
     cells[1].flatten()[max(0, index - 2) : index + 3] = True
-    moves = cell_moves(detector, image, trace, one, cells)
+    moves = measure_cell_moves(detector, image, trace, one, cells)
     assert moves[0].abs().max() < 1e-5
     values = [features.detach() for features in (trace.features[level], trace.features[level] * ~cells[1])]
     before, after = (detector.model.head.regression_head([level])[0][0, index] for level in values)
@@ -298,7 +300,7 @@ def test_cells_are_set_to_zero_wherever_they_are_computed(detector, held_out) ->
     sides = (one.boxes[0, 2:] - one.boxes[0, :2]).repeat(2)
     torch.testing.assert_close(moves[1], ratio * distances / sides, rtol=1e-3, atol=1e-4)
     with pytest.raises(RuntimeError, match="give the image that was traced"):
-        with edited(trace, trace.features):
+        with edit_features(trace, trace.features):
             detector.trace(1 - image)
 
 
@@ -311,7 +313,9 @@ def test_cells_of_pyramids_and_of_regions_of_interest(name: str) -> None:
     trace = detector.trace(image)
     one = trace.candidates[trace.candidates.scores.argmax().reshape(1)]
     heat = ODAM(smoothing=None)(trace, one, ("x2",)).maps[0]
-    moves = cell_moves(detector, image, trace, one, torch.stack([strongest(heat[0], max(1, heat.numel() // 10))]))
+    moves = measure_cell_moves(
+        detector, image, trace, one, torch.stack([select_strongest(heat[0], max(1, heat.numel() // 10))])
+    )
     assert moves.shape == (1, 4) and moves[0, 2] < 0
 
 
@@ -326,7 +330,7 @@ def test_cells_of_detr_move_the_edges_of_the_box_not_its_half_width(layer: str) 
     one = trace.candidates[3]
     cells = torch.zeros(2, *trace.features[0].shape[-2:], dtype=torch.bool)
     cells[1, :2] = True
-    effects = cell_effects(detector, image, trace, one, cells)
+    effects = measure_cell_effects(detector, image, trace, one, cells)
     assert effects.shape == (2, 5) and effects[0].abs().max() < 1e-5
 
     blocks = {
@@ -345,7 +349,7 @@ def test_cells_of_detr_move_the_edges_of_the_box_not_its_half_width(layer: str) 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """What :func:`counterpart` needs of a trace."""
+    """What :func:`find_counterpart` needs of a trace."""
 
     candidates: Detections
 

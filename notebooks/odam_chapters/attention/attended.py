@@ -7,12 +7,17 @@ import torch
 from torch import Tensor
 
 from odam_chapters.in_boxes import edge_energy
-from odam_chapters.influence import cell_effects, strongest
+from odam_chapters.influence import measure_cell_effects, select_strongest
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.attention import attention_cells, centre_attention, cross_attention, has_attention
+from odam_lib.explainers.attention import (
+    has_attention,
+    read_attention_cells,
+    read_centre_attention,
+    read_cross_attention,
+)
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
@@ -38,12 +43,12 @@ def points_at_own_edge(energies: Tensor) -> Tensor:
     return own > energies[..., range(4), OPPOSITE]
 
 
-def one_for_all(energies: Tensor) -> Tensor:
+def repeat_for_edges(energies: Tensor) -> Tensor:
     """The energies ``[N, 4]`` of one map, where it has to serve all four edges: ``Tensor[N, 4, 4]``."""
     return energies[:, None].expand(-1, 4, -1)
 
 
-def counted(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[float, float]]]:
+def count_right(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[float, float]]]:
     """How often edges were told from their opposites, by the choice.
 
     Args:
@@ -59,7 +64,7 @@ def counted(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], dict[
     return counts, intervals
 
 
-def edge_survey(
+def survey_edges(
     detector: Detector, scenes: Sequence, score_threshold: float
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Energies near each edge of ODAM's maps and, where the detector has it, of its attention.
@@ -85,10 +90,10 @@ def edge_survey(
         scene_of += [scene] * len(found)
         maps = ODAM()(trace, found, ATTRIBUTES).to_image()
         energies = edge_energy(maps, found.boxes[:, None])
-        parts = {ODAM_EDGES: energies[:, 1:], ODAM_CLASS: one_for_all(energies[:, 0])}
+        parts = {ODAM_EDGES: energies[:, 1:], ODAM_CLASS: repeat_for_edges(energies[:, 0])}
         if has_attention(trace):
-            parts[CROSS] = one_for_all(edge_energy(cross_attention(trace, found), found.boxes))
-            parts[ENCODER_CENTRE] = one_for_all(edge_energy(centre_attention(trace, found), found.boxes))
+            parts[CROSS] = repeat_for_edges(edge_energy(read_cross_attention(trace, found), found.boxes))
+            parts[ENCODER_CENTRE] = repeat_for_edges(edge_energy(read_centre_attention(trace, found), found.boxes))
             heads.append(_head_energies(trace, found))
         for kind, values in parts.items():
             kinds.setdefault(kind, []).append(values.cpu())
@@ -102,7 +107,7 @@ def _head_energies(trace: Trace, detections: Detections) -> Tensor:
     layers = [
         torch.stack(
             [
-                edge_energy(cross_attention(trace, detections, layer, head), detections.boxes)
+                edge_energy(read_cross_attention(trace, detections, layer, head), detections.boxes)
                 for head in range(len(cross[layer]))
             ],
             dim=1,
@@ -112,13 +117,13 @@ def _head_energies(trace: Trace, detections: Detections) -> Tensor:
     return torch.stack(layers, dim=1).cpu()
 
 
-def best_heads(energies: Tensor, scene_of: Tensor) -> tuple[Tensor, Tensor]:
+def choose_heads(energies: Tensor, scene_of: Tensor) -> tuple[Tensor, Tensor]:
     """For each edge the head that points at it most often, chosen on every second scene and tried on the others.
 
     Whole scenes are held back, because detections of one scene share its picture.
 
     Args:
-        energies: ``Tensor[N, L, heads, 4]`` of :func:`edge_survey`, with N > 0 and L > 0.
+        energies: ``Tensor[N, L, heads, 4]`` of :func:`survey_edges`, with N > 0 and L > 0.
         scene_of: int64 ``Tensor[N]``, the number of each detection's scene; only scenes that occur are counted.
 
     Returns:
@@ -135,7 +140,7 @@ def inwards_most(effects: dict[str, Tensor]) -> dict[str, Tensor]:
     """Whether, without the cells chosen for an edge, that edge moved inwards more than the opposite one.
 
     Args:
-        effects: of :func:`effects_of_cells`; a choice that is not an edge's own stands for all four.
+        effects: of :func:`measure_effects_of_cells`; a choice that is not an edge's own stands for all four.
 
     Returns:
         bool ``Tensor[N, 4]`` by the choice; those of the edges' own maps together as ``ODAM_EDGES``.
@@ -150,7 +155,7 @@ def inwards_most(effects: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def cells_in_box(trace: Trace, detection: Detections, size: tuple[int, int]) -> Tensor:
+def find_cells_in_box(trace: Trace, detection: Detections, size: tuple[int, int]) -> Tensor:
     """Which cells of the features that explain a detection are centred in its box.
 
     Args:
@@ -167,7 +172,7 @@ def cells_in_box(trace: Trace, detection: Detections, size: tuple[int, int]) -> 
     return box_regions((detection.boxes * scale - first) / step + 0.5, size)[0]
 
 
-def effects_of_cells(
+def measure_effects_of_cells(
     detector: Detector, image: Tensor, score_threshold: float, share: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """What becomes of the detections of a picture when a share of cells is set to zero, chosen in several ways.
@@ -183,8 +188,8 @@ def effects_of_cells(
         generator: on the CPU, of the random choices.
 
     Returns:
-        ``Tensor[N, 5]`` by the choice, see :func:`odam_chapters.influence.cell_effects`; the choice by ODAM's map of
-        an edge has the edge's name. Empty if nothing is found.
+        ``Tensor[N, 5]`` by the choice, see :func:`odam_chapters.influence.measure_cell_effects`; the choice by
+        ODAM's map of an edge has the edge's name. Empty if nothing is found.
     """
     trace = detector.trace(image)
     if has_attention(trace):
@@ -193,10 +198,10 @@ def effects_of_cells(
     effects: dict[str, list[Tensor]] = {}
     for row, (heat, *edges) in enumerate(ODAM()(trace, found, ATTRIBUTES).maps):
         noise = torch.rand(heat.shape, generator=generator).to(heat.device)
-        inside = cells_in_box(trace, found[row], (heat.shape[0], heat.shape[1]))
-        ranked = {CROSS: attention_cells(trace, found[row])[0]} if has_attention(trace) else {}
+        inside = find_cells_in_box(trace, found[row], (heat.shape[0], heat.shape[1]))
+        ranked = {CROSS: read_attention_cells(trace, found[row])[0]} if has_attention(trace) else {}
         ranked |= {ODAM_CLASS: heat, RANDOM_INSIDE: noise + inside, RANDOM: noise} | dict(zip(EDGES, edges))
-        cells = torch.stack([strongest(one, max(1, round(share * heat.numel()))) for one in ranked.values()])
-        for name, values in zip(ranked, cell_effects(detector, image, trace, found[row], cells)):
+        cells = torch.stack([select_strongest(one, max(1, round(share * heat.numel()))) for one in ranked.values()])
+        for name, values in zip(ranked, measure_cell_effects(detector, image, trace, found[row], cells)):
             effects.setdefault(name, []).append(values.cpu())
     return {name: torch.stack(values) for name, values in effects.items()}

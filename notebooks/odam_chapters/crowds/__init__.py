@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "crowds.cases": "pick_couples find_failures find_telling_triple",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
-        "crowds.estimates": "crowd_differences",
+        "crowds.estimates": "estimate_differences",
         "crowds.exercises": "check_duplicate check_pairs",
         "crowds.decisions": "decide",
         "crowds.pair_widget": "PairPicker",
@@ -15,7 +15,7 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.results": "load_results",
         "crowds.rules": "CLASSICAL ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS apply_rules find_candidates "
         "make_rules try_thresholds",
-        "odam_train": "TRAINED candidate_pairs",
+        "odam_train": "TRAINED pair_candidates",
         "statistics": "area_under_roc",
         "exercises": "check_most",
         "charts": "show_intervals",

@@ -20,15 +20,15 @@ from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import REPEATS, Estimate, bootstrap
 
 
-def crowd_scores(
+def estimate_scores(
     found: CrowdMatches, score_threshold: float | None = None, repeats: int = REPEATS, seed: int = 0
 ) -> dict[str, Estimate]:
     """All numbers of one method, with 95 % bootstrap intervals over pictures.
 
     Args:
         found: of N pictures.
-        score_threshold: of the recalls, one of ``THRESHOLDS``; if left out each draw has its own best one.
-        repeats: how many draws of N pictures, the same for every number.
+        score_threshold: threshold of the recalls, one of ``THRESHOLDS``; if left out each draw has its own best one.
+        repeats: number of draws of N pictures, the same for every number.
         seed: random seed of the draws.
 
     Returns:
@@ -43,7 +43,7 @@ def crowd_scores(
     return {name: _estimate(partial(measure, found), len(found), repeats, seed) for name, measure in measures}
 
 
-def crowd_differences(
+def estimate_differences(
     found: CrowdMatches,
     other: CrowdMatches,
     score_threshold: float | None = None,
@@ -55,12 +55,12 @@ def crowd_differences(
     Args:
         found: of N pictures.
         other: of the same pictures in the same order, by the other method; it is subtracted.
-        score_threshold: as for :func:`crowd_scores`; if left out each method has its own best one.
-        repeats: how many draws of N pictures.
+        score_threshold: as for :func:`estimate_scores`; if left out each method has its own best one.
+        repeats: number of draws of N pictures.
         seed: random seed of the draws.
 
     Returns:
-        As :func:`crowd_scores`, differences of shares.
+        As :func:`estimate_scores`, differences of shares.
 
     Raises:
         ValueError: other pictures (people or ignore regions differ), or another threshold.

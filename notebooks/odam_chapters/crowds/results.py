@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from odam_chapters.crowds.embeddings import EMBEDDED, weights_name
+from odam_chapters.crowds.embeddings import EMBEDDED, name_weights
 from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, apply_rules, make_rules
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
@@ -26,7 +26,7 @@ from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
 from odam_lib.files import data_root, owned, user_path, write_tensors
-from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, matches
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class CrowdResults:
             for (boxes, scores), truth in zip(self.kept[detector, rule], self.truth)
         ]
 
-    def matches(self, detector: str, rule: str) -> CrowdMatches:
+    def match_crowds(self, detector: str, rule: str) -> CrowdMatches:
         """The same, matched with the people. See :meth:`pictures`."""
-        return matches(self.pictures(detector, rule))
+        return match_crowds(self.pictures(detector, rule))
 
     def agreement(self, detector: str, done: Mapping[str, Sequence[CrowdPicture]]) -> float:
         """The share of detections on the first pictures that are here, too: corners to half a pixel, scores to 0.005.
@@ -191,7 +191,7 @@ def load_results() -> CrowdResults:
 
 def _versions(detector: str) -> list[dict[str, str]]:
     """Which weights of a detector, and of its embeddings if it has any, lie here."""
-    return [read_version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
+    return [read_version(name) for name in (detector, *([name_weights(detector)] if detector in EMBEDDED else []))]
 
 
 def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:

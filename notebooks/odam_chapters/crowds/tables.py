@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from odam_chapters.crowds.estimates import crowd_differences, crowd_scores
+from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.targets import rate
@@ -26,12 +26,12 @@ Scores = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
     """Everything in a file of results, matched with the people."""
-    return {key: results.matches(*key) for key in results.kept}
+    return {key: results.match_crowds(*key) for key in results.kept}
 
 
 def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, with intervals: :func:`~odam_chapters.crowds.estimates.crowd_scores`."""
-    return {key: crowd_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
+    """AP50, MR, JI and both recalls of each, see :func:`~odam_chapters.crowds.estimates.estimate_scores`."""
+    return {key: estimate_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
 
 
 def tabulate_scores(scores: Scores) -> str:
@@ -89,16 +89,16 @@ def compare_rules(
     """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without.
 
     Args:
-        found: of both detectors.
+        found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
         metrics: names of ``crowd_scores``.
-        repeats, seed: of the bootstrap over pictures.
+        repeats, seed: number of draws, random seed of the bootstrap over pictures.
     """
     ours = found[FAMILIES[family][1], ODAM_NMS]
     compared = []
     for detector in FAMILIES[family]:
         for rule in (rule for rule in RIVALS if (detector, rule) in found):
-            differences = crowd_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
+            differences = estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
             compared += [Comparison(detector, rule, metric, differences[metric]) for metric in metrics]
     return compared
 
@@ -122,10 +122,10 @@ def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: i
     """What was to be reached, and whether it was.
 
     Args:
-        found: of both detectors.
+        found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
         compared: its :func:`compare_rules` by JI and MR.
-        repeats, seed: of the bootstrap over pictures.
+        repeats, seed: number of draws, random seed of the bootstrap over pictures.
     """
     lines = []
     for metric in ("JI", "MR"):
@@ -134,7 +134,7 @@ def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: i
         goal = f"better by {metric} than every rule, with or without Odam-Train"
         lines.append(rate(len(beaten) == len(asked), f"{goal}: than {len(beaten)} of {len(asked)}"))
     detector = FAMILIES[family][1]
-    gain = crowd_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
+    gain = estimate_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
     if family == "faster-rcnn":
         one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
         lines.append(rate(one.better, f"better by AP50 than NMS: {_points(one.difference)}"))

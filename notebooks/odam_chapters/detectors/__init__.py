@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "detectors.agreement": "area_holding cosine edge_strength energy_outside",
         "detectors.exercises": "check_fake check_more",
-        "detectors.randomize": "cascade part_title parts untrained_detector",
+        "detectors.randomize": "cascade part_title parts load_untrained",
         "exercises": "check_least",
         "in_boxes": "box_frame",
         "charts": "show_steps show_table",

@@ -15,7 +15,7 @@ PROPOSALS = "rpn"
 """The part of a two-stage detector that says where to look: it is no part of the cascade."""
 
 
-def untrained_detector(name: str, seed: int = 0) -> Detector:
+def load_untrained(name: str, seed: int = 0) -> Detector:
     """:func:`build_detector` with the random weights that training would start from; the same for the same seed.
 
     Raises:

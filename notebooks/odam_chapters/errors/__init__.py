@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = offer(
         "errors.widget": "MistakeBrowser",
         "statistics": "area_under_roc",
         "exercises": "check_most",
-        "influence": "edge_moves hidden moved_into rolled_in scores_without strongest",
+        "influence": "measure_edge_moves hide move_into roll_in measure_scores_without select_strongest",
         "parameters": "counts numbers texts",
     },
 )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, worst_and_best_edge
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
@@ -44,7 +44,7 @@ def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
         image: ``Tensor[3, H, W]`` in [0, 1].
         target: its ``boxes``, ``labels`` and, where there is one, ``distractor_masks``.
         judged: as :func:`~odam_chapters.errors.survey.judge` returned them for that image.
-        row: of the detection.
+        row: row of the detection.
         maps: whether to explain it.
     """
     _, found, errors = judged
@@ -132,7 +132,7 @@ def try_removals(detector: Detector, dataset: Any, item: int, row: int, score_th
         if thing.index != about:
             without, its_target = scenes.item_of(scene.without(thing.index))
             _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
-            outcome[f"{thing.index} {thing.name}"] = bool(mended(found, errors, others, their_errors)[row])
+            outcome[f"{thing.index} {thing.name}"] = bool(find_mended(found, errors, others, their_errors)[row])
     return outcome
 
 

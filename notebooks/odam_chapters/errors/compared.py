@@ -39,7 +39,7 @@ def worst_and_best_edge(boxes: Tensor, true_boxes: Tensor) -> tuple[Tensor, Tens
     return sizes.argmax(dim=1), sizes.argmin(dim=1)
 
 
-def mended(
+def find_mended(
     detections: Detections, errors: Errors, others: Detections, their_errors: Errors, least_iou: float = 0.5
 ) -> Tensor:
     """Which mistakes are gone in another picture of the same scene.

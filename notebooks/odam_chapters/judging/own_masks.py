@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from odam_chapters.rows import read_rows as read_csv
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.categories import relabel
@@ -41,12 +42,12 @@ KINDS = {
 """Columns, and what checks their text."""
 
 
-def largest(shares: Tensor) -> float | str:
+def round_largest(shares: Tensor) -> float | str:
     """The largest of some shares; empty where there is none."""
     return float(f"{float(shares.max()):.4g}") if len(shares) else ""
 
 
-def rows_of(picture: Picture) -> Iterator[dict[str, object]]:
+def judge_by_masks(picture: Picture) -> Iterator[dict[str, object]]:
     """The share of each class map's energy on its own mask, on the best other one of its class, and of any class."""
     labels, masks = picture.target["labels"], picture.target["masks"]
     for name, method in METHODS.items():
@@ -61,8 +62,8 @@ def rows_of(picture: Picture) -> Iterator[dict[str, object]]:
                 "score": float(f"{score:.4g}"),
                 "method": name,
                 "own": float(f"{float(shares[own]):.4g}"),
-                OF_CLASS: largest(shares[others & (labels == labels[own])]),
-                OF_ALL: largest(shares[others]),
+                OF_CLASS: round_largest(shares[others & (labels == labels[own])]),
+                OF_ALL: round_largest(shares[others]),
             }
 
 
@@ -73,10 +74,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         FileNotFoundError: there are none.
         ValueError: the file holds something else, or is damaged.
     """
-    return files.read_rows(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
+    return read_csv(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
 
 
-def own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
+def count_own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
     """How many maps of a method have more energy on their own object than on the best other one, and of how many.
 
     Args:
@@ -105,7 +106,7 @@ def main() -> None:
         for item in range(len(dataset)):
             picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
             if len(picture.own):
-                found += rows_of(picture)
+                found += judge_by_masks(picture)
         files.write_rows(asked.output, found)
 
 

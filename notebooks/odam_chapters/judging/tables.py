@@ -6,7 +6,7 @@ from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.tables import SEVEN, SMALLER_IS_BETTER
 
 
-def better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool | None:
+def is_better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool | None:
     """Whether a method is better than another by a metric: ``None`` where the 95 % intervals of the means overlap.
 
     Raises:
@@ -24,8 +24,8 @@ def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metri
     """A line for each metric: than which other methods one is better or worse, and which it cannot be told from."""
     lines = []
     for metric in metrics:
-        outcomes = {other: better(evaluation, metric, method, other) for other in others}
-        words = {True: "better than", False: "worse than", None: "not told from"}
+        outcomes = {other: is_better(evaluation, metric, method, other) for other in others}
+        words = {True: "better than", False: "worse than", None: "indistinguishable from"}
         parts = [
             f"{words[outcome]} {', '.join(name for name, its in outcomes.items() if its is outcome)}"
             for outcome in words
@@ -35,12 +35,12 @@ def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metri
     return "\n".join(lines)
 
 
-def won(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> int:
+def count_wins(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> int:
     """How many metrics find a method better than every other one."""
-    return sum(all(better(evaluation, metric, method, other) for other in others) for metric in metrics)
+    return sum(all(is_better(evaluation, metric, method, other) for other in others) for metric in metrics)
 
 
-def ranking(evaluation: Evaluation, metric: str, methods: Sequence[str]) -> list[str]:
+def rank_methods(evaluation: Evaluation, metric: str, methods: Sequence[str]) -> list[str]:
     """Methods from best to worst mean."""
     sign = 1 if metric in SMALLER_IS_BETTER else -1
     return sorted(methods, key=lambda name: sign * evaluation.estimate(name, metric).value)
