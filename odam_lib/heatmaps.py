@@ -186,7 +186,7 @@ class HeatMaps:
         try:
             with safe_open(user_path(path), framework="pt") as opened:
                 about = json.loads((opened.metadata() or {})["heat_maps"])
-                tensors = dict(_tensors(opened))
+                tensors: dict[str, Any] = dict(_tensors(opened))
             grids = tuple(Grid(**grid) for grid in about.pop("grids"))
             maps = tuple(tensors.pop(f"maps.{row}") for row in range(len(grids)))
             about = {name: _tuples(value) for name, value in about.items()}

@@ -59,9 +59,10 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str 
     """
     plain = _plain(value)
     low, high = (float(end) for end in interval[1:-1].split(","))
-    give = {(0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
+    give = {(0.0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
     give = give or ("a finite number" if low == -inf else f"a number in {interval}")
-    if isinstance(plain, bool) or not isinstance(plain, Real):
+    is_number = isinstance(plain, Real) and not isinstance(plain, bool)
+    if not is_number:
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     above = plain > low if interval[0] == "(" else plain >= low
     below = plain < high if interval[-1] == ")" else plain <= high
@@ -77,7 +78,8 @@ def count(name: str, value: Any, least: int | None = 1, otherwise: str = "") -> 
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     if least is not None and plain < least:
         raise ValueError(f"{name} is {plain}: give {give}{otherwise}.")
-    return plain
+    whole: int = plain
+    return whole
 
 
 def choice(name: str, value: object, choices: Sequence[str], otherwise: str = "") -> None:

@@ -103,7 +103,7 @@ def common_size(maps: Sequence[Tensor], short_edge: int = 50) -> Tensor:
         checks.tensor(f"map of row {row}", one, "[...]")
         if one.dim() != 2 or not one.numel():
             raise ValueError(f"Map {row} has shape {list(one.shape)}: give [h, w] with at least one cell.")
-    largest = max((tuple(one.shape) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
+    largest = max(((one.shape[0], one.shape[1]) for one in maps), key=lambda size: size[0] * size[1], default=(1, 1))
     size = short_edge_size(largest, short_edge)
     resized = [
         interpolate(at_least_float32(one)[None, None], size, mode="bilinear", align_corners=False, antialias=True)[0, 0]
