@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,7 +120,7 @@ def check_image(image: Tensor) -> None:
         ValueError: not ``[3, H, W]``, without pixels, or not finite in [0, 1].
     """
     if not isinstance(image, Tensor) or not image.is_floating_point():
-        fixes: dict[type | tuple[type, ...], str] = {
+        fixes: dict[Any, str] = {
             (str, Path): "load_image(path) reads a str or Path",
             Image.Image: "odam_lib.images.from_pil(image) makes one",
             np.ndarray: "torch.from_numpy(image).permute(2, 0, 1) / 255 makes one of [H, W, 3] in 0 to 255",
@@ -194,8 +195,10 @@ def _deep(stored: Image.Image) -> bool:
 
 def _highest(picture: Image.Image) -> float:
     """The largest value of any channel but transparency."""
-    channels = [channel for channel, name in zip(picture.split(), picture.getbands()) if name != "A"]
-    return max(float(np.asarray(channel).max()) for channel in channels)
+    ranges: list[Any] = [
+        channel.getextrema() for channel, name in zip(picture.split(), picture.getbands()) if name != "A"
+    ]
+    return max(high for _, high in ranges)
 
 
 def _faint(white: float) -> str:

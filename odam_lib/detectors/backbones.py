@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,10 +89,9 @@ class PVTFPN(nn.Module):
         except ImportError as error:
             raise ImportError("The PVT backbone needs timm: pip install 'odam_lib[pvt]'.") from error
         heads = tuple(max(1, width // 32) for width in widths)
-        self.body = timm.create_model(
-            "pvt_v2_b0", pretrained=False, num_classes=0, embed_dims=tuple(widths), num_heads=heads
-        )
-        self.stages = {f"stage{number + 1}": self.body.stages[number] for number in (1, 2, 3)}
+        create: Any = timm.create_model  # its result's parts have no types
+        self.body = create("pvt_v2_b0", pretrained=False, num_classes=0, embed_dims=tuple(widths), num_heads=heads)
+        self.stages: dict[str, Any] = {f"stage{number + 1}": self.body.stages[number] for number in (1, 2, 3)}
         self.fpn = FeaturePyramidNetwork(list(widths[1:]), out_channels, extra)
         self.out_channels = out_channels
 
@@ -121,7 +121,7 @@ def start_narrow(tower: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight)
 
 
-def without_epsilon(model: nn.Module) -> None:
+def drop_epsilon(model: nn.Module) -> None:
     """Divide by the norms' standard deviation alone, as torchvision does for some of its published weights."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

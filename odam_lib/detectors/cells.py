@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.chains import Chain, chain_of
+from odam_lib.detectors.chains import Chain, read_chain
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.windowed import HeadTrace, Windowed
 from odam_lib.heatmaps import EDGES
@@ -98,9 +98,9 @@ def chain_windows(
     Args:
         trace: the pass.
         heads: of each level, what says the classes and what says the boxes, or what says both.
-        known: see :func:`chain_of`.
+        known: see :func:`read_chain`.
     """
-    chains = [[chain_of(branch, known) for branch in level] for level in heads]
+    chains = [[read_chain(branch, known) for branch in level] for level in heads]
     local = tuple(tuple(chain for chain in level if chain is not None) for level in chains)
     return ChainWindows(trace, local) if [*map(len, local)] == [*map(len, chains)] else None
 

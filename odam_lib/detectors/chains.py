@@ -50,7 +50,7 @@ class Chain:
         return values[:, :, 0, 0]
 
 
-def chain_of(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | None:
+def read_chain(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | None:
     """Nested ``nn.Sequential`` as a chain; ``None`` if anything in it is not known to be local.
 
     Args:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +177,7 @@ class DenseDetector(Detector):
 
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         _, _, outputs, references = self._run(images)
-        return [self._read(*each, references) for each in zip(*outputs)]
+        return [self._read(logits, edges, centres, references) for logits, edges, centres in zip(*outputs)]
 
     def make_trace(self, image: Tensor, layer: str) -> DenseTrace:
         model = self.model
@@ -288,7 +289,7 @@ class DenseDetector(Detector):
 
 def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
     """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
-    parts = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
+    parts: list[Any] = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
     if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):
         return ()
     if any(is_altered(module) for module in (head, *parts, *(part.conv for part in parts))):

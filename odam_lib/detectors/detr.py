@@ -40,7 +40,8 @@ class DilatedResNet(nn.Module):
         super().__init__()
         whole = SmallResNetFPN()
         self.stem, self.stages = whole.stem, whole.stages
-        first, second = self.stages["stage3"]
+        parts: Any = self.stages["stage3"]
+        first, second = parts
         for convolution in (first.body[0], first.shortcut[0]):
             convolution.stride = (1, 1)
         for convolution in (first.body[3], second.body[0], second.body[3]):
@@ -132,9 +133,11 @@ def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> A
         from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
     except ImportError as error:
         raise ImportError("DETR needs transformers: pip install 'odam_lib[detr]'.") from error
+    make_stub: Any = ResNetConfig  # its typed fields leave out what every configuration takes
+    make_config: Any = DetrConfig
     # transformers can only build its own backbones: a stub of one block gives the projection its width and is replaced.
-    stub = ResNetConfig(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
-    detr = DetrForObjectDetection(DetrConfig(backbone_config=stub, attn_implementation="eager", **settings))
+    stub = make_stub(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
+    detr = DetrForObjectDetection(make_config(backbone_config=stub, attn_implementation="eager", **settings))
     detr.model.backbone = _Backbone(backbone.__call__)
     detr.loss_function = _loss
     # transformers draws kernels of deviation 0.02; these are the initial weights that DETR was designed with.

@@ -7,7 +7,7 @@ and there is no objectness.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from odam_lib.detectors.base import Detector, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import is_named
-from odam_lib.detectors.letterbox import Letterbox, cell_centres
+from odam_lib.detectors.letterbox import Letterbox, list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -193,7 +193,7 @@ class DflDetector(Detector):
     def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""
         points = [
-            cell_centres((sheet.shape[-2], sheet.shape[-1]), stride, sheet) for sheet, stride in zip(maps, self.strides)
+            list_centres((sheet.shape[-2], sheet.shape[-1]), stride, sheet) for sheet, stride in zip(maps, self.strides)
         ]
         units = [one.new_tensor(box.scale).mul(stride).expand(len(one), 2) for one, stride in zip(points, self.strides)]
         return box.to_image(torch.cat(points)), torch.cat(units)
@@ -224,19 +224,19 @@ def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     return expected * units.repeat(1, 2)
 
 
-def _sources(module: nn.Module, number: int) -> list[int]:
+def _sources(module: Any, number: int) -> list[int]:
     """The numbers of the modules whose outputs the module of some number reads."""
     given = [module.f] if isinstance(module.f, int) else module.f
     return [one if one >= 0 else number + one for one in given]
 
 
-def _given(module: nn.Module, number: int, made: Sequence[Tensor | None], batch: Tensor) -> Tensor | list[Tensor]:
+def _given(module: Any, number: int, made: Sequence[Any], batch: Tensor) -> Any:
     """What a module reads: the batch of pictures, the output of one module, or those of several as a list."""
     read = [batch if source < 0 else made[source] for source in _sources(module, number)]
     return read[0] if isinstance(module.f, int) else read
 
 
-def _stages(model: nn.Module) -> dict[str, int]:
+def _stages(model: Any) -> dict[str, int]:
     """The modules of the backbone whose outputs the neck reads, by name, shallowest first."""
     settings = getattr(model, "yaml", None)
     size = len(settings["backbone"]) if isinstance(settings, dict) and "backbone" in settings else 0

@@ -50,7 +50,7 @@ def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, in
     return layers
 
 
-def backbone_layers(model: nn.Module) -> dict[str, Layer]:
+def backbone_layers(model: Any) -> dict[str, Layer]:
     """Where a torchvision detector can be explained: what feeds its head, then the stages below it that have names.
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.

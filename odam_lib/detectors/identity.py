@@ -66,11 +66,11 @@ def _hash(tensors: dict[str, Tensor]) -> str:
     whole = hashlib.blake2b(digest_size=4)
     for name, value in tensors.items():
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return whole.hexdigest()
 
 
 def hash_image(image: Tensor) -> str:
     """What tells the pixels of one image from those of another."""
     pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-    return hashlib.blake2b(pixels, digest_size=6).hexdigest()
+    return hashlib.blake2b(pixels.data, digest_size=6).hexdigest()

@@ -60,7 +60,7 @@ class Letterbox:
         return (points - points.new_tensor([self.left, self.top])) * points.new_tensor(self.scale)
 
 
-def cell_centres(size: tuple[int, int], stride: float, like: Tensor) -> Tensor:
+def list_centres(size: tuple[int, int], stride: float, like: Tensor) -> Tensor:
     """The middles of the cells of one level in pixels of the input, row after row: ``Tensor[h * w, 2]``, (x, y)."""
     rows, columns = (torch.arange(cells, dtype=like.dtype, device=like.device) + 0.5 for cells in size)
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2) * stride

@@ -8,7 +8,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.ops import MultiScaleRoIAlign
 
 from odam_lib.categories import BACKGROUND, choose_categories
-from odam_lib.detectors.backbones import make_full_pvt, without_epsilon
+from odam_lib.detectors.backbones import drop_epsilon, make_full_pvt
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.faster_rcnn import FasterRCNNDetector, fix_pooling
 from odam_lib.detectors.fcos import FCOSDetector
@@ -64,7 +64,7 @@ def build_torchvision(architecture: str, name: str, categories: tuple[str, ...])
     """
     model = get_model(architecture, weights=None, weights_backbone=None, num_classes=len(categories))
     if get_model_weights(architecture).DEFAULT in WITHOUT_EPSILON:
-        without_epsilon(model)
+        drop_epsilon(model)
     detector = wrap_model(model, name, categories)
     if isinstance(detector, FasterRCNNDetector):
         fix_pooling(model.roi_heads.box_roi_pool, detector.strides)

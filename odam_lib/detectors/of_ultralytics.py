@@ -49,7 +49,7 @@ def wrap_model(model: Any, name: str, categories: tuple[str, ...] | None, _: obj
     )
 
 
-def _head(network: nn.Module) -> nn.Module:
+def _head(network: nn.Module) -> Any:
     layers = getattr(network, "model", None)
     head = layers[-1] if isinstance(layers, nn.Sequential) and len(layers) else None
     if head is None or not is_named(head, PACKAGE, "Detect") or is_named(head, PACKAGE, *WITH_OTHER_BOXES):

@@ -104,7 +104,7 @@ class _Twins:
         for name, value in vars(module).items():
             made.__dict__[name] = self.of(value)
         made.training = False
-        made._compiled_call_impl = None  # type: ignore[assignment]
+        made._compiled_call_impl = None
         return made
 
     def _of_function(self, function: FunctionType) -> FunctionType:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:
     return type(module) is kind and not is_altered(module)
 
 
-def is_plain(module: nn.Module) -> bool:
+def is_plain(module: Any) -> bool:
     """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
     settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
     return is_stock(module, nn.Conv2d) and settings == (
@@ -107,7 +108,8 @@ def recorded(stack: nn.Module) -> Iterator[Tower]:
     """
     if not is_tower(stack):
         raise ValueError(f"{type(stack).__name__} is no stack of 3x3 convolutions, GroupNorm and ReLU.")
-    convolutions, norms, gates = ([m for m in stack.modules() if isinstance(m, kind)] for kind in TOWER)
+    parts: Iterator[list[Any]] = ([m for m in stack.modules() if isinstance(m, kind)] for kind in TOWER)
+    convolutions, norms, gates = parts
     tower = Tower([module.weight for module in convolutions], [[] for _ in gates], [(n, []) for n in norms])
     handles = [
         gate.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.detach()))

@@ -13,7 +13,7 @@ from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
 from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.letterbox import cell_centres
+from odam_lib.detectors.letterbox import list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -245,7 +245,7 @@ class YOLODetector(Detector):
         scale = levels[0].new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]])
         references, strides = [], []
         for level, stride, sides in zip(levels, STRIDES, ANCHORS):
-            centres = cell_centres((level.shape[-2], level.shape[-1]), stride, scale).repeat(1, 2)[:, None]
+            centres = list_centres((level.shape[-2], level.shape[-1]), stride, scale).repeat(1, 2)[:, None]
             halves = scale.new_tensor(sides).repeat(1, 2) / 2 * scale.new_tensor([-1, -1, 1, 1])
             references.append((centres + halves).flatten(0, 1) * scale.repeat(2))
             strides.append((stride * scale).expand(len(references[-1]), 2))

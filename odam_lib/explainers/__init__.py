@@ -1,10 +1,10 @@
 """Methods of explanation: one file each, all called the same way, all returning ``HeatMaps``."""
 
 from odam_lib.explainers.attention import (
-    centre_attention as centre_attention,
-    cross_attention as cross_attention,
     has_attention as has_attention,
-    query_attention as query_attention,
+    read_centre_attention as read_centre_attention,
+    read_cross_attention as read_cross_attention,
+    read_query_attention as read_query_attention,
 )
 from odam_lib.explainers.bbam import BBAM as BBAM
 from odam_lib.explainers.controls import (

@@ -19,7 +19,7 @@ def has_attention(trace: Trace) -> bool:
     return isinstance(trace, QueryTrace) and trace.attention is not None
 
 
-def attention_of(trace: Trace) -> Attention:
+def get_attention(trace: Trace) -> Attention:
     """The attention weights of a pass.
 
     Raises:
@@ -31,15 +31,15 @@ def attention_of(trace: Trace) -> Attention:
     return attention
 
 
-def cells_in_picture(trace: Trace) -> tuple[int, int]:
+def count_cells(trace: Trace) -> tuple[int, int]:
     """(rows, columns) of attention cells that are centred on the picture, not on its padding."""
-    attention = attention_of(trace)
+    attention = get_attention(trace)
     grid, (height, width) = attention.grid, trace.input_size
     inside = (int((height - grid.y) // grid.dy) + 1, int((width - grid.x) // grid.dx) + 1)
     return min(inside[0], attention.size[0]), min(inside[1], attention.size[1])
 
 
-def cell_at(trace: Trace, x: float, y: float) -> tuple[int, int]:
+def find_cell(trace: Trace, x: float, y: float) -> tuple[int, int]:
     """(row, column) of the attention cell nearest to a point of the picture.
 
     Args:
@@ -51,24 +51,26 @@ def cell_at(trace: Trace, x: float, y: float) -> tuple[int, int]:
         TypeError: x or y is no number.
         ValueError: the point lies outside the picture.
     """
-    grid, (height, width) = attention_of(trace).grid, trace.candidates.image_size
+    grid, (height, width) = get_attention(trace).grid, trace.candidates.image_size
     x, y = checks.number("x", x), checks.number("y", y)
     if not (0 <= x <= width and 0 <= y <= height):
         raise ValueError(f"The point ({x:g}, {y:g}) lies outside the picture of {width} x {height} pixels.")
-    rows, columns = cells_in_picture(trace)
+    rows, columns = count_cells(trace)
     row = round((y * trace.input_size[0] / height - grid.y) / grid.dy)
     column = round((x * trace.input_size[1] / width - grid.x) / grid.dx)
     return min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
 
 
-def centre_of_cell(trace: Trace, row: int, column: int) -> tuple[float, float]:
+def locate_cell(trace: Trace, row: int, column: int) -> tuple[float, float]:
     """(x, y) in pixels of the image of the centre of an attention cell."""
-    grid, (height, width) = attention_of(trace).grid, trace.candidates.image_size
+    grid, (height, width) = get_attention(trace).grid, trace.candidates.image_size
     x, y = grid.x + column * grid.dx, grid.y + row * grid.dy
     return x * width / trace.input_size[1], y * height / trace.input_size[0]
 
 
-def encoder_attention(trace: Trace, x: float, y: float, layer: int = -1, size: tuple[int, int] | None = None) -> Tensor:
+def read_encoder_attention(
+    trace: Trace, x: float, y: float, layer: int = -1, size: tuple[int, int] | None = None
+) -> Tensor:
     """Where the encoder looked from a place of the picture: its self-attention there, the mean over the heads.
 
     Args:
@@ -85,13 +87,13 @@ def encoder_attention(trace: Trace, x: float, y: float, layer: int = -1, size: t
         TypeError, IndexError: no number, or no such layer.
         ValueError: the place lies outside the picture.
     """
-    attention, (row, column) = attention_of(trace), cell_at(trace, x, y)
+    attention, (row, column) = get_attention(trace), find_cell(trace, x, y)
     layer = checks.row(layer, len(attention.encoder), "Layer")
     cells = attention.encoder[layer].mean(dim=0)[row * attention.size[1] + column]
     return _to_image(trace, cells[None], size)[0]
 
 
-def attention_cells(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
+def read_attention_cells(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
     """The decoder's cross-attention of each detection's query, as weights of cells.
 
     Args:
@@ -108,19 +110,19 @@ def attention_cells(trace: Trace, detections: Detections, layer: int = -1, head:
         TypeError, IndexError: no ``Detections``, or no such layer or head.
         ValueError: detections of another image or detector.
     """
-    attention = attention_of(trace)
+    attention = get_attention(trace)
     trace.check(detections, ("class",))
     weights = attention.cross[checks.row(layer, len(attention.cross), "Layer")]
     chosen = weights.mean(dim=0) if head is None else weights[checks.row(head, len(weights), "Head")]
     return chosen[detections.index].unflatten(1, attention.size)
 
 
-def cross_attention(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
-    """:func:`attention_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
-    return _to_image(trace, attention_cells(trace, detections, layer, head).flatten(1), None)
+def read_cross_attention(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
+    """:func:`read_attention_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
+    return _to_image(trace, read_attention_cells(trace, detections, layer, head).flatten(1), None)
 
 
-def query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Tensor:
+def read_query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Tensor:
     """The decoder's self-attention between the queries of the detections, the mean over the heads.
 
     Args:
@@ -137,24 +139,24 @@ def query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Te
         TypeError, IndexError: no ``Detections``, or no such layer or head.
         ValueError: detections of another image or detector.
     """
-    attention = attention_of(trace)
+    attention = get_attention(trace)
     trace.check(detections, ("class",))
     layer = checks.row(layer, len(attention.queries), "Layer")
     return attention.queries[layer].mean(dim=0)[detections.index][:, detections.index]
 
 
-def centre_attention(trace: Trace, detections: Detections) -> Tensor:
-    """:func:`encoder_attention` at the centre of each detection's box: ``Tensor[N, H, W]``."""
-    attention_of(trace)
+def read_centre_attention(trace: Trace, detections: Detections) -> Tensor:
+    """:func:`read_encoder_attention` at the centre of each detection's box: ``Tensor[N, H, W]``."""
+    get_attention(trace)
     trace.check(detections, ("class",))
     centres = ((detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2).tolist()
-    maps = [encoder_attention(trace, x, y) for x, y in centres]
+    maps = [read_encoder_attention(trace, x, y) for x, y in centres]
     return torch.stack(maps) if maps else detections.boxes.new_zeros((0, *detections.image_size))
 
 
 def _to_image(trace: Trace, cells: Tensor, size: tuple[int, int] | None) -> Tensor:
     """``Tensor[A, T]`` at the pixels of the image."""
-    attention, size = attention_of(trace), size or trace.candidates.image_size
+    attention, size = get_attention(trace), size or trace.candidates.image_size
     if not len(cells):
         return cells.new_zeros((0, *size))
     return sample_grid(cells.unflatten(1, attention.size), attention.grid, trace.input_size, size)

@@ -61,8 +61,7 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)", otherwise: str 
     low, high = (float(end) for end in interval[1:-1].split(","))
     give = {(0.0, inf): "a positive number" if interval[0] == "(" else "a number of at least 0"}.get((low, high))
     give = give or ("a finite number" if low == -inf else f"a number in {interval}")
-    is_number = isinstance(plain, Real) and not isinstance(plain, bool)
-    if not is_number:
+    if not _is_real(plain):
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     above = plain > low if interval[0] == "(" else plain >= low
     below = plain < high if interval[-1] == ")" else plain <= high
@@ -78,8 +77,7 @@ def count(name: str, value: Any, least: int | None = 1, otherwise: str = "") -> 
         raise TypeError(f"{name} is {told(value)}: give {give}{otherwise}.")
     if least is not None and plain < least:
         raise ValueError(f"{name} is {plain}: give {give}{otherwise}.")
-    whole: int = plain
-    return whole
+    return plain
 
 
 def choice(name: str, value: object, choices: Sequence[str], otherwise: str = "") -> None:
@@ -227,6 +225,10 @@ def _as_rows(chosen: Any) -> Tensor | None:
     if picked.dim() and not picked.numel() and picked.dtype != torch.bool:  # of nothing the kind does not matter
         return picked.long()
     return picked if _kind_of(picked.dtype) == "int" or (_kind_of(picked.dtype) == "bool" and picked.dim()) else None
+
+
+def _is_real(plain: object) -> bool:
+    return isinstance(plain, Real) and not isinstance(plain, bool)
 
 
 def _is_whole(plain: object) -> bool:

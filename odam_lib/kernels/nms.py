@@ -31,7 +31,7 @@ class Kept(NamedTuple):
         scores: ``Tensor[M]``, the scores given, or what Soft-NMS has made of them.
     """
 
-    index: Tensor  # type: ignore[assignment]
+    index: Tensor  # type: ignore[assignment]  # in the place of tuple.index
     scores: Tensor
 
 
@@ -293,8 +293,7 @@ def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU ``[N, M]`` of boxes; two without an area have no union, and no overlap."""
-    iou: Tensor = box_iou(boxes, others)
-    return iou.nan_to_num(nan=0.0)
+    return box_iou(boxes, others).nan_to_num(nan=0.0)
 
 
 def _depend_on_maps(boxes: Tensor, iou_threshold: float, low: float, high: float) -> Tensor:

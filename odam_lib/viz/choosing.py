@@ -32,7 +32,7 @@ class Row(Int):
 
     def validate(self, obj: Any, value: Any) -> int:
         try:
-            return checks.count(self.help or self.name, value, least=None)
+            return checks.count(self.help or str(self.name), value, least=None)
         except TypeError as error:
             raise TraitError(str(error)) from error
 
@@ -42,7 +42,7 @@ class Share(Float):
 
     def validate(self, obj: Any, value: Any) -> float:
         try:
-            return float(checks.number(self.help or self.name, value, "[0, 1]"))
+            return float(checks.number(self.help or str(self.name), value, "[0, 1]"))
         except (TypeError, ValueError) as error:
             raise TraitError(str(error)) from error
 
@@ -136,7 +136,7 @@ class Choosing(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         """The live view and the still picture."""
-        data, metadata = super()._repr_mimebundle_(**options)
+        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
         return data | {"image/png": base64.b64encode(self.draw_still()).decode()}, metadata
 
 

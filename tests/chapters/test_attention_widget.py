@@ -13,7 +13,7 @@ from traitlets import TraitError
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
-from odam_lib.explainers.attention import NoAttentionError, encoder_attention
+from odam_lib.explainers.attention import NoAttentionError, read_encoder_attention
 from odam_lib.viz.drawing import encode_png
 
 pytest.importorskip("transformers")
@@ -40,7 +40,7 @@ def test_what_is_shown_is_the_attention_of_the_cell(traced, row: int, column: in
     picker.row, picker.column = row, column
     assert picker._shown["row"] == row and picker._shown["column"] == column
     assert picker._map == encode_png(render_encoder(image, trace, row, column))
-    assert torch.equal(picker.heat, encoder_attention(trace, *picker.location))
+    assert torch.equal(picker.heat, read_encoder_attention(trace, *picker.location))
     others = {picker._map}
     picker.column = column - 1 if column else 1
     assert picker._map not in others

@@ -102,7 +102,7 @@ def test_readmes_table_is_of_the_bundled_results() -> None:
         *("fcos-crowd", "fcos-crowd-odam"),
         *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
     ]
-    shown = {key: results.matches(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
+    shown = {key: results.match_crowds(*key) for key in results.kept if key[1] != "Soft-NMS, linear"}
     assert tabulate_in_markdown(score_all(shown, repeats=200)) in (data_root().parent / "README.md").read_text(
         encoding="utf-8"
     )

@@ -27,7 +27,7 @@ from odam_chapters.crowds.embeddings import (
     pairs_of,
     weights_name,
 )
-from odam_chapters.crowds.rules import find_candidates
+from odam_chapters.crowds.rules import SCORE_THRESHOLD, find_candidates
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 from torch.utils.data import Dataset
@@ -242,7 +242,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
 
 def person_of_each(trace: Trace, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Embeddings, people and boxes of candidates that lie on a person with an IoU of at least 0.5."""
-    found = find_candidates(trace)
+    found = find_candidates(trace, SCORE_THRESHOLD)
     ious, people = box_iou(found.boxes, truth).max(dim=1)
     sure = ious >= 0.5
     return load_embedder(trace.detector.name)(trace, found)[sure], people[sure], found.boxes[sure]

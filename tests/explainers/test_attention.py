@@ -12,15 +12,15 @@ from odam_lib.detectors.detr import build_small_detr
 from odam_lib.detectors.queries import Attention, QueryTrace
 from odam_lib.explainers.attention import (
     NoAttentionError,
-    attention_cells,
-    cell_at,
-    cells_in_picture,
-    centre_attention,
-    centre_of_cell,
-    cross_attention,
-    encoder_attention,
+    count_cells,
+    find_cell,
     has_attention,
-    query_attention,
+    locate_cell,
+    read_attention_cells,
+    read_centre_attention,
+    read_cross_attention,
+    read_encoder_attention,
+    read_query_attention,
 )
 
 pytest.importorskip("transformers")
@@ -53,61 +53,61 @@ def peak(heat: Tensor) -> tuple[float, float]:
 def test_planted_cross_attention_lands_at_the_centre_of_its_cell(untrained, size: tuple[int, int]) -> None:
     trace = planted(untrained.trace(torch.rand(3, *size)))
     columns = trace.attention.size[1]
-    chosen = [row for row in range(10) if 0 < (100 + row) % columns < cells_in_picture(trace)[1] - 1]
-    for row, heat in zip(chosen, cross_attention(trace, trace.candidates[chosen])):
+    chosen = [row for row in range(10) if 0 < (100 + row) % columns < count_cells(trace)[1] - 1]
+    for row, heat in zip(chosen, read_cross_attention(trace, trace.candidates[chosen])):
         assert heat.shape == size
-        expected = centre_of_cell(trace, (100 + row) // columns, (100 + row) % columns)
+        expected = locate_cell(trace, (100 + row) // columns, (100 + row) % columns)
         assert peak(heat) == pytest.approx(expected, abs=0.6)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_planted_encoder_attention_is_that_of_the_place(untrained, size: tuple[int, int]) -> None:
     trace = planted(untrained.trace(torch.rand(3, *size)))
-    place = centre_of_cell(trace, 3, 4)
-    heat = encoder_attention(trace, place[0] + 1, place[1] - 1)
-    assert peak(heat) == pytest.approx(centre_of_cell(trace, 3, 5), abs=0.6)
-    assert encoder_attention(trace, *place, size=(32, 40)).shape == (32, 40)
+    place = locate_cell(trace, 3, 4)
+    heat = read_encoder_attention(trace, place[0] + 1, place[1] - 1)
+    assert peak(heat) == pytest.approx(locate_cell(trace, 3, 5), abs=0.6)
+    assert read_encoder_attention(trace, *place, size=(32, 40)).shape == (32, 40)
     boxes = torch.tensor([place]).repeat(1, 2) + torch.tensor([-9.0, -5.0, 9.0, 5.0])
     centred = replace(trace.candidates[[0]], boxes=boxes)
-    torch.testing.assert_close(centre_attention(trace, centred)[0], heat)
+    torch.testing.assert_close(read_centre_attention(trace, centred)[0], heat)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_cell_is_found_at_its_own_centre(untrained, size: tuple[int, int]) -> None:
     trace = untrained.trace(torch.rand(3, *size))
-    rows, columns = cells_in_picture(trace)
+    rows, columns = count_cells(trace)
     for row in range(rows):
         for column in range(columns):
-            assert cell_at(trace, *centre_of_cell(trace, row, column)) == (row, column)
-    assert cell_at(trace, size[1], size[0]) == (rows - 1, columns - 1)
+            assert find_cell(trace, *locate_cell(trace, row, column)) == (row, column)
+    assert find_cell(trace, size[1], size[0]) == (rows - 1, columns - 1)
     with pytest.raises(ValueError, match="outside the picture"):
-        cell_at(trace, size[1] + 1, 0)
+        find_cell(trace, size[1] + 1, 0)
 
 
 def test_weights_of_cells_sum_to_one_and_of_queries_to_at_most_one(untrained) -> None:
     trace = untrained.trace(torch.rand(3, 200, 331))
     some = trace.candidates[[4, 1, 7]]
-    cells = attention_cells(trace, some)
+    cells = read_attention_cells(trace, some)
     assert cells.shape == (3, *trace.attention.size)
     torch.testing.assert_close(cells.sum(dim=(1, 2)), torch.ones(3))
-    heads = torch.stack([attention_cells(trace, some, head=head) for head in range(4)])
+    heads = torch.stack([read_attention_cells(trace, some, head=head) for head in range(4)])
     torch.testing.assert_close(heads.mean(dim=0), cells)
-    everyone = query_attention(trace, trace.candidates)
+    everyone = read_query_attention(trace, trace.candidates)
     torch.testing.assert_close(everyone.sum(dim=1), torch.ones(25))
-    assert torch.equal(query_attention(trace, some), everyone[[4, 1, 7]][:, [4, 1, 7]])
-    assert query_attention(planted(trace), trace.candidates[[3, 4]]).tolist() == [[0, 1], [0, 0]]
+    assert torch.equal(read_query_attention(trace, some), everyone[[4, 1, 7]][:, [4, 1, 7]])
+    assert read_query_attention(planted(trace), trace.candidates[[3, 4]]).tolist() == [[0, 1], [0, 0]]
 
 
 def test_no_detections_give_no_maps(untrained) -> None:
     trace = untrained.trace(torch.rand(3, 256, 256))
     nothing = trace.candidates[[]]
-    assert cross_attention(trace, nothing).shape == centre_attention(trace, nothing).shape == (0, 256, 256)
-    assert query_attention(trace, nothing).shape == (0, 0)
+    assert read_cross_attention(trace, nothing).shape == read_centre_attention(trace, nothing).shape == (0, 256, 256)
+    assert read_query_attention(trace, nothing).shape == (0, 0)
 
 
 def test_rows_of_another_picture_are_refused(untrained) -> None:
     trace, other = (untrained.trace(torch.rand(3, 256, 256)) for _ in range(2))
-    for read in (cross_attention, query_attention, attention_cells, centre_attention):
+    for read in (read_cross_attention, read_query_attention, read_attention_cells, read_centre_attention):
         with pytest.raises(ValueError, match="explain detections with the detector and the image that made them"):
             read(trace, other.candidates)
 
@@ -115,28 +115,28 @@ def test_rows_of_another_picture_are_refused(untrained) -> None:
 def test_a_detector_without_attention_is_told_in_a_sentence(detector, held_out, untrained) -> None:
     trace = detector.trace(held_out[0][0])
     assert not has_attention(trace) and has_attention(untrained.trace(torch.rand(3, 256, 256)))
-    for read in (cross_attention, query_attention, attention_cells, centre_attention):
+    for read in (read_cross_attention, read_query_attention, read_attention_cells, read_centre_attention):
         with pytest.raises(NoAttentionError, match=r"fcos-scenes .* has no attention to read"):
             read(trace, trace.detections(0.5))
     with pytest.raises(NoAttentionError, match="choose a DETR"):
-        encoder_attention(trace, 1, 1)
+        read_encoder_attention(trace, 1, 1)
 
 
 def test_layers_and_heads_are_chosen_as_rows_are(untrained) -> None:
     trace = untrained.trace(torch.rand(3, 64, 64))
     found = trace.candidates[:2]
     last, heads = len(trace.attention.cross) - 1, len(trace.attention.cross[0])
-    expected = attention_cells(trace, found, last, heads - 1)
+    expected = read_attention_cells(trace, found, last, heads - 1)
     for layer, head in ((-1, -1), (np.int64(last), torch.tensor(heads - 1))):
-        assert torch.equal(attention_cells(trace, found, layer, head), expected)
+        assert torch.equal(read_attention_cells(trace, found, layer, head), expected)
     for call in (
-        lambda layer: encoder_attention(trace, 1, 1, layer),
-        lambda layer: attention_cells(trace, found, layer),
-        lambda layer: attention_cells(trace, found, -1, layer),
-        lambda layer: query_attention(trace, found, layer),
+        lambda layer: read_encoder_attention(trace, 1, 1, layer),
+        lambda layer: read_attention_cells(trace, found, layer),
+        lambda layer: read_attention_cells(trace, found, -1, layer),
+        lambda layer: read_query_attention(trace, found, layer),
     ):
         for layer, error in ((99, IndexError), ("last", TypeError), (True, TypeError), (1.0, TypeError)):
             with pytest.raises(error, match=r"does not exist: there are|give one row, a whole number"):
                 call(layer)
     with pytest.raises(TypeError, match="x is '1': give a finite number"):
-        encoder_attention(trace, "1", 1)
+        read_encoder_attention(trace, "1", 1)

@@ -12,7 +12,12 @@ from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.attention import attention_cells, centre_attention, cross_attention, has_attention
+from odam_lib.explainers.attention import (
+    has_attention,
+    read_attention_cells,
+    read_centre_attention,
+    read_cross_attention,
+)
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
@@ -87,8 +92,8 @@ def survey_edges(
         energies = edge_energy(maps, found.boxes[:, None])
         parts = {ODAM_EDGES: energies[:, 1:], ODAM_CLASS: repeat_for_edges(energies[:, 0])}
         if has_attention(trace):
-            parts[CROSS] = repeat_for_edges(edge_energy(cross_attention(trace, found), found.boxes))
-            parts[ENCODER_CENTRE] = repeat_for_edges(edge_energy(centre_attention(trace, found), found.boxes))
+            parts[CROSS] = repeat_for_edges(edge_energy(read_cross_attention(trace, found), found.boxes))
+            parts[ENCODER_CENTRE] = repeat_for_edges(edge_energy(read_centre_attention(trace, found), found.boxes))
             heads.append(_head_energies(trace, found))
         for kind, values in parts.items():
             kinds.setdefault(kind, []).append(values.cpu())
@@ -102,7 +107,7 @@ def _head_energies(trace: Trace, detections: Detections) -> Tensor:
     layers = [
         torch.stack(
             [
-                edge_energy(cross_attention(trace, detections, layer, head), detections.boxes)
+                edge_energy(read_cross_attention(trace, detections, layer, head), detections.boxes)
                 for head in range(len(cross[layer]))
             ],
             dim=1,
@@ -194,7 +199,7 @@ def measure_effects_of_cells(
     for row, (heat, *edges) in enumerate(ODAM()(trace, found, ATTRIBUTES).maps):
         noise = torch.rand(heat.shape, generator=generator).to(heat.device)
         inside = find_cells_in_box(trace, found[row], (heat.shape[0], heat.shape[1]))
-        ranked = {CROSS: attention_cells(trace, found[row])[0]} if has_attention(trace) else {}
+        ranked = {CROSS: read_attention_cells(trace, found[row])[0]} if has_attention(trace) else {}
         ranked |= {ODAM_CLASS: heat, RANDOM_INSIDE: noise + inside, RANDOM: noise} | dict(zip(EDGES, edges))
         cells = torch.stack([select_strongest(one, max(1, round(share * heat.numel()))) for one in ranked.values()])
         for name, values in zip(ranked, measure_cell_effects(detector, image, trace, found[row], cells)):

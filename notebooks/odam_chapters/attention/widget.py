@@ -12,7 +12,7 @@ from traitlets import Bytes
 
 from odam_chapters import STATIC
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.attention import attention_of, cell_at, cells_in_picture, centre_of_cell, encoder_attention
+from odam_lib.explainers.attention import count_cells, find_cell, get_attention, locate_cell, read_encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.choosing import Choosing, Row, check_row, front_end
@@ -36,7 +36,7 @@ def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int
         ``Tensor[3, h, w]`` in [0, 1].
     """
     size = display_size(trace.candidates.image_size, side)
-    heat = encoder_attention(trace, *centre_of_cell(trace, row, column), size=size)
+    heat = read_encoder_attention(trace, *locate_cell(trace, row, column), size=size)
     return blend(reduced(image.cpu(), size), min_max(heat.cpu()))
 
 
@@ -55,9 +55,9 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
     ratio = min(max(height / width, 0.4), 2.5)
     figure = Sheet(2.2 * (len(places) + 1), 2.2 * ratio + 0.6)
     small = reduced(image.cpu(), display_size((height, width)))
-    cells = [cell_at(trace, x, y) for x, y in places]
+    cells = [find_cell(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]
-    marks = [centre_of_cell(trace, *cell) for cell in cells]
+    marks = [locate_cell(trace, *cell) for cell in cells]
     for number, (panel, picture) in enumerate(zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures)):
         panel.imshow(to_uint8(picture), extent=(0, width, height, 0))
         panel.set_axis_off()
@@ -98,19 +98,19 @@ class LocationPicker(Choosing):
     _map = Bytes(help="PNG of the attention").tag(sync=True)
 
     def __init__(self, trace: Trace, image: Tensor, x: float | None = None, y: float | None = None) -> None:
-        attention_of(trace)
+        get_attention(trace)
         height, width = trace.candidates.image_size
         if tuple(image.shape[-2:]) != (height, width):
             raise ValueError("The image is not the one that was traced: give both of the same picture.")
         self._trace, self._image = trace, image.detach().cpu()
-        row, column = cell_at(trace, width / 2 if x is None else x, height / 2 if y is None else y)
-        first, second = centre_of_cell(trace, 0, 0), centre_of_cell(trace, 1, 1)
+        row, column = find_cell(trace, width / 2 if x is None else x, height / 2 if y is None else y)
+        first, second = locate_cell(trace, 0, 0), locate_cell(trace, 1, 1)
         super().__init__(
             row=row,
             column=column,
             _about={
                 "size": (height, width),
-                "cells": cells_in_picture(trace),
+                "cells": count_cells(trace),
                 "first": first,
                 "step": (second[0] - first[0], second[1] - first[1]),
             },
@@ -120,15 +120,15 @@ class LocationPicker(Choosing):
     @property
     def location(self) -> tuple[float, float]:
         """(x, y) of the chosen cell's centre in pixels of the image."""
-        return centre_of_cell(self._trace, self.row, self.column)
+        return locate_cell(self._trace, self.row, self.column)
 
     @property
     def heat(self) -> Tensor:
         """The encoder's self-attention at the chosen cell: ``Tensor[H, W]``."""
-        return encoder_attention(self._trace, *self.location)
+        return read_encoder_attention(self._trace, *self.location)
 
     def check(self, choice: Mapping[str, Any]) -> None:
-        for name, count in zip(self.CHOICES, cells_in_picture(self._trace)):
+        for name, count in zip(self.CHOICES, count_cells(self._trace)):
             check_row(name, choice[name], count)
 
     def draw(self) -> dict[str, Any]:

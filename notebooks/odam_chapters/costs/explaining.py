@@ -273,7 +273,7 @@ class TrainingSteps:
     """What a step of training costs, the forward and backward pass of a batch: without and with Odam-Train.
 
     Attributes:
-        seconds: of each repeat, measured in turn, by the kind of step: ``plain``, or the order of Odam-Train.
+        seconds: seconds of each repeat, measured in turn, by the kind of step: ``plain``, or the order of Odam-Train.
         positives: heat maps that Odam-Train compared.
         pictures: in the batch.
     """
@@ -294,11 +294,11 @@ def time_training_steps(
 
     Args:
         name: one of ``ARCHITECTURES``.
-        side: of the scenes, and of the detector's input, in pixels.
+        side: side of the scenes, and of the detector's input, in pixels.
         pictures: in a batch.
         cap: positives a picture that Odam-Train compares; see :class:`OdamTrain`.
         repeats: steps of each kind.
-        seed: of the weights and the scenes.
+        seed: random seed of the weights and the scenes.
         device: where it works.
     """
     torch.manual_seed(seed)

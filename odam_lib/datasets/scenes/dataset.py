@@ -117,10 +117,11 @@ def _distractors(rendered: Rendered, size: tuple[int, int]) -> dict[str, Tensor]
     rows: dict[int | None, int] = {one.index: row for row, one in enumerate(rendered.instances)}
     planted = rendered.distractors
     masks = [torch.from_numpy(one.mask) for one in planted]
+    victims = [-1 if one.lures is None else rows.get(one.lures, -1) for one in planted]
     return {
         "distractor_masks": torch.stack(masks) if masks else torch.zeros((0, *size), dtype=torch.bool),
         "distractor_kinds": torch.tensor([DISTRACTORS.index(one.name) for one in planted], dtype=torch.int64),
-        "distractor_victims": torch.tensor([rows.get(one.lures, -1) for one in planted], dtype=torch.int64),
+        "distractor_victims": torch.tensor(victims, dtype=torch.int64),
     }
 
 
