@@ -1,10 +1,11 @@
-"""Charts of numbers - shares, tables, steps, costs, losses - in the style of :mod:`odam_lib.viz.plots`."""
+"""Charts of numbers - shares, tables, steps, costs, losses - in the style of :mod:`odam_lib.viz`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -38,9 +39,7 @@ def show_shares(
     figure = Sheet(6.8, 1.5 + 0.4 * len(shown))
     panel = figure.subplots()
     for place, (name, share) in enumerate(shown.items()):
-        tint = _method_colour(place)
-        panel.plot(intervals[name], (place, place), color=tint, lw=3, solid_capstyle="butt")
-        panel.plot(share, place, "o", color=tint, ms=8)
+        draw_interval(panel, place, share, intervals[name], _method_colour(place), 8)
     panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=entry(mark[1]))
     panel.set(xlim=(0, 1), xlabel=label)
     panel.set_yticks(range(len(shown)), list(shown))
@@ -48,9 +47,14 @@ def show_shares(
     panel.set_title(title, fontsize=11)
     panel.grid(axis="x", alpha=0.25)
     panel.legend(frameon=False, fontsize=8, loc="best")
-    for spine in ("top", "right"):
-        panel.spines[spine].set_visible(False)
+    panel.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
+    """A number and its interval at one place of the vertical axis."""
+    panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
+    panel.plot(middle, place, "o", color=tint, ms=size)
 
 
 def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> Figure:
@@ -58,7 +62,7 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
 
     Args:
         values: ``Tensor[N, N]`` in [-1, 1]; shades are of what lies above 0.
-        names: of the N things.
+        names: names of the N things.
         title: the figure's message.
         label: what the numbers are.
     """
@@ -99,16 +103,14 @@ def show_intervals(
         for line in (line for line in lines if line["metric"] == metric):
             place = methods.index(line["method"])
             tint = METHOD_COLOURS[0] if line["method"].startswith(marked) else "0.35"
-            panel.plot((line["low"], line["high"]), (place, place), color=tint, lw=3, solid_capstyle="butt")
-            panel.plot(line["mean"], place, "o", color=tint, ms=5)
+            draw_interval(panel, place, line["mean"], (line["low"], line["high"]), tint, 5)
         panel.set_title(heading, fontsize=9)
         panel.set_yticks(range(len(methods)), methods, fontsize=8)
         panel.set_ylim(len(methods) - 0.5, -0.5)
         panel.tick_params(labelsize=8)
         panel.locator_params(axis="x", nbins=5)
         panel.grid(axis="x", alpha=0.25)
-        for spine in ("top", "right"):
-            panel.spines[spine].set_visible(False)
+        panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(metrics) :]:
         panel.remove()
     figure.suptitle(title, fontsize=11)
@@ -133,8 +135,7 @@ def show_pairs(panels: Mapping[str, tuple[Tensor, Tensor, Tensor]], title: str) 
             panel.plot(*_binned(ious[chosen], correlations[chosen]), color=tint, lw=2.5, marker="o", ms=5, label=label)
         panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="IoU of the two boxes", title=name)
         panel.grid(alpha=0.25)
-        for spine in ("top", "right"):
-            panel.spines[spine].set_visible(False)
+        panel.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("cosine of the two maps")
     axes[0].legend(frameon=True, fontsize=8, loc="lower right")
     figure.suptitle(title, fontsize=11)
@@ -157,7 +158,7 @@ def show_mean_curves(
 
     Args:
         curves: places and means by the method, by the name of the panel.
-        labels: of the horizontal and the vertical axis, by the name of the panel.
+        labels: labels of the horizontal and the vertical axis, by the name of the panel.
         title: the figure's message.
     """
     figure = Sheet(3.6 * len(curves), 3.6)
@@ -174,8 +175,7 @@ def show_mean_curves(
         panel.set_ylim(bottom=0)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
-        for spine in ("top", "right"):
-            panel.spines[spine].set_visible(False)
+        panel.spines[["top", "right"]].set_visible(False)
     handles, shown = panels[0].get_legend_handles_labels()
     figure.legend(handles, shown, loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11)
@@ -200,8 +200,7 @@ def show_part_bars(values: Mapping[str, Sequence[float]], parts: Sequence[str], 
         panel.set_yticks(range(len(parts)), parts, fontsize=8)
         panel.set_ylim(len(parts) - 0.5, -0.5)
         panel.tick_params(labelsize=8)
-        for spine in ("top", "right"):
-            panel.spines[spine].set_visible(False)
+        panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -258,7 +257,7 @@ def show_growth(
     Args:
         costs: by name and number; a name keeps its place's colour, so give all figures the same order.
         shown: what of a cost to draw; what is not positive is left out.
-        unit: of what is drawn.
+        unit: unit of what is drawn.
         title: the figure's message.
         mark: a value to draw a horizontal line at, and its label.
         across: what the numbers are.
@@ -282,8 +281,7 @@ def show_growth(
     panel.set(xscale="log", yscale="log", xlabel=across, ylabel=unit, title=title)
     panel.title.set_fontsize(11)
     panel.grid(alpha=0.25)
-    for spine in ("top", "right"):
-        panel.spines[spine].set_visible(False)
+    panel.spines[["top", "right"]].set_visible(False)
     if dashed:
         panel.plot([], [], "--", color="0.4", lw=1.2, label="extrapolated")
     panel.legend(frameon=False, fontsize=9)

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import EllipsisType
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -203,15 +206,31 @@ def crop(
     Returns:
         The three cut to whole pixels, boxes shifted.
     """
-    low, high = detections.boxes[:, :2].amin(dim=0), detections.boxes[:, 2:].amax(dim=0)
-    around = margin * (high - low).max()
-    limits = low.new_tensor([image.shape[-1], image.shape[-2]])
+    part, corner = find_part(detections.boxes, image, margin)
+    cut = image[part]
+    shifted = replace(detections, boxes=detections.boxes - corner, image_size=(cut.shape[-2], cut.shape[-1]))
+    return cut, shifted, {name: maps[part] for name, maps in columns.items()}
+
+
+def find_part(boxes: Tensor, image: Tensor, margin: float) -> tuple[tuple[EllipsisType | slice, ...], Tensor]:
+    """What of a picture is around some boxes: its rows and columns as an index, and its corner to subtract from boxes.
+
+    Args:
+        boxes: ``Tensor[N, 4]``, N >= 1, (x1, y1, x2, y2) in pixels.
+        image: ``Tensor[3, H, W]``.
+        margin: how much is shown around all boxes together, as a share of the longer side.
+    """
+    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
+    around, limits = margin * (high - low).max(), boxes.new_tensor([image.shape[-1], image.shape[-2]])
     left, top = (low - around).floor().clamp(min=0).int().tolist()
     right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
-    part = (..., slice(top, bottom), slice(left, right))
-    shifted = detections.boxes - detections.boxes.new_tensor([left, top, left, top])
-    cut = replace(detections, boxes=shifted, image_size=(bottom - top, right - left))
-    return image[part], cut, {name: maps[part] for name, maps in columns.items()}
+    return (..., slice(top, bottom), slice(left, right)), boxes.new_tensor([left, top, left, top])
+
+
+def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
+    """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).tolist()
+    panel.add_collection(PolyCollection(corners, facecolors="none", edgecolors=tint, linewidths=0.7, alpha=0.7))
 
 
 def _score_of(maps: HeatMaps) -> str:

@@ -44,14 +44,19 @@ def by_maps(low: float = 0.2, high: float = 0.8, iou_threshold: float = 0.5, sho
     return rule
 
 
-@record_gradients()
-def suppress(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
-    """What a user sees: candidates over the threshold, duplicates suppressed by a rule, boxes not clipped.
+def find_candidates(trace: Trace, score_threshold: float) -> Detections:
+    """What a rule chooses from: predictions over the threshold, best first, boxes of their class and not clipped.
 
     Raises:
         ValueError: the threshold is outside [0, 1].
     """
     found = trace.above(score_threshold)
-    found = replace(found, boxes=trace.boxes(found))
+    return replace(found, boxes=trace.boxes(found))
+
+
+@record_gradients()
+def suppress(trace: Trace, score_threshold: float, rule: Rule) -> Detections:
+    """What a user sees: of the candidates what a rule keeps; arguments and errors as for :func:`find_candidates`."""
+    found = find_candidates(trace, score_threshold)
     kept = rule(trace, found)
     return replace(found[kept.index], scores=kept.scores)

@@ -9,7 +9,6 @@ import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -59,7 +58,7 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
         heat: ``Tensor[H, W]``, normalised: in [0, 1], or in [-1, 1] if it is signed.
-        opacity: of the map where it is largest, in [0, 1].
+        opacity: opacity of the map where it is largest, in [0, 1].
 
     Returns:
         ``Tensor[3, H, W]`` in [0, 1].
@@ -118,12 +117,6 @@ def draw_outline(panel: Axes, box: Tensor, tint: str, style: str = "-") -> None:
     panel.add_patch(
         Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tint, lw=1.3, ls=style, path_effects=shadow)
     )
-
-
-def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
-    """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).tolist()
-    panel.add_collection(PolyCollection(corners, facecolors="none", edgecolors=tint, linewidths=0.7, alpha=0.7))
 
 
 def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str | None = None) -> None:

@@ -19,7 +19,7 @@ class PictureGrid:
         image: ``Tensor[3, H, W]`` in [0, 1].
         rows: what stands beside each row.
         columns: how many pictures follow the first one of each row.
-        width: of one picture in inches.
+        width: width of one picture in inches.
 
     Attributes:
         size: (height, width) that a picture has here, as fine as :func:`save_png` shows it.

@@ -61,7 +61,7 @@ def show_map(
         heat_maps: maps of that image.
         row: which detection.
         attribute: one of the computed attributes, or ``combined``.
-        opacity: of the map where it is largest.
+        opacity: opacity of the map where it is largest.
 
     Returns:
         The figure; :func:`show_detections` where there is no detection to show.

@@ -47,7 +47,7 @@ def render_map(
         image: ``Tensor[3, H, W]`` in [0, 1].
         heat_maps: maps of one detection in that image.
         attribute: one of the computed attributes, or ``combined``.
-        opacity: of the map where it is largest, in [0, 1].
+        opacity: opacity of the map where it is largest, in [0, 1].
         side: a longer picture is reduced to this many pixels.
 
     Raises:
@@ -63,7 +63,7 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
-        detections: of that image.
+        detections: detections of that image.
         heat_maps: the maps of the selected detection; of none if there are no detections.
         selected: its row in ``detections``, which gives its number and colour.
 
@@ -111,7 +111,7 @@ class InstancePicker(Choosing):
         selected: row of the selected detection; -1 if there is none.
         attribute: which map is large: ``class``, ``x1``, ``y1``, ``x2``, ``y2`` or ``combined``.
         smoothing: ``adaptive``, ``fixed`` or ``none``, see :data:`SMOOTHINGS`.
-        opacity: of the map where it is largest, in [0, 1].
+        opacity: opacity of the map where it is largest, in [0, 1].
         error: see :class:`Choosing`.
         detections: what can be selected.
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
 from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decide, find_telling_pair
 from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, no_pair, pair_figure
-from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, find_candidates
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, SCORE_THRESHOLD, find_candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
@@ -188,7 +188,7 @@ def test_the_first_pair_overlaps_with_maps_that_differ(crowd: tuple[Tensor, Pair
 def test_what_can_be_chosen_is_distinct(crowd: tuple[Tensor, PairPicker]) -> None:
     image, picker = crowd
     trace = load_detector("fcos-crowd-odam", "cpu").trace(image)
-    every = find_candidates(trace)
+    every = find_candidates(trace, SCORE_THRESHOLD)
     kept = nms(every.boxes, every.scores, every.labels, 0.8).index
     assert torch.equal(picker.detections.boxes, every.boxes[kept]) and 10 < len(kept) < len(every) / 2
     assert torch.equal(picker.maps, raster_maps(trace, every[kept], short_edge=RASTER).detach())

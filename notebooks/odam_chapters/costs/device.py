@@ -58,7 +58,7 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        side: of the pictures in pixels.
+        side: side of the pictures in pixels.
         numbers: explained predictions N.
         names: detectors without training, and the derivative their maps are made with.
         masks: of D-RISE.
@@ -66,7 +66,7 @@ class Sizes:
         crowds: pictures that suppression is timed on.
         steps: detectors whose training steps are timed.
         product: side of the matrices whose product is the ceiling of arithmetic.
-        repeats: of each measurement.
+        repeats: how often each is measured.
     """
 
     side: int = 640

@@ -35,9 +35,9 @@ class Triple(NamedTuple):
     """Rows of three candidates of a picture that overlap.
 
     Attributes:
-        first: of one person.
-        same: another of the same person, of a lower score.
-        other: of another person, of a lower score than ``first``.
+        first: row of one person.
+        same: row of another one of the same person, of a lower score.
+        other: row of another person, of a lower score than ``first``.
     """
 
     first: int
@@ -76,7 +76,7 @@ class Couple:
 
     Attributes:
         better, worse: their rows.
-        iou, correlation: of the two boxes, of the two maps.
+        iou, correlation: IoU of the two boxes, correlation of the two maps.
         same: whether both are of one person.
     """
 
@@ -95,7 +95,7 @@ def pick_couples(found: Detections, maps: Tensor, truth: Tensor, number: int, se
         maps: ``Tensor[N, h, w]``, their maps on one raster.
         truth: ``Tensor[G, 4]``, the people.
         number: how many.
-        seed: of the choice.
+        seed: random seed of the choice.
 
     Returns:
         At most so many pairs with an IoU over 0.5, both boxes being of somebody; each person, and each two, once.
@@ -127,7 +127,7 @@ class Failure:
         truth: ``Tensor[4]``, the person's box.
         kept: row of the candidate that was kept: the one that overlaps the person most, or the better of the two.
         other: row of the person's best candidate, which was suppressed, or of the second one, which was not.
-        iou, correlation: of the two.
+        iou, correlation: IoU of their boxes, correlation of their maps.
     """
 
     kind: str

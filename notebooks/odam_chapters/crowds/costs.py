@@ -52,8 +52,8 @@ def time_pipelines(
         detector: what finds something.
         images: at least one ``Tensor[3, H, W]``.
         rules: by name; ``NMS`` among them.
-        score_threshold: of the candidates, in [0, 1].
-        repeats: of each picture and rule, in turn.
+        score_threshold: least score of the candidates, in [0, 1].
+        repeats: how often each picture is measured with each rule, in turn.
 
     Raises:
         ValueError: no picture, no rule ``NMS``, a threshold outside [0, 1] or less than one repeat.
@@ -99,8 +99,8 @@ def time_kernels(
     Args:
         number: candidates, ten for each of the people.
         size: (height, width) of the maps.
-        repeats: of each, in turn.
-        seed: of the boxes and maps.
+        repeats: how often each is measured, in turn.
+        seed: random seed of the boxes and maps.
         device: where they lie.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -50,8 +50,8 @@ class Decisions:
     """What every rule decides about two detections.
 
     Attributes:
-        iou: of their boxes.
-        correlation: of their maps; ``None`` where a map is zero everywhere.
+        iou: IoU of their boxes.
+        correlation: correlation of their maps; ``None`` where a map is zero everywhere.
         left: what Soft-NMS leaves of the lower score, even if that is so little that the detection is dropped.
         by_rule: of NMS, Odam-NMS and Soft-NMS.
     """

@@ -13,7 +13,7 @@ from traitlets import Dict, Enum, TraitError
 from odam_chapters import STATIC
 from odam_chapters.crowds.decisions import Decisions, check_pair, decide, find_telling_pair, say_twice
 from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, find_candidates
-from odam_chapters.pictures import crop
+from odam_chapters.pictures import crop, draw_thin
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.explainers.raster import raster_maps
@@ -27,7 +27,6 @@ from odam_lib.viz.drawing import (
     display_size,
     draw_box,
     draw_picture,
-    draw_thin,
     encode_png,
     label_of,
     reduced,

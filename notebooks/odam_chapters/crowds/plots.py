@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from odam_chapters.pictures import draw_thin
 from odam_lib.kernels.odam import min_max
 from odam_lib.metrics.crowds import match_greedily
 from odam_lib.viz.drawing import (
@@ -19,7 +20,6 @@ from odam_lib.viz.drawing import (
     display_size,
     draw_outline,
     draw_picture,
-    draw_thin,
     reduced,
 )
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, counted

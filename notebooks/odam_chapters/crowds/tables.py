@@ -89,10 +89,10 @@ def compare_rules(
     """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without.
 
     Args:
-        found: of both detectors.
+        found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
         metrics: names of ``crowd_scores``.
-        repeats, seed: of the bootstrap over pictures.
+        repeats, seed: number of draws, random seed of the bootstrap over pictures.
     """
     ours = found[FAMILIES[family][1], ODAM_NMS]
     compared = []
@@ -122,10 +122,10 @@ def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: i
     """What was to be reached, and whether it was.
 
     Args:
-        found: of both detectors.
+        found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
         compared: its :func:`compare_rules` by JI and MR.
-        repeats, seed: of the bootstrap over pictures.
+        repeats, seed: number of draws, random seed of the bootstrap over pictures.
     """
     lines = []
     for metric in ("JI", "MR"):

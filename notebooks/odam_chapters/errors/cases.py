@@ -44,7 +44,7 @@ def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
         image: ``Tensor[3, H, W]`` in [0, 1].
         target: its ``boxes``, ``labels`` and, where there is one, ``distractor_masks``.
         judged: as :func:`~odam_chapters.errors.survey.judge` returned them for that image.
-        row: of the detection.
+        row: row of the detection.
         maps: whether to explain it.
     """
     _, found, errors = judged

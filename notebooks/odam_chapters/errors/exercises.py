@@ -39,8 +39,8 @@ def check_cover(
 
     Args:
         answer: numbers of the ninths, 0 to 8.
-        scores: of the class that was said and of the true one, once these ninths are covered.
-        names: of both classes; empty where there is no such mistake.
+        scores: from covered ninths to the scores of the class that was said and of the true one.
+        names: names of both classes; empty where there is no such mistake.
         before: both scores with nothing covered.
     """
     if not names:

@@ -26,7 +26,7 @@ class Confusion:
         image: ``Tensor[3, H, W]`` in [0, 1].
         prediction: one row, as it was said.
         labels: the class that was said and the true one.
-        names: of both.
+        names: names of both.
         scores: ``Tensor[2]``, of both.
         maps: ``Tensor[2, H, W]``, of both, zero outside the box.
     """
@@ -46,7 +46,7 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
         image: ``Tensor[3, H, W]`` in [0, 1].
         target: its ``boxes`` and ``labels``.
         judged: as :func:`~odam_chapters.errors.survey.judge` returned them for that image.
-        row: of the detection.
+        row: row of the detection.
     """
     trace, found, errors = judged
     one = found[row]
@@ -93,7 +93,7 @@ class BadEdge:
         off: how far it lies outside its true place, in pixels; negative where it lies too far inwards.
         deviation: the same as a share of the true box's side.
         other: the name of the other object that most of the edge's map lies on.
-        shares: of the wrong edge's and of the best edge's map, how much lies on that object.
+        shares: shares of the wrong edge's and of the best edge's map, how much lies on that object.
         mask: bool ``Tensor[H, W]``, its visible pixels.
         case: ready to be shown.
     """
@@ -123,7 +123,7 @@ def find_bad_edge(
         image: ``Tensor[3, H, W]`` in [0, 1].
         target: its ``boxes``, ``labels`` and ``masks``.
         judged: as :func:`~odam_chapters.errors.survey.judge` returned them for that image.
-        row: of the detection.
+        row: row of the detection.
         categories: the names of the target's labels.
         least: from which deviation on an edge is bad, as a share of the true box's side.
 

@@ -13,6 +13,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from odam_chapters.charts import draw_interval
+from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
@@ -29,9 +31,9 @@ class Case:
     Attributes:
         image: ``Tensor[3, H, W]`` in [0, 1].
         box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the wrong detection; ``None``: a missed object.
-        true_box: of the object that it should have been; ``None``: there is none.
+        true_box: box of the object that it should have been; ``None``: there is none.
         distractor: bool ``Tensor[H, W]``, or ``None``.
-        caption: of the case.
+        caption: caption of the case.
         maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
         edges: by heading the edge that is drawn thick.
     """
@@ -112,15 +114,8 @@ def zoom(case: Case, margin: float = 0.4) -> Case:
         margin: how much is shown around both together, as a share of their longer side.
     """
     boxes = torch.stack([box.cpu() for box in (case.box, case.true_box) if box is not None])
-    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
-    around, limits = margin * (high - low).max(), boxes.new_tensor([case.image.shape[-1], case.image.shape[-2]])
-    left, top = (low - around).floor().clamp(min=0).int().tolist()
-    right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
-    part = (..., slice(top, bottom), slice(left, right))
-    box, true_box = (
-        None if one is None else one.cpu() - boxes.new_tensor([left, top, left, top])
-        for one in (case.box, case.true_box)
-    )
+    part, corner = find_part(boxes, case.image, margin)
+    box, true_box = (None if one is None else one.cpu() - corner for one in (case.box, case.true_box))
     return replace(
         case,
         image=case.image[part],
@@ -160,7 +155,7 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     """What becomes of two scores as more of the box is hidden: a row for each mistake, a column for each class.
 
     Args:
-        curves: of each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
+        curves: for each mistake the names of the two classes; their scores with nothing hidden, ``[2]``; and
             ``Tensor[S, 2 + D, 2]``, their scores when S shares are hidden: where the first class's map is strongest,
             where the second's is, and at D random places. Of more than ``MOST_ROWS`` mistakes the first are shown, and
             the title says so.
@@ -212,15 +207,13 @@ def show_means(
     figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
     panel = figure.subplots()
     for place, (name, value) in enumerate(shown.items()):
-        panel.plot(intervals[name], (place, place), color=OBJECT_COLOURS[4], lw=3, solid_capstyle="butt")
-        panel.plot(value, place, "o", color=OBJECT_COLOURS[4], ms=7)
+        draw_interval(panel, place, value, intervals[name], OBJECT_COLOURS[4], 7)
     panel.set(xlim=(0, 1), xlabel=label if shown else "nothing was measured")
     panel.set_yticks(range(len(shown)), list(shown))
     panel.set_ylim(len(shown) - 0.4, -0.6)
     panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
     panel.grid(axis="x", alpha=0.25)
-    for spine in ("top", "right"):
-        panel.spines[spine].set_visible(False)
+    panel.spines[["top", "right"]].set_visible(False)
     return figure
 
 

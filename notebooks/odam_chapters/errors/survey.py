@@ -47,13 +47,13 @@ class Mistake:
         verdict: one of ``VERDICTS`` but ``correct``.
         label, true_label: what it was called, and what the object is that the verdict speaks of; empty for background.
         score: in [0, 1].
-        kind: of the distractor.
-        wrong_edge, best_edge: of a mislocalised detection; else empty.
-        class_share, wrong_edge_share, best_edge_share: of its maps; the latter two NaN where there is no such edge.
-        true_class_share: of the same prediction's map for the object's true class; NaN unless the class is wrong
+        kind: kind of the distractor.
+        wrong_edge, best_edge: the edges of a mislocalised detection; else empty.
+        class_share, wrong_edge_share, best_edge_share: shares of its maps; the latter two NaN without such an edge.
+        true_class_share: share of the same prediction's map for the object's true class; NaN unless the class is wrong
             and the detector knows the true one.
-        clean_share: of the wrong edge's map of the correct detection of the same object once the distractor is gone, on
-            the pixels where it was; NaN where there is none.
+        clean_share: share of the wrong edge's map of the same object's correct detection without the distractor, on
+            the pixels where that was; NaN where there is none.
         area_share: the distractor's share of the picture.
         box_share: the distractor's share of the detection's box.
         mended: whether the mistake is gone without the thing, see :func:`~odam_chapters.errors.compared.find_mended`.
@@ -93,9 +93,9 @@ def open_pictures(
         name: ``scenes`` (held out from training), ``distractors``, or another kind of
             :func:`~odam_lib.datasets.opening.open_dataset`.
         number: how many pictures.
-        seed: of the scenes, or of the choice among the pictures.
+        seed: random seed of the scenes, or of the choice among the pictures.
         root: folder of the data set; default where it is fetched to.
-        annotations: of own data; none if it is a published data set.
+        annotations: annotations of own data; none if it is a published data set.
 
     Returns:
         The data set, the items to take, and the class names that its labels mean.

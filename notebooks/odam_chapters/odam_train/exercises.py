@@ -15,7 +15,7 @@ def check_odam_loss(function: Callable[[Tensor, Tensor, int], Tensor] | None, se
 
     Args:
         function: (maps ``[N, h, w]``, the object ``[N]`` of each, the row of the best map) -> the loss, a scalar.
-        seed: of the maps that it is tried on.
+        seed: random seed of the maps that it is tried on.
     """
     if function is None:
         return "open: write a function (maps [N, h, w], objects [N], best) -> the mean loss over the pairs."

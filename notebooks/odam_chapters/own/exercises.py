@@ -83,7 +83,7 @@ def check_silence(threshold: float | None, outcome: Callable[[float], tuple[int,
 
     Args:
         threshold: in [0, 1].
-        outcome: of a threshold: how many detections are right, how many wrong, and how many objects are missed.
+        outcome: from a threshold to how many detections are right, how many wrong, and how many objects are missed.
     """
     if threshold is None or not 0 <= threshold <= 1:
         return "open: at which least score is nothing wrong any more? Answer with a number from 0 to 1."

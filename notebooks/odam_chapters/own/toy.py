@@ -106,7 +106,7 @@ class BlobDetector(Detector):
 
     Args:
         model: the network.
-        formula: of the numbers to explain.
+        formula: formula of the numbers to explain.
     """
 
     def __init__(self, model: BlobNet, formula: Formula = measure_distances) -> None:
