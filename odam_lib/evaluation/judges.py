@@ -83,9 +83,9 @@ class Faithfulness(Judge):
     """Deletion and insertion: curves and the areas under them, as shares of the untouched picture's score.
 
     Attributes:
-        steps: of each curve.
-        seed: of the noise and of the order among equal values.
-        batch: pictures at a time.
+        steps: number of steps of each curve.
+        seed: random seed of the noise and of the order among equal values.
+        batch: number of pictures predicted at a time.
     """
 
     steps: int = 6

@@ -82,7 +82,7 @@ def draw_removals(scene: Scene, rendered: Rendered, indices: Sequence[int], leas
         scene: what was drawn.
         rendered: ``render(scene)``.
         indices: the scene's indices (``Instance.index``) of the objects to be explained, whose parts are removed.
-        least_pixels: of a part or an object that are seen; what shows less is no cause.
+        least_pixels: number of pixels that must be seen of a part or an object; what shows less is no cause.
 
     Returns:
         Each part of those objects, each object and distractor as a whole, and last the horizon. Removed objects take
@@ -116,7 +116,7 @@ def list_causes(removed: Sequence[Removal], index: int) -> list[Cause]:
     """What may have caused one object's detection: its own parts, every other object, and the horizon.
 
     Args:
-        removed: of the object's scene, see :func:`draw_removals`; its parts must be among them.
+        removed: what is removed from the object's scene, see :func:`draw_removals`; its parts must be among them.
         index: the scene's index of the object.
     """
     found = []

@@ -48,9 +48,9 @@ def evaluate(
         methods: explainers by the name that they shall have in the table.
         judges: the metrics.
         objects: pictures are taken in order until at least this many objects were explained.
-        least_iou: of a detection with its object; the paper keeps more than 0.9.
+        least_iou: least IoU of a detection with its object; the paper keeps more than 0.9.
         score_threshold: least score of a detection.
-        layer: of the detector; ``None`` for its default.
+        layer: layer of the detector; ``None`` for its default.
         path: a CSV, compressed if it is called ``.csv.gz``, that keeps the rows, with a ``.json`` of the settings
             beside it. What it holds already is not computed again, so that an interrupted run goes on; it is rewritten
             whole after each picture. No other run may write to it meanwhile.

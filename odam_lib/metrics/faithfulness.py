@@ -47,7 +47,7 @@ def best_score(
     image first, as the boxes of detections are.
 
     Args:
-        predictions: of one picture.
+        predictions: all predictions on one picture.
         boxes: ``Tensor[N, 4]``, (x1, y1, x2, y2) in pixels.
         labels: int64 ``Tensor[N]``.
         size: (height, width) of the picture.

@@ -26,10 +26,10 @@ def bootstrap(
     """The 95 % percentile interval of a statistic when whole groups are drawn anew, with replacement.
 
     Args:
-        statistic: of some rows ``[n, ...]``; a draw for which it is NaN is left out.
+        statistic: function of some rows ``[n, ...]``; a draw for which it is NaN is left out.
         rows: ``Tensor[N, ...]``.
         groups: int64 ``Tensor[N]``, the picture of each row.
-        repeats: how many draws.
+        repeats: number of draws.
         seed: random seed of the draws.
 
     Returns:
@@ -55,7 +55,7 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
     Args:
         values: ``Tensor[N]``.
         groups: int64 ``Tensor[N]``, the picture of each value.
-        repeats: how many draws.
+        repeats: number of draws.
         seed: random seed of the draws.
 
     Returns:

@@ -15,7 +15,7 @@ def match(detections: Detections, boxes: Tensor, labels: Tensor, least_iou: floa
         detections: N of one image.
         boxes: ``Tensor[M, 4]``, (x1, y1, x2, y2) in pixels.
         labels: ``Tensor[M]``, int64.
-        least_iou: of a match, in (0, 1].
+        least_iou: least IoU of a match, in (0, 1].
 
     Returns:
         ``Tensor[M]``, int64: the row of the detection of each true object; -1 where there is none.

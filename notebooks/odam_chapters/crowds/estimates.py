@@ -27,8 +27,8 @@ def estimate_scores(
 
     Args:
         found: of N pictures.
-        score_threshold: of the recalls, one of ``THRESHOLDS``; if left out each draw has its own best one.
-        repeats: how many draws of N pictures, the same for every number.
+        score_threshold: threshold of the recalls, one of ``THRESHOLDS``; if left out each draw has its own best one.
+        repeats: number of draws of N pictures, the same for every number.
         seed: random seed of the draws.
 
     Returns:
@@ -56,7 +56,7 @@ def estimate_differences(
         found: of N pictures.
         other: of the same pictures in the same order, by the other method; it is subtracted.
         score_threshold: as for :func:`estimate_scores`; if left out each method has its own best one.
-        repeats: how many draws of N pictures.
+        repeats: number of draws of N pictures.
         seed: random seed of the draws.
 
     Returns:
