@@ -43,3 +43,9 @@ def test_tests_mirror_the_library() -> None:
     packages = {path.parent.name for path in (ROOT / "odam_lib").glob("*/__init__.py")}
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     assert folders == packages | OTHER_TESTS
+
+
+@pytest.mark.parametrize("package", ["odam_lib", "notebooks/odam_chapters"])
+def test_a_module_can_be_read_in_one_sitting(package: str) -> None:
+    lines = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / package).rglob("*.py")}
+    assert {path: number for path, number in lines.items() if number > 400} == {}
