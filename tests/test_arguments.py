@@ -382,10 +382,10 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
         V,
         r"influence has shape \[16, 24\]: .*\[24, 16\]",
     ),
-    ("pairs: IoU", lambda: separation.overlapping_pairs(boxes, "0.3"), T, "least IoU is '0.3'"),
-    ("pairs: rows", lambda: separation.pair_correlations(maps, boxes), T, "pairs are .*int tensor"),
+    ("pairs: IoU", lambda: separation.pair_overlapping(boxes, "0.3"), T, "least IoU is '0.3'"),
+    ("pairs: rows", lambda: separation.correlate_pairs(maps, boxes), T, "pairs are .*int tensor"),
     ("survey: class", lambda: separation.survey(d, [], o.ODAM), T, "class ODAM itself"),
-    ("candidates: threshold", lambda: separation.candidate_pairs(d, [], o.ODAM(), "0.3"), T, "threshold is '0.3'"),
+    ("candidates: threshold", lambda: separation.pair_candidates(d, [], o.ODAM(), "0.3"), T, "threshold is '0.3'"),
     ("intervals: rows", lambda: intervals.bootstrap(float, [1, 2], own), T, r"rows are \[1, 2\]"),
     ("intervals: groups", lambda: intervals.mean_interval(scores, own[:1]), V, r"groups have shape \[1\]"),
     (

@@ -96,8 +96,8 @@ def collected(folder: Path) -> None:
         truth = [target["boxes"] for _, target in pictures]
         return {name: [CrowdPicture(boxes, score, boxes, torch.zeros(0, 4)) for boxes in truth] for name in used}
 
-    stubs = {"Scenes": Crowds, "apply": apply, "load_detector": lambda name, device: name,
-             "rules": lambda name: {"NMS": None}, "_versions": lambda name: [{"detector": name}]}  # fmt: skip
+    stubs = {"Scenes": Crowds, "apply_rules": apply, "load_detector": lambda name, device: name,
+             "make_rules": lambda name: {"NMS": None}, "_versions": lambda name: [{"detector": name}]}  # fmt: skip
     with patch.multiple(crowd_results, **stubs):
         with patch.object(sys, "argv", ["crowd_results", str(folder / "results.safetensors"), "--pictures", "3"]):
             crowd_results.main()

@@ -14,7 +14,7 @@ from odam_lib.detectors.weights import save_weights
 from odam_lib.detectors.yolo import YOLOv3Tiny
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.files import data_root, output_folder, user_path
-from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.detection import measure_ap
 
 NAME = "yolov3-tiny"
 SHA256 = "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c"
@@ -84,7 +84,7 @@ def main() -> None:
     pictures = Coco(arguments.coco)
     fill(detector.model, read(arguments.weights))
     detector.model.half().float()  # as the file will hold it
-    scores = detector_ap(detector, pictures, SCORE_THRESHOLD)
+    scores = measure_ap(detector, pictures, SCORE_THRESHOLD)
     about = {
         "command": "python tools/convert_yolo.py yolov3-tiny.weights COCO",
         "source": "the authors' weights (pjreddie.com/media/files/yolov3-tiny.weights), as they lie in the source "

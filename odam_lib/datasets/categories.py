@@ -12,7 +12,7 @@ from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.datasets.pictures import Target
 
 
-def with_background(names: Sequence[str], place: object) -> tuple[str, ...]:
+def add_background(names: Sequence[str], place: object) -> tuple[str, ...]:
     """Class names as detectors list them: the background first.
 
     Args:

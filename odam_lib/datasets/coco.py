@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from odam_lib.categories import BACKGROUND, COCO
-from odam_lib.datasets.categories import with_background
+from odam_lib.datasets.categories import add_background
 from odam_lib.datasets.download import dataset_root
-from odam_lib.datasets.masks import has_mask, mask_problem, stack_masks
+from odam_lib.datasets.masks import find_mask_problem, has_mask, stack_masks
 from odam_lib.datasets.pictures import (
     OFFICIAL,
     OWN,
     Advice,
     Target,
-    box_problem,
     check_item,
+    find_box_problem,
     leaves_folder,
     refuse_misfits,
     refuse_missing,
@@ -76,7 +76,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
     def _numbering(self, names: dict[int, str], path: Path) -> tuple[tuple[str, ...], dict[int, int]]:
         """The categories and the label of each id."""
         ids = [key for key in sorted(names) if names[key] != BACKGROUND]
-        return with_background([names[key] for key in ids], path), {key: label for label, key in enumerate(ids, 1)}
+        return add_background([names[key] for key in ids], path), {key: label for label, key in enumerate(ids, 1)}
 
     def _sort(self, annotations: Sequence[dict[str, Any]], path: Path) -> str:
         """Put annotations to their pictures once they are checked; returns why there are no masks."""
@@ -241,9 +241,9 @@ def _problem(annotation: dict[str, Any], label_of: dict[int, int], images: dict[
     if len(box) != 4:
         return f"has a box of {len(box)} numbers instead of 4"
     x, y, wide, high = box
-    if problem := box_problem((x, y, x + wide, y + high), width, height):
+    if problem := find_box_problem((x, y, x + wide, y + high), width, height):
         return problem
-    return mask_problem(annotation.get("segmentation"), height, width)
+    return find_mask_problem(annotation.get("segmentation"), height, width)
 
 
 def _foreign(path: Path, error: Exception, advice: Advice, place: str) -> ValueError:

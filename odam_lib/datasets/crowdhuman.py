@@ -15,8 +15,8 @@ from odam_lib.datasets.pictures import (
     LONGEST_SIDE,
     OFFICIAL,
     Target,
-    box_problem,
     check_item,
+    find_box_problem,
     leaves_folder,
     refuse_missing,
 )
@@ -163,7 +163,7 @@ def _problem(box: Any) -> str:
         return f"has the box {box}, not 4 numbers"
     x, y, width, height = box
     # A negative side is no side; see CrowdHuman.
-    return box_problem((x, y, x + max(width, 0), y + max(height, 0)), LONGEST_SIDE, LONGEST_SIDE)
+    return find_box_problem((x, y, x + max(width, 0), y + max(height, 0)), LONGEST_SIDE, LONGEST_SIDE)
 
 
 def _ignored(gtbox: dict[str, Any]) -> list[bool]:

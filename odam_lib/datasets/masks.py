@@ -27,7 +27,7 @@ def has_mask(segmentation: Any) -> bool:
     return all(isinstance(polygon, list) and len(polygon) >= LEAST_COORDINATES for polygon in segmentation)
 
 
-def mask_problem(segmentation: Any, height: int, width: int) -> str:
+def find_mask_problem(segmentation: Any, height: int, width: int) -> str:
     """What is wrong with a segmentation, as the end of a sentence; empty if nothing is.
 
     It is found without drawing: pycocotools trusts what it is given.
@@ -85,10 +85,10 @@ def decode_mask(segmentation: Any, height: int, width: int) -> Tensor:
         width: likewise.
 
     Raises:
-        ValueError: it has a :func:`mask_problem`, or there is no room for its mask.
+        ValueError: :func:`find_mask_problem` finds one, or there is no room for its mask.
     """
     check_room(1, height, width)
-    problem = mask_problem(segmentation, height, width) if has_mask(segmentation) else "has no mask"
+    problem = find_mask_problem(segmentation, height, width) if has_mask(segmentation) else "has no mask"
     if problem:
         raise ValueError(f"An object {problem}: mend the annotation.")
     if isinstance(segmentation, list):

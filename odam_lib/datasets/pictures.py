@@ -95,12 +95,12 @@ def leaves_folder(name: str) -> bool:
     return Path(name).is_absolute() or bool(PureWindowsPath(name).drive) or ".." in PureWindowsPath(name).parts
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
     """The pictures in a folder and its sub-folders, by :data:`SUFFIXES`, in the order of their names."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def box_problem(box: Sequence[float], width: float, height: float) -> str:
+def find_box_problem(box: Sequence[float], width: float, height: float) -> str:
     """What is wrong with a box, as the end of a sentence; empty if nothing is.
 
     Boxes may stick out of their picture, as those of whole people behind an edge do, but by no more than its size, and

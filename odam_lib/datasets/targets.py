@@ -52,7 +52,7 @@ def _objects(example: Any, item: int, categories: Sequence[str]) -> int:
     ):
         if not isinstance(value, Tensor) or value.dtype != needed:
             raise TypeError(f"{place} of the data set has as {name} {_kind(value)}: give a tensor of {needed}.")
-    if problem := objects_problem(boxes, labels, categories, LEAST_SIDE):
+    if problem := find_objects_problem(boxes, labels, categories, LEAST_SIDE):
         raise ValueError(f"{place} of the data set {problem}: mend the data set.")
     height, width = image.shape[-2:]
     outside = (boxes.abs() > LONGEST_SIDE).any(dim=1)
@@ -73,7 +73,7 @@ def check_picture(image: Any, place: str) -> None:
         raise type(error)(f"{place} of the data set is no picture to learn from. {error}") from error
 
 
-def objects_problem(boxes: Any, labels: Any, categories: Sequence[str], least_side: float = 0.0) -> str:
+def find_objects_problem(boxes: Any, labels: Any, categories: Sequence[str], least_side: float = 0.0) -> str:
     """What is wrong with the objects of a picture, as the end of a sentence; empty if nothing is.
 
     Args:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from odam_lib.datasets.categories import with_background
+from odam_lib.datasets.categories import add_background
 from odam_lib.datasets.download import dataset_root
 from odam_lib.datasets.masks import check_room
 from odam_lib.datasets.pictures import (
@@ -20,9 +20,9 @@ from odam_lib.datasets.pictures import (
     OWN,
     Advice,
     Target,
-    box_problem,
     check_item,
-    pictures_in,
+    find_box_problem,
+    list_pictures,
     refuse_misfits,
     refuse_missing,
 )
@@ -92,7 +92,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
         occurring = sorted({name for picture in self._pictures for name in picture.names})
         if not occurring:
             raise ValueError(f"The annotations in {folder} hold no objects: give some with at least one.")
-        self.categories = with_background(occurring if classes is None else list(classes), folder)
+        self.categories = add_background(occurring if classes is None else list(classes), folder)
         self._refuse_other_classes()
 
     def _open(self, images: Path, files: Sequence[str], annotations: Path, names: Sequence[str]) -> None:
@@ -251,7 +251,7 @@ def _files(folder: Path, names: Sequence[str]) -> list[str]:
     """The picture of each annotation; one that is missing gets VOC's own suffix."""
     files: dict[str, str] = {}
     wanted = set(names)
-    for path in pictures_in(folder):
+    for path in list_pictures(folder):
         if path.parent != folder or path.stem not in wanted:
             continue
         if path.stem in files:
@@ -276,7 +276,7 @@ def _annotation(path: Path, advice: Advice) -> _Picture:
     # VOC counts pixels from 1 and names the first and the last one inside.
     boxes = [(x1 - 1, y1 - 1, x2, y2) for x1, y1, x2, y2 in corners]
     for name, box in zip(names, boxes):
-        if problem := box_problem(box, width, height) if name else "has no name":
+        if problem := find_box_problem(box, width, height) if name else "has no name":
             raise ValueError(f"{path}: an object {name!r} {problem}: {advice.annotations}.")
     return _Picture(
         height, width, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), names,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from odam_lib.datasets.categories import with_background
-from odam_lib.datasets.masks import LEAST_COORDINATES, mask_problem, stack_masks
-from odam_lib.datasets.pictures import OWN as ADVICE, Target, box_problem, check_item, pictures_in
+from odam_lib.datasets.categories import add_background
+from odam_lib.datasets.masks import LEAST_COORDINATES, find_mask_problem, stack_masks
+from odam_lib.datasets.pictures import OWN as ADVICE, Target, check_item, find_box_problem, list_pictures
 from odam_lib.files import user_path
 from odam_lib.images import load_image
 
@@ -67,7 +67,7 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
             if not folder.is_dir():
                 raise FileNotFoundError(f"{folder} is missing: root must hold {IMAGES}/ and {LABELS}/.")
         self.categories = _categories(place, classes)
-        self._files = pictures_in(self._images / split)
+        self._files = list_pictures(self._images / split)
         self.names = [path.relative_to(self._images).with_suffix("").as_posix() for path in self._files]
         self._refuse_others(sorted((labels / split).rglob("*.txt")), labels)
         self._objects = [self._read(labels / f"{name}.txt") for name in self.names]
@@ -163,7 +163,7 @@ def _object(line: str, number: int, path: Path, categories: Sequence[str]) -> _O
     else:
         (x, wide), (y, high) = across, down
         box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-    if problem := box_problem(box, 1, 1) or (mask_problem([values], 1, 1) if segment else ""):
+    if problem := find_box_problem(box, 1, 1) or (find_mask_problem([values], 1, 1) if segment else ""):
         raise ValueError(f"{place} {problem}: {ADVICE.annotations}.")
     return _Object(int(kind) + 1, box, tuple(values) if segment else (), number)
 
@@ -177,7 +177,7 @@ def _categories(root: Path, classes: Sequence[str] | str | Path | None) -> tuple
             )
         classes = found[0]
     if not isinstance(classes, (str, Path)):
-        return with_background(list(classes), "The list of classes")
+        return add_background(list(classes), "The list of classes")
     path = user_path(classes)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} with the names of the classes: check the path.")
@@ -186,8 +186,8 @@ def _categories(root: Path, classes: Sequence[str] | str | Path | None) -> tuple
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text ({error}): {ADVICE.annotations}.") from error
     if path.suffix.lower() in (".yaml", ".yml"):
-        return with_background(_listed(text, path), path)
-    return with_background([line.strip() for line in text.strip().splitlines()], path)
+        return add_background(_listed(text, path), path)
+    return add_background([line.strip() for line in text.strip().splitlines()], path)
 
 
 def _listed(text: str, path: Path) -> list[Any]:

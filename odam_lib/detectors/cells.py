@@ -67,7 +67,7 @@ class ChainWindows(Windowed):
         level, size = int(detections.level[0]), self.size(detections)
         sheets, which = Sheets.of([self.trace.features[level].detach()]), torch.zeros_like(detections.index)
         top, left = (start - size[0] // 2 for start in self.trace.cell(detections))
-        cut = sheets.cut(which, top, left, size).requires_grad_()
+        cut = sheets.cut(which, top, left, size).contiguous().requires_grad_()
         _, inside = sheets.places(which, top, left, size)
         outputs = self._outputs(attributes, cut, inside, detections)
         gradients = self.trace.differentiate(attributes, outputs, cut, detections)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from odam_lib.detectors.passes import make_twin
+
 POINTWISE = (nn.Identity, nn.SiLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.Sigmoid)
 """What may follow a convolution because it acts on each cell alone; a batch norm with statistics of its own may too."""
 
@@ -14,7 +16,7 @@ class Chain:
     """Steps that act cell by cell, or are a convolution of stride 1 with zeros around its input and what follows it.
 
     Attributes:
-        steps: in order.
+        steps: in order, convolutions without the zeros around.
         reaches: for each step, how many cells beyond a cell it reads.
     """
 
@@ -36,7 +38,7 @@ class Chain:
         """What the chain says about the middle cell of each window, as if it had run on the whole map.
 
         Args:
-            windows: ``Tensor[N, K, s, s]`` with s = 1 + 2 :attr:`reach`.
+            windows: ``Tensor[N, K, s, s]`` with s = 1 + 2 :attr:`reach`, zero beyond the border.
             inside: bool ``Tensor[N, s, s]``, which of their cells are on the map: beyond its border each step reads
                 zeros, whatever the step before would have made of them.
 
@@ -45,8 +47,8 @@ class Chain:
         """
         values, exists = windows, inside[:, None]
         for step, reach in zip(self.steps, self.reaches):
-            values = _without_rim(step(values * exists), reach)
-            exists = _without_rim(exists, reach)
+            exists = exists[..., reach : exists.shape[-2] - reach, reach : exists.shape[-1] - reach]
+            values = step(values) * exists
         return values[:, :, 0, 0]
 
 
@@ -60,7 +62,7 @@ def read_chain(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | 
     steps = _steps(stack)
     reaches = [_reach(step) for step in steps if not list(step.children()) or known(step)]
     local = tuple(reach for reach in reaches if reach is not None)
-    return Chain(tuple(steps), local) if len(local) == len(steps) else None
+    return Chain(tuple(map(_without_padding, steps)), local) if len(local) == len(steps) else None
 
 
 def _steps(stack: nn.Module) -> list[nn.Module]:
@@ -89,5 +91,10 @@ def _acts_on_cells(module: nn.Module) -> bool:
     return isinstance(module, POINTWISE)
 
 
-def _without_rim(sheets: Tensor, rim: int) -> Tensor:
-    return sheets[..., rim : sheets.shape[-2] - rim, rim : sheets.shape[-1] - rim]
+def _without_padding(step: nn.Module) -> nn.Module:
+    """The same step that works out those cells alone that it sees all of: of a window, the others are of no use."""
+    alike = make_twin(step)
+    for module in alike.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding = (0, 0)
+    return alike

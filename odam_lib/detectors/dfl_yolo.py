@@ -7,6 +7,7 @@ and there is no objectness.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ class DflTrace(CellTrace):
 
     clips_first = False
 
-    @property
+    @cached_property
     def windows(self) -> Windowed | None:
         return chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
 

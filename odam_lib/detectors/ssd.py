@@ -1,5 +1,7 @@
 """SSD (Liu et al., 2016) and SSDlite (Sandler et al., 2018) as torchvision implements them, behind the contract."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from odam_lib.heatmaps import EDGES
 class SSDTrace(DenseTrace):
     """A forward pass of SSD, default boxes in place of anchors, each level with a head of its own."""
 
-    @property
+    @cached_property
     def windows(self) -> Windowed | None:
         head = self.detector.model.head
         heads = zip(head.classification_head.module_list, head.regression_head.module_list)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid, pad
 
+from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
 from odam_lib.detectors.boxes import around
@@ -23,8 +25,8 @@ STRIDES = (16, 32)
 ANCHORS = (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319)))
 """Width and height of the three anchors of each level, in pixels of the detector's input.
 
-The authors' settings name (10, 14), (23, 27), (37, 58) for the finer level, but the published weights were trained with
-these: on 100 pictures of COCO val2017 they reach an AP50 of 47.3, with the others 30.5.
+The authors' settings name others for the finer level, but the published weights were trained with these
+(data/evaluation/README.md).
 """
 LONG_SIDE = 416
 """Pictures are resized to this longer side, in pixels."""
@@ -34,7 +36,7 @@ NMS_IOU = 0.45
 LIMITS = Limits(before=1000, after=300)
 """The authors' code has none; a threshold of 0 would leave 200,000 predictions."""
 FPN = "fpn"
-NOT_PREDICTED = ("__background__", "N/A")
+NOT_PREDICTED = (BACKGROUND, UNUSED)
 BOX, OBJECTNESS, CLASSES = 4, 4, 5
 """A head says of each anchor four numbers for the box, the logit of its objectness, and a logit for each class."""
 
@@ -133,7 +135,7 @@ class YOLOTrace(CellTrace):
     references: Tensor
     strides: Tensor
 
-    @property
+    @cached_property
     def windows(self) -> Windowed | None:
         heads = [(head,) for head in self.detector.model.heads.values()]
         return chain_windows(self, heads) if self.layer == FPN else None
@@ -154,10 +156,8 @@ class YOLOTrace(CellTrace):
 class YOLODetector(Detector):
     """A YOLOv3-tiny that can be explained.
 
-    Each cell lies in the middle of the pixels that its pools of 2x2 cells were made of. The pool of stride 1 reads one
-    cell further: the gradient of a cell of the coarser level with respect to the picture has its centre 8 pixels to the
-    right and below (standard error 0.7). It is kept in the middle, where it predicts: of four places tried there its
-    maps have most energy in their own objects.
+    Each cell lies in the middle of the pixels that its pools of 2x2 cells were made of; so does one of the coarser
+    level, where it predicts, although its pool of stride 1 reads one cell further to the right and below.
 
     Args:
         name: the name it was loaded by.

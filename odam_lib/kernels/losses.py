@@ -24,7 +24,8 @@ Negatives = Callable[[Tensor, Tensor], Tensor]
 
 def overlapping(boxes: Tensor, images: Tensor) -> Tensor:
     """Predictions of one image whose boxes overlap: those whose maps may leak into each other."""
-    return (box_iou(boxes, boxes) > 0) & same_image(boxes, images)
+    meet: Tensor = box_iou(boxes, boxes) > 0
+    return meet & same_image(boxes, images)
 
 
 def same_image(boxes: Tensor, images: Tensor) -> Tensor:

@@ -10,14 +10,16 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from odam_lib.datasets.targets import objects_problem
+from odam_lib.datasets.targets import find_objects_problem
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 
 _KINDS = (("boxes", "labels"), ("ignored", "ignored_labels"))
 
 
-def coco_ap(truth: list[dict[str, Tensor]], found: list[Detections], categories: tuple[str, ...]) -> dict[str, float]:
+def compute_coco_ap(
+    truth: list[dict[str, Tensor]], found: list[Detections], categories: tuple[str, ...]
+) -> dict[str, float]:
     """Average precision as COCO defines it, by pycocotools.
 
     Args:
@@ -69,12 +71,12 @@ def coco_ap(truth: list[dict[str, Tensor]], found: list[Detections], categories:
 
 
 @torch.no_grad()
-def detector_ap(
+def measure_ap(
     detector: Detector, dataset: Iterable[tuple[Tensor, dict]], score_threshold: float = 0.05
 ) -> dict[str, float]:
-    """:func:`coco_ap` of a detector on a data set of ``(image, target)``."""
+    """:func:`compute_coco_ap` of a detector on a data set of ``(image, target)``."""
     pairs = [(target, detector.detect(image, score_threshold).to("cpu")) for image, target in dataset]
-    return coco_ap([target for target, _ in pairs], [found for _, found in pairs], detector.categories)
+    return compute_coco_ap([target for target, _ in pairs], [found for _, found in pairs], detector.categories)
 
 
 def _check(number: int, target: dict[str, Tensor], detections: Detections, categories: tuple[str, ...]) -> None:
@@ -86,7 +88,7 @@ def _check(number: int, target: dict[str, Tensor], detections: Detections, categ
     ]
     objects.append((f"{place} among the detections", detections.boxes, detections.labels))
     for where, boxes, labels in objects:
-        if problem := objects_problem(boxes, labels, categories):
+        if problem := find_objects_problem(boxes, labels, categories):
             raise ValueError(f"{where} {problem}: average precision is undefined.")
     if detections.scores.shape != detections.labels.shape:
         raise ValueError(

@@ -22,9 +22,9 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.weights import save_weights
 from odam_lib.files import output_folder
-from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.detection import measure_ap
 from odam_lib.training.detector import train_detector
-from odam_lib.training.distributed import processes, rank, summed
+from odam_lib.training.distributed import processes, rank, sum_over_processes
 from odam_lib.training.runs import read_hours
 from odam_lib.training.settings import DetectorSettings, TrainingSettings
 
@@ -86,7 +86,7 @@ def draw_once(settings: TrainingSettings, scenes: Examples, folder: Path) -> Cac
     path = folder / f"scenes-{settings.dataset}-{settings.size}-{settings.number}-{settings.seed}.pt"
     if rank() == 0:
         Cached(scenes, path)
-    summed(torch.zeros(1))  # the others wait until it is drawn
+    sum_over_processes(torch.zeros(1))  # the others wait until it is drawn
     return Cached(scenes, path)
 
 
@@ -139,7 +139,7 @@ def main() -> None:
         detector = train_detector(settings, training, folder, device)
         if rank() > 0:
             return
-        scores = detector_ap(detector, (held_out[item] for item in range(len(held_out))))
+        scores = measure_ap(detector, (held_out[item] for item in range(len(held_out))))
         card = describe_training("odam_lib.training", settings, folder, detector.model, len(held_out), scores)
         card["measured_on"] += ", pycocotools"
         path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)

@@ -63,7 +63,7 @@ def train_detector(
         losses, positives = detector.compute_losses(images, placed, network)
         share = share_of_mean(positives.divisor, detector.device)
         losses = {name: value * share for name, value in losses.items()}
-        return losses | (odam_term(settings, step, positives) if settings.odam_weight else {})
+        return losses | (weigh_odam(settings, step, positives) if settings.odam_weight else {})
 
     with ExitStack() as stack:
         if settings.precision == "bfloat16":
@@ -74,7 +74,7 @@ def train_detector(
     return detector
 
 
-def odam_term(settings: DetectorSettings, step: int, positives: Positives) -> dict[str, Tensor]:
+def weigh_odam(settings: DetectorSettings, step: int, positives: Positives) -> dict[str, Tensor]:
     """Odam-Train's two losses as a term of a detector's training, 0 until it begins.
 
     Args:

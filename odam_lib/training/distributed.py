@@ -68,7 +68,7 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def summed(values: Tensor) -> Tensor:
+def sum_over_processes(values: Tensor) -> Tensor:
     """Numbers added up over all processes; no gradient passes."""
     values = values.detach().clone()
     if dist.is_initialized():
@@ -80,7 +80,7 @@ def share_of_mean(divisor: int, device: torch.device) -> float:
     """The factor on a mean over ``divisor`` things here that makes the mean of all processes the common one."""
     if world_size() == 1:
         return 1.0
-    everywhere = summed(torch.tensor([float(divisor)], device=device)).item()
+    everywhere = sum_over_processes(torch.tensor([float(divisor)], device=device)).item()
     return divisor * world_size() / max(1.0, everywhere)
 
 

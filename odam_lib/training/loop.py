@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.datasets.targets import check_examples
-from odam_lib.training.distributed import rank, summed, world_size
+from odam_lib.training.distributed import rank, sum_over_processes, world_size
 from odam_lib.training.runs import Run
 from odam_lib.training.settings import TrainingSettings
 
@@ -79,7 +79,7 @@ def train(
                 _refuse_infinite(step, norm, {"norm of the gradient": norm}, targets)
                 optimizer.step()
                 schedule.step()
-                means = summed(torch.stack(list(losses.values()))) / world_size()
+                means = sum_over_processes(torch.stack(list(losses.values()))) / world_size()
                 shown = dict(zip(losses, means.tolist()))
                 run.log(step, settings.learning_rate * anneal(settings.steps, step), shown)
                 bar.update()

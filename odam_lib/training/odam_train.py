@@ -50,9 +50,9 @@ class OdamTrain:
 
     def __call__(self, positives: Positives) -> OdamLoss:
         """The loss of one batch; maps of the class logit, as :meth:`Positives.maps` makes them."""
-        rows = at_most(self.cap, positives.images)
+        rows = choose_at_most(self.cap, positives.images)
         return odam_train_loss(
-            without_faint(positives.maps(rows, (self.side, self.side), self.order)),
+            drop_faint(positives.maps(rows, (self.side, self.side), self.order)),
             positives.objects[rows],
             positives.images[rows],
             positives.ious[rows],
@@ -62,7 +62,7 @@ class OdamTrain:
         )
 
 
-def without_faint(maps: Tensor) -> Tensor:
+def drop_faint(maps: Tensor) -> Tensor:
     """The maps ``[N, h, w]`` with those below ``FAINT`` set to zero, so that they pull at nothing."""
     if not len(maps):
         return maps
@@ -70,7 +70,7 @@ def without_faint(maps: Tensor) -> Tensor:
     return maps * (highest >= FAINT * highest.mean())[:, None, None]
 
 
-def at_most(cap: int, images: Tensor) -> Tensor:
+def choose_at_most(cap: int, images: Tensor) -> Tensor:
     """Rows of at most ``cap`` predictions of each image ``[N]``, chosen at random from torch's global seed."""
     shuffled = torch.randperm(len(images)).to(images.device)
     shuffled = shuffled[images[shuffled].argsort(stable=True)]

@@ -13,19 +13,26 @@ import pytest
 import torch
 from hypothesis import given, settings as effort, strategies as st
 from odam_chapters.crowds import embedding_training
-from odam_chapters.crowds.embedding_training import EmbeddingSettings, Seen, main, observe, shares, train_embeddings
+from odam_chapters.crowds.embedding_training import (
+    EmbeddingSettings,
+    Seen,
+    main,
+    measure_shares,
+    observe,
+    train_embeddings,
+)
 from odam_chapters.crowds.embeddings import (
     EMBEDDED,
     SIDE,
     Embedder,
     EmbeddingHead,
-    cells_of_positives,
-    cells_of_trace,
-    distances,
     load_embedder,
     margin_loss,
-    pairs_of,
-    weights_name,
+    measure_distances,
+    name_weights,
+    pair_predictions,
+    read_positive_cells,
+    read_trace_cells,
 )
 from odam_chapters.crowds.rules import SCORE_THRESHOLD, find_candidates
 from torch import Tensor
@@ -78,11 +85,11 @@ def test_only_overlapping_boxes_of_one_picture_are_told_apart() -> None:
     images = torch.tensor([0, 0, 1, 1])
     boxes = together(4)
     assert margin_loss(vectors, objects, images, boxes).item() == pytest.approx(1.2)
-    assert len(pairs_of(objects, images, boxes).same) == 2
+    assert len(pair_predictions(objects, images, boxes).same) == 2
     boxes[3] += 100
-    pairs = pairs_of(objects, images, boxes)
+    pairs = pair_predictions(objects, images, boxes)
     assert (pairs.first.tolist(), pairs.second.tolist(), pairs.same.tolist()) == ([0], [1], [False])
-    alike = pairs_of(torch.tensor([0, 1, 2, 2]), images, boxes)
+    alike = pair_predictions(torch.tensor([0, 1, 2, 2]), images, boxes)
     assert (alike.second - alike.first).tolist() == [1, 1] and alike.same.tolist() == [False, True]
 
 
@@ -172,7 +179,7 @@ def test_the_head_of_faster_rcnn_reads_means_over_thirds_of_its_proposals(crowds
     pooled = trace.pooled[trace.candidates[rows].index]
     parts = (slice(0, 3), slice(2, 5), slice(4, 7))  # of 7
     expected = torch.stack([pooled[:, :, y, x].mean(dim=(2, 3)) for y in parts for x in parts], dim=2)
-    torch.testing.assert_close(cells_of_trace(trace, trace.candidates[rows]), expected.flatten(1))
+    torch.testing.assert_close(read_trace_cells(trace, trace.candidates[rows]), expected.flatten(1))
 
 
 @torch.no_grad()
@@ -184,19 +191,19 @@ def test_training_reads_the_cells_that_an_explanation_does(crowded: Detector, cr
     for number, image in enumerate(images):
         rows = torch.nonzero(positives.images == number).flatten()
         assert len(rows) > 5
-        cells = cells_of_positives(positives, rows.flip(0))
+        cells = read_positive_cells(positives, rows.flip(0))
         torch.testing.assert_close(cells, expected_cells(crowded, image, positives, rows.flip(0)), rtol=1e-4, atol=1e-4)
 
 
 def expected_cells(detector: Detector, image: Tensor, positives: Positives, rows: Tensor) -> Tensor:
     trace = detector.trace(image)
     if not isinstance(positives, FasterRCNNPositives):
-        return cells_of_trace(trace, trace.candidates[trace.first[positives.level[rows]] + positives.index[rows]])
+        return read_trace_cells(trace, trace.candidates[trace.first[positives.level[rows]] + positives.index[rows]])
     batch, _ = detector.model.transform([image])
     pool = detector.model.roi_heads.box_roi_pool
     pooled = pool(detector.model.backbone(batch.tensors), [positives.proposals[rows]], batch.image_sizes)
     everything = replace(trace, pooled=pooled)
-    return cells_of_trace(everything, replace(trace.candidates[: len(rows)], index=torch.arange(len(rows))))
+    return read_trace_cells(everything, replace(trace.candidates[: len(rows)], index=torch.arange(len(rows))))
 
 
 def test_a_trace_or_detections_of_something_else_are_refused(crowded: Detector, crowds: list) -> None:
@@ -213,7 +220,7 @@ def test_a_trace_or_detections_of_something_else_are_refused(crowded: Detector, 
         embed(trace, crowded.trace(other).candidates)
     with pytest.raises(ValueError, match="no embeddings for retinanet-scenes"):
         foreign = load_detector("retinanet-scenes", "cpu").trace(image)
-        cells_of_trace(foreign, foreign.candidates)
+        read_trace_cells(foreign, foreign.candidates)
     assert embed(trace, trace.candidates[:0]).shape == (0, 32)
 
 
@@ -221,12 +228,12 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ValueError, match="no embeddings for fcos-crowd-odam: choose fcos-crowd or faster-rcnn-crowd"):
         load_embedder("fcos-crowd-odam")
     (tmp_path / "weights").mkdir()
-    for name in ("fcos-crowd", weights_name("fcos-crowd")):
+    for name in ("fcos-crowd", name_weights("fcos-crowd")):
         for file in (data_root() / "weights").glob(f"{name}.*"):
             shutil.copy(file, tmp_path / "weights")
     monkeypatch.setenv("ODAM_DATA", str(tmp_path))
     assert load_embedder("fcos-crowd").detector == "fcos-crowd"
-    detectors, own = (tmp_path / "weights" / f"{name}.json" for name in ("fcos-crowd", weights_name("fcos-crowd")))
+    detectors, own = (tmp_path / "weights" / f"{name}.json" for name in ("fcos-crowd", name_weights("fcos-crowd")))
     text = detectors.read_text(encoding="utf-8")
     detectors.write_text(text.replace(read_card("fcos-crowd")["sha256"], "0" * 64), encoding="utf-8")
     with pytest.raises(ValueError, match=r"embedding\.safetensors go with others of fcos-crowd than those here"):
@@ -255,9 +262,9 @@ def test_embeddings_of_one_person_lie_closer_than_those_of_two(crowded: Detector
     for image, target in crowds:
         vectors, people, boxes = person_of_each(crowded.trace(image), target["boxes"])
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(vectors)))
-        pairs = pairs_of(people, torch.zeros_like(people), boxes)
+        pairs = pair_predictions(people, torch.zeros_like(people), boxes)
         ious = box_iou(boxes, boxes)[pairs.first, pairs.second]
-        rows.append(torch.stack([pairs.same, ious, distances(vectors, pairs)], dim=1))
+        rows.append(torch.stack([pairs.same, ious, measure_distances(vectors, pairs)], dim=1))
     same, ious, apart = torch.cat(rows).unbind(dim=1)
     for low, high, least in ((0.3, 1.0, 0.85), (0.5, 0.7, 0.62)):
         some = (low < ious) & (ious < high)
@@ -268,8 +275,8 @@ def test_embeddings_of_one_person_lie_closer_than_those_of_two(crowded: Detector
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_every_card_fits_its_weights(name: str) -> None:
-    path = data_root() / "weights" / f"{weights_name(name)}.safetensors"
-    about = read_card(weights_name(name))
+    path = data_root() / "weights" / f"{name_weights(name)}.safetensors"
+    about = read_card(name_weights(name))
     assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert about["parameters"] == sum(each.numel() for each in load_embedder(name).head.parameters())
     assert {"command", "seed", "data", "hours", "hardware", "measured_on"} <= about.keys()
@@ -277,11 +284,11 @@ def test_every_card_fits_its_weights(name: str) -> None:
 
 def test_cards_tell_what_the_weights_reach(crowded: Detector, crowds: list) -> None:
     """Measured again on the first of the card's held-out scenes; a sample, hence the margin."""
-    about = read_card(weights_name(crowded.name))
-    reached = shares(crowded, load_embedder(crowded.name).head, crowds, EmbeddingSettings.cap)
+    about = read_card(name_weights(crowded.name))
+    reached = measure_shares(crowded, load_embedder(crowded.name).head, crowds, EmbeddingSettings.cap)
     for name, value in reached.items():
         assert abs(value - about[name]) < 0.12, (name, value, about[name])
-    untrained = shares(crowded, untrained_head(crowded), crowds[:2], EmbeddingSettings.cap)
+    untrained = measure_shares(crowded, untrained_head(crowded), crowds[:2], EmbeddingSettings.cap)
     assert untrained["same"] + untrained["different"] < 1.6 < reached["same"] + reached["different"]
 
 
@@ -362,8 +369,8 @@ def test_faster_rcnn_samples_afterwards_as_before(crowds: list) -> None:
 @torch.no_grad()
 def cost_of_each_pair(head: EmbeddingHead, seen: Seen) -> Tensor:
     """With beta 1 and alpha 0.2. Unlike the loss this counts pairs that cost nothing, which training makes more."""
-    pairs = pairs_of(seen.objects, seen.images, seen.boxes)
-    beyond = distances(head(seen.cells), pairs) - 1
+    pairs = pair_predictions(seen.objects, seen.images, seen.boxes)
+    beyond = measure_distances(head(seen.cells), pairs) - 1
     return (0.2 + torch.where(pairs.same, beyond, -beyond)).relu()
 
 
@@ -474,7 +481,7 @@ def test_commands_of_the_bundled_cards_are_understood(
 
     monkeypatch.setattr(embedding_training, "draw_once", stop)
     with pytest.raises(Understood, match=name):
-        command(tmp_path, *read_card(weights_name(name))["command"].split()[3:])
+        command(tmp_path, *read_card(name_weights(name))["command"].split()[3:])
 
 
 @pytest.mark.parametrize(
@@ -512,4 +519,6 @@ def test_embeddings_are_read_where_the_detector_runs(crowds: list, tmp_path: Pat
             replace(SMALL, detector=name), load_detector(name, "cuda"), Crowds(), tmp_path / name
         )
         assert next(trained.parameters()).device.type == "cuda"
-        assert all(0 <= share <= 1 for share in shares(load_detector(name, "cuda"), trained, Crowds(), 20).values())
+        assert all(
+            0 <= share <= 1 for share in measure_shares(load_detector(name, "cuda"), trained, Crowds(), 20).values()
+        )

@@ -3,7 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from odam_chapters.odam_train.sweep import CONTROL, VARIANTS, Outcome, as_text, base_settings, read_outcomes, sweep
+from odam_chapters.odam_train.sweep import (
+    CONTROL,
+    VARIANTS,
+    Outcome,
+    make_base_settings,
+    read_outcomes,
+    sweep,
+    tabulate_outcomes,
+)
 
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.training.runs import CHECKPOINT
@@ -16,7 +24,7 @@ def pictures() -> list:
 
 
 def test_rows_are_kept_and_not_made_twice(tmp_path, pictures) -> None:
-    base = replace(base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
+    base = replace(make_base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
     path = tmp_path / "rows.csv"
     sweep(base, [CONTROL, "weight 5"], tmp_path, pictures, path, "cpu")
     first = {one.variant: one for one in read_outcomes(path)}
@@ -35,7 +43,7 @@ def test_rows_are_kept_and_not_made_twice(tmp_path, pictures) -> None:
 
 
 def test_every_variant_is_a_training_of_its_own() -> None:
-    base = base_settings("faster-rcnn", 4000, 0)
+    base = make_base_settings("faster-rcnn", 4000, 0)
     made = [replace(base, **changed) for changed in VARIANTS.values()]
     assert all(one.start == "faster-rcnn-crowd" for one in made)
     assert len(set(made)) >= len(made) - 1  # the default has the weight of one of the others
@@ -44,13 +52,13 @@ def test_every_variant_is_a_training_of_its_own() -> None:
 def test_the_table_shows_changes_and_controls_as_they_are() -> None:
     control = Outcome(CONTROL, 10, 5, 0.4, 0, 0, 0, 0.3, 0, 0, 0, 0.8)
     other = replace(control, variant="weight 5", odi_change=-0.2, odi_low=-0.3, odi_high=-0.1)
-    lines = as_text([control, other]).splitlines()
+    lines = tabulate_outcomes([control, other]).splitlines()
     assert "0.40" in lines[1] and "0.30" in lines[1] and "%" not in lines[1]
     assert "-20% (-30% to -10%)" in lines[2]
 
 
 def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, pictures) -> None:
-    base = replace(base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
+    base = replace(make_base_settings("fcos", 16, 0), number=4, size=128, batch_size=2)
     with pytest.raises(FileExistsError, match="is a folder or a device"):
         sweep(base, [CONTROL], tmp_path / "runs", pictures, tmp_path, "cpu")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")

@@ -4,7 +4,13 @@ import math
 
 import pytest
 import torch
-from odam_chapters.odam_train.separation import both, overlapping_pairs, pair_correlations, representatives, survey
+from odam_chapters.odam_train.separation import (
+    align_surveys,
+    choose_representatives,
+    correlate_pairs,
+    pair_overlapping,
+    survey,
+)
 from odam_chapters.statistics import relative_change
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -28,7 +34,7 @@ def detector():
 def test_a_person_is_represented_by_its_best_candidate(crowd, detector) -> None:
     image, target = crowd[0]
     trace = detector.trace(image)
-    found, own = representatives(trace, target["boxes"], target["labels"])
+    found, own = choose_representatives(trace, target["boxes"], target["labels"])
     assert len(found) == len(own) > 8 and own.tolist() == sorted(set(own.tolist()))
     overlap = box_iou(target["boxes"], found.boxes)
     assert torch.equal(overlap.argmax(dim=0), own) and overlap.amax(dim=0).min() >= 0.5
@@ -41,7 +47,7 @@ def test_a_person_is_represented_by_its_best_candidate(crowd, detector) -> None:
 
 def test_of_nothing_there_is_nothing(crowd, detector) -> None:
     trace = detector.trace(crowd[0][0])
-    found, own = representatives(trace, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    found, own = choose_representatives(trace, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
     assert len(found) == len(own) == 0
     with pytest.raises(ValueError, match="no picture to look at"):
         survey(detector, [], ODAM())
@@ -49,12 +55,12 @@ def test_of_nothing_there_is_nothing(crowd, detector) -> None:
 
 def test_pairs_overlap_and_occur_once() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [100, 0, 110, 10], [0, 1, 10, 11]])
-    assert overlapping_pairs(boxes, 0.3).tolist() == [[0, 1], [0, 3]]  # IoU 1/3 and 9/11; (1, 3): 45/155
+    assert pair_overlapping(boxes, 0.3).tolist() == [[0, 1], [0, 3]]  # IoU 1/3 and 9/11; (1, 3): 45/155
 
 
 def test_correlations_by_hand() -> None:
     maps = torch.tensor([[3.0, 4.0], [4.0, 3.0], [0.0, 0.0], [1.0, 0.0]])
-    found = pair_correlations(maps, torch.tensor([[0, 1], [1, 3], [0, 2]]))
+    found = correlate_pairs(maps, torch.tensor([[0, 1], [1, 3], [0, 2]]))
     assert found[:2].tolist() == pytest.approx([0.96, 0.8]) and found[2].isnan()
 
 
@@ -74,10 +80,10 @@ def test_a_survey_knows_a_map_that_cannot_tell_neighbours(crowd, detector) -> No
 def test_two_detectors_are_compared_on_what_both_have(crowd, detector) -> None:
     whole, part = survey(detector, crowd, BoxFill()), survey(detector, crowd[1:], BoxFill())
     for name in ("odi", "correlations", "pair_ious"):
-        ours, theirs, images = both(whole, part, name)
+        ours, theirs, images = align_surveys(whole, part, name)
         assert torch.equal(ours, theirs) and set(images.tolist()) == {int(crowd[1][1]["image_id"])}
-    assert len(both(whole, part, "scores")[0]) == len(part.objects)
-    assert len(both(whole, part, "correlations")[0]) == len(part.pairs)
+    assert len(align_surveys(whole, part, "scores")[0]) == len(part.objects)
+    assert len(align_surveys(whole, part, "correlations")[0]) == len(part.pairs)
 
 
 def test_a_relative_change_by_hand() -> None:

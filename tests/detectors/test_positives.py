@@ -13,7 +13,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.losses import odam_train_loss
 from odam_lib.kernels.windows import Windows
-from odam_lib.training.odam_train import OdamTrain, at_most, without_faint
+from odam_lib.training.odam_train import OdamTrain, choose_at_most, drop_faint
 
 CATEGORIES = ("__background__", "person", "dog")
 SIZE = (32, 24)
@@ -172,7 +172,7 @@ def test_spreading_a_window_is_reading_the_whole_map(seed: int, bounded: bool) -
 @given(st.lists(st.integers(0, 5), max_size=40), st.integers(1, 12))
 def test_at_most_keeps_rows_of_every_image_up_to_the_cap(images: list[int], cap: int) -> None:
     images = torch.tensor(sorted(images), dtype=torch.int64)
-    rows = at_most(cap, images)
+    rows = choose_at_most(cap, images)
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert torch.equal(images[rows].bincount(minlength=6), images.bincount(minlength=6).clamp(max=cap))
 
@@ -181,13 +181,13 @@ def test_a_faint_map_pulls_at_nothing() -> None:
     maps = torch.rand(4, 3, 3) + 0.1
     maps[2] *= 1e-30
     maps.requires_grad_()
-    kept = without_faint(maps)
+    kept = drop_faint(maps)
     assert torch.equal(kept[[0, 1, 3]], maps[[0, 1, 3]]) and not kept[2].any()
     same = torch.zeros(4, dtype=torch.int64)
     boxes = torch.tensor([[0.0, 0, 1, 1]] * 4)
     odam_train_loss(kept, torch.tensor([0, 0, 1, 1]), same, torch.ones(4), boxes).mean.backward()
     assert maps.grad.isfinite().all() and not maps.grad[2].any() and maps.grad[3].abs().max() < 1e3
-    assert len(without_faint(maps[:0])) == 0
+    assert len(drop_faint(maps[:0])) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from odam_lib.datasets.coco import Coco
 from odam_lib.detectors.weights import read_card
 from odam_lib.detectors.yolo import ANCHORS, GREY, LONG_SIDE, STRIDES, YOLODetector, YOLOv3Tiny
 from odam_lib.files import data_root
-from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.detection import measure_ap
 
 ROOT = data_root().parent
 COCO = ROOT.parent / "shared" / "data" / "coco-val100"
@@ -37,7 +37,7 @@ def test_a_photograph_is_understood(yolo) -> None:
 
 @pytest.mark.skipif(not COCO.is_dir(), reason="the 100 pictures of COCO are not beside this checkout")
 def test_average_precision_is_that_of_the_card(yolo) -> None:
-    reached = detector_ap(yolo, Coco(COCO), tool.SCORE_THRESHOLD)
+    reached = measure_ap(yolo, Coco(COCO), tool.SCORE_THRESHOLD)
     card = read_card("yolov3-tiny")
     assert reached["AP50"] == pytest.approx(card["AP50"], abs=0.002) and reached["AP50"] >= 0.29
     assert reached["AP"] == pytest.approx(card["AP"], abs=0.002)

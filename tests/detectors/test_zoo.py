@@ -15,7 +15,7 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors import of_torchvision, zoo
 from odam_lib.detectors.weights import fetch_published, read_card
 from odam_lib.files import data_root
-from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.detection import measure_ap
 
 LEAST_AP50 = {"detr-scenes": 0.75, "yolov3-tiny": 0.29}
 
@@ -40,7 +40,7 @@ def test_cards_tell_what_the_weights_reach(held_out) -> None:
     for name, entry in zoo.ZOO.items():
         if isinstance(entry, zoo.Bundled) and name != "yolov3-tiny":  # measured on photographs: test_yolo
             card = read_card(name)
-            reached = detector_ap(load_detector(name, "cpu"), crowded if "crowd" in name else held_out)["AP50"]
+            reached = measure_ap(load_detector(name, "cpu"), crowded if "crowd" in name else held_out)["AP50"]
             assert abs(reached - card["AP50"]) < 0.08, (name, reached, card["AP50"])
 
 

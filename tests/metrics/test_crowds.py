@@ -25,7 +25,7 @@ from odam_lib.metrics.crowd_scores import (
     sparse_recall,
 )
 from odam_lib.metrics.crowds import THRESHOLDS, CrowdMatches, CrowdPicture, crowd_set, match_crowds
-from odam_lib.metrics.detection import coco_ap
+from odam_lib.metrics.detection import compute_coco_ap
 
 MEASURES = (average_precision, miss_rate, jaccard, crowd_recall, sparse_recall)
 A, B, C = [0, 0, 10, 10], [2, 0, 12, 10], [50, 0, 60, 10]
@@ -229,7 +229,7 @@ def test_ap50_is_cocos_but_for_its_101_recalls(seed: int) -> None:
         for one in pictures
     ]
     truth = [{"boxes": one.truth, "labels": torch.ones(len(one.truth), dtype=torch.int64)} for one in pictures]
-    coco = coco_ap(truth, detections, ("__background__", "person"))["AP50"]
+    coco = compute_coco_ap(truth, detections, ("__background__", "person"))["AP50"]
     recall, precision = (values.numpy() for values in precision_recall(found))
     places = np.searchsorted(recall, np.linspace(0, 1, 101))
     assert 0.3 < coco < 0.95

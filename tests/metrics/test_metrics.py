@@ -23,7 +23,7 @@ from odam_lib import ODAM
 from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.detection import coco_ap
+from odam_lib.metrics.detection import compute_coco_ap
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
@@ -53,13 +53,13 @@ CAT, DOG, ELSEWHERE = [10.0, 10.0, 50.0, 50.0], [60.0, 60.0, 90.0, 90.0], [0.0, 
 
 
 def test_ap_of_perfect_detections_is_one() -> None:
-    scores = coco_ap([truth([CAT, DOG], [1, 2])], [found([DOG, CAT], [0.3, 0.9], [2, 1])], NAMES)
+    scores = compute_coco_ap([truth([CAT, DOG], [1, 2])], [found([DOG, CAT], [0.3, 0.9], [2, 1])], NAMES)
     assert scores == pytest.approx({"AP": 1, "AP50": 1, "AP50 cat": 1, "AP50 dog": 1})
 
 
 def test_ap_by_hand() -> None:
     """A false positive above the only true one: precision 1/2 at every recall. The dog is missed: 0."""
-    scores = coco_ap([truth([CAT, DOG], [1, 2])], [found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])], NAMES)
+    scores = compute_coco_ap([truth([CAT, DOG], [1, 2])], [found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])], NAMES)
     assert scores["AP50 cat"] == pytest.approx(0.5)
     assert scores["AP50 dog"] == 0
     assert scores["AP50"] == pytest.approx(0.25)
@@ -67,30 +67,30 @@ def test_ap_by_hand() -> None:
 
 def test_a_box_counts_at_the_thresholds_that_its_iou_reaches() -> None:
     shifted = [10.0, 10.0, 50.0, 40.0]  # IoU 0.75 with the cat: right for 0.50 to 0.75, six thresholds of ten
-    scores = coco_ap([truth([CAT], [1])], [found([shifted], [0.9], [1])], NAMES)
+    scores = compute_coco_ap([truth([CAT], [1])], [found([shifted], [0.9], [1])], NAMES)
     assert scores["AP50"] == pytest.approx(1) and scores["AP"] == pytest.approx(0.6)
 
 
 def test_no_detection_is_ap_zero_and_no_truth_is_refused() -> None:
-    assert coco_ap([truth([CAT], [1])], [found([], [], [])], NAMES)["AP50"] == 0
+    assert compute_coco_ap([truth([CAT], [1])], [found([], [], [])], NAMES)["AP50"] == 0
     with pytest.raises(ValueError, match="No image has a true object"):
-        coco_ap([truth([], [])], [found([CAT], [0.9], [1])], NAMES)
+        compute_coco_ap([truth([], [])], [found([CAT], [0.9], [1])], NAMES)
     with pytest.raises(ValueError, match="1 images have truth and 0"):
-        coco_ap([truth([CAT], [1])], [], NAMES)
+        compute_coco_ap([truth([CAT], [1])], [], NAMES)
 
 
 def test_detections_in_an_ignored_region_are_neither_right_nor_wrong() -> None:
     """The best detection lies in a crowd of cats: as in COCO's own evaluation it does not count."""
     crowd = {"ignored": torch.tensor([[0.0, 60.0, 50.0, 100.0]]), "ignored_labels": torch.tensor([1])}
     detections = found([ELSEWHERE, CAT], [0.9, 0.8], [1, 1])
-    assert coco_ap([truth([CAT], [1])], [detections], NAMES)["AP50"] == pytest.approx(0.5)
-    assert coco_ap([truth([CAT], [1]) | crowd], [detections], NAMES) == pytest.approx(
+    assert compute_coco_ap([truth([CAT], [1])], [detections], NAMES)["AP50"] == pytest.approx(0.5)
+    assert compute_coco_ap([truth([CAT], [1]) | crowd], [detections], NAMES) == pytest.approx(
         {"AP": 1, "AP50": 1, "AP50 cat": 1}
     )
     dogs = crowd | {"ignored_labels": torch.tensor([2])}
-    assert coco_ap([truth([CAT], [1]) | dogs], [detections], NAMES)["AP50 cat"] == pytest.approx(0.5)
+    assert compute_coco_ap([truth([CAT], [1]) | dogs], [detections], NAMES)["AP50 cat"] == pytest.approx(0.5)
     with pytest.raises(ValueError, match="No image has a true object"):
-        coco_ap([truth([], []) | crowd], [detections], NAMES)
+        compute_coco_ap([truth([], []) | crowd], [detections], NAMES)
 
 
 NAN, INFINITE = [10.0, float("nan"), 50.0, 50.0], [10.0, 10.0, float("inf"), 50.0]
@@ -119,7 +119,7 @@ def test_average_precision_of_numbers_that_cannot_be_right_is_refused(
 ) -> None:
     good = truth([CAT], [1]), found([CAT], [0.9], [1])
     with pytest.raises(ValueError, match=sentence):
-        coco_ap([good[0], true], [good[1], detected], NAMES)
+        compute_coco_ap([good[0], true], [good[1], detected], NAMES)
 
 
 def test_a_box_that_is_no_number_is_no_match() -> None:

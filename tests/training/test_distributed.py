@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from odam_lib.training import DetectorSettings, runs, train_detector
-from odam_lib.training.distributed import SyncedBatchNorm2d, processes, rank, summed, world_size
+from odam_lib.training.distributed import SyncedBatchNorm2d, processes, rank, sum_over_processes, world_size
 
 STEPS = 4
 
@@ -55,18 +55,18 @@ def normed(folder: str) -> None:
         norm, inputs, weights = norm_and_batch(SyncedBatchNorm2d)
         mine = inputs[rank() :: world_size()].requires_grad_()
         ((norm(mine) * weights[rank() :: world_size()]).sum()).backward()
-        kept = {"gradient": mine.grad, "weight": summed(norm.weight.grad), "running": norm.running_var}
+        kept = {"gradient": mine.grad, "weight": sum_over_processes(norm.weight.grad), "running": norm.running_var}
         torch.save(kept, Path(folder) / f"{rank()}.pt")
 
 
 def waiting(folder: str) -> None:
     """The first process waits for the second one, which sleeps."""
     with processes(torch.device("cpu")):
-        summed(torch.zeros(1))
+        sum_over_processes(torch.zeros(1))
         (Path(folder) / str(os.getpid())).touch()
         if rank():
             time.sleep(600)
-        summed(torch.zeros(1))
+        sum_over_processes(torch.zeros(1))
 
 
 def norm_and_batch(kind: type[nn.BatchNorm2d]) -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
@@ -177,7 +177,7 @@ def alive(process: int) -> bool:
 
 def test_alone_there_is_nothing_to_share() -> None:
     assert (rank(), world_size()) == (0, 1)
-    assert summed(torch.tensor([2.0])).tolist() == [2.0]
+    assert sum_over_processes(torch.tensor([2.0])).tolist() == [2.0]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.sources import GradientSource, WholeGradients
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.kernels.gradients import BUDGET
-from odam_lib.training.odam_train import OdamTrain, at_most
+from odam_lib.training.odam_train import OdamTrain, choose_at_most
 
 BOX_CELLS = 6.4
 """Sides of the drawn predictions' boxes in cells of their features: adaptive smoothing then has a usual width."""
@@ -316,7 +316,7 @@ def time_training_steps(
 
     def odam(order: str) -> None:
         losses, positives = detector.compute_losses(images, targets)
-        compared.append(len(at_most(cap, positives.images)))
+        compared.append(len(choose_at_most(cap, positives.images)))
         (sum(losses.values()) + OdamTrain(order=order, cap=cap)(positives).mean).backward()
 
     steps: dict[str, Callable[[], None]] = {PLAIN: plain} | {order: partial(odam, order) for order in ORDERS}

@@ -21,11 +21,11 @@ from odam_chapters.crowds.embeddings import (
     BETA,
     SIDE,
     EmbeddingHead,
-    cells_of_positives,
-    distances,
     margin_loss,
-    pairs_of,
-    weights_name,
+    measure_distances,
+    name_weights,
+    pair_predictions,
+    read_positive_cells,
 )
 from odam_lib.categories import PEOPLE
 from odam_lib.command import command
@@ -38,7 +38,7 @@ from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.files import output_folder
 from odam_lib.training.command import describe_training, draw_once, open_pictures, parse_settings
 from odam_lib.training.loop import check_dataset, train
-from odam_lib.training.odam_train import at_most
+from odam_lib.training.odam_train import choose_at_most
 from odam_lib.training.runs import LOG
 from odam_lib.training.settings import TrainingSettings
 
@@ -76,7 +76,7 @@ class EmbeddingSettings(TrainingSettings):
 
     @property
     def name(self) -> str:
-        return weights_name(self.detector)
+        return name_weights(self.detector)
 
 
 def train_embeddings(
@@ -146,9 +146,9 @@ def observe(detector: Detector, images: Sequence[Tensor], targets: Sequence[Targ
     with _assigning(detector.model, cap):
         _, positives = detector.compute_losses([image.to(detector.device) for image in images], placed)
     rows = _fitting(positives, images, targets)
-    rows = rows[at_most(cap, positives.images[rows])]
+    rows = rows[choose_at_most(cap, positives.images[rows])]
     return Seen(
-        cells_of_positives(positives, rows), positives.objects[rows], positives.images[rows], positives.boxes[rows]
+        read_positive_cells(positives, rows), positives.objects[rows], positives.images[rows], positives.boxes[rows]
     )
 
 
@@ -184,7 +184,7 @@ def _fitting(positives: Positives, images: Sequence[Tensor], targets: Sequence[T
     return torch.nonzero(~((own < LEAST_IOU) | (own[:, None] < ious).any(dim=1))).flatten()
 
 
-def shares(detector: Detector, head: EmbeddingHead, dataset: Examples, cap: int) -> dict[str, float]:
+def measure_shares(detector: Detector, head: EmbeddingHead, dataset: Examples, cap: int) -> dict[str, float]:
     """How often distances tell one object from two.
 
     Args:
@@ -203,9 +203,9 @@ def shares(detector: Detector, head: EmbeddingHead, dataset: Examples, cap: int)
         torch.manual_seed(item)
         image, target = dataset[item]
         seen = observe(detector, [image], [target], cap)
-        pairs = pairs_of(seen.objects, seen.images, seen.boxes)
+        pairs = pair_predictions(seen.objects, seen.images, seen.boxes)
         iou = paired_iou(seen.boxes[pairs.first], seen.boxes[pairs.second])
-        right = (distances(head(seen.cells), pairs) < BETA) == pairs.same
+        right = (measure_distances(head(seen.cells), pairs) < BETA) == pairs.same
         rows.append(torch.stack([pairs.same, iou > HARD, right], dim=1).cpu())
     same, hard, right = torch.cat(rows).unbind(dim=1)
     groups = {"same": same, "different": ~same, "hard same": same & hard, "hard different": ~same & hard}
@@ -222,7 +222,7 @@ def main() -> None:
     held_out = open_pictures(settings, "val", options.held_out)
     scenes = draw_once(settings, open_pictures(settings, "train", settings.number), folder)
     head = train_embeddings(settings, detector, scenes, folder)
-    scores = shares(detector, head, held_out, settings.cap)
+    scores = measure_shares(detector, head, held_out, settings.cap)
     program = "odam_chapters.crowds.embedding_training"
     about = describe_training(program, settings, folder, head, len(held_out), scores) | {"embeds": embeds}
     path = save_state(settings.name, head.state_dict(), about, folder)

@@ -50,7 +50,7 @@ class EmbeddingHead(nn.Module):
         return normalize(self.layers(cells), dim=1)
 
 
-def cells_of_trace(trace: Trace, detections: Detections) -> Tensor:
+def read_trace_cells(trace: Trace, detections: Detections) -> Tensor:
     """What a head reads about N detections of a pass at its detector's default layer: ``Tensor[N, K * 9]``.
 
     Raises:
@@ -64,7 +64,7 @@ def cells_of_trace(trace: Trace, detections: Detections) -> Tensor:
     raise ValueError(f"There are no embeddings for {trace.detector.name}: choose FCOS or Faster R-CNN.")
 
 
-def cells_of_positives(positives: Positives, rows: Tensor) -> Tensor:
+def read_positive_cells(positives: Positives, rows: Tensor) -> Tensor:
     """The same about some rows ``[R]`` of the positives of a training batch: ``Tensor[R, K * 9]``.
 
     Raises:
@@ -103,7 +103,7 @@ class Pairs(NamedTuple):
     same: Tensor
 
 
-def pairs_of(objects: Tensor, images: Tensor, boxes: Tensor) -> Pairs:
+def pair_predictions(objects: Tensor, images: Tensor, boxes: Tensor) -> Pairs:
     """All pairs of predictions of one object, and of different objects of a picture whose boxes overlap.
 
     Args:
@@ -116,7 +116,7 @@ def pairs_of(objects: Tensor, images: Tensor, boxes: Tensor) -> Pairs:
     return Pairs(first, second, same[first, second])
 
 
-def distances(embeddings: Tensor, pairs: Pairs) -> Tensor:
+def measure_distances(embeddings: Tensor, pairs: Pairs) -> Tensor:
     """Euclidean distances of embeddings ``[N, D]``, ``Tensor[P]``; two that are equal get no gradient."""
     return (embeddings[pairs.first] - embeddings[pairs.second]).norm(dim=1)
 
@@ -132,7 +132,7 @@ def margin_loss(
 
     Args:
         embeddings: ``Tensor[N, D]``, of length 1.
-        objects, images, boxes: see :func:`pairs_of`.
+        objects, images, boxes: see :func:`pair_predictions`.
         beta: distance that parts one object from two.
         alpha: margin on either side of it.
 
@@ -144,8 +144,8 @@ def margin_loss(
     """
     if not all(len(each) == len(embeddings) for each in (objects, images, boxes)):
         raise ValueError("There must be one object, image and box for each embedding.")
-    pairs = pairs_of(objects, images, boxes)
-    beyond = distances(embeddings, pairs) - beta
+    pairs = pair_predictions(objects, images, boxes)
+    beyond = measure_distances(embeddings, pairs) - beta
     costs = (alpha + torch.where(pairs.same, beyond, -beyond)).relu()
     return costs.sum() / (costs > 0).sum().clamp(min=1)
 
@@ -181,11 +181,11 @@ class Embedder:
         if trace.layer != default:
             raise ValueError(f"The trace is at layer {trace.layer!r}: embeddings are read at {default!r}, the default.")
         trace.check(detections, TARGETS)
-        cells = cells_of_trace(trace, detections)
+        cells = read_trace_cells(trace, detections)
         return self.head.to(cells.device)(cells)
 
 
-def weights_name(detector: str) -> str:
+def name_weights(detector: str) -> str:
     """What the embeddings' weights for a detector are called under ``data/weights``."""
     return f"{detector}-embedding"
 
@@ -203,7 +203,7 @@ def load_embedder(detector: str) -> Embedder:
     """
     if detector not in EMBEDDED:
         raise ValueError(f"There are no embeddings for {detector}: choose {' or '.join(EMBEDDED)}.")
-    name = weights_name(detector)
+    name = name_weights(detector)
     state = load_bundled(name)
     check_version(name, read_card(name, "embeds")["embeds"])
     try:

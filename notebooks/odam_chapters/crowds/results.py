@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from odam_chapters.crowds.embeddings import EMBEDDED, weights_name
+from odam_chapters.crowds.embeddings import EMBEDDED, name_weights
 from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, apply_rules, make_rules
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
@@ -191,7 +191,7 @@ def load_results() -> CrowdResults:
 
 def _versions(detector: str) -> list[dict[str, str]]:
     """Which weights of a detector, and of its embeddings if it has any, lie here."""
-    return [read_version(name) for name in (detector, *([weights_name(detector)] if detector in EMBEDDED else []))]
+    return [read_version(name) for name in (detector, *([name_weights(detector)] if detector in EMBEDDED else []))]
 
 
 def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:

@@ -6,8 +6,9 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "odam_train.exercises": "check_odam_loss",
-        "odam_train.separation": "both candidate_pairs facing lines overlapping_pairs representatives survey",
-        "odam_train.sweep": "TRAINED WEIGHTS as_text base_settings read_outcomes",
+        "odam_train.separation": "align_surveys choose_representatives face_neighbours list_intervals pair_candidates "
+        "pair_overlapping survey",
+        "odam_train.sweep": "TRAINED WEIGHTS make_base_settings read_outcomes tabulate_outcomes",
         "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",
         "exercises": "check_most",

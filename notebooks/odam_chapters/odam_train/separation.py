@@ -25,7 +25,9 @@ PAIRED = ("pairs", "pair_ious", "correlations")
 """What a survey knows of pairs of people, not of single ones."""
 
 
-def representatives(trace: Trace, boxes: Tensor, labels: Tensor, least_iou: float = 0.5) -> tuple[Detections, Tensor]:
+def choose_representatives(
+    trace: Trace, boxes: Tensor, labels: Tensor, least_iou: float = 0.5
+) -> tuple[Detections, Tensor]:
     """One prediction for each true object, before any suppression, which would leave out those that overlap most.
 
     A candidate is of the object of its label that it overlaps most, if their IoU is at least ``least_iou``; the object
@@ -58,7 +60,7 @@ def representatives(trace: Trace, boxes: Tensor, labels: Tensor, least_iou: floa
     return candidates[scores.argmax(dim=1)[found]], torch.nonzero(found).flatten().cpu()
 
 
-def overlapping_pairs(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
+def pair_overlapping(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
     """Pairs of different boxes ``[N, 4]`` whose IoU is above a bound: ``Tensor[P, 2]``, int64, each pair once.
 
     Raises:
@@ -69,7 +71,7 @@ def overlapping_pairs(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
     return torch.nonzero(box_iou(boxes, boxes).triu(diagonal=1) > least_iou)
 
 
-def pair_correlations(maps: Tensor, pairs: Tensor) -> Tensor:
+def correlate_pairs(maps: Tensor, pairs: Tensor) -> Tensor:
     """The cosine of each pair of maps.
 
     Args:
@@ -127,7 +129,9 @@ def survey(
     attribute: str = "class",
     least_iou: float = 0.3,
 ) -> Survey:
-    """Explain one prediction of every person that a detector finds, see :func:`representatives`, and judge the maps.
+    """Explain one prediction of every person that a detector finds, and judge the maps.
+
+    Which prediction it is says :func:`choose_representatives`.
 
     Args:
         detector: what is explained.
@@ -158,11 +162,11 @@ def _survey_picture(
     least_iou: float,
 ) -> Survey:
     trace = detector.trace(image)
-    explained, own = representatives(trace, target["boxes"], target["labels"])
+    explained, own = choose_representatives(trace, target["boxes"], target["labels"])
     heat_maps = method(trace, explained, [attribute])
     maps, masks = heat_maps.to_image()[:, 0].cpu(), target["masks"]
     boxes = target["boxes"][own]
-    pairs = overlapping_pairs(boxes, least_iou)
+    pairs = pair_overlapping(boxes, least_iou)
     return Survey(
         image_ids=torch.full_like(own, int(target["image_id"])),
         objects=own,
@@ -175,11 +179,11 @@ def _survey_picture(
         pair_image_ids=torch.full((len(pairs),), int(target["image_id"])),
         pairs=own[pairs],
         pair_ious=paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]]),
-        correlations=pair_correlations(heat_maps.to_image((RASTER, RASTER))[:, 0].cpu(), pairs),
+        correlations=correlate_pairs(heat_maps.to_image((RASTER, RASTER))[:, 0].cpu(), pairs),
     )
 
 
-def both(before: Survey, after: Survey, name: str) -> tuple[Tensor, Tensor, Tensor]:
+def align_surveys(before: Survey, after: Survey, name: str) -> tuple[Tensor, Tensor, Tensor]:
     """The numbers of the people, or pairs, that two detectors have in common, and the picture ``[n]`` of each.
 
     Args:
@@ -218,7 +222,7 @@ class CandidatePairs:
     same: Tensor
 
 
-def candidate_pairs(
+def pair_candidates(
     detector: Detector,
     items: Iterable[tuple[Tensor, dict[str, Tensor]]],
     method: Explainer,
@@ -253,13 +257,13 @@ def candidate_pairs(
         chosen, person = candidates[best >= 0.5], person[best >= 0.5].cpu()
         maps = method(trace, chosen, [attribute]).to_image((RASTER, RASTER))[:, 0].cpu()
         boxes = chosen.boxes.cpu()
-        pairs = overlapping_pairs(boxes, least_iou)
+        pairs = pair_overlapping(boxes, least_iou)
         ious = paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
-        found.append((ious, pair_correlations(maps, pairs), person[pairs[:, 0]] == person[pairs[:, 1]]))
+        found.append((ious, correlate_pairs(maps, pairs), person[pairs[:, 0]] == person[pairs[:, 1]]))
     return CandidatePairs(*(torch.cat(each) for each in zip(*found)))
 
 
-def facing(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> Tensor:
+def face_neighbours(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> Tensor:
     """Maps in the frame of their own box, mirrored where needed so that the neighbour stands on the right.
 
     Args:
@@ -281,7 +285,7 @@ def facing(maps: Tensor, boxes: Tensor, others: Tensor, margin: float = 0.5) -> 
     return torch.where(left[:, None, None], frames.flip(-1), frames)
 
 
-def lines(surveys: Mapping[str, Survey], names: Sequence[str]) -> list[dict[str, str | float]]:
+def list_intervals(surveys: Mapping[str, Survey], names: Sequence[str]) -> list[dict[str, str | float]]:
     """Means with 95 % bootstrap intervals over pictures, as :func:`odam_chapters.charts.show_intervals` draws them.
 
     Args:

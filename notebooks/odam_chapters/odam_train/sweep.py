@@ -7,11 +7,12 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from odam_chapters.odam_train.separation import Survey, both, survey
+from odam_chapters.odam_train.separation import Survey, align_surveys, survey
 from odam_chapters.rows import read_rows
 from odam_chapters.statistics import relative_change
 from odam_lib.command import command
@@ -20,7 +21,7 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import output_file, output_folder, owned, user_path, write_rows
-from odam_lib.metrics.detection import detector_ap
+from odam_lib.metrics.detection import measure_ap
 from odam_lib.training import DetectorSettings, train_detector
 
 FROZEN = "backbone.stem,backbone.stages.stage1"
@@ -34,7 +35,7 @@ TRAINED = ODAM(smoothing=None, derivative="window")
 """The maps, of the class logit, that Odam-Train compares."""
 
 CONTROL, LONG_CONTROL = "without", "without, three times as long"
-VARIANTS: dict[str, dict[str, object]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     CONTROL: {"odam_weight": 0.0},
     "default": {},
     "weight 0.5": {"odam_weight": 0.5},
@@ -80,7 +81,7 @@ class Outcome:
     ap50: float
 
 
-def base_settings(detector: str, number: int, seed: int) -> DetectorSettings:
+def make_base_settings(detector: str, number: int, seed: int) -> DetectorSettings:
     """One pass over crowd scenes from the bundled detector that was trained without Odam-Train."""
     return DetectorSettings(
         detector=detector,
@@ -130,17 +131,17 @@ def sweep(
             if name in done and name != control:
                 continue
             run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
-            detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)  # type: ignore[arg-type]
+            detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)
             seen = survey(detector, pictures, TRAINED, "logit")
             controls.setdefault(control, seen)
-            ap50 = detector_ap(detector, pictures)["AP50"]
+            ap50 = measure_ap(detector, pictures)["AP50"]
             done[name] = _outcome(name, controls[control], seen, ap50)
             write_rows(path, [asdict(done[one]) for one in VARIANTS if one in done])
     return [done[one] for one in VARIANTS if one in done]
 
 
 def _outcome(name: str, control: Survey, seen: Survey, ap50: float) -> Outcome:
-    changes = {each: relative_change(*both(control, seen, each)) for each in ("odi", "correlations")}
+    changes = {each: relative_change(*align_surveys(control, seen, each)) for each in ("odi", "correlations")}
     numbers = (
         float(seen.odi.nanmean()),
         *changes["odi"],
@@ -162,7 +163,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     return [Outcome(**row) for row in read_rows(path, "outcomes", "python -m odam_chapters.odam_train.sweep", kinds)]
 
 
-def as_text(outcomes: Sequence[Outcome]) -> str:
+def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
     """A table: a line for each variant, changes with their intervals."""
     lines = [f"{'variant':28} {'ODI':>22} {'correlation':>24} {'AP50':>6}"]
     for one in outcomes:
@@ -191,7 +192,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    base = base_settings(arguments.detector, arguments.number, arguments.seed)
+    base = make_base_settings(arguments.detector, arguments.number, arguments.seed)
     resolve_device(arguments.device)
     folder, output = output_folder(arguments.folder), output_file(arguments.output)
     held_out = Scenes("val", arguments.pictures, "crowd", seed=HELD_OUT_SEED)
