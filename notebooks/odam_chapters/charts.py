@@ -13,7 +13,7 @@ from torch import Tensor
 from odam_chapters.rows import read_rows
 from odam_chapters.timing import Cost
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
-from odam_lib.viz.sheets import Sheet, entry
+from odam_lib.viz.sheets import Sheet, name_entry
 
 METHOD_COLOURS = (*OBJECT_COLOURS[4:], *OBJECT_COLOURS[:3])
 """Of methods: the same colours from blue on, since on white the light ones are hard to see."""
@@ -40,7 +40,7 @@ def show_shares(
     panel = figure.subplots()
     for place, (name, share) in enumerate(shown.items()):
         draw_interval(panel, place, share, intervals[name], _method_colour(place), 8)
-    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=entry(mark[1]))
+    panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=name_entry(mark[1]))
     panel.set(xlim=(0, 1), xlabel=label)
     panel.set_yticks(range(len(shown)), list(shown))
     panel.set_ylim(len(shown) - 0.4, -0.6)
@@ -168,7 +168,7 @@ def show_mean_curves(
         for name, (places, means) in methods.items():
             place = names.index(name)
             style = "-" if place < len(METHOD_COLOURS) else "--"
-            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=entry(name))
+            panel.plot(places, means, style, color=_method_colour(place), lw=1.8, label=name_entry(name))
         panel.set_title(heading, fontsize=10)
         panel.set_xlabel(labels[heading][0], fontsize=9)
         panel.set_ylabel(labels[heading][1], fontsize=9)
@@ -232,7 +232,7 @@ def show_steps(
             color=tints[number % len(tints)],
             marker=marker,
             linestyle=style,
-            label=entry(name),
+            label=name_entry(name),
         )
     if band is not None:
         panel.fill_between(range(len(steps)), *band, color=tints[0], alpha=0.15, lw=0)
@@ -270,7 +270,7 @@ def show_growth(
         solid = [point for point in points if point[2]]
         beyond = solid[-1:] + [point for point in points if not point[2]]
         panel.plot(
-            [at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=entry(name)
+            [at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=name_entry(name)
         )
         if len(beyond) > 1:
             dashed = True
@@ -317,7 +317,12 @@ def show_cost_ratios(
     handles = [Line2D([], [], ls="", marker="o", color=_method_colour(place)) for place in range(len(methods))]
     handles.append(Line2D([], [], ls="", marker="o", color="0.4", mfc="white"))
     figure.legend(
-        handles, [*map(entry, methods), "extrapolated"], loc="outside lower center", ncols=6, frameon=False, fontsize=8
+        handles,
+        [*map(name_entry, methods), "extrapolated"],
+        loc="outside lower center",
+        ncols=6,
+        frameon=False,
+        fontsize=8,
     )
     return figure
 
@@ -340,7 +345,7 @@ def draw_training_curves(log: Path, path: Path) -> Path:
         smooth = values.unfold(0, window, 1).mean(dim=1)
         tint = OBJECT_COLOURS[colour + 4] if colour < 3 else None
         panel.plot(
-            [row["epoch"] for row in rows][window - 1 :], smooth, label=entry(name.replace("_", " ")), color=tint
+            [row["epoch"] for row in rows][window - 1 :], smooth, label=name_entry(name.replace("_", " ")), color=tint
         )
     panel.set(xlabel="epoch", ylabel="loss (running mean)", yscale="log", title="Training losses fall")
     panel.legend(frameon=False)

@@ -17,10 +17,10 @@ from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import SEQUENTIAL, TITLES, blend, draw_box, draw_colour_bar, reduced, with_combined
+from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize
 from odam_lib.viz.grids import PictureGrid
 from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
-from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted, legible
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, make_legible, tell_count
 
 
 def show_methods(
@@ -57,7 +57,7 @@ def show_methods(
     if len(first) == 0:
         return show_detections(image, first.detections)
     numbers = check_numbers(numbers, len(first))
-    shown = {name: with_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
+    shown = {name: add_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
     found = first.detections[:MOST_ROWS]
     grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(shown), 2.0)
     for row, box in enumerate(found.boxes):
@@ -67,7 +67,7 @@ def show_methods(
         for column, one in enumerate(shown.values(), start=1):
             grid.draw_reason(row, column, one.reasons[row][0])
     title = title or f"The {TITLES[attribute]} of the same detections, by method"
-    grid.finish(list(shown), counted(title, len(found), len(first), "objects"))
+    grid.finish(list(shown), tell_count(title, len(found), len(first), "objects"))
     signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
     for kind in (False, True):
         if kind in signed.values():
@@ -138,15 +138,15 @@ def show_detectors(
     checks.kind("The detectors", detectors, Mapping, "a dict of HeatMaps by the detector's name")
     for one in detectors.values():
         check_shown(image, one)
-    shown = {name: with_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
-    names = [f"{legible(name)}\n{_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
+    shown = {name: add_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
+    names = [f"{make_legible(name)}\n{_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
     grid = PictureGrid(image, names, len(attributes), 1.45)
     for row, maps in zip(range(MOST_ROWS), shown.values()):
         grid.draw(row, [grid.small, *(grid.blends(maps[0]) if len(maps) else [grid.small] * len(attributes))])
         for column, attribute in enumerate(("", *attributes)) if len(maps) else ():
             grid.draw_box(row, column, maps.detections.boxes[0], 0, attribute)
             grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
-    title = counted(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
+    title = tell_count(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
     grid.finish([TITLES[attribute] for attribute in attributes], title)
     draw_colour_bar(grid.figure, grid.panel, next(iter(shown.values())))
     return grid.figure
@@ -184,11 +184,11 @@ def show_columns(
     grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(columns), 1.35)
     edges = {TITLES[edge]: edge for edge in EDGES}
     for row, box in enumerate(found.boxes):
-        heats = [min_max(reduced(maps[row : row + 1].cpu(), grid.size)[0]) for maps in columns.values()]
+        heats = [min_max(resize(maps[row : row + 1].cpu(), grid.size)[0]) for maps in columns.values()]
         grid.draw(row, [grid.small, *(blend(grid.small, heat) for heat in heats)])
         for column, heading in enumerate(("detection", *columns)):
             grid.draw_box(row, column, box, numbers[row], edges.get(heading, ""))
-    grid.finish(list(columns), counted(title, len(found), len(detections), "objects"))
+    grid.finish(list(columns), tell_count(title, len(found), len(detections), "objects"))
     return grid.figure
 
 

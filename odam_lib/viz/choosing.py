@@ -13,8 +13,8 @@ from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
 
 from odam_lib.detections import Detections, check_detections
 from odam_lib.kernels import checks
-from odam_lib.viz.drawing import OBJECT_COLOURS, label_of
-from odam_lib.viz.sheets import LONGEST_LINE, MOST_BOXES, counted, legible
+from odam_lib.viz.drawing import OBJECT_COLOURS, write_label
+from odam_lib.viz.sheets import LONGEST_LINE, MOST_BOXES, make_legible, tell_count
 
 STATIC = Path(__file__).parent / "static"
 
@@ -22,7 +22,7 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 """What IPython shows of an object, by MIME type, and its metadata."""
 
 
-def front_end(path: Path) -> str:
+def read_front_end(path: Path) -> str:
     """The JavaScript module of a widget: what the front ends share, then the widget's own file."""
     return "\n".join(part.read_text(encoding="utf-8") for part in (STATIC / "common.js", path))
 
@@ -100,7 +100,7 @@ class Choosing(anywidget.AnyWidget):
         try:
             self.check(self._choice() | self._read(sync_data))
         except TraitError as error:
-            self.error = legible(str(error), LONGEST_LINE)
+            self.error = make_legible(str(error), LONGEST_LINE)
             self.send_state(list(self.CHOICES))
             return
         super().set_state(sync_data)
@@ -111,7 +111,7 @@ class Choosing(anywidget.AnyWidget):
         try:
             drawn = self.draw()
         except Exception as error:
-            self._failed = self.error = legible(f"{self.FAILURE}: {error}", LONGEST_LINE)
+            self._failed = self.error = make_legible(f"{self.FAILURE}: {error}", LONGEST_LINE)
             raise
         with self.hold_sync():  # one message, so that nothing is ever shown under another choice's name
             for name, value in drawn.items():
@@ -147,7 +147,7 @@ def check_row(thing: str, row: int, count: int, nothing: str = "") -> None:
         raise TraitError(f"There is no {thing} {row}: {known}.")
 
 
-def offered(detections: Detections) -> tuple[Detections, str]:
+def limit_objects(detections: Detections) -> tuple[Detections, str]:
     """As many detections as a picture can hold, and a sentence if these are not all.
 
     Raises:
@@ -155,12 +155,12 @@ def offered(detections: Detections) -> tuple[Detections, str]:
     """
     check_detections(detections)
     shown = detections[:MOST_BOXES]
-    return shown, counted("", len(shown), len(detections), "objects").strip()
+    return shown, tell_count("", len(shown), len(detections), "objects").strip()
 
 
 def describe_objects(detections: Detections) -> list[dict[str, Any]]:
     """Box, label and colour of each detection, as front ends draw them."""
     return [
-        {"box": box, "label": label_of(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
+        {"box": box, "label": write_label(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
         for row, box in enumerate(detections.boxes.tolist())
     ]

@@ -22,7 +22,7 @@ from odam_lib.files import write_whole
 from odam_lib.heatmaps import COMBINED, EDGES, HeatMaps
 from odam_lib.images import to_uint8
 from odam_lib.kernels import checks
-from odam_lib.viz.sheets import SCREEN_DPI, legible
+from odam_lib.viz.sheets import SCREEN_DPI, make_legible
 
 TITLES = {
     "class": "class",
@@ -75,26 +75,26 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     return dimmed * (1 - weight) + colour * weight
 
 
-def display_size(image_size: tuple[int, int], side: int = DISPLAY_SIDE) -> tuple[int, int]:
+def fit_size(image_size: tuple[int, int], side: int = DISPLAY_SIDE) -> tuple[int, int]:
     """(height, width) of a picture whose longer side is reduced to at most ``side`` pixels."""
     scale = min(1.0, side / max(image_size))
     return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
 
 
-def reduced(image: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """A picture ``[3, H, W]`` at another (height, width), anti-aliased."""
     if image.shape[-2:] == size:
         return image
     return interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
-def label_of(detections: Detections, row: int, number: int | None = None) -> str:
+def write_label(detections: Detections, row: int, number: int | None = None) -> str:
     """A detection's number, class and score, ``3 dog 0.85``; the number is its row unless another one is given."""
     name = detections.categories[int(detections.labels[row])]
-    return f"{row if number is None else number} {legible(name)} {detections.scores[row]:.2f}"
+    return f"{row if number is None else number} {make_legible(name)} {detections.scores[row]:.2f}"
 
 
-def with_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
+def add_combined(heat_maps: HeatMaps, attributes: Sequence[str]) -> HeatMaps:
     """The maps of the given attributes in their order, ``combined`` made from the five where it is among them."""
     attributes = checks.names("attributes", attributes)
     if COMBINED not in attributes:

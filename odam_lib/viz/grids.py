@@ -8,7 +8,7 @@ from torch import Tensor
 
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.images import to_uint8
-from odam_lib.viz.drawing import FILE_DPI, OBJECT_COLOURS, blend, display_size, reduced
+from odam_lib.viz.drawing import FILE_DPI, OBJECT_COLOURS, blend, fit_size, resize
 from odam_lib.viz.sheets import Sheet
 
 
@@ -28,8 +28,8 @@ class PictureGrid:
     """
 
     def __init__(self, image: Tensor, rows: Sequence[str], columns: int, width: float) -> None:
-        self.size = high, wide = display_size((image.shape[-2], image.shape[-1]), round(FILE_DPI * width))
-        self.small, self._rows, self._columns = reduced(image.cpu(), self.size), rows, columns + 1
+        self.size = high, wide = fit_size((image.shape[-2], image.shape[-1]), round(FILE_DPI * width))
+        self.small, self._rows, self._columns = resize(image.cpu(), self.size), rows, columns + 1
         self._scale = torch.tensor([wide / image.shape[-1], high / image.shape[-2]]).repeat(2)
         # A very long picture gets more room than it needs, so that rows and columns can be told apart.
         room = max(wide, round(0.4 * high)), max(high, round(0.4 * wide))

@@ -14,17 +14,17 @@ from odam_lib.kernels import checks
 from odam_lib.viz.drawing import (
     OPACITY,
     TITLES,
+    add_combined,
     blend,
-    display_size,
     draw_box,
     draw_colour_bar,
     draw_picture,
-    label_of,
-    reduced,
-    with_combined,
+    fit_size,
+    resize,
+    write_label,
 )
 from odam_lib.viz.grids import PictureGrid
-from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, counted
+from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, tell_count
 
 
 def show_detections(image: Tensor, detections: Detections, title: str | None = None) -> Figure:
@@ -41,13 +41,13 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
     check_image(image)
     check_detections(detections)
     figure, panel = _single(image.shape)
-    draw_picture(panel, reduced(image, display_size(detections.image_size)), detections.image_size)
+    draw_picture(panel, resize(image, fit_size(detections.image_size)), detections.image_size)
     shown = detections[:MOST_BOXES]
     for row, box in enumerate(shown.boxes):
-        draw_box(panel, box, row, label=label_of(shown, row))
+        draw_box(panel, box, row, label=write_label(shown, row))
     found = f"{len(detections)} object{'s' if len(detections) != 1 else ''} found"
     title = title or (found if len(detections) else "No object above the score threshold")
-    panel.set_title(counted(title, len(shown), len(detections), "objects"))
+    panel.set_title(tell_count(title, len(shown), len(detections), "objects"))
     return figure
 
 
@@ -75,15 +75,15 @@ def show_map(
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
     row = checks.row(row, len(heat_maps))
-    one = with_combined(heat_maps[row], [attribute]).normalized()
+    one = add_combined(heat_maps[row], [attribute]).normalized()
     figure, panel = _single(image.shape, bar=True)
-    size = display_size(one.detections.image_size)
+    size = fit_size(one.detections.image_size)
     heat = one.to_image(size)[0, 0].cpu()
-    draw_picture(panel, blend(reduced(image.cpu(), size), heat, opacity), one.detections.image_size)
+    draw_picture(panel, blend(resize(image.cpu(), size), heat, opacity), one.detections.image_size)
     draw_box(panel, one.detections.boxes[0], row, edge=attribute)
     if one.reasons[0][0]:
         panel.text(0.5, 0.5, "zero", transform=panel.transAxes, ha="center", color="white", fontsize=9)
-    panel.set_title(f"{label_of(one.detections, 0, row)}: {TITLES[attribute]}")
+    panel.set_title(f"{write_label(one.detections, 0, row)}: {TITLES[attribute]}")
     draw_colour_bar(figure, panel, one)
     return figure
 
@@ -115,7 +115,7 @@ def show_maps(
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
     numbers = check_numbers(numbers, len(heat_maps))
-    shown = with_combined(heat_maps[:MOST_ROWS], attributes).normalized()
+    shown = add_combined(heat_maps[:MOST_ROWS], attributes).normalized()
     grid = PictureGrid(
         image, [name_row(shown.detections, numbers, row) for row in range(len(shown))], len(attributes), 1.7
     )
@@ -126,7 +126,9 @@ def show_maps(
             grid.draw_box(row, column, shown.detections.boxes[row], numbers[row], attribute)
             grid.draw_reason(row, column, shown.reasons[row][column - 1])
     title = title or "Each object has its own map, and so has each edge of its box"
-    grid.finish([TITLES[attribute] for attribute in attributes], counted(title, len(shown), len(heat_maps), "objects"))
+    grid.finish(
+        [TITLES[attribute] for attribute in attributes], tell_count(title, len(shown), len(heat_maps), "objects")
+    )
     draw_colour_bar(grid.figure, grid.panel, shown)
     return grid.figure
 
@@ -154,4 +156,4 @@ def _single(shape: torch.Size, bar: bool = False) -> tuple[Figure, Axes]:
 
 def name_row(detections: Detections, numbers: Sequence[int], row: int) -> str:
     """Number and class of a detection above its score."""
-    return "\n".join(label_of(detections, row, numbers[row]).rsplit(" ", 1))
+    return "\n".join(write_label(detections, row, numbers[row]).rsplit(" ", 1))

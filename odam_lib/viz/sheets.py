@@ -32,7 +32,7 @@ _families: dict[str, str | None] = {}
 """The family of fonts that has a letter, of letters that were looked for; ``None`` if this machine has none."""
 
 
-def legible(text: str, longest: int = LONGEST_NAME) -> str:
+def make_legible(text: str, longest: int = LONGEST_NAME) -> str:
     """Text of any origin on one line, as every screen and font can show it.
 
     Args:
@@ -47,12 +47,12 @@ def legible(text: str, longest: int = LONGEST_NAME) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
-def counted(title: str, shown: int, count: int, things: str) -> str:
+def tell_count(title: str, shown: int, count: int, things: str) -> str:
     """A title and, below it, how many of all things are shown; nothing is added where all are."""
     return title if shown >= count else f"{title}\nThe first {shown} of {count} {things}: hand in others to see them."
 
 
-def entry(name: str) -> str:
+def name_entry(name: str) -> str:
     """A name as the label of what a legend shall list: matplotlib leaves out those that begin with an underscore."""
     return name if name[:1] not in ("", "_") else f"\N{WORD JOINER}{name}"
 
@@ -90,14 +90,14 @@ def _numbers(axis: Axis) -> list[Text]:
     if not isinstance(axis.get_major_formatter(), FuncFormatter | FixedFormatter):
         return [*ticks, axis.get_offset_text()]
     given = [tick.get_text() for tick in axis.get_ticklabels()]
-    shown = ["\n".join(map(legible, name.split("\n"))) for name in given]
+    shown = ["\n".join(map(make_legible, name.split("\n"))) for name in given]
     if shown != given:  # the axis sets the text of its ticks again whenever it is drawn
         axis.set_ticklabels(shown)
     return []
 
 
 def _make_literal(text: Text) -> None:
-    text.set_text("\n".join(legible(line, LONGEST_LINE) for line in text.get_text().split("\n")))
+    text.set_text("\n".join(make_legible(line, LONGEST_LINE) for line in text.get_text().split("\n")))
     text.set(parse_math=False, usetex=False)
     if text.get_text().isascii():
         return

@@ -13,19 +13,28 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
 from odam_lib.images import to_uint8
 from odam_lib.kernels import checks
-from odam_lib.viz.choosing import STATIC, Choosing, Row, Share, check_row, describe_objects, front_end, offered
+from odam_lib.viz.choosing import (
+    STATIC,
+    Choosing,
+    Row,
+    Share,
+    check_row,
+    describe_objects,
+    limit_objects,
+    read_front_end,
+)
 from odam_lib.viz.drawing import (
     DISPLAY_SIDE,
     OPACITY,
     TITLES,
+    add_combined,
     blend,
-    display_size,
     draw_box,
     encode_png,
-    label_of,
-    reduced,
+    fit_size,
+    resize,
     to_png,
-    with_combined,
+    write_label,
 )
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
@@ -53,9 +62,9 @@ def render_map(
     Raises:
         ValueError: an attribute that was not computed, or an opacity outside [0, 1].
     """
-    size = display_size(heat_maps.detections.image_size, side)
-    heat = with_combined(heat_maps, [attribute]).normalized().to_image(size)[0, 0].cpu()
-    return encode_png(blend(reduced(image.cpu(), size), heat, opacity))
+    size = fit_size(heat_maps.detections.image_size, side)
+    heat = add_combined(heat_maps, [attribute]).normalized().to_image(size)[0, 0].cpu()
+    return encode_png(blend(resize(image.cpu(), size), heat, opacity))
 
 
 def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, selected: int) -> Figure:
@@ -74,10 +83,10 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         return show_detections(image, detections)
     selected = checks.row(selected, len(detections))
     height, width = detections.image_size
-    size = display_size(detections.image_size)
-    small, shown = reduced(image.cpu(), size), with_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
+    size = fit_size(detections.image_size)
+    small, shown = resize(image.cpu(), size), add_combined(heat_maps, SHOWN).normalized().to_image(size)[0].cpu()
     figure = Sheet(10, 10 * min(max(0.4 * height / width, 0.2), 0.8) + 0.6)
-    listed, more = offered(detections)
+    listed, more = limit_objects(detections)
     panels = figure.subplot_mosaic([["all", *SHOWN[:3]], ["all", *SHOWN[3:]]], width_ratios=[2.1, 1, 1, 1])
     pictures = {"all": small} | {attribute: blend(small, heat) for attribute, heat in zip(SHOWN, shown)}
     for key, panel in panels.items():
@@ -87,8 +96,8 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         if key != "all":
             draw_box(panel, detections.boxes[selected], selected, edge=key)
     for row in range(len(listed)):
-        draw_box(panels["all"], detections.boxes[row], row, label=label_of(detections, row))
-    figure.suptitle(f"Why {label_of(detections, selected)} was found there\n{more}".strip(), fontsize=11)
+        draw_box(panels["all"], detections.boxes[row], row, label=write_label(detections, row))
+    figure.suptitle(f"Why {write_label(detections, selected)} was found there\n{more}".strip(), fontsize=11)
     return figure
 
 
@@ -120,7 +129,7 @@ class InstancePicker(Choosing):
         TraitError: a selected object, attribute, smoothing or opacity that does not exist, now or when set later.
     """
 
-    _esm = front_end(STATIC / "picker.js")
+    _esm = read_front_end(STATIC / "picker.js")
     CHOICES = ("selected", "attribute", "smoothing", "opacity")
     FAILURE = "The map could not be drawn"
 
@@ -149,7 +158,7 @@ class InstancePicker(Choosing):
         self._trace = detector.trace(image, layer)
         found = self._trace.detections(score_threshold) if detections is None else detections
         self._trace.check(found, ATTRIBUTES)
-        self.detections, more = offered(found)
+        self.detections, more = limit_objects(found)
         self._image = image.detach().cpu()
         self._cache: dict[tuple[int, str], tuple[HeatMaps, dict[str, bytes]]] = {}
         super().__init__(
@@ -164,7 +173,7 @@ class InstancePicker(Choosing):
                 "smoothings": list(SMOOTHINGS),
                 "sentence": more if len(self.detections) else NOTHING_FOUND,
             },
-            _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
+            _picture=encode_png(resize(self._image, fit_size(self.detections.image_size))),
         )
 
     @property
@@ -179,12 +188,12 @@ class InstancePicker(Choosing):
         if self.selected < 0:
             return {}
         heat_maps, strip = self._explained()
-        reason = with_combined(heat_maps, [self.attribute]).reasons[0][0]
+        reason = add_combined(heat_maps, [self.attribute]).reasons[0][0]
         return {
             "_map": render_map(self._image, heat_maps, self.attribute, self.opacity),
             "_strip": strip,
             "_shown": {
-                "title": f"{label_of(self.detections, self.selected)}: {TITLES[self.attribute]}",
+                "title": f"{write_label(self.detections, self.selected)}: {TITLES[self.attribute]}",
                 "reason": f"Zero everywhere: {reason}." if reason else "",
             },
         }
@@ -205,5 +214,5 @@ class InstancePicker(Choosing):
 
     def __repr__(self) -> str:
         count = len(self.detections)
-        name = f"{label_of(self.detections, self.selected).rsplit(' ', 1)[0]}, {self.attribute}" if count else "none"
+        name = f"{write_label(self.detections, self.selected).rsplit(' ', 1)[0]}, {self.attribute}" if count else "none"
         return f"InstancePicker({count} object{'s' if count != 1 else ''}, selected: {name})"

@@ -19,6 +19,7 @@ HEIGHT, WIDTH = 96, 128
 CELLS = {
     "show": (
         "from planted import PlantedCrowd, planted_image\n"
+        "import odam_chapters.crowds.decisions as decisions\n"
         "import odam_chapters.crowds.pair_widget as pairs\n"
         "picker = pairs.PairPicker(PlantedCrowd(), planted_image())\n"
         "picker"
@@ -30,8 +31,8 @@ CELLS = {
     ),
     "read": "print(picker.first, picker.second, picker.active, picker.iou_threshold, picker.low, picker.high)",
     "set": "picker.first, picker.low = 3, 0.1",
-    "break": "kernel, pairs.odam_nms = pairs.odam_nms, None",
-    "mend": "pairs.odam_nms = kernel",
+    "break": "kernel, decisions.odam_nms = decisions.odam_nms, None",
+    "mend": "decisions.odam_nms = kernel",
     "one": "pairs.PairPicker(PlantedCrowd(), planted_image(), score_threshold=0.9)",
 }
 

@@ -15,7 +15,7 @@ from planted import PlantedDetector, planted_image
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.viz.drawing import OBJECT_COLOURS, TITLES, blend, display_size, save_png, to_png
+from odam_lib.viz.drawing import OBJECT_COLOURS, TITLES, blend, fit_size, save_png, to_png
 from odam_lib.viz.plots import show_detections, show_map, show_maps
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS
 
@@ -70,7 +70,7 @@ def test_signs_have_different_colours() -> None:
 
 @pytest.mark.parametrize(("size", "shown"), [((100, 50), (100, 50)), ((1280, 320), (640, 160)), ((1, 9000), (1, 640))])
 def test_long_pictures_are_shown_smaller(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    assert display_size(size) == shown
+    assert fit_size(size) == shown
 
 
 def test_a_drawn_map_is_hot_where_the_map_is(detector, held_out, tmp_path) -> None:

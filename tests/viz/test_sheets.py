@@ -34,7 +34,7 @@ import odam_lib.viz.sheets as sheets
 from odam_lib import explain
 from odam_lib.viz import plots
 from odam_lib.viz.drawing import to_png
-from odam_lib.viz.sheets import LONGEST_NAME, Sheet, legible
+from odam_lib.viz.sheets import LONGEST_NAME, Sheet, make_legible
 from odam_lib.viz.widgets import InstancePicker, static_figure
 
 SOURCES = [
@@ -173,16 +173,16 @@ def test_a_users_tex_does_not_read_names() -> None:
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_legible_text_is_one_short_line_that_every_encoding_of_unicode_holds(text: str) -> None:
-    shown = legible(text)
+    shown = make_legible(text)
     assert len(shown) <= LONGEST_NAME and len(shown.splitlines()) <= 1
     shown.encode("utf-8")
-    assert legible(shown) == shown
+    assert make_legible(shown) == shown
 
 
 def test_legible_text_shows_what_it_does_not_hold() -> None:
-    assert legible("street lamp") == "street lamp" and legible("日本 سيارة कार") == "日本 سيارة कार"
-    assert legible("a\nb\x07\ud800\u202ec") == r"a\nb\x07\ud800\u202ec"
-    assert legible("y" * 100) == "y" * (LONGEST_NAME - 1) + "…"
+    assert make_legible("street lamp") == "street lamp" and make_legible("日本 سيارة कार") == "日本 سيارة कार"
+    assert make_legible("a\nb\x07\ud800\u202ec") == r"a\nb\x07\ud800\u202ec"
+    assert make_legible("y" * 100) == "y" * (LONGEST_NAME - 1) + "…"
 
 
 @pytest.fixture

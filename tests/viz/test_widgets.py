@@ -17,7 +17,7 @@ from traitlets import TraitError
 
 from odam_lib import ODAM, explain
 from odam_lib.heatmaps import ATTRIBUTES
-from odam_lib.viz.choosing import STATIC, front_end
+from odam_lib.viz.choosing import STATIC, read_front_end
 from odam_lib.viz.drawing import OPACITY, blend
 from odam_lib.viz.widgets import NOTHING_FOUND, SHOWN, SMOOTHINGS, InstancePicker, render_map, static_figure
 
@@ -209,9 +209,9 @@ FRONT_ENDS = [STATIC / "picker.js", *odam_chapters.STATIC.glob("*.js")]
 
 @pytest.mark.parametrize("path", FRONT_ENDS, ids=lambda path: path.stem)
 def test_a_front_end_is_one_module_that_declares_each_name_once(path: Path) -> None:
-    module = front_end(path)
+    module = read_front_end(path)
     declared = re.findall(r"^(?:export )?(?:function|const|let) (\w+)", module, re.MULTILINE)
     assert {"make", "frame", "showPng", "render"} <= set(declared) and len(declared) == len(set(declared))
     assert module.count("export default") == 1 and not re.search(r"^import ", module, re.MULTILINE)
     with pytest.raises(FileNotFoundError):
-        front_end(STATIC / "absent.js")
+        read_front_end(STATIC / "absent.js")

@@ -15,9 +15,9 @@ from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.attention import count_cells, find_cell, get_attention, locate_cell, read_encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, check_row, front_end
-from odam_lib.viz.drawing import DISPLAY_SIDE, blend, display_size, encode_png, reduced, to_png
-from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
+from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end
+from odam_lib.viz.drawing import DISPLAY_SIDE, blend, encode_png, fit_size, resize, to_png
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
@@ -35,9 +35,9 @@ def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int
     Returns:
         ``Tensor[3, h, w]`` in [0, 1].
     """
-    size = display_size(trace.candidates.image_size, side)
+    size = fit_size(trace.candidates.image_size, side)
     heat = read_encoder_attention(trace, *locate_cell(trace, row, column), size=size)
-    return blend(reduced(image.cpu(), size), min_max(heat.cpu()))
+    return blend(resize(image.cpu(), size), min_max(heat.cpu()))
 
 
 def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float]]) -> Figure:
@@ -49,12 +49,12 @@ def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float
         places: (x, y) in pixels of the image, at least one; of more than ``MOST_ROWS`` the first are shown, and the
             title says so.
     """
-    title = counted("Where the encoder looked from a place", MOST_ROWS, len(places), "places")
+    title = tell_count("Where the encoder looked from a place", MOST_ROWS, len(places), "places")
     places = places[:MOST_ROWS]
     height, width = trace.candidates.image_size
     ratio = min(max(height / width, 0.4), 2.5)
     figure = Sheet(2.2 * (len(places) + 1), 2.2 * ratio + 0.6)
-    small = reduced(image.cpu(), display_size((height, width)))
+    small = resize(image.cpu(), fit_size((height, width)))
     cells = [find_cell(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]
     marks = [locate_cell(trace, *cell) for cell in cells]
@@ -88,7 +88,7 @@ class LocationPicker(Choosing):
         TraitError: a cell that does not exist, now or when set later.
     """
 
-    _esm = front_end(STATIC / "location.js")
+    _esm = read_front_end(STATIC / "location.js")
     CHOICES = ("row", "column")
     FAILURE = "The attention could not be drawn"
 
@@ -114,7 +114,7 @@ class LocationPicker(Choosing):
                 "first": first,
                 "step": (second[0] - first[0], second[1] - first[1]),
             },
-            _picture=encode_png(reduced(self._image, display_size((height, width)))),
+            _picture=encode_png(resize(self._image, fit_size((height, width)))),
         )
 
     @property

@@ -11,7 +11,7 @@ from odam_lib.detections import Detections
 from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms, odam_nms, soft_nms
 from odam_lib.kernels.similarity import correlation
-from odam_lib.viz.sheets import legible
+from odam_lib.viz.sheets import make_legible
 
 SOFT_NMS = "Soft-NMS"
 
@@ -127,7 +127,7 @@ def decide(
     lowers = "lowers" if left < worse else "does not lower"
     reasons[SOFT_NMS] = f"IoU {iou:.2f} {lowers} score {worse:.2f}, and {remains}"
     if pair.labels[0] != pair.labels[1]:
-        apart = "{} and {}: different labels never suppress each other".format(*map(legible, pair.names()))
+        apart = "{} and {}: different labels never suppress each other".format(*map(make_legible, pair.names()))
         reasons |= {rule: apart for rule, duplicate in dropped.items() if not duplicate}
     return Decisions(
         iou.item(),

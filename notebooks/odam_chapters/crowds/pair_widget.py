@@ -20,17 +20,17 @@ from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, front_end, offered
+from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, limit_objects, read_front_end
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     blend,
-    display_size,
     draw_box,
     draw_picture,
     encode_png,
-    label_of,
-    reduced,
+    fit_size,
+    resize,
     to_png,
+    write_label,
 )
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
@@ -74,7 +74,7 @@ def pair_figure(
     pair, pictures = _close_ups(image, found, maps, first, second)
     figure = Sheet(10, 4.6)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
-    draw_picture(panels["all"], reduced(image.cpu(), display_size(found.image_size)), found.image_size)
+    draw_picture(panels["all"], resize(image.cpu(), fit_size(found.image_size)), found.image_size)
     draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)
     for place, row in enumerate((first, second)):
         draw_box(panels["all"], found.boxes[row], place)
@@ -83,7 +83,7 @@ def pair_figure(
         draw_picture(panels[role], pictures[place], pair.image_size)
         draw_thin(panels[role], pair.boxes[[1 - place]], OTHERS)
         draw_box(panels[role], pair.boxes[place], place)
-        panels[role].set_title(f"{label_of(found, row)}: its map / its maximum", fontsize=9)
+        panels[role].set_title(f"{write_label(found, row)}: its map / its maximum", fontsize=9)
     panels["rules"].set_axis_off()
     for line, decision in enumerate(decided.by_rule):
         for x, text, weight in (
@@ -126,7 +126,7 @@ class PairPicker(Choosing):
         TraitError: a detection that does not exist, the same twice, or thresholds out of range, now or when set later.
     """
 
-    _esm = front_end(STATIC / "pairs.js")
+    _esm = read_front_end(STATIC / "pairs.js")
     CHOICES, DRAWN = (*ROLES, "active", *THRESHOLDS), (*ROLES, *THRESHOLDS)
     FAILURE = "The pair could not be compared"
 
@@ -159,7 +159,7 @@ class PairPicker(Choosing):
         if detections is None:
             found = find_candidates(trace, score_threshold)
             detections = found[nms(found.boxes, found.scores, found.labels, distinct).index]
-        detections, more = offered(detections)
+        detections, more = limit_objects(detections)
         self.maps = raster_maps(trace, detections, short_edge=RASTER).detach().cpu()
         self.detections, self._image = detections.to("cpu"), image.detach().cpu()
         if len(detections) < 2:
@@ -180,7 +180,7 @@ class PairPicker(Choosing):
                 "others": OTHERS,
                 "sentence": no_pair(len(detections)) if len(detections) < 2 else more,
             },
-            _picture=encode_png(reduced(self._image, display_size(self.detections.image_size))),
+            _picture=encode_png(resize(self._image, fit_size(self.detections.image_size))),
         )
 
     @property
@@ -249,8 +249,8 @@ def _close_ups(
 ) -> tuple[Detections, list[Tensor]]:
     """The two detections in the part of the picture around them, and that part under the map of each."""
     rows = [first, second]
-    heat = reduced(min_max(maps[rows].cpu()), found.image_size)
+    heat = resize(min_max(maps[rows].cpu()), found.image_size)
     part, pair, columns = crop(image.cpu(), found[rows], {"map": heat})
-    size = display_size(pair.image_size)
-    small = reduced(part, size)
-    return pair, [blend(small, one) for one in reduced(columns["map"], size)]
+    size = fit_size(pair.image_size)
+    small = resize(part, size)
+    return pair, [blend(small, one) for one in resize(columns["map"], size)]

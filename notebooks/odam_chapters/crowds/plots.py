@@ -17,12 +17,12 @@ from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     SEQUENTIAL,
     blend,
-    display_size,
     draw_outline,
     draw_picture,
-    reduced,
+    fit_size,
+    resize,
 )
-from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, counted
+from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, tell_count
 
 FOUND, MISSED, FALSE = "a person who was found", "a person who is lost", "a box too many"
 STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FALSE: (OBJECT_COLOURS[6], "-.")}
@@ -54,7 +54,7 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
             draw_outline(panel, box, *STYLES[MISSED])
         counts = (int((person >= 0).sum()), int(missed.sum()), int((person < 0).sum()))
         heading = "{}: {} found, {} lost, {} too many".format(name, *counts)
-        panel.set_title(counted(heading, MOST_BOXES, max(len(boxes), counts[1]), "boxes"), fontsize=10)
+        panel.set_title(tell_count(heading, MOST_BOXES, max(len(boxes), counts[1]), "boxes"), fontsize=10)
     lines = [Line2D([], [], color=tint, ls=style, lw=2) for tint, style in STYLES.values()]
     figure.legend(lines, list(STYLES), loc="outside lower center", ncols=len(lines), frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
@@ -87,7 +87,7 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
         captions: one a pair.
         title: the figure's message.
     """
-    title, pairs = counted(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS]
+    title, pairs = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS]
     columns = min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
     figure = Sheet(1.8 * columns, 2.0 * rows + 0.4)
@@ -112,13 +112,13 @@ def show_couple_maps(
         captions: three for each pair.
         title: the figure's message.
     """
-    title, pairs, captions = counted(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS], captions[:MOST_ROWS]
+    title, pairs, captions = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS], captions[:MOST_ROWS]
     figure = Sheet(5.7, 2.05 * len(pairs) + 0.4)
     for line, (image, boxes, maps), texts in zip(
         figure.subplots(len(pairs), 3, squeeze=False), pairs, captions, strict=True
     ):
-        shown = display_size((image.shape[-2], image.shape[-1]))
-        small, heats = reduced(image.cpu(), shown), [min_max(reduced(one[None].cpu(), shown)[0]) for one in maps]
+        shown = fit_size((image.shape[-2], image.shape[-1]))
+        small, heats = resize(image.cpu(), shown), [min_max(resize(one[None].cpu(), shown)[0]) for one in maps]
         _couple(line[0], image, boxes.cpu(), small)
         for place, heat in enumerate(heats):
             _couple(line[1 + place], image, boxes.cpu(), blend(small, heat), only=place)

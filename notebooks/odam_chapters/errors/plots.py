@@ -16,8 +16,8 @@ from torch import Tensor
 from odam_chapters.charts import draw_interval
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, reduced
-from odam_lib.viz.sheets import MOST_ROWS, Sheet, counted
+from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
+from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
 SAID, TRUE, MISLEADS = 0, 2, 6
 """Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of a planted distractor."""
@@ -57,7 +57,7 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
     """
     if not cases:
         return _nothing(title)
-    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
+    title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
     high = 2.1 * max(_aspect(case) for case in cases) + 0.5
@@ -82,7 +82,7 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     """
     if not cases:
         return _nothing(title)
-    title, cases = counted(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
+    title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = 1 + max(len(case.maps) for case in cases)
     high = [2.3 * _aspect(case) + 0.5 for case in cases]
     figure = Sheet(2.5 * wide + 0.7, sum(high) + 0.7)
@@ -164,7 +164,7 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     title = "What the two names lose as their maps' strongest pixels are hidden"
     if not curves:
         return _nothing(title)
-    title, curves = counted(title, MOST_ROWS, len(curves), "mistakes"), curves[:MOST_ROWS]
+    title, curves = tell_count(title, MOST_ROWS, len(curves), "mistakes"), curves[:MOST_ROWS]
     figure = Sheet(7.4, 2.1 * len(curves) + 0.9)
     axes = figure.subplots(len(curves), 2, squeeze=False)  # matplotlib takes much longer to share many axes
     x = [0, *shares]
@@ -224,7 +224,7 @@ def _aspect(case: Case) -> float:
 
 def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str | None = None) -> None:
     height, width = case.image.shape[-2:]
-    draw_picture(panel, reduced(picture.cpu(), (height, width)), (height, width))
+    draw_picture(panel, resize(picture.cpu(), (height, width)), (height, width))
     if case.distractor is not None:
         outline = [withStroke(linewidth=1.8, foreground="white", alpha=0.5)]
         drawn = panel.contour(

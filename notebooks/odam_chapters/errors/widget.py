@@ -7,9 +7,9 @@ from traitlets import TraitError
 
 from odam_chapters import STATIC
 from odam_chapters.errors.plots import Case, show_evidence
-from odam_lib.viz.choosing import Choosing, Row, check_row, front_end
+from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end
 from odam_lib.viz.drawing import to_png
-from odam_lib.viz.sheets import LONGEST_LINE, legible
+from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 
 
 class MistakeBrowser(Choosing):
@@ -29,7 +29,7 @@ class MistakeBrowser(Choosing):
         TraitError: a mistake that does not exist, when it is set later.
     """
 
-    _esm = front_end(STATIC / "mistakes.js")
+    _esm = read_front_end(STATIC / "mistakes.js")
     CHOICES = ("selected",)
     FAILURE = "The mistake could not be drawn"
 
@@ -38,7 +38,7 @@ class MistakeBrowser(Choosing):
     def __init__(self, captions: Sequence[str], case: Callable[[int], Case], selected: int = 0) -> None:
         if len(set(captions)) != len(captions):
             raise ValueError("Two mistakes have the same caption: number them.")
-        self._captions = [legible(one, LONGEST_LINE) for one in captions]
+        self._captions = [make_legible(one, LONGEST_LINE) for one in captions]
         self._case, self._drawn = case, dict[int, bytes]()
         first = self.traits()["selected"].validate(self, selected) if captions else -1
         try:
