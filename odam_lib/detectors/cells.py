@@ -88,7 +88,7 @@ class ChainWindows(Windowed):
         return torch.cat([one.unflatten(1, (a_cell, -1))[rows, anchor] for one in said], dim=1)
 
 
-def chain_windows(
+def make_chain_windows(
     trace: CellTrace,
     heads: Iterable[Iterable[nn.Module]],
     known: Callable[[nn.Module], bool] = lambda module: False,

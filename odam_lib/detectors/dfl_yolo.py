@@ -8,7 +8,7 @@ and there is no objectness.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ from torch.nn.functional import logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, iou_nms
-from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
+from odam_lib.detectors.boxes import place_boxes
+from odam_lib.detectors.cells import CellTrace, make_chain_windows, number_predictions
 from odam_lib.detectors.hooks import is_named
 from odam_lib.detectors.letterbox import Letterbox, list_centres
 from odam_lib.detectors.trace import Limits, Predictions
@@ -33,30 +33,18 @@ IOU_THRESHOLD, MOST = 0.7, 300
 the threshold of suppression, and the number of detections of a picture."""
 
 
-class Outputs(NamedTuple):
-    """What the head says, all levels in order, each row after row.
-
-    Attributes:
-        logits: ``Tensor[B, L, C]``.
-        regression: ``Tensor[B, L, 4 R]``: for each edge the logits of the distances 0, ..., R - 1, or the distance
-            itself where R is 1.
-    """
-
-    logits: Tensor
-    regression: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class DflTrace(CellTrace):
     """A forward pass of a YOLO.
 
     Attributes:
-        outputs: of the head, for a batch of this one picture.
+        outputs: ``Tensor[L, C + 4 R]``, what the head says: a logit for each class, and for each edge the logits of the
+            distances 0, ..., R - 1, or the distance itself where R is 1.
         choices, units: of its distances, see :func:`distances`.
     """
 
     detector: "DflDetector"
-    outputs: Outputs
+    outputs: Tensor
     choices: Tensor
     units: Tensor
 
@@ -64,7 +52,7 @@ class DflTrace(CellTrace):
 
     @cached_property
     def windows(self) -> Windowed | None:
-        return chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
+        return make_chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
 
     def above(self, score_threshold: float) -> Detections:
         """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
@@ -75,12 +63,11 @@ class DflTrace(CellTrace):
         return self.candidates[order[scores > score_threshold]]
 
     def head_outputs(self, detections: Detections) -> Tensor:
-        """The logits of all classes and the numbers for the edges, ``Tensor[N, C + 4 R]``."""
-        row = self.listed(detections)
-        return torch.cat([self.outputs.logits[0, row], self.outputs.regression[0, row]], dim=1)
+        """What the head says about each detection, ``Tensor[N, C + 4 R]``."""
+        return self.outputs[self.listed(detections)]
 
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        logits, regression = outputs.tensor_split([self.outputs.logits.shape[-1]], dim=1)
+        logits, regression = outputs.tensor_split([-4 * len(self.choices)], dim=1)
         if attribute in EDGES:
             return distances(regression, self.choices, self.units[self.listed(detections)])[:, EDGES.index(attribute)]
         logit = logits.gather(1, detections.labels[:, None] - 1)[:, 0]
@@ -128,17 +115,16 @@ class DflDetector(Detector):
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         box = self.letterbox((images.shape[-2], images.shape[-1]))
         maps, _ = self._maps(box.place(images.to(self.device, self.dtype)))
-        outputs = self._outputs(maps)
         points, units = self._places(box, maps)
-        return [self._read(Outputs(*each), points, units) for each in zip(*outputs)]
+        return [self._read(outputs, points, units) for outputs in self._outputs(maps)]
 
     def make_trace(self, image: Tensor, layer: str) -> DflTrace:
         box = self.letterbox((image.shape[-2], image.shape[-1]))
         maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
-        outputs = self._outputs(maps)
+        (outputs,) = self._outputs(maps)
         points, units = self._places(box, maps)
         with torch.no_grad():
-            predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
+            predictions = self._read(outputs, points, units)
         counts = [sheet.shape[-2] * sheet.shape[-1] for sheet in maps]
         level, index, first = number_predictions(counts, self.device)
         return DflTrace(
@@ -187,9 +173,10 @@ class DflDetector(Detector):
         classes, boxes = (head.one2one_cv3, head.one2one_cv2) if self.one_to_one else (head.cv3, head.cv2)
         return list(zip(classes, boxes))
 
-    def _outputs(self, maps: Sequence[Tensor]) -> Outputs:
-        both = [[branch(sheet).flatten(2) for branch in pair] for pair, sheet in zip(self.branches(), maps)]
-        return Outputs(*(torch.cat(kind, dim=2).transpose(1, 2) for kind in zip(*both)))
+    def _outputs(self, maps: Sequence[Tensor]) -> Tensor:
+        """What the head says, all levels in order, each row after row: ``Tensor[B, L, C + 4 R]``."""
+        both = [torch.cat([branch(sheet) for branch in pair], dim=1) for pair, sheet in zip(self.branches(), maps)]
+        return torch.cat([level.flatten(2) for level in both], dim=2).transpose(1, 2)
 
     def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""
@@ -204,19 +191,21 @@ class DflDetector(Detector):
         head = self.model.model[-1]
         return head.dfl.conv.weight.detach().flatten() if head.reg_max > 1 else torch.ones(1, device=self.device)
 
-    def _read(self, outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
-        edges = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
+    def _read(self, outputs: Tensor, points: Tensor, units: Tensor) -> Predictions:
+        choices = self._choices()
+        logits, regression = outputs.tensor_split([-4 * len(choices)], dim=1)
+        edges = place_boxes(points.repeat(1, 2), distances(regression, choices, units))
         # A head that says distances themselves may say negative ones: a box that ends before it begins is empty there.
         middle = (edges[:, :2] + edges[:, 2:]) / 2
         boxes = torch.cat([edges[:, :2].minimum(middle), edges[:, 2:].maximum(middle)], dim=1)
-        return Predictions(boxes, pad(outputs.logits.sigmoid(), (1, 0)))  # no prediction is of the background
+        return Predictions(boxes, pad(logits.sigmoid(), (1, 0)))  # no prediction is of the background
 
 
 def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     """Distances ``[..., 4]`` in pixels of the picture to the left, top, right and bottom edge.
 
     Args:
-        regression: ``Tensor[..., 4 R]``, see :class:`Outputs`.
+        regression: ``Tensor[..., 4 R]``, see :class:`DflTrace`.
         choices: ``Tensor[R]``, the distances among which the head chooses; ignored if it says the distance itself.
         units: ``Tensor[..., 2]``, pixels of the picture that a distance of 1 is, across and down.
     """

@@ -21,7 +21,7 @@ SMALL = 128
 """Side of the picture that is sent through a network that takes any size."""
 
 
-def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
+def locate_layers(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
     """The strides and grids of what some modules of a backbone return, from one pass of an empty picture.
 
     A convolution or pooling of kernel k, dilation d and padding p moves the centre of the first cell by
@@ -44,13 +44,13 @@ def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, in
         asked(picture)
     layers = {}
     for name, (output, *_) in seen.items():
-        levels = named_levels(output)
+        levels = name_levels(output)
         grids = tuple(walk.grid(level, size) for level in levels.values())
         layers[name] = Layer(modules[name], tuple(round(grid.dx) for grid in grids), grids, tuple(levels))
     return layers
 
 
-def backbone_layers(model: Any) -> dict[str, Layer]:
+def read_backbone_layers(model: Any) -> dict[str, Layer]:
     """Where a torchvision detector can be explained: what feeds its head, then the stages below it that have names.
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.
@@ -58,11 +58,11 @@ def backbone_layers(model: Any) -> dict[str, Layer]:
     backbone, fixed = make_twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
     size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
-    found = located(backbone, {default: "", **_stages(backbone)}, size)
+    found = locate_layers(backbone, {default: "", **_stages(backbone)}, size)
     return {name: replace(layer, module=f"backbone.{layer.module}".rstrip(".")) for name, layer in found.items()}
 
 
-def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def name_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """What a backbone returned, level after level; torchvision calls a single one ``0``."""
     return {"0": features} if isinstance(features, Tensor) else features
 

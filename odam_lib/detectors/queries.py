@@ -14,7 +14,7 @@ from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.boxes import softmax_score
+from odam_lib.detectors.boxes import compute_softmax_score
 from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Limits, Predictions, Trace
@@ -51,7 +51,7 @@ class Reading:
     def scores(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The final score of one label of each row; its derivative does not round to zero where the score is 1."""
         if self.exclusive:
-            return softmax_score(logits, labels - self.first)
+            return compute_softmax_score(logits, labels - self.first)
         return torch.exp(logsigmoid(self.logits(logits, labels)))
 
 

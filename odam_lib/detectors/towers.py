@@ -12,7 +12,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.cells import CellTrace
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.windowed import Windowed
-from odam_lib.kernels.odam import rectified
+from odam_lib.kernels.odam import apply_rectifier
 from odam_lib.kernels.windows import Sheets, Windows, tower_contributions, tower_gradients
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
@@ -97,7 +97,7 @@ def is_tower(stack: nn.Module) -> bool:
 
 
 @contextmanager
-def recorded(stack: nn.Module) -> Iterator[Tower]:
+def record_tower(stack: nn.Module) -> Iterator[Tower]:
     """Record a stack of convolutions while pictures pass through it, level after level.
 
     Yields:
@@ -182,7 +182,7 @@ class TowerWindows(Windowed):
                 last, tower = self._last(branch, sensitivity, detections), branch.tower
                 found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
                 total = total + found[:, 0]
-        return Windows(rectified(total), top - self._depth, left - self._depth)
+        return Windows(apply_rectifier(total), top - self._depth, left - self._depth)
 
     @property
     def _depth(self) -> int:

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate, logsigmoid, pad
 from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
-from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
+from odam_lib.detectors.boxes import place_boxes
+from odam_lib.detectors.cells import CellTrace, make_chain_windows, number_predictions
 from odam_lib.detectors.hooks import detach_output
 from odam_lib.detectors.letterbox import list_centres
 from odam_lib.detectors.trace import Limits, Predictions
@@ -138,7 +138,7 @@ class YOLOTrace(CellTrace):
     @cached_property
     def windows(self) -> Windowed | None:
         heads = [(head,) for head in self.detector.model.heads.values()]
-        return chain_windows(self, heads) if self.layer == FPN else None
+        return make_chain_windows(self, heads) if self.layer == FPN else None
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """What the heads say about each detection, ``Tensor[N, 5 + C]``."""
@@ -252,13 +252,10 @@ class YOLODetector(Detector):
         return torch.cat(references), torch.cat(strides)
 
     def _read(self, outputs: Tensor, references: Tensor, strides: Tensor) -> Predictions:
-        boxes = around(references, distances(outputs[:, :BOX], references, strides))
+        boxes = place_boxes(references, distances(outputs[:, :BOX], references, strides))
         probs = outputs.new_zeros((len(outputs), len(self.categories)))
         scores = score(outputs[:, OBJECTNESS, None], outputs[:, CLASSES:])
-        return Predictions(boxes, probs.index_copy(1, self._label_tensor(), scores))
-
-    def _label_tensor(self) -> Tensor:
-        return torch.tensor(self._labels, device=self.device)
+        return Predictions(boxes, probs.index_copy(1, torch.tensor(self._labels, device=self.device), scores))
 
 
 def build_yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:

@@ -171,8 +171,7 @@ def feature_nms(
             apart = torch.cdist(vectors[kept], vectors[start:], compute_mode="donot_use_mm_for_euclid_dist")
             return (iou >= high) | ((iou >= low) & (apart <= distance))
 
-        index = _greedy(rows, duplicates)
-        return Kept(index, scores[index])
+        return _keep_greedily(rows, scores, duplicates)
 
     return _by_class(scores, labels, of_class)
 
@@ -253,8 +252,7 @@ def odam_nms(
             corr = (unit[kept] @ unit[start:].T).clamp(max=1)
             return are_duplicates(_iou(own[kept], own[start:]), corr, iou_threshold, low, high)
 
-        index = _greedy(rows, duplicates)
-        return Kept(index, scores[index])
+        return _keep_greedily(rows, scores, duplicates)
 
     return _by_class(scores, labels, of_class)
 
@@ -269,16 +267,14 @@ def _by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]
     return Kept(index[best], final[best])
 
 
-def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _keep_greedily(rows: Tensor, scores: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Kept:
     """The rows that no better row kept has as a duplicate.
 
     Args:
         rows: ``Tensor[N]``, the candidates, best first.
+        scores: of all predictions.
         duplicates: positions ``[K]`` in rows, start -> bool ``[K, N - start]``, which candidates from that position on
             are their duplicates.
-
-    Returns:
-        ``Tensor[M]``, int64, some of rows.
     """
     alive = np.ones(len(rows), dtype=bool)
     for start in range(0, len(rows), BLOCK):
@@ -288,7 +284,8 @@ def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor
         for position, others in zip(block.tolist(), different):
             if alive[position]:
                 alive[position + 1 :] &= others[position + 1 - start :]
-    return rows[torch.from_numpy(alive).to(rows.device)]
+    index = rows[torch.from_numpy(alive).to(rows.device)]
+    return Kept(index, scores[index])
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:

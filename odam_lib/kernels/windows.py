@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv_transpose2d
 
 from odam_lib.kernels.grid import Grid, line_shares
-from odam_lib.kernels.odam import gaussian_matrix, heat_map, rectified
+from odam_lib.kernels.odam import apply_rectifier, gaussian_matrix, heat_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +240,7 @@ def window_heat_maps(
     top, left, (height, width) = gradients.top - margin, gradients.left - margin, gradients.size
     activations = Sheets.of([features]).cut(which, top, left, (height + 2 * margin, width + 2 * margin))
     if sigma is not None and height * width <= FEW_CELLS:
-        maps = rectified(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
+        maps = apply_rectifier(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
     else:
         maps = heat_map(gradients.values, activations[:, None], sigma, sign, rectify, margin)
     return Windows(maps, top, left).paste(size)
