@@ -155,7 +155,7 @@ class DenseDetector(Detector):
         self.categories = categories
         self._layers = read_backbone_layers(model)
         self.layers = tuple(self._layers)
-        self.towers = (model.backbone, *(_towers(model.head) or (model.head,)))
+        self.towers = (model.backbone, *(_find_towers(model.head) or (model.head,)))
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ class DenseDetector(Detector):
             check_elongation((image.shape[-2], image.shape[-1]), model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             features = stack.enter_context(detach_output(model.get_submodule(self._layers[layer].module)))
-            towers = [stack.enter_context(record_tower(tower)) for tower in _towers(model.head)]
+            towers = [stack.enter_context(record_tower(tower)) for tower in _find_towers(model.head)]
             batch, pyramid, outputs, references = self._run(image[None])
         logits, regression, centerness = (one[0] for one in outputs)
         a_cell = tuple(model.anchor_generator.num_anchors_per_location())
@@ -289,7 +289,7 @@ class DenseDetector(Detector):
         return Predictions(boxes, self.score(logits, centerness[:, None]))
 
 
-def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
+def _find_towers(head: nn.Module) -> tuple[nn.Module, ...]:
     """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
     parts: list[Any] = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
     if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):

@@ -47,7 +47,6 @@ class FasterRCNNTrace(HeadTrace):
     """A forward pass of Faster R-CNN, one row a proposal.
 
     Attributes:
-        box_head: from pooled features ``[N, K, h, w]`` to class logits ``[N, C]`` and ``[N, C * 4]`` numbers for boxes.
         pooled: ``Tensor[P, K, h, w]``, the features of all proposals.
         logits: ``Tensor[P, C]``, class logits.
         regression: ``Tensor[P, C, 4]``, the head's numbers for the box of each class, in units of the proposal.
@@ -57,7 +56,6 @@ class FasterRCNNTrace(HeadTrace):
     """
 
     detector: "FasterRCNNDetector"
-    box_head: nn.Module
     pooled: Tensor
     logits: Tensor
     regression: Tensor
@@ -126,7 +124,7 @@ class FasterRCNNPositives(Positives):
             second = torch.is_grad_enabled()
             (weights,) = torch.autograd.grad(total, self.pooled, retain_graph=True, create_graph=second)
         heat = Windows.whole(heat_map(weights[chosen], self.pooled[chosen]))
-        grids = _regions(self.proposals[rows], heat.size, self.finest)
+        grids = _lay_regions(self.proposals[rows], heat.size, self.finest)
         return heat.spread(
             grids, rows.new_tensor(heat.size).expand(len(rows), 2), self.input_sizes[self.images[rows]], size
         )
@@ -170,10 +168,14 @@ class FasterRCNNDetector(Detector):
         row = torch.arange(len(labels), device=labels.device)
         return decode_distances(self.model.roi_heads.box_coder, regression[row, labels], proposals)
 
+    def say(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """From pooled features ``[N, K, h, w]`` to class logits ``[N, C]`` and numbers for boxes ``[N, C, 4]``."""
+        logits, regression = self.model.roi_heads.box_predictor(self.model.roi_heads.box_head(pooled))
+        return logits, regression.unflatten(1, (-1, 4))
+
     def make_trace(self, image: Tensor, layer: str) -> FasterRCNNTrace:
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
         images, _ = model.transform([image.to(self.device, self.dtype)])
         cut: AbstractContextManager[list[Tensor]] = nullcontext([])
         if layer != ROI:
@@ -185,11 +187,10 @@ class FasterRCNNDetector(Detector):
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
             pooled = torch.cat(features) if features else pooled
-            grids = _regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
+            grids = _lay_regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
         else:
             features, grids = tuple(below), self._layers[layer].grids
-        logits, regression = head(pooled)
-        regression = regression.unflatten(1, (-1, 4))
+        logits, regression = self.say(pooled)
         input_size = images.image_sizes[0]
         proposals = resize_boxes(at_input, input_size, image_size)
         with torch.no_grad():
@@ -213,7 +214,6 @@ class FasterRCNNDetector(Detector):
                 after=model.roi_heads.detections_per_img,
                 sides=(SMALLEST * image_size[1] / input_size[1], SMALLEST * image_size[0] / input_size[0]),
             ),
-            box_head=head,
             pooled=pooled,
             logits=logits,
             regression=regression,
@@ -289,17 +289,16 @@ class FasterRCNNDetector(Detector):
             at_input: ``Tensor[P, 4]``, proposals of every picture in pixels of the detector's input; ``None`` for the
                 network's own.
         """
-        heads = self.model.roi_heads
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
         pyramid = name_levels(self.model.backbone(batch.tensors))
         regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
         pooled = self._pooled(self._pool(), pyramid, regions, batch.image_sizes)
-        logits, regression = heads.box_predictor(heads.box_head(pooled))
+        logits, regression = self.say(pooled)
         counts = [len(one) for one in regions]
         size = (images.shape[-2], images.shape[-1])
         return [
             self._read(some, numbers, resize_boxes(one, batch.image_sizes[0], size))
-            for some, numbers, one in zip(logits.split(counts), regression.unflatten(1, (-1, 4)).split(counts), regions)
+            for some, numbers, one in zip(logits.split(counts), regression.split(counts), regions)
         ]
 
     def _read(self, logits: Tensor, regression: Tensor, proposals: Tensor) -> Predictions:
@@ -337,7 +336,7 @@ class FasterRCNNDetector(Detector):
         return self._layers[self.layers[1]].grids[self.pooled_levels[0]]
 
 
-def _regions(boxes: Tensor, size: tuple[int, int], finest: Grid) -> tuple[Grid, ...]:
+def _lay_regions(boxes: Tensor, size: tuple[int, int], finest: Grid) -> tuple[Grid, ...]:
     """Where the cells lie that boxes ``[N, 4]`` were pooled to: RoIAlign reads x at the cell x / stride of a level."""
     off = boxes.new_tensor([finest.x - 0.5, finest.y - 0.5]).repeat(2)
     return tuple(Grid.of_region(box, size) for box in (boxes + off).tolist())

@@ -58,7 +58,7 @@ def read_backbone_layers(model: Any) -> dict[str, Layer]:
     backbone, fixed = make_twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
     size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
-    found = locate_layers(backbone, {default: "", **_stages(backbone)}, size)
+    found = locate_layers(backbone, {default: "", **_find_stages(backbone)}, size)
     return {name: replace(layer, module=f"backbone.{layer.module}".rstrip(".")) for name, layer in found.items()}
 
 
@@ -67,7 +67,7 @@ def name_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]
     return {"0": features} if isinstance(features, Tensor) else features
 
 
-def _stages(backbone: nn.Module) -> dict[str, str]:
+def _find_stages(backbone: nn.Module) -> dict[str, str]:
     """The paths of a backbone's stages within it, by name."""
     if isinstance(stages := getattr(backbone, "stages", None), Mapping | nn.ModuleDict):
         return {name: find_path(stage, backbone) for name, stage in stages.items()}
@@ -126,20 +126,20 @@ class _Walk(TorchDispatchMode):
             else:
                 kernel, stride, padding = (*args[1:4], *([], 0)[len(args) - 2 :])[:3]
                 dilation = args[4] if operation.startswith("max") and len(args) > 4 else 1
-            kernel, padding, dilation = _pair(kernel), _pair(padding), _pair(dilation)
-            stride = _pair(stride) if stride else kernel
+            kernel, padding, dilation = _make_pair(kernel), _make_pair(padding), _make_pair(dilation)
+            stride = _make_pair(stride) if stride else kernel
             shift = [(k - 1) * d / 2 - p for k, d, p in zip(kernel, dilation, padding)]
-            return _Lattice(_moved(before.grid, shift, stride), (size[0], size[1]))
+            return _Lattice(_move(before.grid, shift, stride), (size[0], size[1]))
         if operation == "constant_pad_nd" and len(args[1]) == 4 and args[0].shape[-2:] == before.size:
-            return _Lattice(_moved(before.grid, [-args[1][2], -args[1][0]], (1, 1)), (size[0], size[1]))
+            return _Lattice(_move(before.grid, [-args[1][2], -args[1][0]], (1, 1)), (size[0], size[1]))
         return before
 
 
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+def _make_pair(value: int | Sequence[int]) -> tuple[int, int]:
     values = [value] if isinstance(value, int) else list(value)
     return values[0], values[-1]
 
 
-def _moved(grid: Grid, shift: Sequence[float], stride: Sequence[int]) -> Grid:
+def _move(grid: Grid, shift: Sequence[float], stride: Sequence[int]) -> Grid:
     """The first cell moved by (down, across) cells, and only every so many cells kept."""
     return Grid(grid.x + shift[1] * grid.dx, grid.y + shift[0] * grid.dy, grid.dx * stride[1], grid.dy * stride[0])

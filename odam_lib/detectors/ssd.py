@@ -8,7 +8,7 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import compute_softmax_score, decode_distances
-from odam_lib.detectors.cells import make_chain_windows
+from odam_lib.detectors.chains import make_chain_windows
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES

@@ -46,12 +46,12 @@ class Tower:
         return self._slopes[key]
 
     def _slopes_of(self, level: int) -> list[Tensor]:
-        scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
+        scales = [_measure_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
         passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
         return [torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)]
 
 
-def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
+def _measure_scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
     """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""
     groups = values.to(norm.weight.dtype).reshape(len(values), norm.num_groups, -1)
     variance = (groups - groups.mean(dim=2, keepdim=True)).square().mean(dim=2)  # five times as fast as var
@@ -164,7 +164,7 @@ class TowerWindows(Windowed):
         shape = (len(detections), len(attributes), *self.size(detections), self.trace.features[0].shape[1])
         total = sensitivity.new_zeros(shape).movedim(-1, -3)
         for branch in self.branches:
-            touched = _touched(branch, sensitivity)
+            touched = _find_touched(branch, sensitivity)
             if touched.any():
                 last = self._last(branch, sensitivity[:, touched], detections)
                 found = tower_gradients(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
@@ -178,7 +178,7 @@ class TowerWindows(Windowed):
         activations = Sheets.of([self.trace.features[level].detach() for level in levels])
         total = sensitivity.new_zeros((len(detections), *self.size(detections)))
         for branch in self.branches:
-            if _touched(branch, sensitivity).any():
+            if _find_touched(branch, sensitivity).any():
                 last, tower = self._last(branch, sensitivity, detections), branch.tower
                 found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
                 total = total + found[:, 0]
@@ -209,7 +209,7 @@ class TowerWindows(Windowed):
         return total
 
 
-def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
+def _find_touched(branch: Branch, sensitivity: Tensor) -> Tensor:
     """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
     touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
     return torch.stack(touched).any(dim=0)
