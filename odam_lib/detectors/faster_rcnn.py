@@ -73,7 +73,7 @@ class FasterRCNNTrace(HeadTrace):
         return [one.single() for one in self.detector.private().predict_at(images, self.at_input)]
 
     @property
-    def regional(self) -> bool:  # type: ignore[override]  # here it depends on the layer
+    def regional(self) -> bool:
         return self.layer == ROI
 
     def feature_level(self, detections: Detections) -> Tensor:

@@ -91,7 +91,7 @@ class QueryTrace(Trace):
     attention: Attention | None = None
 
     @property
-    def reads_all_levels(self) -> bool:  # type: ignore[override]
+    def reads_all_levels(self) -> bool:
         return len(self.features) > 1
 
     @record_gradients()
