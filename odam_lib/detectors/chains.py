@@ -67,7 +67,7 @@ def read_chain(stack: nn.Module, known: Callable[[nn.Module], bool]) -> Chain | 
         known: whether the forward pass of a module that has parts runs these one after another.
     """
     steps = _list_steps(stack)
-    reaches = [_measure_reach(step) for step in steps if not list(step.children()) or known(step)]
+    reaches = [measure_reach(step) for step in steps if not list(step.children()) or known(step)]
     local = tuple(reach for reach in reaches if reach is not None)
     return Chain(tuple(map(_drop_padding, steps)), local) if len(local) == len(steps) else None
 
@@ -78,7 +78,7 @@ def _list_steps(stack: nn.Module) -> list[nn.Module]:
     return [stack]
 
 
-def _measure_reach(step: nn.Module) -> int | None:
+def measure_reach(step: nn.Module) -> int | None:
     """How many cells beyond a cell a step reads; ``None`` if more than one convolution may mix cells."""
     convolution, *others = [module for module in step.modules() if not list(module.children())]
     if not all(_acts_on_cells(module) for module in others):

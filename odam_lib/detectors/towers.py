@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.cells import CellTrace
+from odam_lib.detectors.chains import measure_reach
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.kernels.odam import apply_rectifier
@@ -77,15 +78,7 @@ def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 def is_plain(module: Any) -> bool:
     """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
-    settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
-    return is_stock(module, nn.Conv2d) and settings == (
-        module.kernel_size,
-        module.stride,
-        module.padding,
-        module.dilation,
-        module.groups,
-        module.padding_mode,
-    )
+    return is_stock(module, nn.Conv2d) and module.groups == 1 and measure_reach(module) == 1
 
 
 def is_tower(stack: nn.Module) -> bool:
