@@ -90,7 +90,7 @@ tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 tool.to_html(nbformat.read(root / "notebooks" / "00_quickstart.ipynb", as_version=4), folder / "page.html")
 write_rows(folder / "rows.csv", [{"name": "\\u725b \\u00b1"}])
-assert read_rows(folder / "rows.csv", "rows", "this", {"name": str}) == [{"name": "\\u725b \\u00b1"}]
+assert read_rows(folder / "rows.csv", "rows", "this", {"name": str}).to_dict("records") == [{"name": "\\u725b \\u00b1"}]
 (folder / "card.json").write_bytes('{"name": "\\u725b"}'.encode())
 assert read_json(folder / "card.json", "") == {"name": "\\u725b"}
 sys.stdout.buffer.write(b"ok")

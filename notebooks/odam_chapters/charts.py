@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -335,18 +334,14 @@ def draw_training_curves(log: Path, path: Path) -> Path:
         ValueError: it is damaged, or empty.
     """
     rows = read_rows(log, "losses", "a training", float)
-    if not rows:
+    if rows.empty:
         raise ValueError(f"{log} holds no losses: train for more steps.")
     figure = Sheet(6.4, 3.4)
     panel = figure.subplots()
-    for colour, name in enumerate(name for name in rows[0] if name not in ("step", "epoch", "lr")):
-        values = torch.tensor([row[name] for row in rows])
-        window = max(1, len(values) // 60)
-        smooth = values.unfold(0, window, 1).mean(dim=1)
+    smooth = rows.drop(columns=["step", "epoch", "lr"]).rolling(max(1, len(rows) // 60)).mean()
+    for colour, name in enumerate(smooth):
         tint = OBJECT_COLOURS[colour + 4] if colour < 3 else None
-        panel.plot(
-            [row["epoch"] for row in rows][window - 1 :], smooth, label=name_entry(name.replace("_", " ")), color=tint
-        )
+        panel.plot(rows["epoch"], smooth[name], label=name_entry(name.replace("_", " ")), color=tint)
     panel.set(xlabel="epoch", ylabel="loss (running mean)", yscale="log", title="Training losses fall")
     panel.legend(frameon=False)
     return save_png(figure, path)

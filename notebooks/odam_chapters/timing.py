@@ -14,6 +14,8 @@ from threading import Event, Thread
 
 import torch
 
+from odam_chapters.tables import write_text
+
 INTERVAL = 0.002
 """Seconds between two looks at this process's memory."""
 
@@ -183,10 +185,8 @@ def tabulate(costs: Mapping[str, Mapping[int, Cost]], shown: Callable[[Cost], fl
             return "-"
         return ("" if cost.measured else "~") + _digits(shown(cost))
 
-    lines = [heading.ljust(width) + "".join(f"{number:>9}" for number in numbers)]
-    for name, growth in costs.items():
-        lines.append(name.ljust(width) + "".join(f"{cell(growth.get(number)):>9}" for number in numbers))
-    return "\n".join(lines)
+    rows = [[name, *(cell(growth.get(number)) for number in numbers)] for name, growth in costs.items()]
+    return write_text([[heading, *numbers], *rows], -width, 9)
 
 
 def _digits(value: float) -> str:

@@ -57,36 +57,36 @@ def compare_paired(evaluation: Evaluation, metric: str, method: str, other: str)
 
 def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     """Means as a Markdown table, a line for each method; half the width of each 95 % interval stands behind."""
-    rows = {
-        method: [
-            f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
-            for one in (evaluation.estimate(method, metric) for metric in metrics)
-        ]
-        for method in evaluation.methods
-    }
-    return _markdown("", metrics, rows)
+    rows = [["", *metrics]]
+    for method in evaluation.methods:
+        estimates = (evaluation.estimate(method, metric) for metric in metrics)
+        cells = (f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}" for one in estimates)
+        rows.append([escape_markdown(method), *cells])
+    return write_markdown(rows)
 
 
 def as_paired_markdown(
     evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN
 ) -> str:
     """:func:`compare_paired` as a Markdown table, a line for each rival; bold where the method is certainly better."""
-    rows: dict[str, list[str]] = {}
+    rows = [[f"{escape_markdown(method)} minus", *metrics]]
     for other in others:
+        rows.append([escape_markdown(other)])
         for metric in metrics:
             _, mean, low, high = compare_paired(evaluation, metric, method, other)
             cell = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
             certain = high < 0 if metric in SMALLER_IS_BETTER else low > 0
-            rows.setdefault(other, []).append(f"**{cell}**" if certain else cell)
-    return _markdown(f"{markdown_cell(method)} minus", metrics, rows)
+            rows[-1].append(f"**{cell}**" if certain else cell)
+    return write_markdown(rows)
 
 
-def _markdown(corner: str, metrics: Sequence[str], rows: dict[str, list[str]]) -> str:
-    head = [f"| {corner} | ".replace("|  |", "| |") + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
-    return "\n".join(head + [f"| {markdown_cell(name)} | " + " | ".join(cells) + " |" for name, cells in rows.items()])
+def write_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells that are Markdown; the first row is its heading."""
+    lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def markdown_cell(name: str) -> str:
+def escape_markdown(name: str) -> str:
     """A name of any origin as Markdown that shows it and nothing else: exported pages run the HTML in Markdown."""
     return re.sub(r"([\\`*_\[\]|$])", r"\\\1", html.escape(" ".join(name.split()), quote=False))
 

@@ -1,5 +1,8 @@
 """Which maps lie on their own object: counts worked out by hand, and the bundled rows."""
 
+import math
+
+import pandas as pd
 import pytest
 import torch
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows, round_largest
@@ -7,12 +10,14 @@ from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_win
 from odam_lib.files import data_root
 
 
-def row(method: str, own: float, of_class: float | str, of_all: float | str) -> dict[str, str]:
-    return {"method": method, "own": str(own), OF_CLASS: str(of_class), OF_ALL: str(of_all)}
+def row(method: str, own: float, of_class: float, of_all: float) -> dict[str, object]:
+    return {"method": method, "own": own, OF_CLASS: of_class, OF_ALL: of_all}
 
 
 def test_objects_without_another_one_are_not_counted_and_a_tie_is_no_win() -> None:
-    rows = [row("a", 0.5, 0.4, 0.6), row("a", 0.3, "", 0.1), row("a", 0.2, 0.2, 0.2), row("b", 0.1, 0.9, 0.9)]
+    rows = pd.DataFrame(
+        [row("a", 0.5, 0.4, 0.6), row("a", 0.3, math.nan, 0.1), row("a", 0.2, 0.2, 0.2), row("b", 0.1, 0.9, 0.9)]
+    )
     assert count_own_mask_wins(rows, "a", OF_CLASS) == (1, 2)
     assert count_own_mask_wins(rows, "a", OF_ALL) == (1, 3)
     assert count_own_mask_wins(rows, "b", OF_ALL) == (0, 1)

@@ -3,7 +3,7 @@
 import pytest
 from nbconvert.filters import markdown2html
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows
-from odam_chapters.judging.tables import as_table, count_wins, is_better, rank_methods, scoreboard
+from odam_chapters.judging.tables import count_wins, is_better, rank_methods, scoreboard, tabulate_means
 
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, compare_paired, select_metrics
@@ -50,7 +50,7 @@ def test_ranking_scoreboard_and_count() -> None:
 
 
 def test_tables_hold_the_means() -> None:
-    assert "0.20 [0.10, 0.30]" in as_table(FOUND, ["deletion"])
+    assert "0.20 [0.10, 0.30]" in tabulate_means(FOUND, ["deletion"])
     assert "| ours | 0.20 ± 0.10 | 0.90 ± 0.10 |" in as_markdown(FOUND, ["deletion", "VEA"])
 
 

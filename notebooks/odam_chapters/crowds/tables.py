@@ -1,13 +1,16 @@
 """The numbers of suppression rules on crowds side by side, and against what they were to reach (Tab. 5, 7, 8, 9)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from odam_chapters.crowds.estimates import estimate_differences, estimate_scores
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
+from odam_chapters.tables import write_text
 from odam_chapters.targets import rate
-from odam_lib.evaluation.tables import markdown_cell
+from odam_lib.evaluation.tables import write_markdown
 from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import REPEATS, Estimate
 
@@ -36,22 +39,20 @@ def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple
 
 def tabulate_scores(scores: Scores) -> str:
     """A row for each detector and rule: percentages and half the width of their 95 % intervals."""
-    columns = list(next(iter(scores.values())))
-    lines = [f"{'detector':23}{'rule':18}" + "".join(f"{column:>15}" for column in columns)]
-    for (detector, rule), row in scores.items():
-        cells = (f"{100 * one.value:.1f} \u00b1{50 * (one.high - one.low):.1f}" for one in row.values())
-        lines.append(f"{detector:23}{rule:18}" + "".join(f"{cell:>15}" for cell in cells))
-    return "\n".join(lines)
+    return write_text(_list_cells(scores, "\u00b1"), -23, -18, 15)
 
 
-def tabulate_in_markdown(scores: Scores) -> str:
+def tabulate_scores_in_markdown(scores: Scores) -> str:
     """The same as a table for a text."""
-    columns = list(next(iter(scores.values())))
-    lines = [f"| detector | rule | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
-    for (detector, rule), row in scores.items():
-        cells = (f"{100 * one.value:.1f} \u00b1 {50 * (one.high - one.low):.1f}" for one in row.values())
-        lines.append(f"| {markdown_cell(detector)} | {markdown_cell(rule)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return write_markdown(_list_cells(scores, "\u00b1 "))
+
+
+def _list_cells(scores: Scores, sign: str) -> list[list[str]]:
+    """A heading, and a line for each detector and rule; ``sign`` stands before the half width."""
+    lines = [["detector", "rule", *next(iter(scores.values()))]]
+    for key, row in scores.items():
+        lines.append([*key, *(f"{100 * one.value:.1f} {sign}{50 * (one.high - one.low):.1f}" for one in row.values())])
+    return lines
 
 
 def list_intervals(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str, str | float]]:
@@ -83,62 +84,57 @@ class Comparison(NamedTuple):
         return self.difference.low > 0 if self.metric in LESS_IS_BETTER else self.difference.high < 0
 
 
-def compare_rules(
-    found: Found, family: str, metrics: tuple[str, ...], repeats: int = REPEATS, seed: int = 0
-) -> list[Comparison]:
-    """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without.
+def compare_rules(found: Found, family: str, repeats: int = REPEATS, seed: int = 0) -> list[Comparison]:
+    """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without, by every number.
 
     Args:
         found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
-        metrics: names of ``crowd_scores``.
-        repeats, seed: number of draws, random seed of the bootstrap over pictures.
+        repeats: number of draws of pictures.
+        seed: random seed of the draws.
     """
     ours = found[FAMILIES[family][1], ODAM_NMS]
-    compared = []
-    for detector in FAMILIES[family]:
-        for rule in (rule for rule in RIVALS if (detector, rule) in found):
-            differences = estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed)
-            compared += [Comparison(detector, rule, metric, differences[metric]) for metric in metrics]
-    return compared
+    return [
+        Comparison(detector, rule, metric, difference)
+        for detector in FAMILIES[family]
+        for rule in RIVALS
+        if (detector, rule) in found
+        for metric, difference in estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed).items()
+    ]
 
 
-def tabulate_comparisons(compared: list[Comparison]) -> str:
+def tabulate_comparisons(compared: Sequence[Comparison], metrics: Sequence[str] = ("JI", "MR")) -> str:
     """A row for each rival: differences in points with their intervals.
 
     ``*`` where the whole interval says that Odam-NMS is better, ``!`` where it says that it is worse.
     """
-    metrics = list(dict.fromkeys(one.metric for one in compared))
-    rows: dict[tuple[str, str], list[str]] = {}
-    for one in compared:
-        value, low, high = (100 * each for each in one.difference)
-        cell = f"{value:+.1f} ({low:+.1f} to {high:+.1f}){'*' if one.better else '!' if one.worse else ' '}"
-        rows.setdefault((one.detector, one.rule), []).append(f"{cell:>26}")
-    head = f"{'Odam-NMS with Odam-Train against':41}" + "".join(f"{metric:>26}" for metric in metrics)
-    return "\n".join([head] + [f"{detector:23}{rule:18}" + "".join(cells) for (detector, rule), cells in rows.items()])
+    lines = [["Odam-NMS with Odam-Train against", *metrics]]
+    for (detector, rule), each in groupby(compared, key=itemgetter(0, 1)):
+        by_metric = {one.metric: one for one in each}
+        lines.append([f"{detector:23}{rule}"])
+        for one in (by_metric[metric] for metric in metrics):
+            mark = "*" if one.better else "!" if one.worse else " "
+            lines[-1].append(_points(one.difference) + mark)
+    return write_text(lines, -41, 26)
 
 
-def rate_goals(found: Found, family: str, compared: list[Comparison], repeats: int = REPEATS, seed: int = 0) -> str:
+def rate_goals(family: str, compared: Sequence[Comparison]) -> str:
     """What was to be reached, and whether it was.
 
     Args:
-        found: matches of both detectors.
         family: ``fcos`` or ``faster-rcnn``.
-        compared: its :func:`compare_rules` by JI and MR.
-        repeats, seed: number of draws, random seed of the bootstrap over pictures.
+        compared: its :func:`compare_rules`.
     """
     lines = []
     for metric in ("JI", "MR"):
-        beaten = [one for one in compared if one.metric == metric and one.better]
-        asked = [one for one in compared if one.metric == metric]
+        better = [one.better for one in compared if one.metric == metric]
         goal = f"better by {metric} than every rule, with or without Odam-Train"
-        lines.append(rate(len(beaten) == len(asked), f"{goal}: than {len(beaten)} of {len(asked)}"))
-    detector = FAMILIES[family][1]
-    gain = estimate_differences(found[detector, ODAM_NMS], found[detector, CLASSICAL], repeats=repeats, seed=seed)
+        lines.append(rate(all(better), f"{goal}: than {sum(better)} of {len(better)}"))
+    over_nms = {one.metric: one for one in compared if one[:2] == (FAMILIES[family][1], CLASSICAL)}
     if family == "faster-rcnn":
-        one = Comparison(detector, CLASSICAL, "AP50", gain["AP50"])
-        lines.append(rate(one.better, f"better by AP50 than NMS: {_points(one.difference)}"))
-    goal, recall = RECALL_GOALS[family], gain["recall crowd"]
+        precision = over_nms["AP50"]
+        lines.append(rate(precision.better, f"better by AP50 than NMS: {_points(precision.difference)}"))
+    goal, recall = RECALL_GOALS[family], over_nms["recall crowd"].difference
     text = f"recall of the crowd set at least {100 * goal:.0f} points over NMS"
     lines.append(rate(recall.value >= goal, f"{text}: {_points(recall)}"))
     return "\n".join(lines)

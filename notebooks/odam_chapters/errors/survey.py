@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from odam_chapters.errors.compared import find_mended, worst_and_best_edge
-from odam_chapters.rows import read_rows, truth_of
+from odam_chapters.rows import read_records
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.opening import KINDS, open_dataset
@@ -256,8 +256,7 @@ def read_mistakes(path: Path) -> list[Mistake]:
         FileNotFoundError: there is no such file.
         ValueError: it holds something else, or is damaged.
     """
-    kinds = {field.name: truth_of if field.type is bool else field.type for field in fields(Mistake)}
-    return [Mistake(**row) for row in read_rows(path, "mistakes", "python -m odam_chapters.errors.survey", kinds)]  # type: ignore[arg-type]
+    return read_records(path, "mistakes", "python -m odam_chapters.errors.survey", Mistake)
 
 
 @command

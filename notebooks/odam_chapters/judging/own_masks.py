@@ -4,9 +4,10 @@
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -28,18 +29,13 @@ OF_CLASS, OF_ALL = "best of its class", "best of all"
 """Columns: the largest share of the map's energy on another object of the same class, and on any other object."""
 
 
-def _number(text: str) -> str:
-    float(text)
-    return text
-
-
 KINDS = {
-    **dict.fromkeys(("image_id", "object", "label", "score"), _number),
+    **dict.fromkeys(("image_id", "object", "label", "score"), float),
     "method": str,
-    "own": _number,
-    **dict.fromkeys((OF_CLASS, OF_ALL), lambda text: text and _number(text)),
+    "own": float,
+    **dict.fromkeys((OF_CLASS, OF_ALL), lambda text: float(text or "nan")),
 }
-"""Columns, and what checks their text."""
+"""Columns, and what reads their text."""
 
 
 def round_largest(shares: Tensor) -> float | str:
@@ -67,8 +63,8 @@ def judge_by_masks(picture: Picture) -> Iterator[dict[str, object]]:
             }
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows that :func:`main` wrote; a share is empty where there is no other object.
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows that :func:`main` wrote; a share is NaN where there is no other object.
 
     Raises:
         FileNotFoundError: there are none.
@@ -77,7 +73,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return read_csv(path, "rows of own masks", "python -m odam_chapters.judging.own_masks", KINDS)
 
 
-def count_own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: str) -> tuple[int, int]:
+def count_own_mask_wins(rows: pd.DataFrame, method: str, others: str) -> tuple[int, int]:
     """How many maps of a method have more energy on their own object than on the best other one, and of how many.
 
     Args:
@@ -85,8 +81,8 @@ def count_own_mask_wins(rows: Sequence[Mapping[str, str]], method: str, others: 
         method: its name there.
         others: ``OF_CLASS`` or ``OF_ALL``; objects without such another one are not counted.
     """
-    compared = [row for row in rows if row["method"] == method and row[others]]
-    return sum(float(row["own"]) > float(row[others]) for row in compared), len(compared)
+    compared = rows[(rows["method"] == method) & rows[others].notna()]
+    return int((compared["own"] > compared[others]).sum()), len(compared)
 
 
 @command

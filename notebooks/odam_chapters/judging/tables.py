@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from odam_chapters.tables import write_text
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.tables import SEVEN, SMALLER_IS_BETTER
 
@@ -46,10 +47,10 @@ def rank_methods(evaluation: Evaluation, metric: str, methods: Sequence[str]) ->
     return sorted(methods, key=lambda name: sign * evaluation.estimate(name, metric).value)
 
 
-def as_table(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
+def tabulate_means(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     """Means and 95 % intervals as text: a line for each method, a column for each metric."""
-    lines = [f"{'':18}" + "".join(f"{metric:>22}" for metric in metrics)]
-    for method in evaluation.methods:
-        cells = ["{:.2f} [{:.2f}, {:.2f}]".format(*evaluation.estimate(method, metric)) for metric in metrics]
-        lines.append(f"{method:18}" + "".join(f"{cell:>22}" for cell in cells))
-    return "\n".join(lines)
+    rows = [
+        [method, *("{:.2f} [{:.2f}, {:.2f}]".format(*evaluation.estimate(method, metric)) for metric in metrics)]
+        for method in evaluation.methods
+    ]
+    return write_text([["", *metrics], *rows], -18, 22)

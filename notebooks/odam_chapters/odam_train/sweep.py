@@ -4,8 +4,8 @@
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from odam_chapters.odam_train.separation import Survey, align_surveys, survey
-from odam_chapters.rows import read_rows
+from odam_chapters.rows import read_records
 from odam_chapters.statistics import relative_change
+from odam_chapters.tables import write_text
 from odam_lib.command import command
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
@@ -159,13 +160,12 @@ def read_outcomes(path: Path) -> list[Outcome]:
         FileNotFoundError: there are none.
         ValueError: the file holds something else, or is damaged.
     """
-    kinds: Mapping[str, type] = {one.name: one.type for one in fields(Outcome)}  # type: ignore[misc]
-    return [Outcome(**row) for row in read_rows(path, "outcomes", "python -m odam_chapters.odam_train.sweep", kinds)]
+    return read_records(path, "outcomes", "python -m odam_chapters.odam_train.sweep", Outcome)
 
 
 def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
     """A table: a line for each variant, changes with their intervals."""
-    lines = [f"{'variant':28} {'ODI':>22} {'correlation':>24} {'AP50':>6}"]
+    rows = [("variant", "ODI", "correlation", "AP50")]
     for one in outcomes:
         changes = (
             f"{change:+.0%} ({low:+.0%} to {high:+.0%})"
@@ -175,8 +175,8 @@ def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
             )
         )
         odi, correlation = changes if "without" not in one.variant else (f"{one.odi:.2f}", f"{one.correlation:.2f}")
-        lines.append(f"{one.variant:28} {odi:>22} {correlation:>24} {one.ap50:6.3f}")
-    return "\n".join(lines)
+        rows.append((one.variant, odi, correlation, f"{one.ap50:.3f}"))
+    return write_text(rows, -28, 23, 25, 7)
 
 
 @command
