@@ -64,7 +64,7 @@ class Windows:
         readers = []
         for axis, start in enumerate((self.top, self.left)):
             centres = torch.arange(size[axis], dtype=self.values.dtype, device=self.values.device) + 0.5
-            at_input = centres * (input_sizes[:, axis, None] / size[axis])
+            at_input = centres * (input_sizes[:, axis, None].to(centres) / size[axis])
             places = (at_input - where[:, axis, None]) / where[:, axis + 2, None]
             lines = start[:, None] + torch.arange(self.size[axis], device=start.device)
             readers.append(line_shares(places, lines, cells[:, axis, None], any(grid.bounded for grid in grids)))
