@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "attention.exercises": "check_heads",
-        "attention.widget": "LocationPicker location_figure",
+        "attention.widget": "LocationPicker show_locations",
         "exercises": "check_most",
         "charts": "show_shares show_table",
         "parameters": "counts numbers texts",
