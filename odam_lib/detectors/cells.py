@@ -1,20 +1,15 @@
-"""Detectors that predict at the cells of feature maps, and windows of heads that are chains of convolutions."""
+"""Detectors that predict at the cells of feature maps: where each prediction lies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import Tensor
 
 from odam_lib.detections import Detections
-from odam_lib.detectors.chains import Chain, read_chain
-from odam_lib.detectors.passes import record_gradients
-from odam_lib.detectors.windowed import HeadTrace, Windowed
-from odam_lib.heatmaps import EDGES
-from odam_lib.kernels.windows import Sheets, Windows
+from odam_lib.detectors.windowed import HeadTrace
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,64 +42,6 @@ class CellTrace(HeadTrace):
         return detections.level.new_tensor(self.anchors_a_cell)[detections.level]
 
 
-@dataclass(frozen=True, eq=False)
-class ChainWindows(Windowed):
-    """Windows of a head of chains, which is run on a cut around each cell: beyond it a prediction sees nothing.
-
-    Attributes:
-        chains: of each level, the chain of classes and that of boxes, or the one that says both.
-    """
-
-    trace: CellTrace
-    chains: tuple[tuple[Chain, ...], ...]
-
-    def size(self, detections: Detections) -> tuple[int, int]:
-        side = 1 + 2 * max(chain.reach for chain in self.chains[int(detections.level[0])])
-        return side, side
-
-    @record_gradients()
-    def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
-        level, size = int(detections.level[0]), self.size(detections)
-        sheets, which = Sheets.of([self.trace.features[level].detach()]), torch.zeros_like(detections.index)
-        top, left = (start - size[0] // 2 for start in self.trace.cell(detections))
-        cut = sheets.cut(which, top, left, size).contiguous().requires_grad_()
-        _, inside = sheets.places(which, top, left, size)
-        outputs = self._outputs(attributes, cut, inside, detections)
-        gradients = self.trace.differentiate(attributes, outputs, cut, detections)
-        return Windows(gradients * inside[:, None, None], top, left)
-
-    def _outputs(self, attributes: Sequence[str], cut: Tensor, inside: Tensor, detections: Detections) -> Tensor:
-        """What the head says about detections of one level; zeros in place of what no attribute is read from."""
-        level, said = int(detections.level[0]), []
-        edges = {attribute in EDGES for attribute in attributes}
-        for chain, read in zip(self.chains[level], ({False}, {True}) if len(self.chains[level]) > 1 else (edges,)):
-            rim = (chain.reach - cut.shape[-1] // 2,) * 4
-            if edges & read:
-                said.append(chain.at_centres(pad(cut, rim), pad(inside, rim)))
-            else:
-                said.append(cut.new_zeros((len(cut), chain.outputs)))
-        rows, a_cell = torch.arange(len(cut), device=cut.device), self.trace.anchors_a_cell[level]
-        anchor = self.trace.anchor(detections)
-        return torch.cat([one.unflatten(1, (a_cell, -1))[rows, anchor] for one in said], dim=1)
-
-
-def chain_windows(
-    trace: CellTrace,
-    heads: Iterable[Iterable[nn.Module]],
-    known: Callable[[nn.Module], bool] = lambda module: False,
-) -> ChainWindows | None:
-    """The windows of a trace whose layer feeds heads that are chains; ``None`` if one is not known to be local.
-
-    Args:
-        trace: the pass.
-        heads: of each level, what says the classes and what says the boxes, or what says both.
-        known: see :func:`read_chain`.
-    """
-    chains = [[read_chain(branch, known) for branch in level] for level in heads]
-    local = tuple(tuple(chain for chain in level if chain is not None) for level in chains)
-    return ChainWindows(trace, local) if [*map(len, local)] == [*map(len, chains)] else None
-
-
 def number_predictions(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """The provenance of predictions that are listed level after level.
 
@@ -120,3 +57,9 @@ def number_predictions(counts: Sequence[int], device: torch.device) -> tuple[Ten
     first = numbers.cumsum(dim=0) - numbers
     level = torch.arange(len(counts), device=device).repeat_interleave(numbers)
     return level, torch.arange(len(level), device=device) - first[level], first
+
+
+def list_centres(size: tuple[int, int], stride: float, like: Tensor) -> Tensor:
+    """The middles of the cells of one level in pixels of the input, row after row: ``Tensor[h * w, 2]``, (x, y)."""
+    rows, columns = (torch.arange(cells, dtype=like.dtype, device=like.device) + 0.5 for cells in size)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2) * stride

@@ -17,11 +17,11 @@ from torchvision.models.detection.transform import resize_boxes
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, check_elongation, iou_nms
-from odam_lib.detectors.boxes import around, paired_iou
+from odam_lib.detectors.boxes import measure_paired_iou, place_boxes
 from odam_lib.detectors.cells import CellTrace, number_predictions
-from odam_lib.detectors.geometry import backbone_layers, named_levels
+from odam_lib.detectors.geometry import name_levels, read_backbone_layers
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
-from odam_lib.detectors.positives import ORDERS, Positives, first_objects
+from odam_lib.detectors.positives import ORDERS, Positives, number_first_objects
 from odam_lib.detectors.towers import (
     CENTERNESS,
     LOGIT,
@@ -32,7 +32,7 @@ from odam_lib.detectors.towers import (
     is_altered,
     is_plain,
     is_tower,
-    recorded,
+    record_tower,
 )
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
@@ -67,11 +67,6 @@ class DenseTrace(CellTrace):
     references: Tensor
     branches: tuple[Branch, ...]
 
-    @staticmethod
-    @abstractmethod
-    def score(logit: Tensor, centerness: Tensor) -> Tensor:
-        """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
-
     @property
     def windows(self) -> Windowed | None:
         exact = not any(branch.tower.normed for branch in self.branches)
@@ -88,7 +83,7 @@ class DenseTrace(CellTrace):
             references = self.references[self.listed(detections)]
             return self.detector.distances(outputs[:, REGRESSION], references)[:, EDGES.index(attribute)]
         logit = outputs[:, 0]
-        return logit if attribute == "logit" else self.score(logit, outputs[:, CENTERNESS])
+        return logit if attribute == "logit" else self.detector.score(logit, outputs[:, CENTERNESS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,21 +140,22 @@ class DenseDetector(Detector):
         categories: class names, index 0 is the background.
 
     Attributes:
-        trace_type, positives_type: what its passes are kept as.
+        trace_type: what its passes are kept as.
+        averages_positives: whether its losses are divided by the number of positives, not of pictures.
         limited: what its own inference keeps only so many candidates of, see :class:`Limits`.
     """
 
-    trace_type: type[DenseTrace]
-    positives_type: type[DensePositives] = DensePositives
+    trace_type: type[DenseTrace] = DenseTrace
+    averages_positives: bool = False
     limited: str = "level"
 
     def __init__(self, name: str, model: FCOS | RetinaNet | SSD, categories: tuple[str, ...]) -> None:
         self.name = name
         self.model = model
         self.categories = categories
-        self._layers = backbone_layers(model)
+        self._layers = read_backbone_layers(model)
         self.layers = tuple(self._layers)
-        self.towers = (model.backbone, *(_towers(model.head) or (model.head,)))
+        self.towers = (model.backbone, *(_find_towers(model.head) or (model.head,)))
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -175,6 +171,11 @@ class DenseDetector(Detector):
             references: ``Tensor[N, 4]``, the anchors, in the same pixels.
         """
 
+    @staticmethod
+    @abstractmethod
+    def score(logit: Tensor, centerness: Tensor) -> Tensor:
+        """The final score ``[...]`` of logits ``[...]`` and centerness ``[..., 1 or 0]``."""
+
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         _, _, outputs, references = self._run(images)
         return [self._read(logits, edges, centres, references) for logits, edges, centres in zip(*outputs)]
@@ -185,7 +186,7 @@ class DenseDetector(Detector):
             check_elongation((image.shape[-2], image.shape[-1]), model.transform.min_size[-1], model.transform.max_size)
         with ExitStack() as stack:
             features = stack.enter_context(detach_output(model.get_submodule(self._layers[layer].module)))
-            towers = [stack.enter_context(recorded(tower)) for tower in _towers(model.head)]
+            towers = [stack.enter_context(record_tower(tower)) for tower in _find_towers(model.head)]
             batch, pyramid, outputs, references = self._run(image[None])
         logits, regression, centerness = (one[0] for one in outputs)
         a_cell = tuple(model.anchor_generator.num_anchors_per_location())
@@ -219,10 +220,10 @@ class DenseDetector(Detector):
         with ExitStack() as stack:
             resized = stack.enter_context(record_outputs(model.transform))
             pyramids = stack.enter_context(record_outputs(model.backbone))
-            tower = stack.enter_context(recorded(model.head.classification_head.conv))
+            tower = stack.enter_context(record_tower(model.head.classification_head.conv))
             stack.enter_context(observe_method(model.head, "compute_loss", lambda *call: computed.append(call[1:])))
             losses = (network or model)(images, targets)
-        return losses, self._positives(resized[0][0], tuple(named_levels(pyramids[0]).values()), tower, *computed[0])
+        return losses, self._positives(resized[0][0], tuple(name_levels(pyramids[0]).values()), tower, *computed[0])
 
     def _positives(
         self,
@@ -235,21 +236,22 @@ class DenseDetector(Detector):
         matched: list[Tensor],
     ) -> DensePositives:
         images, row = torch.nonzero(torch.stack(matched) >= 0, as_tuple=True)
-        objects = torch.stack(matched)[images, row] + first_objects(targets)[images]
+        objects = torch.stack(matched)[images, row] + number_first_objects(targets)[images]
         references = torch.stack(anchors)[images, row]
         with torch.no_grad():
-            boxes = around(references, self.distances(outputs["bbox_regression"][images, row], references))
+            boxes = place_boxes(references, self.distances(outputs["bbox_regression"][images, row], references))
         truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
         kernels = self.model.head.classification_head.cls_logits.weight
         a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
         level, index, _ = number_predictions([sheet.shape[-2:].numel() * a_cell for sheet in pyramid], row.device)
-        return self.positives_type(
+        return DensePositives(
             images=images,
             objects=objects,
             labels=labels[objects],
             boxes=boxes,
-            ious=paired_iou(boxes, truth[objects]),
+            ious=measure_paired_iou(boxes, truth[objects]),
             input_sizes=row.new_tensor(batch.image_sizes),
+            divisor=max(1, len(row)) if self.averages_positives else len(batch.image_sizes),
             level=level[row],
             index=index[row],
             anchors_a_cell=a_cell,
@@ -274,7 +276,7 @@ class DenseDetector(Detector):
             ``[B, L, 4]`` and centerness ``[B, L, 1 or 0]``, and the anchors ``[L, 4]`` in pixels of the pictures.
         """
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        pyramid = list(named_levels(self.model.backbone(batch.tensors)).values())
+        pyramid = list(name_levels(self.model.backbone(batch.tensors)).values())
         said = self.model.head(pyramid)
         logits, regression = said["cls_logits"], said["bbox_regression"]
         centerness = said.get("bbox_ctrness", logits[..., :0])
@@ -283,11 +285,11 @@ class DenseDetector(Detector):
         return batch, pyramid, (logits, regression, centerness), references
 
     def _read(self, logits: Tensor, regression: Tensor, centerness: Tensor, references: Tensor) -> Predictions:
-        boxes = around(references, self.distances(regression, references))
-        return Predictions(boxes, self.trace_type.score(logits, centerness[:, None]))
+        boxes = place_boxes(references, self.distances(regression, references))
+        return Predictions(boxes, self.score(logits, centerness[:, None]))
 
 
-def _towers(head: nn.Module) -> tuple[nn.Module, ...]:
+def _find_towers(head: nn.Module) -> tuple[nn.Module, ...]:
     """The head's stacks of the class and the box, if it is torchvision's and windows can be taken of them."""
     parts: list[Any] = [getattr(head, name, None) for name in ("classification_head", "regression_head")]
     if not all(getattr(type(part), "forward", None) in HEADS and is_tower(part.conv) for part in parts):

@@ -81,7 +81,7 @@ class DetrModel(nn.Module):
         super().__init__()
         self.transform = GeneralizedRCNNTransform(*sizes, *IMAGENET)
         self.backbone = backbone
-        self.detr = _transformers_detr(backbone, channels, num_labels=categories, **settings)
+        self.detr = _build_transformers_detr(backbone, channels, num_labels=categories, **settings)
 
     def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """The parts of DETR's loss, weighted, so that their sum is minimised.
@@ -127,7 +127,7 @@ class _Backbone(nn.Module):
         return [(features, nn.functional.interpolate(mask[None].float(), features.shape[-2:]).bool()[0])]
 
 
-def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> Any:
+def _build_transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> Any:
     """``DetrForObjectDetection`` around a backbone of ours: all that is done to transformers' insides is done here."""
     try:
         from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig  # an extra, and slow to import
@@ -139,7 +139,7 @@ def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> A
     stub = make_stub(embedding_size=8, hidden_sizes=[channels], depths=[1], out_features=["stage1"])
     detr = DetrForObjectDetection(make_config(backbone_config=stub, attn_implementation="eager", **settings))
     detr.model.backbone = _Backbone(backbone.__call__)
-    detr.loss_function = _loss
+    detr.loss_function = _compute_loss
     # transformers draws kernels of deviation 0.02; these are the initial weights that DETR was designed with.
     for part in (detr.model.encoder, detr.model.decoder):
         for parameter in part.parameters():
@@ -151,7 +151,7 @@ def _transformers_detr(backbone: nn.Module, channels: int, **settings: Any) -> A
     return detr
 
 
-def _loss(
+def _compute_loss(
     logits: Tensor,
     labels: list[dict[str, Tensor]],
     device: torch.device,
@@ -268,7 +268,7 @@ def convert_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """The state of :func:`build_full_detr`'s model from what is at :data:`PUBLISHED`, read with ``torch.load``."""
     state: dict[str, Tensor] = {}
     for key, value in checkpoint["model"].items():
-        renamed = _renamed(key)
+        renamed = _rename(key)
         if ".in_proj_" not in renamed:
             state[renamed] = value
             continue
@@ -277,7 +277,7 @@ def convert_published(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def _renamed(key: str) -> str:
+def _rename(key: str) -> str:
     for theirs, ours in (
         ("backbone.0.body.", "backbone."),
         ("input_proj.", "detr.model.input_projection."),

@@ -8,18 +8,18 @@ and there is no objectness.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid, pad
+from torch.nn.functional import interpolate, logsigmoid, pad
 
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, iou_nms
-from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
+from odam_lib.detectors.boxes import place_boxes
+from odam_lib.detectors.cells import CellTrace, list_centres, number_predictions
+from odam_lib.detectors.chains import make_chain_windows
 from odam_lib.detectors.hooks import is_named
-from odam_lib.detectors.letterbox import Letterbox, list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -31,19 +31,58 @@ NECK = "neck"
 IOU_THRESHOLD, MOST = 0.7, 300
 """``iou`` and ``max_det`` in the package's cfg/default.yaml, which its predict takes whatever a model was trained with:
 the threshold of suppression, and the number of detections of a picture."""
+GREY = 114 / 255
+"""What the rest of the input is filled with, since the first of Ultralytics."""
 
 
-class Outputs(NamedTuple):
-    """What the head says, all levels in order, each row after row.
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a picture lies on the input of a network.
 
     Attributes:
-        logits: ``Tensor[B, L, C]``.
-        regression: ``Tensor[B, L, 4 R]``: for each edge the logits of the distances 0, ..., R - 1, or the distance
-            itself where R is 1.
+        image_size: (height, width) of the picture.
+        inner: (height, width) of the picture after its resize.
+        input_size: (height, width) of the network's input.
+        top, left: pixels filled above and to the left of the picture.
     """
 
-    logits: Tensor
-    regression: Tensor
+    image_size: tuple[int, int]
+    inner: tuple[int, int]
+    input_size: tuple[int, int]
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, image_size: tuple[int, int], wanted: tuple[int, int], stride: int) -> "Letterbox":
+        """The smallest input of whole strides that holds the picture, centred, as large as fits into ``wanted``.
+
+        Args:
+            image_size: (height, width) of the picture.
+            wanted: (height, width), multiples of the stride.
+            stride: in pixels.
+        """
+        scale = min(wanted[0] / image_size[0], wanted[1] / image_size[1])
+        inner = tuple(max(round(side * scale), 1) for side in image_size)
+        rest = [(full - side) % stride for full, side in zip(wanted, inner)]
+        size = (inner[0] + rest[0], inner[1] + rest[1])
+        # Of an odd rest the larger half is at the bottom and on the right.
+        return cls(image_size, (inner[0], inner[1]), size, rest[0] // 2, rest[1] // 2)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the picture for each of the input, across and down."""
+        return self.image_size[1] / self.inner[1], self.image_size[0] / self.inner[0]
+
+    def place(self, images: Tensor) -> Tensor:
+        """Pictures ``Tensor[B, 3, H, W]`` in [0, 1] as the network sees them, differentiable."""
+        if self.inner != self.image_size:
+            images = interpolate(images, self.inner, mode="bilinear", align_corners=False)
+        below, right = (self.input_size[axis] - self.inner[axis] - (self.top, self.left)[axis] for axis in (0, 1))
+        return pad(images, (self.left, right, self.top, below), value=GREY)
+
+    def to_image(self, points: Tensor) -> Tensor:
+        """Points ``Tensor[..., 2]``, (x, y) on the input, in pixels of the picture."""
+        return (points - points.new_tensor([self.left, self.top])) * points.new_tensor(self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +90,20 @@ class DflTrace(CellTrace):
     """A forward pass of a YOLO.
 
     Attributes:
-        outputs: of the head, for a batch of this one picture.
-        choices, units: of its distances, see :func:`distances`.
+        outputs: ``Tensor[L, C + 4 R]``, what the head says: a logit for each class, and for each edge the logits of the
+            distances 0, ..., R - 1, or the distance itself where R is 1.
+        units: of its distances, see :func:`measure_distances`.
     """
 
     detector: "DflDetector"
-    outputs: Outputs
-    choices: Tensor
+    outputs: Tensor
     units: Tensor
 
     clips_first = False
 
     @cached_property
     def windows(self) -> Windowed | None:
-        return chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
+        return make_chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
 
     def above(self, score_threshold: float) -> Detections:
         """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
@@ -75,14 +114,15 @@ class DflTrace(CellTrace):
         return self.candidates[order[scores > score_threshold]]
 
     def head_outputs(self, detections: Detections) -> Tensor:
-        """The logits of all classes and the numbers for the edges, ``Tensor[N, C + 4 R]``."""
-        row = self.listed(detections)
-        return torch.cat([self.outputs.logits[0, row], self.outputs.regression[0, row]], dim=1)
+        """What the head says about each detection, ``Tensor[N, C + 4 R]``."""
+        return self.outputs[self.listed(detections)]
 
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
-        logits, regression = outputs.tensor_split([self.outputs.logits.shape[-1]], dim=1)
+        choices = self.detector.choices
+        logits, regression = outputs.tensor_split([-4 * len(choices)], dim=1)
         if attribute in EDGES:
-            return distances(regression, self.choices, self.units[self.listed(detections)])[:, EDGES.index(attribute)]
+            each = measure_distances(regression, choices, self.units[self.listed(detections)])
+            return each[:, EDGES.index(attribute)]
         logit = logits.gather(1, detections.labels[:, None] - 1)[:, 0]
         # By way of the logarithm, so that a saturated sigmoid keeps a derivative.
         return logit if attribute == "logit" else torch.exp(logsigmoid(logit))
@@ -113,7 +153,7 @@ class DflDetector(Detector):
         self.towers = ()
         self.strides = strides
         self.wanted = wanted
-        self._stages = _stages(model)
+        self._stages = _find_stages(model)
         self.layers = (NECK, *self._stages)
 
     @property
@@ -128,17 +168,16 @@ class DflDetector(Detector):
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         box = self.letterbox((images.shape[-2], images.shape[-1]))
         maps, _ = self._maps(box.place(images.to(self.device, self.dtype)))
-        outputs = self._outputs(maps)
         points, units = self._places(box, maps)
-        return [self._read(Outputs(*each), points, units) for each in zip(*outputs)]
+        return [self._read(outputs, points, units) for outputs in self._outputs(maps)]
 
     def make_trace(self, image: Tensor, layer: str) -> DflTrace:
         box = self.letterbox((image.shape[-2], image.shape[-1]))
         maps, features = self._maps(box.place(image[None].to(self.device, self.dtype)), layer)
-        outputs = self._outputs(maps)
+        (outputs,) = self._outputs(maps)
         points, units = self._places(box, maps)
         with torch.no_grad():
-            predictions = self._read(Outputs(outputs.logits[0], outputs.regression[0]), points, units)
+            predictions = self._read(outputs, points, units)
         counts = [sheet.shape[-2] * sheet.shape[-1] for sheet in maps]
         level, index, first = number_predictions(counts, self.device)
         return DflTrace(
@@ -146,7 +185,7 @@ class DflDetector(Detector):
             image=image,
             layer=layer,
             features=features,
-            grids=tuple(_grid(box, sheet) for sheet in features),
+            grids=tuple(_lay_grid(box, sheet) for sheet in features),
             input_size=box.inner,
             candidates=self.candidates(image, predictions, level, index),
             nms=keep_all if self.one_to_one else iou_nms(IOU_THRESHOLD),
@@ -154,7 +193,6 @@ class DflDetector(Detector):
             first=first,
             anchors_a_cell=(1,) * len(maps),
             outputs=outputs,
-            choices=self._choices(),
             units=units,
         )
 
@@ -168,14 +206,14 @@ class DflDetector(Detector):
         made: list[Tensor | None] = []
         features: tuple[Tensor, ...] = ()
         for number, module in enumerate(body):
-            output = module(_given(module, number, made, batch))
+            output = module(_gather_inputs(module, number, made, batch))
             if number == cut:
                 output = output.detach().requires_grad_()
                 features = (output,)
             made.append(output)
             if number and number - 1 not in self.model.save:
                 made[number - 1] = None  # nothing else will read it
-        maps = _given(head, len(body), made, batch)
+        maps = _gather_inputs(head, len(body), made, batch)
         if layer == NECK:
             maps = [sheet.detach().requires_grad_() for sheet in maps]
             features = tuple(maps)
@@ -187,9 +225,10 @@ class DflDetector(Detector):
         classes, boxes = (head.one2one_cv3, head.one2one_cv2) if self.one_to_one else (head.cv3, head.cv2)
         return list(zip(classes, boxes))
 
-    def _outputs(self, maps: Sequence[Tensor]) -> Outputs:
-        both = [[branch(sheet).flatten(2) for branch in pair] for pair, sheet in zip(self.branches(), maps)]
-        return Outputs(*(torch.cat(kind, dim=2).transpose(1, 2) for kind in zip(*both)))
+    def _outputs(self, maps: Sequence[Tensor]) -> Tensor:
+        """What the head says, all levels in order, each row after row: ``Tensor[B, L, C + 4 R]``."""
+        both = [torch.cat([branch(sheet) for branch in pair], dim=1) for pair, sheet in zip(self.branches(), maps)]
+        return torch.cat([level.flatten(2) for level in both], dim=2).transpose(1, 2)
 
     def _places(self, box: Letterbox, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """From where each of L predictions measures and in which unit, in pixels of the picture: ``[L, 2]`` each."""
@@ -199,24 +238,27 @@ class DflDetector(Detector):
         units = [one.new_tensor(box.scale).mul(stride).expand(len(one), 2) for one, stride in zip(points, self.strides)]
         return box.to_image(torch.cat(points)), torch.cat(units)
 
-    def _choices(self) -> Tensor:
+    @property
+    def choices(self) -> Tensor:
         """The distances among which the head chooses, in strides: the frozen kernel that takes their expectation."""
         head = self.model.model[-1]
         return head.dfl.conv.weight.detach().flatten() if head.reg_max > 1 else torch.ones(1, device=self.device)
 
-    def _read(self, outputs: Outputs, points: Tensor, units: Tensor) -> Predictions:
-        edges = around(points.repeat(1, 2), distances(outputs.regression, self._choices(), units))
+    def _read(self, outputs: Tensor, points: Tensor, units: Tensor) -> Predictions:
+        choices = self.choices
+        logits, regression = outputs.tensor_split([-4 * len(choices)], dim=1)
+        edges = place_boxes(points.repeat(1, 2), measure_distances(regression, choices, units))
         # A head that says distances themselves may say negative ones: a box that ends before it begins is empty there.
         middle = (edges[:, :2] + edges[:, 2:]) / 2
         boxes = torch.cat([edges[:, :2].minimum(middle), edges[:, 2:].maximum(middle)], dim=1)
-        return Predictions(boxes, pad(outputs.logits.sigmoid(), (1, 0)))  # no prediction is of the background
+        return Predictions(boxes, pad(logits.sigmoid(), (1, 0)))  # no prediction is of the background
 
 
-def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
+def measure_distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     """Distances ``[..., 4]`` in pixels of the picture to the left, top, right and bottom edge.
 
     Args:
-        regression: ``Tensor[..., 4 R]``, see :class:`Outputs`.
+        regression: ``Tensor[..., 4 R]``, see :class:`DflTrace`.
         choices: ``Tensor[R]``, the distances among which the head chooses; ignored if it says the distance itself.
         units: ``Tensor[..., 2]``, pixels of the picture that a distance of 1 is, across and down.
     """
@@ -225,27 +267,27 @@ def distances(regression: Tensor, choices: Tensor, units: Tensor) -> Tensor:
     return expected * units.repeat(1, 2)
 
 
-def _sources(module: Any, number: int) -> list[int]:
+def _list_sources(module: Any, number: int) -> list[int]:
     """The numbers of the modules whose outputs the module of some number reads."""
     given = [module.f] if isinstance(module.f, int) else module.f
     return [one if one >= 0 else number + one for one in given]
 
 
-def _given(module: Any, number: int, made: Sequence[Any], batch: Tensor) -> Any:
+def _gather_inputs(module: Any, number: int, made: Sequence[Any], batch: Tensor) -> Any:
     """What a module reads: the batch of pictures, the output of one module, or those of several as a list."""
-    read = [batch if source < 0 else made[source] for source in _sources(module, number)]
+    read = [batch if source < 0 else made[source] for source in _list_sources(module, number)]
     return read[0] if isinstance(module.f, int) else read
 
 
-def _stages(model: Any) -> dict[str, int]:
+def _find_stages(model: Any) -> dict[str, int]:
     """The modules of the backbone whose outputs the neck reads, by name, shallowest first."""
     settings = getattr(model, "yaml", None)
     size = len(settings["backbone"]) if isinstance(settings, dict) and "backbone" in settings else 0
-    read = {one for number, module in enumerate(model.model) if number >= size for one in _sources(module, number)}
+    read = {one for number, module in enumerate(model.model) if number >= size for one in _list_sources(module, number)}
     return {f"stage{place}": number for place, number in enumerate(sorted(one for one in read if 0 <= one < size), 1)}
 
 
-def _grid(box: Letterbox, sheet: Tensor) -> Grid:
+def _lay_grid(box: Letterbox, sheet: Tensor) -> Grid:
     """Where the cells of a map lie in pixels of the resized picture, which begins within the input."""
     height, width = sheet.shape[-2:]
     return Grid(0.5 - box.left, 0.5 - box.top, box.input_size[1] / width, box.input_size[0] / height)

@@ -21,11 +21,11 @@ from torchvision.ops.poolers import LevelMapper
 from odam_lib.detections import Detections
 from odam_lib.detectors.backbones import SmallResNetFPN
 from odam_lib.detectors.base import Detector, check_elongation, iou_nms
-from odam_lib.detectors.boxes import around, coded_distances, paired_iou, softmax_score
-from odam_lib.detectors.geometry import backbone_layers, named_levels
+from odam_lib.detectors.boxes import compute_softmax_score, decode_distances, measure_paired_iou, place_boxes
+from odam_lib.detectors.geometry import name_levels, read_backbone_layers
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
 from odam_lib.detectors.passes import record_gradients
-from odam_lib.detectors.positives import ORDERS, Positives, first_objects
+from odam_lib.detectors.positives import ORDERS, Positives, number_first_objects
 from odam_lib.detectors.region_windows import ProposalWindows, RegionWindows
 from odam_lib.detectors.retinanet import ASPECT_RATIOS
 from odam_lib.detectors.trace import Limits, Predictions
@@ -47,7 +47,6 @@ class FasterRCNNTrace(HeadTrace):
     """A forward pass of Faster R-CNN, one row a proposal.
 
     Attributes:
-        box_head: from pooled features ``[N, K, h, w]`` to class logits ``[N, C]`` and ``[N, C * 4]`` numbers for boxes.
         pooled: ``Tensor[P, K, h, w]``, the features of all proposals.
         logits: ``Tensor[P, C]``, class logits.
         regression: ``Tensor[P, C, 4]``, the head's numbers for the box of each class, in units of the proposal.
@@ -57,7 +56,6 @@ class FasterRCNNTrace(HeadTrace):
     """
 
     detector: "FasterRCNNDetector"
-    box_head: nn.Module
     pooled: Tensor
     logits: Tensor
     regression: Tensor
@@ -69,13 +67,13 @@ class FasterRCNNTrace(HeadTrace):
         regression = self.regression.detach()[detections.index]
         proposals = self.proposals[detections.index]
         distances = self.detector.label_distances(regression, proposals, detections.labels)
-        return around(proposals, distances).float()
+        return place_boxes(proposals, distances).float()
 
     def again(self, images: Tensor) -> list[Predictions]:
         return [one.single() for one in self.detector.private().predict_at(images, self.at_input)]
 
     @property
-    def regional(self) -> bool:  # type: ignore[override]  # here it depends on the layer
+    def regional(self) -> bool:
         return self.layer == ROI
 
     def feature_level(self, detections: Detections) -> Tensor:
@@ -97,7 +95,7 @@ class FasterRCNNTrace(HeadTrace):
             distances = self.detector.label_distances(regression, proposals, detections.labels)
             return distances[:, EDGES.index(attribute)]
         if attribute == "class":
-            return softmax_score(logits, detections.labels)
+            return compute_softmax_score(logits, detections.labels)
         return logits.gather(1, detections.labels[:, None])[:, 0]
 
 
@@ -126,7 +124,7 @@ class FasterRCNNPositives(Positives):
             second = torch.is_grad_enabled()
             (weights,) = torch.autograd.grad(total, self.pooled, retain_graph=True, create_graph=second)
         heat = Windows.whole(heat_map(weights[chosen], self.pooled[chosen]))
-        grids = _regions(self.proposals[rows], heat.size, self.finest)
+        grids = _lay_regions(self.proposals[rows], heat.size, self.finest)
         return heat.spread(
             grids, rows.new_tensor(heat.size).expand(len(rows), 2), self.input_sizes[self.images[rows]], size
         )
@@ -148,7 +146,7 @@ class FasterRCNNDetector(Detector):
         self.name = name
         self.model = model
         self.categories = categories
-        self._layers = backbone_layers(model)
+        self._layers = read_backbone_layers(model)
         self.layers = (ROI, *self._layers)
         self.towers = (model.backbone, model.rpn.head.conv, model.roi_heads.box_head)
         names, pooled = self._layers[self.layers[1]].names, model.roi_heads.box_roi_pool.featmap_names
@@ -168,25 +166,31 @@ class FasterRCNNDetector(Detector):
             labels: ``Tensor[N]``.
         """
         row = torch.arange(len(labels), device=labels.device)
-        return coded_distances(self.model.roi_heads.box_coder, regression[row, labels], proposals)
+        return decode_distances(self.model.roi_heads.box_coder, regression[row, labels], proposals)
+
+    def say(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """From pooled features ``[N, K, h, w]`` to class logits ``[N, C]`` and numbers for boxes ``[N, C, 4]``."""
+        logits, regression = self.model.roi_heads.box_predictor(self.model.roi_heads.box_head(pooled))
+        return logits, regression.unflatten(1, (-1, 4))
 
     def make_trace(self, image: Tensor, layer: str) -> FasterRCNNTrace:
         model, image_size = self.model, (image.shape[-2], image.shape[-1])
         check_elongation(image_size, model.transform.min_size[-1], model.transform.max_size)
-        head = nn.Sequential(model.roi_heads.box_head, model.roi_heads.box_predictor)
         images, _ = model.transform([image.to(self.device, self.dtype)])
-        with self._leaves(layer) as below:
-            pyramid = named_levels(model.backbone(images.tensors))
+        cut: AbstractContextManager[list[Tensor]] = nullcontext([])
+        if layer != ROI:
+            cut = detach_output(model.get_submodule(self._layers[layer].module))
+        with cut as below:
+            pyramid = name_levels(model.backbone(images.tensors))
         at_input, pool = self._proposals(images, pyramid)[0], self._pool()
         pooled = self._pooled(pool, pyramid, [at_input], images.image_sizes)
         if layer == ROI:
             features = tuple(one[None].detach().requires_grad_() for one in pooled)
             pooled = torch.cat(features) if features else pooled
-            grids = _regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
+            grids = _lay_regions(at_input, (pooled.shape[-2], pooled.shape[-1]), self._finest)
         else:
             features, grids = tuple(below), self._layers[layer].grids
-        logits, regression = head(pooled)
-        regression = regression.unflatten(1, (-1, 4))
+        logits, regression = self.say(pooled)
         input_size = images.image_sizes[0]
         proposals = resize_boxes(at_input, input_size, image_size)
         with torch.no_grad():
@@ -210,7 +214,6 @@ class FasterRCNNDetector(Detector):
                 after=model.roi_heads.detections_per_img,
                 sides=(SMALLEST * image_size[1] / input_size[1], SMALLEST * image_size[0] / input_size[0]),
             ),
-            box_head=head,
             pooled=pooled,
             logits=logits,
             regression=regression,
@@ -242,16 +245,17 @@ class FasterRCNNDetector(Detector):
         with torch.no_grad():
             numbers = regression.unflatten(1, (-1, 4))[rows]
             distances = self.label_distances(numbers, boxes[rows], label[rows])
-            found = around(boxes[rows], distances)
-        objects = (within + first_objects(targets)[images])[rows]
+            found = place_boxes(boxes[rows], distances)
+        objects = (within + number_first_objects(targets)[images])[rows]
         truth = torch.cat([target["boxes"] for target in targets])
         return FasterRCNNPositives(
             images=images[rows],
             objects=objects,
             labels=label[rows],
             boxes=found,
-            ious=paired_iou(found, truth[objects]),
+            ious=measure_paired_iou(found, truth[objects]),
             input_sizes=rows.new_tensor(batch.image_sizes),
+            divisor=len(batch.image_sizes),
             rows=rows,
             pooled=pooled,
             logits=logits,
@@ -273,9 +277,6 @@ class FasterRCNNDetector(Detector):
         rpn.filter_proposals = lambda boxes, scores, *others: choose(boxes.to(wide), scores.to(wide), *others)
         return rpn(images, pyramid)[0]
 
-    def _leaves(self, layer: str) -> AbstractContextManager[list[Tensor]]:
-        return nullcontext([]) if layer == ROI else detach_output(self.model.get_submodule(self._layers[layer].module))
-
     def make_predictions(self, images: Tensor) -> list[Predictions]:
         return self.predict_at(images, None)
 
@@ -288,17 +289,16 @@ class FasterRCNNDetector(Detector):
             at_input: ``Tensor[P, 4]``, proposals of every picture in pixels of the detector's input; ``None`` for the
                 network's own.
         """
-        heads = self.model.roi_heads
         batch, _ = self.model.transform(list(images.to(self.device, self.dtype)))
-        pyramid = named_levels(self.model.backbone(batch.tensors))
+        pyramid = name_levels(self.model.backbone(batch.tensors))
         regions = self._proposals(batch, pyramid) if at_input is None else [at_input] * len(images)
         pooled = self._pooled(self._pool(), pyramid, regions, batch.image_sizes)
-        logits, regression = heads.box_predictor(heads.box_head(pooled))
+        logits, regression = self.say(pooled)
         counts = [len(one) for one in regions]
         size = (images.shape[-2], images.shape[-1])
         return [
             self._read(some, numbers, resize_boxes(one, batch.image_sizes[0], size))
-            for some, numbers, one in zip(logits.split(counts), regression.unflatten(1, (-1, 4)).split(counts), regions)
+            for some, numbers, one in zip(logits.split(counts), regression.split(counts), regions)
         ]
 
     def _read(self, logits: Tensor, regression: Tensor, proposals: Tensor) -> Predictions:
@@ -306,8 +306,8 @@ class FasterRCNNDetector(Detector):
         found = torch.ones_like(class_probs[0])
         found[0] = 0  # the background is never found
         each = proposals[:, None].expand(-1, regression.shape[1], 4)
-        distances = coded_distances(self.model.roi_heads.box_coder, regression, each)
-        return Predictions(around(each, distances), class_probs * found)
+        distances = decode_distances(self.model.roi_heads.box_coder, regression, each)
+        return Predictions(place_boxes(each, distances), class_probs * found)
 
     @property
     def _wide(self) -> torch.dtype:
@@ -336,7 +336,7 @@ class FasterRCNNDetector(Detector):
         return self._layers[self.layers[1]].grids[self.pooled_levels[0]]
 
 
-def _regions(boxes: Tensor, size: tuple[int, int], finest: Grid) -> tuple[Grid, ...]:
+def _lay_regions(boxes: Tensor, size: tuple[int, int], finest: Grid) -> tuple[Grid, ...]:
     """Where the cells lie that boxes ``[N, 4]`` were pooled to: RoIAlign reads x at the cell x / stride of a level."""
     off = boxes.new_tensor([finest.x - 0.5, finest.y - 0.5]).repeat(2)
     return tuple(Grid.of_region(box, size) for box in (boxes + off).tolist())

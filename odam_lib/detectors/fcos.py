@@ -11,11 +11,20 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
 
 from odam_lib.detectors.backbones import STRIDES, SmallResNetFPN, start_narrow
-from odam_lib.detectors.dense import DenseDetector, DensePositives, DenseTrace
+from odam_lib.detectors.dense import DenseDetector
 
 
-class FCOSTrace(DenseTrace):
-    """A forward pass of FCOS, one prediction a cell; its references are squares of the level's stride."""
+class FCOSDetector(DenseDetector):
+    """A torchvision FCOS that can be explained, one prediction a cell; see :class:`DenseDetector`.
+
+    Its references are squares of the level's stride.
+    """
+
+    averages_positives = True
+
+    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
+        """The head's numbers, positive parts, are distances in units of the stride."""
+        return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
 
     @staticmethod
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
@@ -24,25 +33,6 @@ class FCOSTrace(DenseTrace):
         By way of logarithms, since the derivative of a sigmoid that rounded to 1 would be exactly 0.
         """
         return torch.exp(0.5 * (logsigmoid(logit) + logsigmoid(centerness[..., 0])))
-
-
-class FCOSPositives(DensePositives):
-    """The locations that were assigned to objects; FCOS divides its losses by their number."""
-
-    @property
-    def divisor(self) -> int:
-        return max(1, len(self))
-
-
-class FCOSDetector(DenseDetector):
-    """A torchvision FCOS that can be explained; see :class:`DenseDetector`."""
-
-    trace_type = FCOSTrace
-    positives_type = FCOSPositives
-
-    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
-        """The head's numbers, positive parts, are distances in units of the stride."""
-        return regression.relu() * (references[:, 2:] - references[:, :2]).repeat(1, 2)
 
 
 def build_small_fcos(

@@ -21,7 +21,7 @@ SMALL = 128
 """Side of the picture that is sent through a network that takes any size."""
 
 
-def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
+def locate_layers(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, int]) -> dict[str, Layer]:
     """The strides and grids of what some modules of a backbone return, from one pass of an empty picture.
 
     A convolution or pooling of kernel k, dilation d and padding p moves the centre of the first cell by
@@ -44,13 +44,13 @@ def located(backbone: nn.Module, modules: Mapping[str, str], size: tuple[int, in
         asked(picture)
     layers = {}
     for name, (output, *_) in seen.items():
-        levels = named_levels(output)
+        levels = name_levels(output)
         grids = tuple(walk.grid(level, size) for level in levels.values())
         layers[name] = Layer(modules[name], tuple(round(grid.dx) for grid in grids), grids, tuple(levels))
     return layers
 
 
-def backbone_layers(model: Any) -> dict[str, Layer]:
+def read_backbone_layers(model: Any) -> dict[str, Layer]:
     """Where a torchvision detector can be explained: what feeds its head, then the stages below it that have names.
 
     What feeds the head is called ``fpn``, or ``backbone`` where that has no pyramid.
@@ -58,16 +58,16 @@ def backbone_layers(model: Any) -> dict[str, Layer]:
     backbone, fixed = make_twin(model.backbone), model.transform.fixed_size
     default = "fpn" if hasattr(backbone, "fpn") else "backbone"
     size = (SMALL, SMALL) if fixed is None else (fixed[1], fixed[0])
-    found = located(backbone, {default: "", **_stages(backbone)}, size)
+    found = locate_layers(backbone, {default: "", **_find_stages(backbone)}, size)
     return {name: replace(layer, module=f"backbone.{layer.module}".rstrip(".")) for name, layer in found.items()}
 
 
-def named_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def name_levels(features: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """What a backbone returned, level after level; torchvision calls a single one ``0``."""
     return {"0": features} if isinstance(features, Tensor) else features
 
 
-def _stages(backbone: nn.Module) -> dict[str, str]:
+def _find_stages(backbone: nn.Module) -> dict[str, str]:
     """The paths of a backbone's stages within it, by name."""
     if isinstance(stages := getattr(backbone, "stages", None), Mapping | nn.ModuleDict):
         return {name: find_path(stage, backbone) for name, stage in stages.items()}
@@ -126,20 +126,20 @@ class _Walk(TorchDispatchMode):
             else:
                 kernel, stride, padding = (*args[1:4], *([], 0)[len(args) - 2 :])[:3]
                 dilation = args[4] if operation.startswith("max") and len(args) > 4 else 1
-            kernel, padding, dilation = _pair(kernel), _pair(padding), _pair(dilation)
-            stride = _pair(stride) if stride else kernel
+            kernel, padding, dilation = _make_pair(kernel), _make_pair(padding), _make_pair(dilation)
+            stride = _make_pair(stride) if stride else kernel
             shift = [(k - 1) * d / 2 - p for k, d, p in zip(kernel, dilation, padding)]
-            return _Lattice(_moved(before.grid, shift, stride), (size[0], size[1]))
+            return _Lattice(_move(before.grid, shift, stride), (size[0], size[1]))
         if operation == "constant_pad_nd" and len(args[1]) == 4 and args[0].shape[-2:] == before.size:
-            return _Lattice(_moved(before.grid, [-args[1][2], -args[1][0]], (1, 1)), (size[0], size[1]))
+            return _Lattice(_move(before.grid, [-args[1][2], -args[1][0]], (1, 1)), (size[0], size[1]))
         return before
 
 
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+def _make_pair(value: int | Sequence[int]) -> tuple[int, int]:
     values = [value] if isinstance(value, int) else list(value)
     return values[0], values[-1]
 
 
-def _moved(grid: Grid, shift: Sequence[float], stride: Sequence[int]) -> Grid:
+def _move(grid: Grid, shift: Sequence[float], stride: Sequence[int]) -> Grid:
     """The first cell moved by (down, across) cells, and only every so many cells kept."""
     return Grid(grid.x + shift[1] * grid.dx, grid.y + shift[0] * grid.dy, grid.dx * stride[1], grid.dy * stride[0])

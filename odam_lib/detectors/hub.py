@@ -25,8 +25,8 @@ def load_hub(name: str) -> TransformersDetector:
         ValueError: no detection head that is known, no weights as safetensors, or they or their settings are damaged.
     """
     local = user_path(name).is_dir()
-    folder = user_path(name) if local else _fetched(name)
-    head = _head(folder, name)
+    folder = user_path(name) if local else _fetch(name)
+    head = _find_head(folder, name)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ValueError(
@@ -68,7 +68,7 @@ def load_hub(name: str) -> TransformersDetector:
     return detector
 
 
-def _head(folder: Path, name: str) -> str:
+def _find_head(folder: Path, name: str) -> str:
     """The class of the checkpoint's model."""
     config = folder / "config.json"
     if not config.is_file():
@@ -84,7 +84,7 @@ def _head(folder: Path, name: str) -> str:
     return known[0]
 
 
-def _fetched(name: str) -> Path:
+def _fetch(name: str) -> Path:
     """The folder of a published checkpoint, from the cache or the hub."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError

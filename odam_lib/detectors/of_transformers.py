@@ -117,7 +117,7 @@ def wrap_model(
         TypeError: the model has no detection head that is known, or the processor is none of tensors.
         ValueError: the model contradicts what was told.
     """
-    kind = _kind(model)
+    kind = _find_kind(model)
     names = [model.config.id2label[number] for number in range(model.config.num_labels)]
     first = 0 if names[0].lower() in NO_CLASS else 1
     own = names[1 - first :]
@@ -127,7 +127,7 @@ def wrap_model(
     return TransformersDetector(name, model, categories, places, reading, _choose_processor(kind, processor))
 
 
-def _kind(model: nn.Module) -> Kind:
+def _find_kind(model: nn.Module) -> Kind:
     for name, kind in KINDS.items():
         if is_named(model, "transformers", name):
             return kind
@@ -150,47 +150,47 @@ def _choose_processor(kind: Kind, told: object | None) -> Any:
     return told
 
 
-def _of_detr(model: Any) -> Places:
+def _place_detr(model: Any) -> Places:
     """DETR, Conditional DETR: the last stage of the backbone, the encoder's output, and the stages before the last."""
     network = model.model
-    stages = _stages(network.backbone.model)
-    strides, of_stages = _strides(network.backbone, stages)
-    last = _grids(network.backbone, strides[-1:])
+    stages = _find_stages(network.backbone.model)
+    strides, of_stages = _measure_strides(network.backbone, stages)
+    last = _lay_grids(network.backbone, strides[-1:])
     places = {
         "backbone": Place("model.backbone", last),
-        "encoder": Place(_last_layer(network), last, ("model.input_projection",)),
+        "encoder": Place(_find_last_layer(network), last, ("model.input_projection",)),
     }
     for number in range(len(stages) - 1, 0, -1):
-        grids = _grids(network.backbone, of_stages[number - 1 : number])
+        grids = _lay_grids(network.backbone, of_stages[number - 1 : number])
         places[f"stage{number}"] = Place(find_path(stages[number - 1], model), grids)
     return places
 
 
-def _of_deformable(model: Any) -> Places:
+def _place_deformable(model: Any) -> Places:
     """Deformable DETR: the backbone's maps, and the encoder's output, which has coarser levels too."""
     network = model.model
-    backbone, _ = _strides(network.backbone)
+    backbone, _ = _measure_strides(network.backbone)
     encoder = list(backbone)
     for projection in network.input_proj[len(backbone) :]:
         encoder.append(encoder[-1] * projection[0].stride[0])
     projections = tuple(f"model.input_proj.{level}" for level in range(len(encoder)))
     return {
-        "backbone": Place("model.backbone", _grids(network.backbone, backbone)),
-        "encoder": Place(_last_layer(network), _grids(network.backbone, encoder), projections),
+        "backbone": Place("model.backbone", _lay_grids(network.backbone, backbone)),
+        "encoder": Place(_find_last_layer(network), _lay_grids(network.backbone, encoder), projections),
     }
 
 
-def _of_hybrid(model: Any) -> Places:
+def _place_hybrid(model: Any) -> Places:
     """RT-DETR, D-FINE: the pyramid that the hybrid encoder returns, which queries read, and the backbone's maps."""
     network = model.model
-    grids = _grids(network.backbone, _strides(network.backbone)[0])
+    grids = _lay_grids(network.backbone, _measure_strides(network.backbone)[0])
     return {
         "encoder": Place("model.encoder", grids),
         "backbone": Place("model.backbone", grids),
     }
 
 
-def _of_yolos(model: Any) -> Places:
+def _place_yolos(model: Any) -> Places:
     """YOLOS: the patch tokens that leave a block of the transformer, the middle one by default.
 
     The detection tokens read the patches in every block. What they read in blocks before the explained one is held
@@ -209,12 +209,12 @@ def _of_yolos(model: Any) -> Places:
     return {name: Place(path, (grid,), patches, skipped=1) for name, path in paths.items()}
 
 
-def _last_layer(network: Any) -> str:
+def _find_last_layer(network: Any) -> str:
     """The path of the encoder's last layer."""
     return f"model.encoder.layers.{len(network.encoder.layers) - 1}"
 
 
-def _stages(backbone: nn.Module) -> list[nn.Module]:
+def _find_stages(backbone: nn.Module) -> list[nn.Module]:
     """The stages of a backbone of transformers or timm that can be cut one by one; none where it has no such parts."""
     stages = getattr(getattr(backbone, "encoder", None), "stages", None)
     if stages is not None:
@@ -222,7 +222,7 @@ def _stages(backbone: nn.Module) -> list[nn.Module]:
     return [module for name, module in backbone.named_children() if name.startswith("layer") and name[5:].isdigit()]
 
 
-def _strides(backbone: nn.Module, stages: Sequence[nn.Module] = ()) -> tuple[list[int], list[int]]:
+def _measure_strides(backbone: nn.Module, stages: Sequence[nn.Module] = ()) -> tuple[list[int], list[int]]:
     """The strides of a backbone's maps and of its stages, seen on an empty picture."""
     parameter = next(backbone.parameters())
     picture = parameter.new_zeros((1, 3, PROBE, PROBE))
@@ -232,7 +232,7 @@ def _strides(backbone: nn.Module, stages: Sequence[nn.Module] = ()) -> tuple[lis
     return [PROBE // len(features[0, 0]) for features, _ in maps], [PROBE // len(one[0][0, 0]) for one in seen]
 
 
-def _grids(backbone: Any, strides: Sequence[int]) -> tuple[Grid, ...]:
+def _lay_grids(backbone: Any, strides: Sequence[int]) -> tuple[Grid, ...]:
     """Where the cells of a backbone's levels lie, the finest first.
 
     Convolutions of odd kernels keep the first cell on the first pixel. Patches that do not overlap (Swin, ConvNeXt)
@@ -254,12 +254,12 @@ def _grids(backbone: Any, strides: Sequence[int]) -> tuple[Grid, ...]:
 
 
 KINDS = {
-    "DetrForObjectDetection": Kind("DetrImageProcessor", True, _of_detr),
-    "ConditionalDetrForObjectDetection": Kind("ConditionalDetrImageProcessor", False, _of_detr),
-    "DeformableDetrForObjectDetection": Kind("DeformableDetrImageProcessor", False, _of_deformable),
-    "RTDetrForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
-    "RTDetrV2ForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
-    "DFineForObjectDetection": Kind("RTDetrImageProcessor", False, _of_hybrid),
-    "YolosForObjectDetection": Kind("YolosImageProcessor", True, _of_yolos),
+    "DetrForObjectDetection": Kind("DetrImageProcessor", True, _place_detr),
+    "ConditionalDetrForObjectDetection": Kind("ConditionalDetrImageProcessor", False, _place_detr),
+    "DeformableDetrForObjectDetection": Kind("DeformableDetrImageProcessor", False, _place_deformable),
+    "RTDetrForObjectDetection": Kind("RTDetrImageProcessor", False, _place_hybrid),
+    "RTDetrV2ForObjectDetection": Kind("RTDetrImageProcessor", False, _place_hybrid),
+    "DFineForObjectDetection": Kind("RTDetrImageProcessor", False, _place_hybrid),
+    "YolosForObjectDetection": Kind("YolosImageProcessor", True, _place_yolos),
 }
 """Heads of transformers by the name of their class."""

@@ -35,7 +35,7 @@ def wrap_model(model: Any, name: str, categories: tuple[str, ...] | None, _: obj
         raise ValueError(f"The model was exported to {network!r}, which has no gradients: load its .pt file.")
     if isinstance(network, nn.Sequential):
         raise ValueError("That is the list of a network's layers: give the network that holds it, or YOLO(...).")
-    head = _head(network)
+    head = _find_head(network)
     channels = next(network.parameters()).shape[1]
     if channels != 3:
         raise ValueError(f"The model takes pictures of {channels} channels: only those for RGB can be wrapped.")
@@ -43,13 +43,13 @@ def wrap_model(model: Any, name: str, categories: tuple[str, ...] | None, _: obj
     return DflDetector(
         name,
         network,
-        choose_categories(categories, head.nc, _names(network, head.nc)),
+        choose_categories(categories, head.nc, _read_names(network, head.nc)),
         strides,
-        _input_size(network, max(strides)),
+        _read_input_size(network, max(strides)),
     )
 
 
-def _head(network: nn.Module) -> Any:
+def _find_head(network: nn.Module) -> Any:
     layers = getattr(network, "model", None)
     head = layers[-1] if isinstance(layers, nn.Sequential) and len(layers) else None
     if head is None or not is_named(head, PACKAGE, "Detect") or is_named(head, PACKAGE, *WITH_OTHER_BOXES):
@@ -60,7 +60,7 @@ def _head(network: nn.Module) -> Any:
     return head
 
 
-def _names(network: nn.Module, number: int) -> tuple[str, ...] | None:
+def _read_names(network: nn.Module, number: int) -> tuple[str, ...] | None:
     """The names that the network carries, in the order of its classes."""
     names = getattr(network, "names", None)
     if names is None:
@@ -71,7 +71,7 @@ def _names(network: nn.Module, number: int) -> tuple[str, ...] | None:
     return tuple(str(name) for name in listed)
 
 
-def _input_size(network: nn.Module, stride: int) -> tuple[int, int]:
+def _read_input_size(network: nn.Module, stride: int) -> tuple[int, int]:
     """(height, width) into which pictures are fitted: the ``imgsz`` it was trained with, in whole strides."""
     arguments = getattr(network, "args", None)
     given = arguments.get("imgsz") if isinstance(arguments, Mapping) else getattr(arguments, "imgsz", None)

@@ -72,7 +72,7 @@ class _Twins:
                 made[key] = self.of(one)
             return made
         if isinstance(value, Tensor):
-            return _weights(value) if isinstance(value, nn.Parameter) else value.detach().clone()
+            return _share_weights(value) if isinstance(value, nn.Parameter) else value.detach().clone()
         if isinstance(value, torch.jit.ScriptModule):
             return deepcopy(value).eval()
         if isinstance(value, nn.Module):
@@ -109,7 +109,7 @@ class _Twins:
 
     def _of_function(self, function: FunctionType) -> FunctionType:
         """A function that holds modules, as a forward pass that was put in the place of a module's own may."""
-        cells = [_content(cell) for cell in function.__closure__ or ()]
+        cells = [_read_cell(cell) for cell in function.__closure__ or ()]
         kinds = (nn.Module, MethodType, FunctionType, partial)
         ours = [self.of(content) if isinstance(content, kinds) else content for content in cells]
         if all(one is content for one, content in zip(ours, cells)):
@@ -121,12 +121,12 @@ class _Twins:
         return made
 
 
-def _content(cell: CellType) -> Any:
+def _read_cell(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # a name that is not bound yet
         return None
 
 
-def _weights(parameter: Tensor) -> nn.Parameter:
+def _share_weights(parameter: Tensor) -> nn.Parameter:
     return nn.Parameter(leave_inference(parameter.detach()), requires_grad=False)

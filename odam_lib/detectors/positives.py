@@ -24,6 +24,7 @@ class Positives(ABC):
         boxes: ``Tensor[N, 4]``, the predicted boxes in pixels of the detector's input.
         ious: ``Tensor[N]``, IoU of each with its object.
         input_sizes: ``Tensor[B, 2]``, (height, width) of each picture of the batch before its padding.
+        divisor: what this detector's own losses of the batch were divided by.
     """
 
     images: Tensor
@@ -32,14 +33,10 @@ class Positives(ABC):
     boxes: Tensor
     ious: Tensor
     input_sizes: Tensor
+    divisor: int
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def divisor(self) -> int:
-        """What this detector's own losses of a batch were divided by; by default the number of pictures."""
-        return len(self.input_sizes)
 
     @abstractmethod
     def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
@@ -56,7 +53,7 @@ class Positives(ABC):
         """
 
 
-def first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
+def number_first_objects(targets: Sequence[dict[str, Tensor]]) -> Tensor:
     """The number of the first object of each picture, when all objects of a batch are counted on: ``Tensor[B]``."""
     counts = torch.tensor([len(target["labels"]) for target in targets], device=targets[0]["labels"].device)
     return counts.cumsum(dim=0) - counts

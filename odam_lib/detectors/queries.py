@@ -14,7 +14,7 @@ from torchvision.ops import box_convert
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.boxes import softmax_score
+from odam_lib.detectors.boxes import compute_softmax_score
 from odam_lib.detectors.hooks import record_outputs
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Limits, Predictions, Trace
@@ -51,7 +51,7 @@ class Reading:
     def scores(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The final score of one label of each row; its derivative does not round to zero where the score is 1."""
         if self.exclusive:
-            return softmax_score(logits, labels - self.first)
+            return compute_softmax_score(logits, labels - self.first)
         return torch.exp(logsigmoid(self.logits(logits, labels)))
 
 
@@ -91,7 +91,7 @@ class QueryTrace(Trace):
     attention: Attention | None = None
 
     @property
-    def reads_all_levels(self) -> bool:  # type: ignore[override]
+    def reads_all_levels(self) -> bool:
         return len(self.features) > 1
 
     @record_gradients()
@@ -271,7 +271,7 @@ class QueryDetector(Detector):
         cut = detach_features(self.model, self._layers[layer])
         with order_gradients(self.model), cut as features, Undetached():
             outputs, input_size = self.run(image[None])
-        logits, corners = outputs.logits[0].float(), _corners(outputs.pred_boxes[0], image_size)
+        logits, corners = outputs.logits[0].float(), _find_corners(outputs.pred_boxes[0], image_size)
         numbers = torch.arange(len(logits), device=logits.device)
         predictions = Predictions(corners.detach(), self.reading.class_probs(logits.detach()))
         return QueryTrace(
@@ -294,11 +294,11 @@ class QueryDetector(Detector):
         with order_gradients(self.model):
             outputs, _ = self.run(images)
         return [
-            Predictions(_corners(boxes, size), self.reading.class_probs(logits.float()))
+            Predictions(_find_corners(boxes, size), self.reading.class_probs(logits.float()))
             for logits, boxes in zip(outputs.logits, outputs.pred_boxes)
         ]
 
 
-def _corners(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+def _find_corners(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Boxes in pixels of the image from centres and sides, shares of the image: ``[Q, 4]`` to ``[Q, 4]``."""
     return box_convert(boxes.float(), "cxcywh", "xyxy") * boxes.new_tensor(image_size[::-1] * 2, dtype=torch.float32)

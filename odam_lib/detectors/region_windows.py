@@ -31,7 +31,8 @@ class RegionWindows(Windowed):
     @record_gradients()
     def gradients(self, attributes: Sequence[str], detections: Detections) -> Windows:
         pooled = self.trace.pooled.detach()[detections.index].requires_grad_()
-        outputs = torch.cat(self.trace.box_head(pooled), dim=1)
+        logits, regression = self.trace.detector.say(pooled)
+        outputs = torch.cat([logits, regression.flatten(1)], dim=1)
         return Windows.whole(self.trace.differentiate(attributes, outputs, pooled, detections))
 
 

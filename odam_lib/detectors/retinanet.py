@@ -9,31 +9,25 @@ from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from odam_lib.detectors.backbones import SmallResNetFPN, start_narrow
-from odam_lib.detectors.boxes import coded_distances
-from odam_lib.detectors.dense import DenseDetector, DenseTrace
+from odam_lib.detectors.boxes import decode_distances
+from odam_lib.detectors.dense import DenseDetector
 
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 SMALL_ANCHORS = ((24, 36), (52, 76), (110, 170))
 """Sides of the anchors of each level, for pictures of about 256 pixels."""
 
 
-class RetinaNetTrace(DenseTrace):
-    """A forward pass of RetinaNet, several anchors a cell."""
+class RetinaNetDetector(DenseDetector):
+    """A torchvision RetinaNet that can be explained, several anchors a cell; see :class:`DenseDetector`."""
+
+    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
+        """The head's numbers move the anchor's centre and, as logarithms, scale its sides."""
+        return decode_distances(self.model.box_coder, regression, references)
 
     @staticmethod
     def score(logit: Tensor, centerness: Tensor) -> Tensor:
         """The class probability; by way of its logarithm, so that a saturated sigmoid keeps a derivative."""
         return torch.exp(logsigmoid(logit))
-
-
-class RetinaNetDetector(DenseDetector):
-    """A torchvision RetinaNet that can be explained; see :class:`DenseDetector`."""
-
-    trace_type = RetinaNetTrace
-
-    def distances(self, regression: Tensor, references: Tensor) -> Tensor:
-        """The head's numbers move the anchor's centre and, as logarithms, scale its sides."""
-        return coded_distances(self.model.box_coder, regression, references)
 
 
 def build_small_retinanet(

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.boxes import coded_distances, softmax_score
-from odam_lib.detectors.cells import chain_windows
+from odam_lib.detectors.boxes import compute_softmax_score, decode_distances
+from odam_lib.detectors.chains import make_chain_windows
 from odam_lib.detectors.dense import DenseDetector, DenseTrace
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -21,7 +21,7 @@ class SSDTrace(DenseTrace):
     def windows(self) -> Windowed | None:
         head = self.detector.model.head
         heads = zip(head.classification_head.module_list, head.regression_head.module_list)
-        return chain_windows(self, heads) if self.layer == self.detector.layers[0] else None
+        return make_chain_windows(self, heads) if self.layer == self.detector.layers[0] else None
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """The logits of all classes and four numbers for the box, ``Tensor[N, C + 4]``."""
@@ -33,14 +33,8 @@ class SSDTrace(DenseTrace):
             references = self.references[self.listed(detections)]
             return self.detector.distances(outputs[:, -4:], references)[:, EDGES.index(attribute)]
         if attribute == "class":
-            return softmax_score(outputs[:, :-4], detections.labels)
+            return compute_softmax_score(outputs[:, :-4], detections.labels)
         return outputs.gather(1, detections.labels[:, None])[:, 0]
-
-    @staticmethod
-    def score(logit: Tensor, centerness: Tensor) -> Tensor:
-        """The softmax over the classes ``[..., C]``; the background, which is the first, is never found."""
-        class_probs = logit.softmax(dim=-1)
-        return torch.cat([torch.zeros_like(class_probs[..., :1]), class_probs[..., 1:]], dim=-1)
 
 
 class SSDDetector(DenseDetector):
@@ -52,4 +46,10 @@ class SSDDetector(DenseDetector):
 
     def distances(self, regression: Tensor, references: Tensor) -> Tensor:
         """The head's numbers move the default box's centre and, as logarithms, scale its sides."""
-        return coded_distances(self.model.box_coder, regression, references)
+        return decode_distances(self.model.box_coder, regression, references)
+
+    @staticmethod
+    def score(logit: Tensor, centerness: Tensor) -> Tensor:
+        """The softmax over the classes ``[..., C]``; the background, which is the first, is never found."""
+        class_probs = logit.softmax(dim=-1)
+        return torch.cat([torch.zeros_like(class_probs[..., :1]), class_probs[..., 1:]], dim=-1)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.cells import CellTrace
+from odam_lib.detectors.chains import measure_reach
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.windowed import Windowed
-from odam_lib.kernels.odam import rectified
+from odam_lib.kernels.odam import apply_rectifier
 from odam_lib.kernels.windows import Sheets, Windows, tower_contributions, tower_gradients
 
 LOGIT, REGRESSION, CENTERNESS = slice(0, 1), slice(1, 5), slice(5, 6)
@@ -46,12 +47,12 @@ class Tower:
         return self._slopes[key]
 
     def _slopes_of(self, level: int) -> list[Tensor]:
-        scales = [_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
+        scales = [_measure_scale(norm, inputs[level])[..., None, None] for norm, inputs in self.normed]
         passed = scales or [kernel.new_ones(()) for kernel in self.kernels]
         return [torch.where(outputs[level] > 0, scale, 0) for outputs, scale in zip(self.outputs, passed)]
 
 
-def _scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
+def _measure_scale(norm: nn.GroupNorm, values: Tensor) -> Tensor:
     """weight / std ``[B, K]`` with the statistics of values ``[B, K, h, w]``: GroupNorm as a fixed affine map."""
     groups = values.to(norm.weight.dtype).reshape(len(values), norm.num_groups, -1)
     variance = (groups - groups.mean(dim=2, keepdim=True)).square().mean(dim=2)  # five times as fast as var
@@ -77,15 +78,7 @@ def is_stock(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 def is_plain(module: Any) -> bool:
     """Whether a module is a 3x3 convolution that has an output for every cell and reads all channels."""
-    settings = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
-    return is_stock(module, nn.Conv2d) and settings == (
-        module.kernel_size,
-        module.stride,
-        module.padding,
-        module.dilation,
-        module.groups,
-        module.padding_mode,
-    )
+    return is_stock(module, nn.Conv2d) and module.groups == 1 and measure_reach(module) == 1
 
 
 def is_tower(stack: nn.Module) -> bool:
@@ -97,7 +90,7 @@ def is_tower(stack: nn.Module) -> bool:
 
 
 @contextmanager
-def recorded(stack: nn.Module) -> Iterator[Tower]:
+def record_tower(stack: nn.Module) -> Iterator[Tower]:
     """Record a stack of convolutions while pictures pass through it, level after level.
 
     Yields:
@@ -164,7 +157,7 @@ class TowerWindows(Windowed):
         shape = (len(detections), len(attributes), *self.size(detections), self.trace.features[0].shape[1])
         total = sensitivity.new_zeros(shape).movedim(-1, -3)
         for branch in self.branches:
-            touched = _touched(branch, sensitivity)
+            touched = _find_touched(branch, sensitivity)
             if touched.any():
                 last = self._last(branch, sensitivity[:, touched], detections)
                 found = tower_gradients(last, branch.tower.kernels, branch.tower.slopes(levels), which, top, left)
@@ -178,11 +171,11 @@ class TowerWindows(Windowed):
         activations = Sheets.of([self.trace.features[level].detach() for level in levels])
         total = sensitivity.new_zeros((len(detections), *self.size(detections)))
         for branch in self.branches:
-            if _touched(branch, sensitivity).any():
+            if _find_touched(branch, sensitivity).any():
                 last, tower = self._last(branch, sensitivity, detections), branch.tower
                 found = tower_contributions(last, tower.kernels, tower.slopes(levels), activations, which, top, left)
                 total = total + found[:, 0]
-        return Windows(rectified(total), top - self._depth, left - self._depth)
+        return Windows(apply_rectifier(total), top - self._depth, left - self._depth)
 
     @property
     def _depth(self) -> int:
@@ -209,7 +202,7 @@ class TowerWindows(Windowed):
         return total
 
 
-def _touched(branch: Branch, sensitivity: Tensor) -> Tensor:
+def _find_touched(branch: Branch, sensitivity: Tensor) -> Tensor:
     """Which attributes a branch has any influence on: bool ``Tensor[A]``."""
     touched = [(sensitivity[..., columns] != 0).any(dim=2).any(dim=0) for columns, _ in branch.readers]
     return torch.stack(touched).any(dim=0)

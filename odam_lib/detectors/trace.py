@@ -129,10 +129,15 @@ class Trace(ABC):
         """
         return detections.level if len(self.features) > 1 else torch.zeros_like(detections.level)
 
-    regional: ClassVar[bool] = False
-    """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
-    reads_all_levels: ClassVar[bool] = False
-    """Whether each prediction depends on all of :attr:`features`: its map is the sum of those of all levels."""
+    @property
+    def regional(self) -> bool:
+        """Whether each of :attr:`features` belongs to one prediction, a region of interest, and is no level of many."""
+        return False
+
+    @property
+    def reads_all_levels(self) -> bool:
+        """Whether each prediction depends on all of :attr:`features`: its map is the sum of those of all levels."""
+        return False
 
     clips_first: ClassVar[bool] = True
     """Whether boxes are clipped to the image before they are compared to suppress duplicates."""

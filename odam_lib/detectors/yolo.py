@@ -12,10 +12,10 @@ from torch.nn.functional import interpolate, logsigmoid, pad
 from odam_lib.categories import BACKGROUND, UNUSED
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, Layer, check_elongation, iou_nms
-from odam_lib.detectors.boxes import around
-from odam_lib.detectors.cells import CellTrace, chain_windows, number_predictions
+from odam_lib.detectors.boxes import place_boxes
+from odam_lib.detectors.cells import CellTrace, list_centres, number_predictions
+from odam_lib.detectors.chains import make_chain_windows
 from odam_lib.detectors.hooks import detach_output
-from odam_lib.detectors.letterbox import list_centres
 from odam_lib.detectors.trace import Limits, Predictions
 from odam_lib.detectors.windowed import Windowed
 from odam_lib.heatmaps import EDGES
@@ -41,7 +41,7 @@ BOX, OBJECTNESS, CLASSES = 4, 4, 5
 """A head says of each anchor four numbers for the box, the logit of its objectness, and a logit for each class."""
 
 
-def convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+def make_convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """A convolution that keeps the size, its batch norm, and a leaky ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
@@ -56,18 +56,18 @@ class Pyramid(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 16, 32, 64, 128, 256)
-        stages = [convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths)]
+        stages = [make_convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths)]
         halved = [layer for stage in stages for layer in (stage, nn.MaxPool2d(2))]
         self.stride16 = nn.Sequential(*halved[:-1])
         self.stride32 = nn.Sequential(
             nn.MaxPool2d(2),
-            convolution(256, 512, 3),
+            make_convolution(256, 512, 3),
             nn.ConstantPad2d((0, 1, 0, 1), -torch.inf),  # the pool of stride 1 looks one cell to the right and below
             nn.MaxPool2d(2, stride=1),
-            convolution(512, 1024, 3),
-            convolution(1024, 256, 1),
+            make_convolution(512, 1024, 3),
+            make_convolution(1024, 256, 1),
         )
-        self.lateral = nn.Sequential(convolution(256, 128, 1), nn.Upsample(scale_factor=2))
+        self.lateral = nn.Sequential(make_convolution(256, 128, 1), nn.Upsample(scale_factor=2))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """``Tensor[B, 3, H, W]`` to ``fine`` ``[B, 384, H/16, W/16]`` and ``coarse`` ``[B, 256, H/32, W/32]``."""
@@ -89,8 +89,8 @@ class YOLOv3Tiny(nn.Module):
         self.pyramid = Pyramid()
         self.heads = nn.ModuleDict(
             {
-                "fine": nn.Sequential(convolution(128 + 256, 256, 3), nn.Conv2d(256, outputs, 1)),
-                "coarse": nn.Sequential(convolution(256, 512, 3), nn.Conv2d(512, outputs, 1)),
+                "fine": nn.Sequential(make_convolution(128 + 256, 256, 3), nn.Conv2d(256, outputs, 1)),
+                "coarse": nn.Sequential(make_convolution(256, 512, 3), nn.Conv2d(512, outputs, 1)),
             }
         )
 
@@ -103,7 +103,7 @@ class YOLOv3Tiny(nn.Module):
         return [head(levels[level]) for level, head in self.heads.items()]
 
 
-def distances(numbers: Tensor, references: Tensor, strides: Tensor) -> Tensor:
+def measure_distances(numbers: Tensor, references: Tensor, strides: Tensor) -> Tensor:
     """Distances ``[N, 4]`` in pixels from the cells' centres to the left, top, right and bottom edge.
 
     Args:
@@ -116,7 +116,7 @@ def distances(numbers: Tensor, references: Tensor, strides: Tensor) -> Tensor:
     return torch.cat([half - shift, half + shift], dim=1)
 
 
-def score(objectness: Tensor, logit: Tensor) -> Tensor:
+def compute_score(objectness: Tensor, logit: Tensor) -> Tensor:
     """Objectness times class probability; by way of logarithms, so that a saturated sigmoid keeps a derivative."""
     return torch.exp(logsigmoid(objectness) + logsigmoid(logit))
 
@@ -127,7 +127,7 @@ class YOLOTrace(CellTrace):
 
     Attributes:
         outputs: ``Tensor[P, 5 + C]``, what the heads say.
-        references, strides: of all predictions, see :func:`distances`.
+        references, strides: of all predictions, see :func:`measure_distances`.
     """
 
     detector: "YOLODetector"
@@ -138,7 +138,7 @@ class YOLOTrace(CellTrace):
     @cached_property
     def windows(self) -> Windowed | None:
         heads = [(head,) for head in self.detector.model.heads.values()]
-        return chain_windows(self, heads) if self.layer == FPN else None
+        return make_chain_windows(self, heads) if self.layer == FPN else None
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """What the heads say about each detection, ``Tensor[N, 5 + C]``."""
@@ -147,10 +147,10 @@ class YOLOTrace(CellTrace):
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:
             row = self.listed(detections)
-            each = distances(outputs[:, :BOX], self.references[row], self.strides[row])
+            each = measure_distances(outputs[:, :BOX], self.references[row], self.strides[row])
             return each[:, EDGES.index(attribute)]
         logit = outputs.gather(1, CLASSES + self.detector.column[detections.labels][:, None])[:, 0]
-        return logit if attribute == "logit" else score(outputs[:, OBJECTNESS], logit)
+        return logit if attribute == "logit" else compute_score(outputs[:, OBJECTNESS], logit)
 
 
 class YOLODetector(Detector):
@@ -241,7 +241,7 @@ class YOLODetector(Detector):
     def _anchors(
         self, levels: Sequence[Tensor], image_size: tuple[int, int], input_size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """References and strides of all predictions, see :func:`distances`, given a map of each level's size."""
+        """References and strides of all predictions, see :func:`measure_distances`; of levels the sizes count."""
         scale = levels[0].new_tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]])
         references, strides = [], []
         for level, stride, sides in zip(levels, STRIDES, ANCHORS):
@@ -252,13 +252,10 @@ class YOLODetector(Detector):
         return torch.cat(references), torch.cat(strides)
 
     def _read(self, outputs: Tensor, references: Tensor, strides: Tensor) -> Predictions:
-        boxes = around(references, distances(outputs[:, :BOX], references, strides))
+        boxes = place_boxes(references, measure_distances(outputs[:, :BOX], references, strides))
         probs = outputs.new_zeros((len(outputs), len(self.categories)))
-        scores = score(outputs[:, OBJECTNESS, None], outputs[:, CLASSES:])
-        return Predictions(boxes, probs.index_copy(1, self._label_tensor(), scores))
-
-    def _label_tensor(self) -> Tensor:
-        return torch.tensor(self._labels, device=self.device)
+        scores = compute_score(outputs[:, OBJECTNESS, None], outputs[:, CLASSES:])
+        return Predictions(boxes, probs.index_copy(1, torch.tensor(self._labels, device=self.device), scores))
 
 
 def build_yolov3_tiny(name: str, categories: tuple[str, ...]) -> YOLODetector:

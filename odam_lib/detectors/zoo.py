@@ -69,7 +69,7 @@ class Untrained:
     categories: tuple[str, ...] = COCO
 
 
-def _of_torchvision(name: str) -> Published:
+def _describe_published(name: str) -> Published:
     weights = get_model_weights(name).DEFAULT
     ap = weights.meta["_metrics"]["COCO-val2017"]["box_map"]
     build = partial(build_torchvision, name)
@@ -88,11 +88,11 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "faster-rcnn-crowd": Bundled(build_small_faster_rcnn, PEOPLE),
     "faster-rcnn-crowd-odam": Bundled(build_small_faster_rcnn, PEOPLE),
     "yolov3-tiny": Bundled(build_yolov3_tiny, COCO),
-    "fcos_resnet50_fpn": _of_torchvision("fcos_resnet50_fpn"),
-    "retinanet_resnet50_fpn": _of_torchvision("retinanet_resnet50_fpn"),
-    "fasterrcnn_resnet50_fpn": _of_torchvision("fasterrcnn_resnet50_fpn"),
-    "fasterrcnn_mobilenet_v3_large_fpn": _of_torchvision("fasterrcnn_mobilenet_v3_large_fpn"),
-    "fasterrcnn_mobilenet_v3_large_320_fpn": _of_torchvision("fasterrcnn_mobilenet_v3_large_320_fpn"),
+    "fcos_resnet50_fpn": _describe_published("fcos_resnet50_fpn"),
+    "retinanet_resnet50_fpn": _describe_published("retinanet_resnet50_fpn"),
+    "fasterrcnn_resnet50_fpn": _describe_published("fasterrcnn_resnet50_fpn"),
+    "fasterrcnn_mobilenet_v3_large_fpn": _describe_published("fasterrcnn_mobilenet_v3_large_fpn"),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": _describe_published("fasterrcnn_mobilenet_v3_large_320_fpn"),
     "detr_resnet50": Published(
         detr.build_full_detr, detr.PUBLISHED, "facebookresearch/detr", 41_524_768, 42.0, detr.convert_published
     ),

@@ -1,11 +1,5 @@
 """Methods of explanation: one file each, all called the same way, all returning ``HeatMaps``."""
 
-from odam_lib.explainers.attention import (
-    has_attention as has_attention,
-    read_centre_attention as read_centre_attention,
-    read_cross_attention as read_cross_attention,
-    read_query_attention as read_query_attention,
-)
 from odam_lib.explainers.bbam import BBAM as BBAM
 from odam_lib.explainers.controls import (
     BoxFill as BoxFill,

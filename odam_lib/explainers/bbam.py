@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.whole import whole_maps
+from odam_lib.explainers.whole import make_whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 
@@ -48,7 +48,7 @@ class BBAM:
         trace.check(detections, attributes)
         rows = torch.arange(len(detections)).split(self.batch)
         maps = [one for some in rows if len(some) for one in self._optimise(trace, detections[some])]
-        return whole_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
+        return make_whole_maps(trace, detections, attributes, maps, "BBAM", asdict(self))
 
     def _optimise(self, trace: Trace, detections: Detections) -> Tensor:
         """Masks ``[N, cells, cells]``, all optimised together."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.identity import hash_image
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.whole import whole_maps
+from odam_lib.explainers.whole import make_whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_blob, box_regions
@@ -23,7 +23,7 @@ class BoxFill:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         maps = box_regions(detections.boxes, detections.image_size).to(detections.boxes.dtype)
-        return whole_maps(trace, detections, attributes, maps, "box fill", {})
+        return make_whole_maps(trace, detections, attributes, maps, "box fill", {})
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CentredGaussian:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         maps = box_blob(detections.boxes, detections.image_size)
-        return whole_maps(trace, detections, attributes, maps, "centred Gaussian", {})
+        return make_whole_maps(trace, detections, attributes, maps, "centred Gaussian", {})
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RandomMap:
         names = zip(detections.level.tolist(), detections.index.tolist(), detections.labels.tolist())
         picture = f"{trace.detector.name} on image {hash_image(trace.image)}"
         maps = [self._noise(f"{picture} {name}").to(detections.boxes) for name in names]
-        return whole_maps(trace, detections, attributes, maps, "random", asdict(self))
+        return make_whole_maps(trace, detections, attributes, maps, "random", asdict(self))
 
     def _noise(self, name: str) -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
@@ -78,7 +78,7 @@ class EigenCAM:
         levels = trace.feature_level(detections).tolist()
         made = {level: project_on_first_component(trace.features[level].detach()[0]) for level in set(levels)}
         maps, grids = [made[level] for level in levels], [trace.grids[level] for level in levels]
-        return whole_maps(trace, detections, attributes, maps, "Eigen-CAM", {}, grids)
+        return make_whole_maps(trace, detections, attributes, maps, "Eigen-CAM", {}, grids)
 
 
 def project_on_first_component(features: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Predictions, Trace
-from odam_lib.explainers.whole import whole_maps
+from odam_lib.explainers.whole import make_whole_maps
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 
@@ -76,7 +76,7 @@ class DRISE:
                     break
                 earlier, compared = now, used
         settings = asdict(self) | {"masks": used}
-        return whole_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
+        return make_whole_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
 
     def _batches(self, size: tuple[int, int]) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)

@@ -21,7 +21,7 @@ class GradCAM(GradientMethod):
 
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
         weights = windows.values.sum(dim=(-2, -1)) / features[0, 0].numel()
-        return channel_sum(weights, features, which).relu()
+        return sum_over_channels(weights, features, which).relu()
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class GradCAMPlusPlus(GradientMethod):
         below = 2 + totals * gradients
         alpha = torch.where((gradients != 0) & (below != 0), 1 / below, 0)
         weights = (alpha * gradients.relu()).sum(dim=(-2, -1))
-        return channel_sum(weights, features, which).relu()
+        return sum_over_channels(weights, features, which).relu()
 
 
-def channel_sum(weights: Tensor, features: Tensor, which: Tensor) -> Tensor:
+def sum_over_channels(weights: Tensor, features: Tensor, which: Tensor) -> Tensor:
     """The sum over channels of one weight times each activation.
 
     Args:

@@ -1,7 +1,6 @@
 """Where a method's gradients come from: from windows of the features, or from whole feature maps."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,45 +19,10 @@ COPIES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class GradientSource(ABC):
-    """The gradients of a trace's targets.
-
-    Attributes:
-        trace: the pass.
-    """
+class WindowGradients:
+    """Gradients on each prediction's window; methods as those of :class:`WholeGradients`."""
 
     trace: Trace
-
-    @abstractmethod
-    def alike(self, detections: Detections) -> list[Tensor]:
-        """Rows of detections, int64, whose gradients can be taken together; each row once."""
-
-    @abstractmethod
-    def gradients(self, attributes: Sequence[str], detections: Detections) -> list[Windows]:
-        """The gradients of A attributes of N detections that are :meth:`alike`.
-
-        Returns:
-            Values ``Tensor[N, A, K, a, b]``, for each of the levels that a detection reads.
-        """
-
-    @abstractmethod
-    def chunk(self, detections: Detections, reach: float) -> int:
-        """How many maps of such detections fit the memory.
-
-        Args:
-            detections: those that are :meth:`alike`.
-            reach: cells to each side that smoothing carries.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class WindowGradients(GradientSource):
-    """Those on each prediction's window.
-
-    Attributes:
-        windows: of the trace.
-    """
-
     windows: Windowed
 
     def alike(self, detections: Detections) -> list[Tensor]:
@@ -74,21 +38,25 @@ class WindowGradients(GradientSource):
 
 
 @dataclass(frozen=True, eq=False)
-class WholeGradients(GradientSource):
-    """Those on the whole of each feature map that a prediction reads, by automatic differentiation."""
+class WholeGradients:
+    """Gradients on the whole of each feature map that a prediction reads, by automatic differentiation."""
 
+    trace: Trace
     cache: ClassVar[int] = CACHE_BUDGET
 
     def alike(self, detections: Detections) -> list[Tensor]:
+        """Rows of detections, int64, whose gradients can be taken together; each row once."""
         levels = self.trace.feature_level(detections)
         return [torch.nonzero(levels == level).flatten() for level in levels.unique()]
 
     def gradients(self, attributes: Sequence[str], detections: Detections) -> list[Windows]:
+        """The gradients ``Tensor[N, A, K, a, b]`` of A attributes of N alike detections, level by level."""
         levels = self._levels(detections)
         by_attribute = [self.on_levels(attribute, detections, levels) for attribute in attributes]
         return [Windows.whole(torch.stack(level, dim=1)) for level in zip(*by_attribute)]
 
     def chunk(self, detections: Detections, reach: float) -> int:
+        """How many maps of alike detections fit the memory, where smoothing carries ``reach`` cells to each side."""
         levels = [self.trace.features[level] for level in self._levels(detections)]
         budget = self.cache if levels[0].device.type == "cpu" else BUDGET
         numbers = sum(level.numel() for level in levels)
@@ -111,3 +79,6 @@ class WholeGradients(GradientSource):
                 f"The attribute {attribute!r} of these detections does not depend on {place}: "
                 "explain it at another layer."
             ) from error
+
+
+GradientSource = WindowGradients | WholeGradients

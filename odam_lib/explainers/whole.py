@@ -14,13 +14,13 @@ from odam_lib.kernels.grid import Grid
 EMPTY = "the method found no place of influence"
 
 
-def over_image(trace: Trace, size: tuple[int, int]) -> Grid:
+def spread_over_image(trace: Trace, size: tuple[int, int]) -> Grid:
     """The grid of (height, width) cells that are spread over the whole picture."""
     dy, dx = trace.input_size[0] / size[0], trace.input_size[1] / size[1]
     return Grid(dx / 2, dy / 2, dx, dy)
 
 
-def whole_maps(
+def make_whole_maps(
     trace: Trace,
     detections: Detections,
     attributes: Sequence[str],
@@ -46,7 +46,7 @@ def whole_maps(
         reasons=tuple((("" if one.any() else EMPTY),) * number for one in maps),
         attributes=tuple(attributes),
         detections=detections,
-        grids=tuple(grids or (over_image(trace, (one.shape[0], one.shape[1])) for one in maps)),
+        grids=tuple(grids or (spread_over_image(trace, (one.shape[0], one.shape[1])) for one in maps)),
         input_size=trace.input_size,
         layer=trace.layer,
         method=method,
@@ -70,5 +70,5 @@ class Combined:
     def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
         trace.check(detections, attributes)
         made = self.of(trace, detections, ATTRIBUTES)
-        maps = [maps[0] for maps in made.combined().maps]
-        return whole_maps(trace, detections, attributes, maps, f"{made.method}, combined", made.settings, made.grids)
+        maps, method = [maps[0] for maps in made.combined().maps], f"{made.method}, combined"
+        return make_whole_maps(trace, detections, attributes, maps, method, made.settings, made.grids)

@@ -59,10 +59,10 @@ def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> i
     Returns:
         As many as fit the budget, or a quarter of the free memory where that is less; at least one.
     """
-    return max(1, min(budget, _free(device) // 4) // max(1, bytes_each))
+    return max(1, min(budget, _measure_free(device) // 4) // max(1, bytes_each))
 
 
-def _free(device: torch.device) -> int:
+def _measure_free(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

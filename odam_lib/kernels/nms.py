@@ -112,7 +112,7 @@ def soft_nms(
 
     def of_class(rows: Tensor) -> Kept:
         # One small step after another: on the processor, where a step costs less than an accelerator's launch.
-        weights = decay(_iou(corners[rows], corners[rows])).cpu()
+        weights = decay(_measure_iou(corners[rows], corners[rows])).cpu()
         current = ranks[rows].cpu()
         left = torch.ones(len(rows), dtype=torch.bool)
         picked: list[int] = []
@@ -126,7 +126,7 @@ def soft_nms(
         index = torch.tensor(picked, dtype=torch.int64)
         return Kept(rows[index.to(rows.device)], current[index].to(scores))
 
-    return _by_class(scores, labels, of_class)
+    return _suppress_by_class(scores, labels, of_class)
 
 
 def feature_nms(
@@ -166,15 +166,14 @@ def feature_nms(
         own, vectors = corners[rows], at_least_float32(embeddings[rows])
 
         def duplicates(kept: Tensor, start: int) -> Tensor:
-            iou = _iou(own[kept], own[start:])
+            iou = _measure_iou(own[kept], own[start:])
             # Without the shortcut by a matrix product, which loses small distances between long vectors.
             apart = torch.cdist(vectors[kept], vectors[start:], compute_mode="donot_use_mm_for_euclid_dist")
             return (iou >= high) | ((iou >= low) & (apart <= distance))
 
-        index = _greedy(rows, duplicates)
-        return Kept(index, scores[index])
+        return _keep_greedily(rows, scores, duplicates)
 
-    return _by_class(scores, labels, of_class)
+    return _suppress_by_class(scores, labels, of_class)
 
 
 def are_duplicates(
@@ -247,19 +246,18 @@ def odam_nms(
 
     def of_class(rows: Tensor) -> Kept:
         own = corners[rows]
-        unit = _directions_of(make, rows, _depend_on_maps(own, iou_threshold, low, high))
+        unit = _make_directions(make, rows, _find_dependent(own, iou_threshold, low, high))
 
         def duplicates(kept: Tensor, start: int) -> Tensor:
             corr = (unit[kept] @ unit[start:].T).clamp(max=1)
-            return are_duplicates(_iou(own[kept], own[start:]), corr, iou_threshold, low, high)
+            return are_duplicates(_measure_iou(own[kept], own[start:]), corr, iou_threshold, low, high)
 
-        index = _greedy(rows, duplicates)
-        return Kept(index, scores[index])
+        return _keep_greedily(rows, scores, duplicates)
 
-    return _by_class(scores, labels, of_class)
+    return _suppress_by_class(scores, labels, of_class)
 
 
-def _by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]) -> Kept:
+def _suppress_by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]) -> Kept:
     """What ``of_class`` keeps of the rows of each label, which it is given best first; all of them best first."""
     order = scores.argsort(descending=True, stable=True)
     found = [Kept(order[:0], scores[:0])] + [of_class(order[labels[order] == label]) for label in labels.unique()]
@@ -269,16 +267,14 @@ def _by_class(scores: Tensor, labels: Tensor, of_class: Callable[[Tensor], Kept]
     return Kept(index[best], final[best])
 
 
-def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _keep_greedily(rows: Tensor, scores: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Kept:
     """The rows that no better row kept has as a duplicate.
 
     Args:
         rows: ``Tensor[N]``, the candidates, best first.
+        scores: of all predictions.
         duplicates: positions ``[K]`` in rows, start -> bool ``[K, N - start]``, which candidates from that position on
             are their duplicates.
-
-    Returns:
-        ``Tensor[M]``, int64, some of rows.
     """
     alive = np.ones(len(rows), dtype=bool)
     for start in range(0, len(rows), BLOCK):
@@ -288,22 +284,23 @@ def _greedy(rows: Tensor, duplicates: Callable[[Tensor, int], Tensor]) -> Tensor
         for position, others in zip(block.tolist(), different):
             if alive[position]:
                 alive[position + 1 :] &= others[position + 1 - start :]
-    return rows[torch.from_numpy(alive).to(rows.device)]
+    index = rows[torch.from_numpy(alive).to(rows.device)]
+    return Kept(index, scores[index])
 
 
-def _iou(boxes: Tensor, others: Tensor) -> Tensor:
+def _measure_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU ``[N, M]`` of boxes; two without an area have no union, and no overlap."""
     return box_iou(boxes, others).nan_to_num(nan=0.0)
 
 
-def _depend_on_maps(boxes: Tensor, iou_threshold: float, low: float, high: float) -> Tensor:
+def _find_dependent(boxes: Tensor, iou_threshold: float, low: float, high: float) -> Tensor:
     """Which of some boxes have a partner about which the correlation decides."""
     # In blocks, whose intermediate steps are small.
-    over = torch.cat([_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
+    over = torch.cat([_measure_iou(block, boxes) > iou_threshold for block in boxes.split(BLOCK)])
     return ((over & (low > 0)) | (~over & (high < 1))).fill_diagonal_(False).any(dim=1)
 
 
-def _directions_of(make: Callable[[Tensor], Tensor], rows: Tensor, asked: Tensor) -> Tensor:
+def _make_directions(make: Callable[[Tensor], Tensor], rows: Tensor, asked: Tensor) -> Tensor:
     """The maps' directions ``[N, D]``; NaN of rows that are not asked for and of maps of zeros, which have none."""
     if not asked.any():
         return torch.full((len(rows), 1), torch.nan, device=rows.device)

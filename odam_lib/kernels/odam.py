@@ -37,10 +37,10 @@ def heat_map(
         ``Tensor[N, ..., h, w]``, raw values; of the window and its margin.
     """
     weights = gradients if sigma is None else smooth(gradients, sigma, margin)
-    return rectified((weights * activations).sum(dim=-3), sign, rectify)
+    return apply_rectifier((weights * activations).sum(dim=-3), sign, rectify)
 
 
-def rectified(influence: Tensor, sign: str = "positive", rectify: str = "relu") -> Tensor:
+def apply_rectifier(influence: Tensor, sign: str = "positive", rectify: str = "relu") -> Tensor:
     """The rectifier of Eq. (2), applied to the sum over channels; sign and kind as of :func:`heat_map`."""
     return RECTIFIERS[rectify](influence if sign == "positive" else -influence)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv_transpose2d
 
 from odam_lib.kernels.grid import Grid, line_shares
-from odam_lib.kernels.odam import gaussian_matrix, heat_map, rectified
+from odam_lib.kernels.odam import apply_rectifier, gaussian_matrix, heat_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Windows:
         readers = []
         for axis, start in enumerate((self.top, self.left)):
             centres = torch.arange(size[axis], dtype=self.values.dtype, device=self.values.device) + 0.5
-            at_input = centres * (input_sizes[:, axis, None] / size[axis])
+            at_input = centres * (input_sizes[:, axis, None].to(centres) / size[axis])
             places = (at_input - where[:, axis, None]) / where[:, axis + 2, None]
             lines = start[:, None] + torch.arange(self.size[axis], device=start.device)
             readers.append(line_shares(places, lines, cells[:, axis, None], any(grid.bounded for grid in grids)))
@@ -240,7 +240,7 @@ def window_heat_maps(
     top, left, (height, width) = gradients.top - margin, gradients.left - margin, gradients.size
     activations = Sheets.of([features]).cut(which, top, left, (height + 2 * margin, width + 2 * margin))
     if sigma is not None and height * width <= FEW_CELLS:
-        maps = rectified(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
+        maps = apply_rectifier(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
     else:
         maps = heat_map(gradients.values, activations[:, None], sigma, sign, rectify, margin)
     return Windows(maps, top, left).paste(size)

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from odam_chapters.attention.reading import NoAttentionError, read_encoder_attention
 from odam_chapters.attention.widget import LocationPicker, render_encoder, show_locations
 from PIL import Image
 from planted import PlantedDetector, planted_image
@@ -13,7 +14,6 @@ from traitlets import TraitError
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
-from odam_lib.explainers.attention import NoAttentionError, read_encoder_attention
 from odam_lib.viz.drawing import encode_png
 
 pytest.importorskip("transformers")

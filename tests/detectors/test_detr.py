@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.backbones import SmallResNetFPN
-from odam_lib.detectors.boxes import softmax_score
+from odam_lib.detectors.boxes import compute_softmax_score
 from odam_lib.detectors.detr import DetrDetector, DilatedResNet, build_full_detr, build_small_detr, convert_published
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.gradients import differentiate
@@ -109,7 +109,7 @@ def test_the_background_is_never_detected_and_nothing_is_suppressed(untrained) -
 def test_a_saturated_softmax_keeps_the_direction_of_its_gradient(margin: float) -> None:
     values = torch.tensor([[0.3, -0.2, margin, 0.1]])
     logits = values.clone().requires_grad_()
-    found = softmax_score(logits, torch.tensor([2]))
+    found = compute_softmax_score(logits, torch.tensor([2]))
     torch.testing.assert_close(found, values.softmax(dim=1)[:, 2])
     (gradient,) = torch.autograd.grad(found.sum(), logits)
     precise = values[0].double()

@@ -15,8 +15,7 @@ from wrapped import PICTURE, livened
 from wrapped_ultralytics import CASES, SIDE, DetectionModel, in_picture, offline, placed, settled, theirs
 
 from odam_lib import ODAM, Detections, wrap
-from odam_lib.detectors.dfl_yolo import DflDetector
-from odam_lib.detectors.letterbox import Letterbox
+from odam_lib.detectors.dfl_yolo import DflDetector, Letterbox
 from odam_lib.detectors.trace import TARGETS, Trace
 from odam_lib.explainers.suppression import by_boxes, suppress
 from odam_lib.heatmaps import HeatMaps

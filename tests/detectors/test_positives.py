@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.boxes import paired_iou
+from odam_lib.detectors.boxes import measure_paired_iou
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.explainers.odam import ODAM
@@ -111,9 +111,9 @@ def test_positives_are_of_the_objects_they_name(name: str) -> None:
     truth = boxes[positives.objects] * scale[positives.images, None]
     assert torch.equal(positives.labels, labels[positives.objects])
     assert torch.equal(positives.images, torch.tensor([0, 0, 0, 1])[positives.objects])
-    torch.testing.assert_close(positives.ious, paired_iou(positives.boxes, truth), rtol=0, atol=1e-2)
+    torch.testing.assert_close(positives.ious, measure_paired_iou(positives.boxes, truth), rtol=0, atol=1e-2)
     if name == "faster-rcnn":
-        assert (paired_iou(positives.proposals, truth) >= 0.5).all()
+        assert (measure_paired_iou(positives.proposals, truth) >= 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["retinanet", "faster-rcnn"])

@@ -12,7 +12,7 @@ from wrapped import PICTURE
 from wrapped_torchvision import CASES, own
 
 from odam_lib import ODAM, wrap
-from odam_lib.detectors.geometry import located
+from odam_lib.detectors.geometry import locate_layers
 from odam_lib.heatmaps import ATTRIBUTES
 
 BY_NAME = {case.name: case for case in CASES}
@@ -22,7 +22,7 @@ def test_cells_of_even_pools_lie_half_a_stride_from_the_border() -> None:
     """A cell's influence on a picture, as a centre of mass over sixteen cells, lies where the grid says."""
     torch.manual_seed(0)
     backbone = SSDFeatureExtractorVGG(make_layers([8, "M", 16, "M", 32, "M", 512, "M", 512, "M"]), highres=False)
-    layer = located(backbone, {"backbone": ""}, (300, 300))["backbone"]
+    layer = locate_layers(backbone, {"backbone": ""}, (300, 300))["backbone"]
     assert layer.strides == (8, 16, 32, 64, 64, 64)  # the last two convolutions are not padded and skip no cell
     assert [grid.x for grid in layer.grids] == [4, 8, 8, 8, 72, 136]
     for module in backbone.modules():  # all paths weigh the same

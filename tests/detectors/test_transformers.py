@@ -240,7 +240,7 @@ def test_weights_of_the_hub_are_those_they_are_stored_by(tmp_path: Path, monkeyp
     stored = tmp_path / hashlib.sha256(weights.read_bytes()).hexdigest()
     weights.rename(stored)
     weights.symlink_to(stored)
-    monkeypatch.setattr(hub, "_fetched", lambda name: folder)
+    monkeypatch.setattr(hub, "_fetch", lambda name: folder)
     load_detector("hf:some/one", "cpu")
     content = bytearray(stored.read_bytes())
     content[-9] ^= 1

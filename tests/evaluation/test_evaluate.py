@@ -27,7 +27,7 @@ from odam_lib.evaluation.planted import Planted, find_planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation
 from odam_lib.evaluation.runs import evaluate
 from odam_lib.explainers.controls import BoxFill, RandomMap
-from odam_lib.explainers.whole import over_image
+from odam_lib.explainers.whole import spread_over_image
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.metrics.intervals import bootstrap, mean_interval
 from odam_lib.metrics.localization import THRESHOLDS
@@ -297,7 +297,7 @@ class Oracle:
             bright = self.sign * cause.influence.T.float()
             bright = bright - bright.amin(dim=1, keepdim=True) + 0.1
             maps.append(torch.einsum("ar,rhw->ahw", bright, cause.regions.float()))
-        grids = (over_image(trace, detections.image_size),) * len(maps)
+        grids = (spread_over_image(trace, detections.image_size),) * len(maps)
         reasons = (("",) * len(attributes),) * len(maps)
         size = trace.input_size
         return HeatMaps(tuple(maps), reasons, tuple(attributes), detections, grids, size, trace.layer, "oracle")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from odam_lib import ODAM, load_detector
 from odam_lib.explainers.controls import EigenCAM, project_on_first_component
-from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus, channel_sum
+from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus, sum_over_channels
 from odam_lib.explainers.gradient_method import GradientMethod
 from odam_lib.explainers.whole import Combined
 from odam_lib.heatmaps import ATTRIBUTES
@@ -173,7 +173,7 @@ def test_channel_sum_is_the_sum_over_channels(n: int, m: int, k: int, h: int, w:
     generator = torch.Generator().manual_seed(seed)
     weights, features = torch.randn(n, 2, k, generator=generator), torch.randn(m, k, h, w, generator=generator)
     which = torch.randint(m, (n,), generator=generator)
-    made = channel_sum(weights, features, which)
+    made = sum_over_channels(weights, features, which)
     for row in range(n):
         for column in range(2):
             expected = sum(weights[row, column, c] * features[which[row], c] for c in range(k))

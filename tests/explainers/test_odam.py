@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from odam_lib import ODAM, explain
-from odam_lib.detectors.fcos import FCOSTrace
+from odam_lib.detectors.fcos import FCOSDetector
 from odam_lib.detectors.trace import TARGETS
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
@@ -49,7 +49,7 @@ class OneLevel(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         out = self.model.head([self.explained(features)])
-        final = FCOSTrace.score(out["cls_logits"][0], out["bbox_ctrness"][0][:, None])
+        final = FCOSDetector.score(out["cls_logits"][0], out["bbox_ctrness"][0][:, None])
         return torch.cat([final, out["bbox_regression"][0]], dim=1)[None]
 
 
@@ -93,7 +93,7 @@ def test_saturated_scores_still_have_a_map(untrained, image) -> None:
     trace = untrained.trace(image)
     chosen = some(trace, 501)
     certain = replace(trace, logits=trace.logits + 40, centerness=trace.centerness + 40)
-    assert (FCOSTrace.score(certain.logits, certain.centerness[:, None]) > 0.9999).all()
+    assert (FCOSDetector.score(certain.logits, certain.centerness[:, None]) > 0.9999).all()
     maps = ODAM()(certain, chosen, ("class",))
     assert not maps.zero().any()
     assert all(torch.isfinite(one).all() and one.max() == 1 for one in maps.normalized().maps)

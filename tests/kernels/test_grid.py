@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from odam_lib.kernels.grid import Grid, sample_grid
+from odam_lib.kernels.windows import Windows
 
 
 @pytest.mark.parametrize("size", [(97, 150), (150, 97), (333, 200), (64, 64), (31, 500)])
@@ -32,3 +33,16 @@ def test_padding_does_not_show_in_the_image() -> None:
     maps = torch.zeros(1, 8, 8)
     maps[0, :, 6:] = 1  # cells from pixel 48 on; the input ends at 40
     assert sample_grid(maps, Grid.of_stride(8), (64, 40), (64, 40)).sum() == 0
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("size", [(23, 31), (4, 5), (50, 67)])
+def test_many_maps_at_once_are_read_as_one_by_one(bounded: bool, size: tuple[int, int]) -> None:
+    """By matrices, and by torch's own sampling."""
+    maps = torch.rand(3, 6, 9, generator=torch.Generator().manual_seed(0))
+    grids = [Grid(0.5, 0.5, 8, 8, bounded), Grid(3.0, 11.0, 5.5, 7.0, bounded), Grid(-2.0, 4.0, 4.0, 6.0, bounded)]
+    inputs = [(48, 70), (60, 60), (33, 47)]
+    one_by_one = [sample_grid(one[None], grid, of, size)[0] for one, grid, of in zip(maps, grids, inputs)]
+    cells = torch.tensor([[6, 9]] * 3)
+    together = Windows.whole(maps).spread(grids, cells, torch.tensor(inputs), size)
+    torch.testing.assert_close(together, torch.stack(one_by_one), rtol=1e-4, atol=1e-6)

@@ -6,6 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "attention.exercises": "check_heads",
+        "attention.reading": "has_attention read_centre_attention read_cross_attention read_query_attention",
         "attention.widget": "LocationPicker show_locations",
         "exercises": "check_most",
         "charts": "show_shares show_table",

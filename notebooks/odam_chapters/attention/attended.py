@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from odam_chapters.attention.reading import (
+    has_attention,
+    read_attention_cells,
+    read_centre_attention,
+    read_cross_attention,
+)
 from odam_chapters.in_boxes import measure_edge_energy
 from odam_chapters.influence import measure_cell_effects, select_strongest
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.attention import (
-    has_attention,
-    read_attention_cells,
-    read_centre_attention,
-    read_cross_attention,
-)
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions

@@ -11,8 +11,8 @@ from torch import Tensor
 from traitlets import Bytes
 
 from odam_chapters import STATIC
+from odam_chapters.attention.reading import count_cells, find_cell, get_attention, locate_cell, read_encoder_attention
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.attention import count_cells, find_cell, get_attention, locate_cell, read_encoder_attention
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end

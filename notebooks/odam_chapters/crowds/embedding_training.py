@@ -31,7 +31,7 @@ from odam_lib.categories import PEOPLE
 from odam_lib.command import command
 from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.boxes import paired_iou
+from odam_lib.detectors.boxes import measure_paired_iou
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.weights import read_version, save_state
 from odam_lib.detectors.zoo import ZOO, load_detector
@@ -204,7 +204,7 @@ def measure_shares(detector: Detector, head: EmbeddingHead, dataset: Examples, c
         image, target = dataset[item]
         seen = observe(detector, [image], [target], cap)
         pairs = pair_predictions(seen.objects, seen.images, seen.boxes)
-        iou = paired_iou(seen.boxes[pairs.first], seen.boxes[pairs.second])
+        iou = measure_paired_iou(seen.boxes[pairs.first], seen.boxes[pairs.second])
         right = (measure_distances(head(seen.cells), pairs) < BETA) == pairs.same
         rows.append(torch.stack([pairs.same, iou > HARD, right], dim=1).cpu())
     same, hard, right = torch.cat(rows).unbind(dim=1)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from odam_lib.detections import Detections
+from odam_lib.detectors.dense import DensePositives
 from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
-from odam_lib.detectors.fcos import FCOSPositives, FCOSTrace
+from odam_lib.detectors.fcos import FCOSDetector
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.trace import TARGETS, Trace
 from odam_lib.detectors.weights import RESTORE, check_version, find_weights, load_bundled, read_card
@@ -56,7 +57,7 @@ def read_trace_cells(trace: Trace, detections: Detections) -> Tensor:
     Raises:
         ValueError: of a detector for which there are no embeddings.
     """
-    if isinstance(trace, FCOSTrace):
+    if isinstance(trace.detector, FCOSDetector):
         pictures = torch.zeros_like(detections.level)
         return _around(trace.features, pictures, detections.level, detections.index)
     if isinstance(trace, FasterRCNNTrace):
@@ -70,7 +71,7 @@ def read_positive_cells(positives: Positives, rows: Tensor) -> Tensor:
     Raises:
         ValueError: of a detector for which there are no embeddings.
     """
-    if isinstance(positives, FCOSPositives):
+    if isinstance(positives, DensePositives) and positives.anchors_a_cell == 1:
         return _around(positives.pyramid, positives.images[rows], positives.level[rows], positives.index[rows])
     if isinstance(positives, FasterRCNNPositives):
         return _within(positives.pooled[positives.rows[rows]])

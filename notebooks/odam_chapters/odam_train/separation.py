@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 from odam_chapters.in_boxes import frame_box
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, check_detector
-from odam_lib.detectors.boxes import paired_iou
+from odam_lib.detectors.boxes import measure_paired_iou
 from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.explain import Explainer, check_explainer
 from odam_lib.kernels import checks
@@ -171,14 +171,14 @@ def _survey_picture(
         image_ids=torch.full_like(own, int(target["image_id"])),
         objects=own,
         scores=explained.scores.cpu(),
-        ious=paired_iou(explained.boxes.cpu(), boxes),
+        ious=measure_paired_iou(explained.boxes.cpu(), boxes),
         odi=object_discrimination(maps, own, masks),
         floors=floor(own, masks, masks),
         energies=energy_inside(maps, masks[own]),
         hits=pointing(maps, masks[own]),
         pair_image_ids=torch.full((len(pairs),), int(target["image_id"])),
         pairs=own[pairs],
-        pair_ious=paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]]),
+        pair_ious=measure_paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]]),
         correlations=correlate_pairs(heat_maps.to_image((RASTER, RASTER))[:, 0].cpu(), pairs),
     )
 
@@ -258,7 +258,7 @@ def pair_candidates(
         maps = method(trace, chosen, [attribute]).to_image((RASTER, RASTER))[:, 0].cpu()
         boxes = chosen.boxes.cpu()
         pairs = pair_overlapping(boxes, least_iou)
-        ious = paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
+        ious = measure_paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
         found.append((ious, correlate_pairs(maps, pairs), person[pairs[:, 0]] == person[pairs[:, 1]]))
     return CandidatePairs(*(torch.cat(each) for each in zip(*found)))
 

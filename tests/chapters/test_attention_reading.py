@@ -5,12 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
-from odam_lib.datasets.scenes import CATEGORIES
-from odam_lib.detectors.detr import build_small_detr
-from odam_lib.detectors.queries import Attention, QueryTrace
-from odam_lib.explainers.attention import (
+from odam_chapters.attention.reading import (
     NoAttentionError,
     count_cells,
     find_cell,
@@ -22,6 +17,11 @@ from odam_lib.explainers.attention import (
     read_encoder_attention,
     read_query_attention,
 )
+from torch import Tensor
+
+from odam_lib.datasets.scenes import CATEGORIES
+from odam_lib.detectors.detr import build_small_detr
+from odam_lib.detectors.queries import Attention, QueryTrace
 
 pytest.importorskip("transformers")
 SIZES = [(256, 256), (200, 331), (331, 200)]
