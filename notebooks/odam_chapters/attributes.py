@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
-from odam_chapters.in_boxes import box_frame, centre_in_box, edge_energy
+from odam_chapters.in_boxes import frame_box, locate_centre, measure_edge_energy
 from odam_chapters.influence import (
     find_counterpart,
     hide,
@@ -25,17 +25,17 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
-    "box_frame",
-    "centre_in_box",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
     "check_side",
     "counts",
-    "edge_energy",
     "find_counterpart",
+    "frame_box",
     "hide",
+    "locate_centre",
     "measure_cell_moves",
+    "measure_edge_energy",
     "measure_edge_moves",
     "move_into",
     "numbers",

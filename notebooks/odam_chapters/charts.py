@@ -37,17 +37,29 @@ def show_shares(
     shown = {name: of / number for name, (of, number) in counts.items() if number}
     figure = Sheet(6.8, 1.5 + 0.4 * len(shown))
     panel = figure.subplots()
-    for place, (name, share) in enumerate(shown.items()):
-        draw_interval(panel, place, share, intervals[name], _method_colour(place), 8)
+    draw_shares(panel, shown, intervals, label, METHOD_COLOURS, 8)
     panel.axvline(mark[0], color="0.4", lw=1, ls=":", label=name_entry(mark[1]))
-    panel.set(xlim=(0, 1), xlabel=label)
-    panel.set_yticks(range(len(shown)), list(shown))
-    panel.set_ylim(len(shown) - 0.4, -0.6)
     panel.set_title(title, fontsize=11)
-    panel.grid(axis="x", alpha=0.25)
     panel.legend(frameon=False, fontsize=8, loc="best")
-    panel.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def draw_shares(
+    panel: Axes,
+    shares: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    label: str,
+    tints: Sequence[str],
+    size: float,
+) -> None:
+    """Numbers in [0, 1] and their intervals, a row for each, in colours that come again and again."""
+    for place, (name, share) in enumerate(shares.items()):
+        draw_interval(panel, place, share, intervals[name], tints[place % len(tints)], size)
+    panel.set(xlim=(0, 1), xlabel=label)
+    panel.set_yticks(range(len(shares)), list(shares))
+    panel.set_ylim(len(shares) - 0.4, -0.6)
+    panel.grid(axis="x", alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from odam_chapters.in_boxes import centre_in_box
+from odam_chapters.in_boxes import locate_centre
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels.regions import box_regions
 from odam_lib.viz.drawing import TITLES
@@ -26,7 +26,7 @@ def find_side(heat: Tensor, box: Tensor) -> str:
     Returns:
         One of ``SIDES``.
     """
-    across, down = centre_in_box(heat, box).tolist()
+    across, down = locate_centre(heat, box).tolist()
     if max(abs(across), abs(down)) < CENTRAL:
         return "centre"
     if abs(across) >= abs(down):

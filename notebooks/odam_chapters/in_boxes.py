@@ -9,7 +9,7 @@ from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import energy_inside
 
 
-def edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tensor:
+def measure_edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tensor:
     """The share of a map's energy near each edge of a box.
 
     The band along the left edge holds what lies within ``band`` times the box's width of it, to both sides, and not
@@ -43,7 +43,7 @@ def edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tensor:
     return energy_inside(maps[..., None, :, :], regions)
 
 
-def centre_in_box(maps: Tensor, boxes: Tensor) -> Tensor:
+def locate_centre(maps: Tensor, boxes: Tensor) -> Tensor:
     """Where in its box a map's centre of mass lies; what lies outside the box is left out.
 
     Args:
@@ -71,7 +71,7 @@ def centre_in_box(maps: Tensor, boxes: Tensor) -> Tensor:
     return (2 * centre - boxes[..., :2] - boxes[..., 2:]) / (boxes[..., 2:] - boxes[..., :2])
 
 
-def box_frame(maps: Tensor, boxes: Tensor, cells: int = 48, margin: float = 0.5) -> Tensor:
+def frame_box(maps: Tensor, boxes: Tensor, cells: int = 48, margin: float = 0.5) -> Tensor:
     """Maps in the frame of their own box, so that boxes of different places and sizes can be averaged.
 
     Args:

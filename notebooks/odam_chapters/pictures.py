@@ -83,7 +83,7 @@ def show_average_maps(
 
     Args:
         frames: ``Tensor[A, cells, cells]`` by the name of their row, see
-            :func:`odam_chapters.in_boxes.box_frame`; each map is scaled by its own maximum.
+            :func:`odam_chapters.in_boxes.frame_box`; each map is scaled by its own maximum.
         attributes: the A attributes.
         margin: how much around the box the frame shows on each side, as a share of the box's side.
         title: the figure's message.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
@@ -10,6 +11,7 @@ from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import HeatMaps
+from odam_lib.kernels.similarity import cosines
 
 __all__ = [
     "check_shrinking",
@@ -32,7 +34,7 @@ def check_shrinking(method: Callable | None, detector: Detector, image: Tensor, 
         return "not quite: the map has negative values, so it mixes what shrinks the box with what expands it."
     if not theirs.any():
         return "not quite: the map is zero everywhere."
-    shared = float((theirs * expanding).sum() / (theirs.norm() * expanding.norm()).clamp(min=1e-12))
+    shared = float(cosines(torch.stack([theirs, expanding]), torch.tensor([0]))[0, 1])
     if shared > 1e-3:
         return f"not quite: the map still shares evidence with the expanding one (cosine {shared:.2f})."
     return "right: where this map is high, more activation moves the right edge inwards."

@@ -103,7 +103,10 @@ class DflTrace(CellTrace):
 
     @cached_property
     def windows(self) -> Windowed | None:
-        return make_chain_windows(self, self.detector.branches(), _is_plain_block) if self.layer == NECK else None
+        if self.layer != NECK:
+            return None
+        branches = self.detector.branches()
+        return make_chain_windows(self, branches, lambda module: is_named(module, "ultralytics", "Conv"))
 
     def above(self, score_threshold: float) -> Detections:
         """Each prediction as its best class alone, as the package reads a head whose duplicates are suppressed."""
@@ -291,7 +294,3 @@ def _lay_grid(box: Letterbox, sheet: Tensor) -> Grid:
     """Where the cells of a map lie in pixels of the resized picture, which begins within the input."""
     height, width = sheet.shape[-2:]
     return Grid(0.5 - box.left, 0.5 - box.top, box.input_size[1] / width, box.input_size[0] / height)
-
-
-def _is_plain_block(module: nn.Module) -> bool:
-    return is_named(module, "ultralytics", "Conv")

@@ -30,8 +30,14 @@ def hash_weights(network: nn.Module) -> str:
     sketches = [_sketch(value.detach()) for value in tensors.values()]
     values = torch.stack([one.to(sketches[0].device) for one in sketches]).tolist() if sketches else []
     for name, (norm, _) in zip(tensors, values):
-        if not isfinite(norm):
-            _refuse_spoiled(name, tensors[name], name in buffers)
+        if isfinite(norm):
+            continue
+        masked = name in buffers and not name.endswith(("running_mean", "running_var"))  # minus infinity hides a place
+        if tensors[name].isnan().any() or not (masked or tensors[name].isfinite().all()):
+            raise ValueError(
+                f"The network's weights are spoiled: {name} holds numbers that are not finite, as after a training "
+                "that diverged. Load weights that are sound."
+            )
     versions = (0 if one.is_inference() else one._version for one in parameters.values())
     key = (*tensors, *map(tuple, values), *versions)
     found = _hashes.get(key)
@@ -51,15 +57,6 @@ def _sketch(value: Tensor) -> Tensor:
     across, down = (torch.linspace(1, 2, side, dtype=flat.dtype, device=flat.device) for side in square.shape[::-1])
     placed = (square @ across) @ down - flat[square.numel() :].sum()
     return torch.stack([torch.linalg.vector_norm(flat), placed]).double()
-
-
-def _refuse_spoiled(name: str, value: Tensor, is_buffer: bool) -> None:
-    masked = is_buffer and not name.endswith(("running_mean", "running_var"))  # minus infinity hides a place
-    if value.isnan().any() or not (masked or value.isfinite().all()):
-        raise ValueError(
-            f"The network's weights are spoiled: {name} holds numbers that are not finite, as after a training that "
-            "diverged. Load weights that are sound."
-        )
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:

@@ -71,8 +71,10 @@ class _Twins:
             for key, one in value.items() if isinstance(value, dict) else enumerate(value):
                 made[key] = self.of(one)
             return made
+        if isinstance(value, nn.Parameter):
+            return nn.Parameter(leave_inference(value.detach()), requires_grad=False)
         if isinstance(value, Tensor):
-            return _share_weights(value) if isinstance(value, nn.Parameter) else value.detach().clone()
+            return value.detach().clone()
         if isinstance(value, torch.jit.ScriptModule):
             return deepcopy(value).eval()
         if isinstance(value, nn.Module):
@@ -126,7 +128,3 @@ def _read_cell(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # a name that is not bound yet
         return None
-
-
-def _share_weights(parameter: Tensor) -> nn.Parameter:
-    return nn.Parameter(leave_inference(parameter.detach()), requires_grad=False)

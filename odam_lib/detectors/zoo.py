@@ -146,26 +146,19 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     if rest and prefix in SOURCES:
         detector = SOURCES[prefix](rest)
     else:
-        detector = build_detector(name)
-        state = _load_state(name)
+        detector, entry = build_detector(name), ZOO[name]
+        if isinstance(entry, Untrained):
+            raise ValueError(
+                f"Nobody publishes weights of a detector {name}: take one of the other names, or "
+                f"build_detector({name!r}) and train it."
+            )
+        state = load_bundled(name) if isinstance(entry, Bundled) else entry.convert(fetch_published(entry.url))
         try:
             detector.model.load_state_dict(state)
         except RuntimeError as error:
             raise ValueError(f"The weights of {name} are those of another network: {RESTORE}.") from error
     detector.model.to(place)
     return detector
-
-
-def _load_state(name: str) -> dict[str, Tensor]:
-    entry = ZOO[name]
-    if isinstance(entry, Bundled):
-        return load_bundled(name)
-    if isinstance(entry, Published):
-        return entry.convert(fetch_published(entry.url))
-    raise ValueError(
-        f"Nobody publishes weights of a detector {name}: take one of the other names, or build_detector({name!r}) "
-        "and train it."
-    )
 
 
 def format_table() -> str:

@@ -38,10 +38,6 @@ class Windows:
         """(height, width) of the windows."""
         return self.values.shape[-2], self.values.shape[-1]
 
-    def cover(self, size: Sequence[int]) -> bool:
-        """Whether every window is the whole of a map of (height, width)."""
-        return self.size == tuple(size) and not (self.top.any() or self.left.any())
-
     def paste(self, size: tuple[int, int]) -> Tensor:
         """The windows ``[N, A, a, b]`` in their places on maps of zeros: ``Tensor[N, A, height, width]``."""
         height, width = self.size
@@ -233,7 +229,7 @@ def window_heat_maps(
         ``Tensor[N, A, h, w]``.
     """
     size = (features.shape[-2], features.shape[-1])
-    if gradients.cover(size):
+    if gradients.size == size and not (gradients.top.any() or gradients.left.any()):
         activations = features if len(features) == 1 else features[which]
         return heat_map(gradients.values, activations[:, None], sigma, sign, rectify)
     margin = 0 if sigma is None else min(math.ceil(REACH * sigma.max().item()), max(size))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from odam_chapters.attention.reading import NoAttentionError, read_encoder_attention
-from odam_chapters.attention.widget import LocationPicker, location_figure, render_encoder
+from odam_chapters.attention.widget import LocationPicker, render_encoder, show_locations
 from PIL import Image
 from planted import PlantedDetector, planted_image
 from traitlets import TraitError
@@ -69,7 +69,7 @@ def test_a_still_picture_stands_in_where_no_kernel_runs(traced) -> None:
     data, _ = LocationPicker(*traced)._repr_mimebundle_()
     still = np.array(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
     assert still.shape[1] > still.shape[0] > 100
-    assert len(location_figure(traced[1], traced[0], [(10, 10), (100, 90)]).axes) == 3
+    assert len(show_locations(traced[1], traced[0], [(10, 10), (100, 90)]).axes) == 3
 
 
 def test_other_pictures_and_detectors_without_attention_are_refused(traced) -> None:

@@ -21,7 +21,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
 from odam_chapters.crowds import plots as crowd_plots
-from odam_chapters.crowds.pair_widget import PairPicker, pair_figure
+from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
@@ -106,7 +106,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         ),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
-        "pair_figure": lambda: pair_figure(image, found, raster, 0, 1),
+        "show_pair": lambda: show_pair(image, found, raster, 0, 1),
     }
 
 

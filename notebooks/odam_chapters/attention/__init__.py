@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "attention.exercises": "check_heads",
         "attention.reading": "has_attention read_centre_attention read_cross_attention read_query_attention",
-        "attention.widget": "LocationPicker location_figure",
+        "attention.widget": "LocationPicker show_locations",
         "exercises": "check_most",
         "charts": "show_shares show_table",
         "parameters": "counts numbers texts",

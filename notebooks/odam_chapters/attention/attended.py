@@ -12,7 +12,7 @@ from odam_chapters.attention.reading import (
     read_centre_attention,
     read_cross_attention,
 )
-from odam_chapters.in_boxes import edge_energy
+from odam_chapters.in_boxes import measure_edge_energy
 from odam_chapters.influence import measure_cell_effects, select_strongest
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
@@ -52,7 +52,7 @@ def count_right(right: dict[str, Tensor]) -> tuple[dict[str, tuple[int, int]], d
     """How often edges were told from their opposites, by the choice.
 
     Args:
-        right: bool ``Tensor[N, 4]`` by the choice, as of :func:`points_at_own_edge` or :func:`inwards_most`.
+        right: bool ``Tensor[N, 4]`` by the choice, as of :func:`points_at_own_edge` or :func:`find_inward_moves`.
 
     Returns:
         (successes, number), and the Wilson interval of ``ODAM_EDGES``. What is one for all edges is right about exactly
@@ -89,11 +89,13 @@ def survey_edges(
             continue
         scene_of += [scene] * len(found)
         maps = ODAM()(trace, found, ATTRIBUTES).to_image()
-        energies = edge_energy(maps, found.boxes[:, None])
+        energies = measure_edge_energy(maps, found.boxes[:, None])
         parts = {ODAM_EDGES: energies[:, 1:], ODAM_CLASS: repeat_for_edges(energies[:, 0])}
         if has_attention(trace):
-            parts[CROSS] = repeat_for_edges(edge_energy(read_cross_attention(trace, found), found.boxes))
-            parts[ENCODER_CENTRE] = repeat_for_edges(edge_energy(read_centre_attention(trace, found), found.boxes))
+            parts[CROSS] = repeat_for_edges(measure_edge_energy(read_cross_attention(trace, found), found.boxes))
+            parts[ENCODER_CENTRE] = repeat_for_edges(
+                measure_edge_energy(read_centre_attention(trace, found), found.boxes)
+            )
             heads.append(_head_energies(trace, found))
         for kind, values in parts.items():
             kinds.setdefault(kind, []).append(values.cpu())
@@ -107,7 +109,7 @@ def _head_energies(trace: Trace, detections: Detections) -> Tensor:
     layers = [
         torch.stack(
             [
-                edge_energy(read_cross_attention(trace, detections, layer, head), detections.boxes)
+                measure_edge_energy(read_cross_attention(trace, detections, layer, head), detections.boxes)
                 for head in range(len(cross[layer]))
             ],
             dim=1,
@@ -136,7 +138,7 @@ def choose_heads(energies: Tensor, scene_of: Tensor) -> tuple[Tensor, Tensor]:
     return chosen, right[held_back][:, chosen, range(4)]
 
 
-def inwards_most(effects: dict[str, Tensor]) -> dict[str, Tensor]:
+def find_inward_moves(effects: dict[str, Tensor]) -> dict[str, Tensor]:
     """Whether, without the cells chosen for an edge, that edge moved inwards more than the opposite one.
 
     Args:

@@ -40,7 +40,7 @@ def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int
     return blend(resize(image.cpu(), size), min_max(heat.cpu()))
 
 
-def location_figure(image: Tensor, trace: Trace, places: list[tuple[float, float]]) -> Figure:
+def show_locations(image: Tensor, trace: Trace, places: list[tuple[float, float]]) -> Figure:
     """The encoder's self-attention at some places side by side, each place marked by a cross.
 
     Args:
@@ -139,7 +139,7 @@ class LocationPicker(Choosing):
         }
 
     def draw_still(self) -> bytes:
-        return to_png(location_figure(self._image, self._trace, [self.location]))
+        return to_png(show_locations(self._image, self._trace, [self.location]))
 
     def __repr__(self) -> str:
         return f"LocationPicker(row {self.row}, column {self.column})"

@@ -45,7 +45,7 @@ COLOURS = OBJECT_COLOURS[:2]
 OTHERS = "#d9d9d9"
 
 
-def pair_figure(
+def show_pair(
     image: Tensor,
     found: Detections,
     maps: Tensor,
@@ -68,7 +68,7 @@ def pair_figure(
         TypeError, IndexError, ValueError: as of :func:`decide`.
     """
     if len(found) < 2:
-        return show_detections(image.cpu(), found, no_pair(len(found)).replace(". ", ".\n"))
+        return show_detections(image.cpu(), found, say_no_pair(len(found)).replace(". ", ".\n"))
     first, second = check_pair(found, maps, first, second)
     decided = decide(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
@@ -178,7 +178,7 @@ class PairPicker(Choosing):
                 "roles": ROLES,
                 "colours": COLOURS,
                 "others": OTHERS,
-                "sentence": no_pair(len(detections)) if len(detections) < 2 else more,
+                "sentence": say_no_pair(len(detections)) if len(detections) < 2 else more,
             },
             _picture=encode_png(resize(self._image, fit_size(self.detections.image_size))),
         )
@@ -205,7 +205,7 @@ class PairPicker(Choosing):
         rows = [choice[role] for role in ROLES]
         if len(self.detections) < 2:
             if rows != [-1, -1]:
-                raise TraitError(f"{no_pair(len(self.detections))} First and second stay -1.")
+                raise TraitError(f"{say_no_pair(len(self.detections))} First and second stay -1.")
         else:
             for row in rows:
                 check_row("detection", row, len(self.detections))
@@ -230,7 +230,7 @@ class PairPicker(Choosing):
         }
 
     def draw_still(self) -> bytes:
-        return to_png(pair_figure(self._image, self.detections, self.maps, *self._pair()))
+        return to_png(show_pair(self._image, self.detections, self.maps, *self._pair()))
 
     def __repr__(self) -> str:
         pair = f"{self.first} and {self.second}, {self.decisions.numbers}" if self.decisions else "none"
@@ -238,7 +238,7 @@ class PairPicker(Choosing):
         return f"PairPicker({count} detection{'s' if count != 1 else ''}, pair: {pair})"
 
 
-def no_pair(count: int) -> str:
+def say_no_pair(count: int) -> str:
     """Why there is no pair among fewer than two detections."""
     found = "only one object" if count else "nothing"
     return f"There is no pair: {found} was found. Lower the score threshold or take another picture."

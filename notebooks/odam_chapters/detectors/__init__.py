@@ -5,11 +5,11 @@ from odam_chapters import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "detectors.agreement": "area_holding cosine edge_strength energy_outside",
+        "detectors.agreement": "measure_spread measure_cosine measure_edge_strength measure_energy_outside",
         "detectors.exercises": "check_fake check_more",
-        "detectors.randomize": "cascade part_title parts load_untrained",
+        "detectors.randomize": "list_parts load_untrained name_part randomize_parts",
         "exercises": "check_least",
-        "in_boxes": "box_frame",
+        "in_boxes": "frame_box",
         "charts": "show_steps show_table",
         "parameters": "choices counts lists numbers texts",
         "pictures": "show_detectors show_methods",

@@ -10,7 +10,7 @@ from odam_lib.kernels.similarity import directions
 from odam_lib.kernels.windows import Windows
 
 
-def cosine(first: Tensor, second: Tensor) -> Tensor:
+def measure_cosine(first: Tensor, second: Tensor) -> Tensor:
     """The cosine of two maps: 1 for maps that differ by a factor, 0 for maps that share no place.
 
     Args:
@@ -29,7 +29,7 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(known, (first * second).sum(dim=-1).clamp(-1, 1), torch.nan)
 
 
-def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
+def measure_energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
     """The share of gradients' energy, their sum of squares, outside windows of the feature map.
 
     Args:
@@ -53,7 +53,7 @@ def energy_outside(gradients: Tensor, windows: Windows) -> Tensor:
     return (energy * ~inside).sum(dim=(1, 2)) / energy.sum(dim=(1, 2)).clamp(min=torch.finfo(gradients.dtype).tiny)
 
 
-def edge_strength(image: Tensor) -> Tensor:
+def measure_edge_strength(image: Tensor) -> Tensor:
     """A map that knows the picture alone: how steeply its brightness changes, by Sobel's two filters.
 
     Args:
@@ -72,7 +72,7 @@ def edge_strength(image: Tensor) -> Tensor:
     return steep[0].norm(dim=0)
 
 
-def area_holding(maps: Tensor, share: float = 0.8) -> Tensor:
+def measure_spread(maps: Tensor, share: float = 0.8) -> Tensor:
     """How far a map spreads: the smallest part of the picture that holds a share of the map's energy.
 
     Args:

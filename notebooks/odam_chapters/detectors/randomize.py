@@ -26,7 +26,7 @@ def load_untrained(name: str, seed: int = 0) -> Detector:
         return build_detector(name)
 
 
-def parts(model: nn.Module) -> tuple[str, ...]:
+def list_parts(model: nn.Module) -> tuple[str, ...]:
     """The parts of a network, by their paths, in the order in which they are registered: that of the forward pass.
 
     A part is a child of the network that has weights. Children named in ``OPENED`` are replaced by their own children,
@@ -45,13 +45,13 @@ def parts(model: nn.Module) -> tuple[str, ...]:
     return tuple(below(model, ""))
 
 
-def part_title(path: str) -> str:
+def name_part(path: str) -> str:
     """A short name of a part: its own name, preceded by what it is a number of."""
     *above, name = path.split(".")
     return f"{above[-1]}.{name}" if name.isdigit() and above else name
 
 
-def cascade(detector: Detector, untrained: Detector) -> Iterator[tuple[str, Detector]]:
+def randomize_parts(detector: Detector, untrained: Detector) -> Iterator[tuple[str, Detector]]:
     """Copies of a detector of which more and more is untrained: first its last part, at the end all of it.
 
     A detection keeps its meaning in every copy, as the same level and index, since all candidates stay in place:
@@ -62,10 +62,10 @@ def cascade(detector: Detector, untrained: Detector) -> Iterator[tuple[str, Dete
         untrained: another detector of the same architecture.
 
     Yields:
-        The path of the part that lost its training in this step (see :func:`parts`), and the copy.
+        The path of the part that lost its training in this step (see :func:`list_parts`), and the copy.
     """
     done: list[str] = []
-    for part in reversed(parts(detector.model)):
+    for part in reversed(list_parts(detector.model)):
         done.append(part)
         copy = deepcopy(detector)
         for path in done:

@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "errors.cases": "make_case_without try_removals make_case",
-        "errors.compared": "worst_and_best_edge",
+        "errors.compared": "find_worst_and_best_edge",
         "errors.exercises": "check_cover check_culprit check_share",
         "errors.photos": "find_bad_edge find_confusion select_ninths",
         "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoom",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import find_mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
@@ -95,7 +95,7 @@ def explain_edges(trace: Trace, detection: Detections, true_box: Tensor) -> list
     Returns:
         For both: words, the edge's name, and its map ``Tensor[H, W]``.
     """
-    names = [EDGES[int(edge)] for edge in worst_and_best_edge(detection.boxes.cpu(), true_box[None])]
+    names = [EDGES[int(edge)] for edge in find_worst_and_best_edge(detection.boxes.cpu(), true_box[None])]
     heats = ODAM()(trace, detection, names).to_image()[0].cpu()
     words = [f"{how}: {TITLES[name]}" for how, name in zip(("wrong", "best"), names)]
     return list(zip(words, names, heats))

@@ -8,7 +8,7 @@ from odam_lib.kernels import checks
 from odam_lib.metrics.errors import Errors
 
 
-def edge_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:
+def measure_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:
     """How far each edge lies outside its true place.
 
     Args:
@@ -28,14 +28,14 @@ def edge_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:
     return (boxes - true_boxes) * boxes.new_tensor([-1, -1, 1, 1]) / sides
 
 
-def worst_and_best_edge(boxes: Tensor, true_boxes: Tensor) -> tuple[Tensor, Tensor]:
+def find_worst_and_best_edge(boxes: Tensor, true_boxes: Tensor) -> tuple[Tensor, Tensor]:
     """The edge that is most wrong and the one that is least wrong, by relative deviation.
 
     Returns:
         Two int64 ``Tensor[N]``, indices into x1, y1, x2, y2; the first of equals. Arguments as for
-        :func:`edge_deviations`.
+        :func:`measure_deviations`.
     """
-    sizes = edge_deviations(boxes, true_boxes).abs()
+    sizes = measure_deviations(boxes, true_boxes).abs()
     return sizes.argmax(dim=1), sizes.argmin(dim=1)
 
 

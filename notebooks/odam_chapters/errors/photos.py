@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.errors.cases import Judged, explain_edges
-from odam_chapters.errors.compared import edge_deviations, worst_and_best_edge
+from odam_chapters.errors.compared import find_worst_and_best_edge, measure_deviations
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import WRONG_CLASS, speak_of
 from odam_lib.detections import Detections
@@ -135,8 +135,8 @@ def find_bad_edge(
     if chosen < 0 or errors.names()[row] in WRONG_CLASS or len(target["labels"]) < 2:
         return None
     box, true_box = one.boxes[0].cpu(), target["boxes"][chosen]
-    worst = int(worst_and_best_edge(box[None], true_box[None])[0])
-    deviation = float(edge_deviations(box[None], true_box[None])[0, worst])
+    worst = int(find_worst_and_best_edge(box[None], true_box[None])[0])
+    deviation = float(measure_deviations(box[None], true_box[None])[0, worst])
     if abs(deviation) < least:
         return None
     pairs = explain_edges(trace, one, true_box)

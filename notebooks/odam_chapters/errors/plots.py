@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from odam_chapters.charts import draw_interval
+from odam_chapters.charts import draw_shares
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
@@ -206,14 +206,8 @@ def show_means(
     shown = {name: value for name, value in means.items() if value == value}
     figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
     panel = figure.subplots()
-    for place, (name, value) in enumerate(shown.items()):
-        draw_interval(panel, place, value, intervals[name], OBJECT_COLOURS[4], 7)
-    panel.set(xlim=(0, 1), xlabel=label if shown else "nothing was measured")
-    panel.set_yticks(range(len(shown)), list(shown))
-    panel.set_ylim(len(shown) - 0.4, -0.6)
+    draw_shares(panel, shown, intervals, label if shown else "nothing was measured", OBJECT_COLOURS[4:5], 7)
     panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
-    panel.grid(axis="x", alpha=0.25)
-    panel.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from odam_chapters.errors.compared import find_mended, worst_and_best_edge
+from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
 from odam_chapters.rows import read_records
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
@@ -230,7 +230,7 @@ def _edges(
     box: Tensor, true_box: Tensor, shares: Tensor, clean: tuple[Trace, Detections, Errors], chosen: int, mask: Tensor
 ) -> tuple[str, str, float, float, float]:
     """Wrong and best edge, their maps' shares, and the wrong edge's in the picture without the distractor."""
-    worst, best = (int(edge) for edge in worst_and_best_edge(box[None], true_box[None]))
+    worst, best = (int(edge) for edge in find_worst_and_best_edge(box[None], true_box[None]))
     trace, found, errors = clean
     same = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten()
     share = math.nan

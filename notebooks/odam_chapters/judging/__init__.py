@@ -8,7 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         "judging.exercises": "check_cheat",
         "judging.own_masks": "OF_ALL OF_CLASS count_own_mask_wins read_rows",
         "judging.stored": "begin_with",
-        "judging.tables": "tabulate_means rank_methods scoreboard count_wins",
+        "judging.tables": "tabulate_means rank_methods summarize_wins count_wins",
         "statistics": "wilson",
         "exercises": "check_most",
         "charts": "show_intervals show_mean_curves show_part_bars",

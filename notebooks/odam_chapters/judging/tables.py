@@ -21,7 +21,7 @@ def is_better(evaluation: Evaluation, metric: str, method: str, other: str) -> b
     return False if ours.high < theirs.low else None
 
 
-def scoreboard(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
+def summarize_wins(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
     """A line for each metric: than which other methods one is better or worse, and which it cannot be told from."""
     lines = []
     for metric in metrics:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_chapters.in_boxes import box_frame
+from odam_chapters.in_boxes import frame_box
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.detectors.boxes import measure_paired_iou
@@ -270,7 +270,7 @@ def face_neighbours(maps: Tensor, boxes: Tensor, others: Tensor, margin: float =
         maps: ``Tensor[N, H, W]``, at image size.
         boxes: ``Tensor[N, 4]``, of the person explained.
         others: ``Tensor[N, 4]``, of its neighbour.
-        margin: see :func:`odam_chapters.in_boxes.box_frame`.
+        margin: see :func:`odam_chapters.in_boxes.frame_box`.
 
     Returns:
         ``Tensor[N, cells, cells]``.
@@ -280,7 +280,7 @@ def face_neighbours(maps: Tensor, boxes: Tensor, others: Tensor, margin: float =
     """
     checks.tensor("maps", maps, "[N, H, W]", "float")
     checks.tensor("others", others, f"[{len(maps)}, 4]")
-    frames = box_frame(maps[:, None], boxes, margin=margin)[:, 0]
+    frames = frame_box(maps[:, None], boxes, margin=margin)[:, 0]
     left = others[:, 0] + others[:, 2] < boxes[:, 0] + boxes[:, 2]
     return torch.where(left[:, None, None], frames.flip(-1), frames)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.errors.compared import edge_deviations
+from odam_chapters.errors.compared import measure_deviations
 from odam_chapters.errors.photos import find_bad_edge, find_confusion, select_ninths
 from odam_chapters.errors.survey import judge, speak_of
 from odam_chapters.influence import hide, measure_scores_without
@@ -82,7 +82,7 @@ def test_a_bad_edge_names_the_other_object_that_its_map_lies_on(photos: Relabell
     assert one is not None and one.edge == 2 and one.other == "bicycle" and one.off > 30
     true = target["boxes"][errors.objects[row]]
     assert one.off == pytest.approx(float(found.boxes[row, 2] - true[2]))
-    assert one.deviation == pytest.approx(float(edge_deviations(found.boxes[[row]], true[None])[0, 2]))
+    assert one.deviation == pytest.approx(float(measure_deviations(found.boxes[[row]], true[None])[0, 2]))
     heat = ODAM()(trace, found[row], ("x2",)).to_image()[0, 0]
     bicycle = target["masks"][[photos.categories[label] for label in target["labels"]].index("bicycle")]
     assert one.shares[0] == pytest.approx(float(energy_inside(heat, bicycle)), abs=1e-4)

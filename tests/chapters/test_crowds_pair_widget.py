@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_hex
 from odam_chapters.crowds.decisions import LEAST_LEFT, SOFT_NMS, decide, find_telling_pair
-from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, no_pair, pair_figure
+from odam_chapters.crowds.pair_widget import COLOURS, PairPicker, say_no_pair, show_pair
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER, SCORE_THRESHOLD, find_candidates
 from PIL import Image
 from planted import SIZE, PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -196,7 +196,7 @@ def test_what_can_be_chosen_is_distinct(crowd: tuple[Tensor, PairPicker]) -> Non
 
 def test_panels_belong_to_their_rows(crowd: tuple[Tensor, PairPicker]) -> None:
     image, picker = crowd
-    figure = pair_figure(image, picker.detections, picker.maps, 5, 3)
+    figure = show_pair(image, picker.detections, picker.maps, 5, 3)
     every, first, second, rules = figure.axes
     assert first.get_title().startswith("5 person") and second.get_title().startswith("3 person")
     assert len(every.collections[0].get_paths()) == len(picker.detections) - 2
@@ -219,10 +219,10 @@ def test_no_text_of_the_figure_is_cropped_or_laid_over_other_text() -> None:
     found, maps = PlantedCrowd().trace(planted_image()).candidates, torch.stack([crowd_map(row) for row in range(4)])
     narrow = detections([(0, 0, 10, 10), (0, 0, 10, 8)], [0.9, 0.6], [1, 1])
     for figure in (
-        pair_figure(planted_image(), found, maps, 0, 1, 0.6200001, 0.4999999, 0.5000001),
-        pair_figure(planted_image(), narrow, torch.zeros(2, 12, 16), 0, 1, 0.799999),
-        pair_figure(planted_image(), found[:1], maps[:1], 0, 0),
-        pair_figure(planted_image(), found[:0], maps[:0], 0, 0),
+        show_pair(planted_image(), found, maps, 0, 1, 0.6200001, 0.4999999, 0.5000001),
+        show_pair(planted_image(), narrow, torch.zeros(2, 12, 16), 0, 1, 0.799999),
+        show_pair(planted_image(), found[:1], maps[:1], 0, 0),
+        show_pair(planted_image(), found[:0], maps[:0], 0, 0),
     ):
         figure.draw_without_rendering()
         texts = [text for panel in figure.axes for text in (*panel.texts, panel.title)]
@@ -321,12 +321,12 @@ def test_an_error_is_shown_and_raised_until_the_next_success(
 def test_without_a_pair_there_is_a_picture_and_a_sentence(threshold: float, count: int) -> None:
     picker = PairPicker(PlantedCrowd(), planted_image(), score_threshold=threshold, first=0)
     assert (picker.first, picker.second, picker.decisions) == (-1, -1, None)
-    assert picker._about["sentence"] == no_pair(count) and len(picker._about["objects"]) == count
+    assert picker._about["sentence"] == say_no_pair(count) and len(picker._about["objects"]) == count
     assert repr(picker) == f"PairPicker({count} detection{'' if count else 's'}, pair: none)"
     picker.low = 0.1
     assert picker._maps == {} and picker.error == ""
     assert "image/png" in picker._repr_mimebundle_()[0]
-    with pytest.raises(TraitError, match=no_pair(count)):
+    with pytest.raises(TraitError, match=say_no_pair(count)):
         picker.first = 0
 
 

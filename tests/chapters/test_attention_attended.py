@@ -52,13 +52,13 @@ def test_of_one_scene_no_head_can_be_tried() -> None:
 def test_an_edge_gives_way_if_it_moves_inwards_more_than_its_opposite() -> None:
     x1 = torch.tensor([[-0.1, -0.3, 0.0, 0.1, 0.2]])
     still = torch.zeros(1, 5)
-    moved = attended.inwards_most({"some": x1, "x1": x1, "y1": still, "x2": still, "y2": still})
+    moved = attended.find_inward_moves({"some": x1, "x1": x1, "y1": still, "x2": still, "y2": still})
     assert moved["some"].tolist() == [[True, True, False, False]]
     assert moved[attended.ODAM_EDGES].tolist() == [[True, False, False, False]]
     counts, intervals = attended.count_right(moved)
     assert counts["some"] == (2, 4) and intervals["some"] == (0.5, 0.5)
     assert intervals[attended.ODAM_EDGES] == attended.wilson(1, 4)
-    assert attended.inwards_most({}) == {}
+    assert attended.find_inward_moves({}) == {}
 
 
 def test_survey_and_effects_of_a_detector_without_attention(detector, held_out) -> None:

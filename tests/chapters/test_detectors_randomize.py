@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from odam_chapters.detectors.randomize import PROPOSALS, cascade, load_untrained, part_title, parts
+from odam_chapters.detectors.randomize import PROPOSALS, list_parts, load_untrained, name_part, randomize_parts
 from torch import nn
 
 from odam_lib import explain
@@ -18,11 +18,11 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", ZOO)
 def test_every_weight_belongs_to_one_part(name: str) -> None:
     model = build_detector(name).model
-    of_parts = [id(one) for part in parts(model) for one in model.get_submodule(part).parameters()]
+    of_parts = [id(one) for part in list_parts(model) for one in model.get_submodule(part).parameters()]
     proposing = {id(one) for key, one in model.named_parameters() if key.startswith(f"{PROPOSALS}.")}
     assert len(of_parts) == len(set(of_parts))
     assert set(of_parts) == {id(one) for one in model.parameters()} - proposing
-    titles = [part_title(part) for part in parts(model)]
+    titles = [name_part(part) for part in list_parts(model)]
     assert len(set(titles)) == len(titles) >= 5
 
 
@@ -30,13 +30,13 @@ def test_every_weight_belongs_to_one_part(name: str) -> None:
 def test_parts_are_in_the_order_of_the_forward_pass(name: str) -> None:
     detector = load_untrained(name)
     seen: list[str] = []
-    for part in parts(detector.model):
+    for part in list_parts(detector.model):
         inside = [one for one in detector.model.get_submodule(part).modules() if list(one.parameters(recurse=False))]
         for module in inside:
             module.register_forward_hook(lambda *_, part=part: seen.append(part))
     detector.trace(torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0)))
     order = [part for part in dict.fromkeys(seen)]
-    without_queries = [part for part in parts(detector.model) if part in order and "embeddings" not in part]
+    without_queries = [part for part in list_parts(detector.model) if part in order and "embeddings" not in part]
     assert [part for part in order if "embeddings" not in part] == without_queries
     assert len(order) >= 5
 
@@ -48,8 +48,8 @@ def test_step_by_step_and_the_original_stays(name: str) -> None:
     chosen = detector.trace(image).candidates[[5]]
     before, end = weights(detector.model), weights(untrained.model)
     changed: list[str] = []
-    steps = list(cascade(detector, untrained))
-    assert [part for part, _ in steps] == list(reversed(parts(detector.model)))
+    steps = list(randomize_parts(detector, untrained))
+    assert [part for part, _ in steps] == list(reversed(list_parts(detector.model)))
     for part, copy in steps:
         changed.append(part)
         for key, value in copy.model.state_dict().items():
@@ -66,7 +66,7 @@ def test_step_by_step_and_the_original_stays(name: str) -> None:
 def test_a_two_stage_detector_keeps_its_proposals() -> None:
     detector = load_untrained("faster-rcnn-scenes", 0)
     image = torch.rand(3, 128, 160, generator=torch.Generator().manual_seed(0))
-    *_, (_, random) = cascade(detector, load_untrained("faster-rcnn-scenes", 1))
+    *_, (_, random) = randomize_parts(detector, load_untrained("faster-rcnn-scenes", 1))
     kept, now = detector.trace(image), random.trace(image)
     torch.testing.assert_close(now.at_input, kept.at_input)
     assert not torch.allclose(now.logits, kept.logits)
@@ -86,6 +86,6 @@ def test_untrained_weights_are_seeded_and_leave_the_generator_alone() -> None:
 
 
 def test_titles_are_short() -> None:
-    assert part_title("backbone.stages.stage2") == "stage2"
-    assert part_title("backbone.body.stages.3") == "stages.3"
-    assert part_title("head") == "head"
+    assert name_part("backbone.stages.stage2") == "stage2"
+    assert name_part("backbone.body.stages.3") == "stages.3"
+    assert name_part("head") == "head"
