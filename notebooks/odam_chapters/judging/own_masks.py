@@ -30,7 +30,8 @@ OF_CLASS, OF_ALL = "best of its class", "best of all"
 
 
 KINDS = {
-    **dict.fromkeys(("image_id", "object", "label", "score"), float),
+    **dict.fromkeys(("image_id", "object", "label"), int),
+    "score": float,
     "method": str,
     "own": float,
     **dict.fromkeys((OF_CLASS, OF_ALL), lambda text: float(text or "nan")),
