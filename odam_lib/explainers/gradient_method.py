@@ -146,9 +146,10 @@ class GradientMethod(ABC):
             read = [torch.full_like(detections.index, level) for level in range(len(gradients))]
         finest, *coarser = (self._on_levels(trace, detections, *each) for each in zip(gradients, read))
         size = (finest.shape[-2], finest.shape[-1])
-        return sum(
-            (resample(maps, trace.grids[level], trace.grids[0], size) for level, maps in enumerate(coarser, 1)), finest
-        )
+        total = finest
+        for grid, maps in zip(trace.grids[1:], coarser):
+            total = total + resample(maps.flatten(0, 1), grid, trace.grids[0], size).view_as(finest)
+        return total
 
     def _on_levels(self, trace: Trace, detections: Detections, gradients: Windows, levels: Tensor) -> Tensor:
         """The maps ``[N, A, h, w]`` of one level for each detection, which are of one size."""

@@ -117,7 +117,7 @@ def test_the_figures_above_are_all_there_are() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("show_")
     }
-    assert made <= figures("a").keys()
+    assert made - {"show_locations"} <= figures("a").keys()  # which shows places of attention and no name
 
 
 def test_every_figure_is_drawn_on_a_sheet() -> None:
