@@ -111,7 +111,7 @@ import os, signal, time
 from odam_lib.files import owned, write_whole
 with owned({str(path)!r}), write_whole({str(path)!r}) as aside:
     aside.write_bytes(bytes(1000))
-    if os.fork():  # as a worker of a data loader, which lives on for a while
+    if not os.fork():  # as a worker of a data loader, which lives on for a while
         print("ready", flush=True)
     time.sleep(60)
 """
