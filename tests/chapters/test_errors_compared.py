@@ -1,29 +1,10 @@
 """Mistakes compared edge by edge, and with those of another picture."""
 
 import torch
+from handmade_mistakes import TRUE_BOXES, TRUE_LABELS, found
 from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge, measure_deviations
 
-from odam_lib.detections import Detections
 from odam_lib.metrics.errors import classify_errors
-
-CATEGORIES = ("__background__", "person", "surfboard", "bench")
-
-
-def found(boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (100, 100)) -> Detections:
-    count = len(boxes)
-    labels_tensor = torch.tensor(labels, dtype=torch.int64)
-    scores = torch.linspace(0.9, 0.6, count) if count else torch.zeros(0)
-    probs = torch.zeros(count, len(CATEGORIES))
-    probs[torch.arange(count), labels_tensor] = scores
-    place = torch.arange(count)
-    boxes_tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return Detections(boxes_tensor, scores, labels_tensor, probs, place * 0, place, size, CATEGORIES, "test")
-
-
-TRUE_BOXES = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 20.0]])
-
-
-TRUE_LABELS = torch.tensor([1, 2])
 
 
 def test_the_stretched_edge_is_the_wrong_one_and_outwards_is_positive() -> None:

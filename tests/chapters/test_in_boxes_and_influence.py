@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from handmade_detections import CAT, DOG, ELSEWHERE, found
 from hypothesis import given, settings, strategies as st
 from odam_chapters.in_boxes import frame_box, locate_centre, measure_edge_energy
 from odam_chapters.influence import (
@@ -23,26 +24,6 @@ from odam_lib import ODAM
 from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import build_detector
 from odam_lib.kernels.regions import box_regions
-
-NAMES = ("__background__", "cat", "dog")
-
-
-def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:
-    count = len(boxes)
-    return Detections(
-        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        scores=torch.tensor(scores),
-        labels=torch.tensor(labels, dtype=torch.int64),
-        class_probs=torch.zeros(count, 3),
-        level=torch.zeros(count, dtype=torch.int64),
-        index=torch.arange(count),
-        image_size=(100, 100),
-        categories=NAMES,
-        source="hand",
-    )
-
-
-CAT, DOG, ELSEWHERE = [10.0, 10.0, 50.0, 50.0], [60.0, 60.0, 90.0, 90.0], [0.0, 80.0, 10.0, 95.0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,29 +2,12 @@
 
 import pytest
 import torch
+from handmade_mistakes import TRUE_BOXES, TRUE_LABELS, found
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_lib.detections import Detections
 from odam_lib.metrics.errors import MODES, VERDICTS, classify_errors
-
-CATEGORIES = ("__background__", "person", "surfboard", "bench")
-
-
-def found(boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (100, 100)) -> Detections:
-    count = len(boxes)
-    labels_tensor = torch.tensor(labels, dtype=torch.int64)
-    scores = torch.linspace(0.9, 0.6, count) if count else torch.zeros(0)
-    probs = torch.zeros(count, len(CATEGORIES))
-    probs[torch.arange(count), labels_tensor] = scores
-    place = torch.arange(count)
-    boxes_tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return Detections(boxes_tensor, scores, labels_tensor, probs, place * 0, place, size, CATEGORIES, "test")
-
-
-TRUE_BOXES = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 20.0]])
-TRUE_LABELS = torch.tensor([1, 2])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from handmade_detections import CAT, DOG, ELSEWHERE, NAMES, found
 from hypothesis import given, settings, strategies as st
 
 from odam_lib.detections import Detections
@@ -10,29 +11,9 @@ from odam_lib.metrics.detection import compute_coco_ap
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
-NAMES = ("__background__", "cat", "dog")
-
-
-def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:
-    count = len(boxes)
-    return Detections(
-        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        scores=torch.tensor(scores),
-        labels=torch.tensor(labels, dtype=torch.int64),
-        class_probs=torch.zeros(count, 3),
-        level=torch.zeros(count, dtype=torch.int64),
-        index=torch.arange(count),
-        image_size=(100, 100),
-        categories=NAMES,
-        source="hand",
-    )
-
 
 def truth(boxes: list[list[float]], labels: list[int]) -> dict:
     return {"boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), "labels": torch.tensor(labels)}
-
-
-CAT, DOG, ELSEWHERE = [10.0, 10.0, 50.0, 50.0], [60.0, 60.0, 90.0, 90.0], [0.0, 80.0, 10.0, 95.0]
 
 
 def test_ap_of_perfect_detections_is_one() -> None:
