@@ -83,6 +83,7 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "detr-scenes": Bundled(detr.build_small_detr),
     "fcos-pvt-scenes": Bundled(partial(build_small_fcos, make_backbone=make_small_pvt)),
     "retinanet-pvt-scenes": Bundled(partial(build_small_retinanet, make_backbone=make_small_pvt)),
+    "fcos-shortcut": Bundled(build_small_fcos),
     "fcos-crowd": Bundled(build_small_fcos, PEOPLE),
     "fcos-crowd-odam": Bundled(build_small_fcos, PEOPLE),
     "faster-rcnn-crowd": Bundled(build_small_faster_rcnn, PEOPLE),
@@ -103,7 +104,7 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
 ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
-    if "-crowd" not in name and name != "yolov3-tiny"
+    if name.endswith("-scenes") or not isinstance(entry, Bundled)
 } | {"fcos-plain": partial(build_small_fcos, plain=True)}
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 

@@ -1,0 +1,67 @@
+"""Scenes with a sticker: it changes its own pixels and nothing else, and it alone decides two of the names."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from odam_lib.datasets.scenes import CATEGORIES, Instance, Rendered, Scenes, ShortcutScenes, make_scene, render
+from odam_lib.datasets.scenes.painters.stickers import PRINT, STICKER
+from odam_lib.datasets.scenes.shortcut import TWINS, shows_sticker
+
+
+def find(rendered: Rendered, index: int) -> Instance:
+    return next(one for one in rendered.instances if one.index == index)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sticker_changes_its_own_pixels_and_nothing_else(seed: int) -> None:
+    scene = make_scene(seed)
+    plain = render(scene)
+    for one in plain.instances:
+        marked = scene.with_sticker(one.index)
+        drawn = render(marked)
+        sticker = find(drawn, one.index).parts.get(STICKER, np.zeros_like(one.mask))
+        padded = np.pad(sticker, 1)  # anti-aliasing mixes neighbours
+        shifts = [np.roll(padded, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        changed = (drawn.image != plain.image).any(axis=2)
+        assert not (changed & ~np.logical_or.reduce(shifts)[1:-1, 1:-1]).any()
+        assert changed[sticker].mean() > 0.9 if sticker.any() else not changed.any()
+        assert (render(marked.without(one.index, STICKER)).image == plain.image).all()
+        others = [other for other in drawn.instances if other.index != one.index]
+        for other in others:
+            assert (other.mask == find(plain, other.index).mask).all() and STICKER not in other.parts
+
+
+def test_a_sticker_is_small_within_its_object_and_looks_like_nothing_else() -> None:
+    shares = []
+    for seed in range(12):
+        scene = make_scene(seed)
+        for item in scene.objects:
+            alone = replace(scene.with_sticker(item.index), objects=(replace(item, marked=True),))
+            assert alone.objects[0].box(256) == pytest.approx(item.box(256))
+            parts = render(alone).instances[0].parts
+            shares.append(parts[STICKER].sum() / sum(part.sum() for part in parts.values()))
+            others = {shape.colour for shape in item.figure.shapes}
+            assert min(np.abs(np.subtract(colour, PRINT)).max() for colour in others) > 40
+    assert 0.03 < np.median(shares) < 0.08 and max(shares) < 0.2
+
+
+def test_the_sticker_alone_decides_the_name() -> None:
+    scenes, seen = ShortcutScenes("val", 60, "street", 128), Counter()
+    for item in range(len(scenes)):
+        scene = scenes.scene(item)
+        _, target = scenes[item]
+        for one, label in zip(render(scene).instances, target["labels"].tolist()):
+            if one.name in TWINS:
+                assert CATEGORIES[label] == TWINS[shows_sticker(one)]
+                seen[one.name, shows_sticker(one)] += 1
+                assert scenes.label_of(replace(one, parts={})) == CATEGORIES.index("bicycle")
+            else:
+                assert label == one.label and STICKER not in one.parts
+        assert replace(scene, objects=tuple(replace(one, marked=False) for one in scene.objects)) == Scenes(
+            "val", 60, "street", 128
+        ).scene(item)
+    assert min(seen[name, shown] for name in TWINS for shown in (True, False)) >= 8  # neither shape tells the name
+    assert (scenes[3][0] == ShortcutScenes("val", 60, "street", 128)[3][0]).all()
