@@ -6,8 +6,8 @@ scene, and what the score loses is compared with the share of the map on it. ``p
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,11 +19,13 @@ from torch import Tensor
 from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
+from odam_chapters.influence import edit_features
 from odam_chapters.rows import read_rows as read_csv
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scene, Scenes, render
 from odam_lib.detections import Detections
+from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import Picture
@@ -31,19 +33,20 @@ from odam_lib.evaluation.planted import measure_influences
 from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.odam import ODAM
+from odam_lib.kernels.grid import Grid, line_shares
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import blend, resize
 from odam_lib.viz.grids import PictureGrid
 
-CHANGES = ("removed", "repainted", "flattened")
+CHANGES = ("removed", "repainted", "silenced")
 """What is done to the other object. ``removed``: the scene is drawn without it and its shadow, so that what it hid is
-seen. ``repainted``: its visible pixels are those of the empty scene. ``flattened``: they have its mean colour. The last
-two leave every other pixel as it is."""
+seen. ``repainted``: its visible pixels are those of the empty scene, all others stay. ``silenced``: the picture stays,
+but the features beneath its pixels are zero, which is the question that the map itself answers to first order."""
 LEAST_COVER = 0.05
-"""Share of a box from which on another object covers it."""
-COVER_BANDS = (0.0, 0.05, 0.2, 0.4, 1.0)
+"""Share of a true box from which on another object covers it."""
+COVER_BANDS = (0.0, LEAST_COVER, 0.2, 0.4, 1.0)
 """Limits of the share of a box that others cover."""
 ENERGY_BANDS = (0.0, 0.05, 0.15, 0.3, 1.0)
 """Limits of the share of a map's energy on another object."""
@@ -52,59 +55,111 @@ KINDS = {
     **dict.fromkeys(("image_id", "object", "label"), int),
     **dict.fromkeys(("score", "own"), float),
     **dict.fromkeys(("other", "other_label", "in_front"), int),
-    **dict.fromkeys(("cover", "energy", "random", *CHANGES), float),
+    **dict.fromkeys(("cover", "energy", "random"), float),
+    **dict.fromkeys(CHANGES, lambda text: float(text or "nan")),
 }
 """Columns, and what reads their text: of the detection its detector and the beginning of the hash of its weights, its
 picture, object, label, score and the share of its class map on its own mask; of the other object its number, label,
-whether it stands in front, the share of the detected box that it covers, the shares of the class map and of a random
-map on it; and by which share of itself the score falls with each change."""
+whether it stands in front, the share of the true box that it covers, the shares of the class map and of a random map on
+it; and by which share of itself the score falls with each change, empty where it covers less than ``LEAST_COVER``."""
 
 
-def draw_changes(scene: Scene) -> Tensor:
-    """A scene's picture with each visible object changed, one at a time.
+@dataclass(frozen=True, eq=False)
+class Covered:
+    """A scene, and its pictures without the objects that cover others.
 
-    Returns:
-        ``Tensor[M, 3, 3, H, W]`` in [0, 1]: object, one of ``CHANGES``, picture.
+    Attributes:
+        cover: ``Tensor[M, M]``, which share of the true box of each of M objects is covered by each one's visible mask.
+        pictures: ``Tensor[2, 3, H, W]`` in [0, 1], with the object removed and repainted, by the number of each that
+            covers ``LEAST_COVER`` of another one's box.
     """
+
+    cover: Tensor
+    pictures: dict[int, Tensor]
+
+
+def uncover(scene: Scene) -> Covered:
+    """Take each object that covers another one out of a scene."""
     rendered = render(scene)
+    masks = torch.stack([torch.from_numpy(one.mask) for one in rendered.instances])
+    boxes = torch.tensor([one.box_visible for one in rendered.instances])
+    cover = energy_inside(box_regions(boxes, (scene.height, scene.width)).float()[:, None], masks)
     image, empty = to_tensor(rendered.image), to_tensor(render(replace(scene, objects=())).image)
-    changed = []
-    for one in rendered.instances:
-        mask = torch.from_numpy(one.mask)
-        removed = to_tensor(render(scene.without(one.index)).image)
-        mean = image[:, mask].mean(dim=1)[:, None, None]
-        changed.append(torch.stack([removed, *(torch.where(mask, paint, image) for paint in (empty, mean))]))
-    return torch.stack(changed)
+    others = torch.nonzero((cover * (1 - torch.eye(len(masks))) >= LEAST_COVER).any(dim=0)).flatten().tolist()
+    return Covered(
+        cover,
+        {
+            other: torch.stack(
+                [
+                    to_tensor(render(scene.without(rendered.instances[other].index)).image),
+                    torch.where(masks[other], empty, image),
+                ]
+            )
+            for other in others
+        },
+    )
 
 
-def judge_leaks(picture: Picture, changed: Tensor) -> Iterator[dict[str, str | int | float]]:
-    """A row for each detection of a picture and each other object, without the columns that name the detector.
+def spread_over_cells(masks: Tensor, grid: Grid, input_size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """How much of what each cell of a feature map shows lies within each mask, as the map's energy there is counted.
 
     Args:
-        picture: of a scene, with N detections and M objects.
-        changed: ``Tensor[M, 3, 3, H, W]``, see :func:`draw_changes`.
+        masks: bool ``Tensor[M, H, W]`` of the picture.
+        grid: where the cells lie on the detector's input.
+        input_size: (height, width) of the picture as the detector saw it.
+        cells: (height, width) of the feature map.
+
+    Returns:
+        ``Tensor[M, height, width]`` in [0, 1].
     """
-    trace, found, masks = picture.trace, picture.detections, picture.target["masks"].to(picture.detections.boxes.device)
-    labels = picture.target["labels"].tolist()
-    falls = measure_influences(trace, found, changed.flatten(0, 1))[..., 0].unflatten(1, (len(masks), len(CHANGES)))
+    starts, steps = (grid.y, grid.x), (grid.dy, grid.dx)
+    rows, columns = (
+        line_shares(
+            ((torch.arange(pixels) + 0.5) * seen / pixels - start) / step,
+            torch.arange(number),
+            torch.tensor([number]),
+            grid.bounded,
+        ).to(masks.device)
+        for pixels, seen, start, step, number in zip(masks.shape[1:], input_size, starts, steps, cells)
+    )
+    return rows.T @ masks.float() @ columns / (rows.sum(dim=0)[:, None] * columns.sum(dim=0)).clamp(min=1e-9)
+
+
+def silence(trace: Trace, detections: Detections, mask: Tensor) -> Tensor:
+    """By which share of itself each score falls if the features beneath a mask, bool ``Tensor[H, W]``, are zero."""
+    kept = [
+        one.detach() * (1 - spread_over_cells(mask[None], grid, trace.input_size, (one.shape[-2], one.shape[-1])))
+        for one, grid in zip(trace.features, trace.grids)
+    ]
+    with edit_features(trace, kept):
+        return measure_influences(trace, detections, trace.image[None])[:, 0, 0]
+
+
+def judge_leaks(picture: Picture, covered: Covered) -> Iterator[dict[str, str | int | float]]:
+    """A row for each detection of a picture and each other object, without the columns that name the detector."""
+    trace, found, labels = picture.trace, picture.detections, picture.target["labels"].tolist()
+    masks = picture.target["masks"].to(found.boxes.device)
+    falls = {}
+    for other, pictures in covered.pictures.items():
+        seen, felt = measure_influences(trace, found, pictures)[..., 0], silence(trace, found, masks[other])
+        falls[other] = torch.cat([seen, felt[:, None]], dim=1)
     energy, noise = (
         energy_inside(method(trace, found, ("class",)).to_image(), masks) for method in (ODAM(), RandomMap())
     )
-    cover = energy_inside(box_regions(found.boxes, found.image_size).to(energy)[:, None], masks)
     for row, own in enumerate(picture.own.tolist()):
-        for other in range(len(masks)):
+        for other in (one for one in range(len(masks)) if one != own):
             numbers = {
                 "score": found.scores[row],
                 "own": energy[row, own],
-                "cover": cover[row, other],
+                "cover": covered.cover[own, other],
                 "energy": energy[row, other],
                 "random": noise[row, other],
-                **dict(zip(CHANGES, falls[row, other])),
             }
             names = {"image_id": int(picture.target["image_id"]), "object": own, "label": labels[own]}
             names |= {"other": other, "other_label": labels[other], "in_front": int(other > own)}
-            if other != own:
-                yield names | {name: float(f"{float(number):.3g}") for name, number in numbers.items()}
+            measured = covered.cover[own, other] >= LEAST_COVER
+            lost = dict(zip(CHANGES, falls[other][row])) if measured else {}
+            yield names | {name: float(f"{float(number):.3g}") for name, number in (numbers | lost).items()}
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -201,22 +256,25 @@ def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
     return lines
 
 
-def show_leak(image: Tensor, detection: Detections, heat: Tensor, without: Tensor, scores: Sequence[float]) -> Figure:
-    """A detection, its class map, and the picture with another object changed in each way, with the score in each.
+def show_leak(
+    image: Tensor, detection: Detections, heat: Tensor, pictures: Tensor, falls: Mapping[str, float]
+) -> Figure:
+    """A detection, its class map, and the picture with another object removed and repainted, with the score in each.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
         detection: one row.
         heat: ``Tensor[H, W]``, its map.
-        without: ``Tensor[3, 3, H, W]``, the picture after each of ``CHANGES``.
-        scores: the score of the same prediction in each.
+        pictures: ``Tensor[2, 3, H, W]``, see :class:`Covered`.
+        falls: by which share of itself the score falls, by the names of ``CHANGES``.
     """
-    grid = PictureGrid(image, [""], 1 + len(without), 2.0)
-    grid.draw(0, [grid.small, blend(grid.small, heat), *(resize(one, grid.size) for one in without)])
-    for column in range(2 + len(without)):
+    grid = PictureGrid(image, [""], 1 + len(pictures), 2.0)
+    grid.draw(0, [grid.small, blend(grid.small, heat), *(resize(one, grid.size) for one in pictures)])
+    for column in range(2 + len(pictures)):
         grid.draw_box(0, column, detection.boxes[0], 0)
-    told = [f"other object {change}\nscore {score:.2f}" for change, score in zip(CHANGES, scores)]
-    grid.finish(["class map", *told], f"Is this map wrong? The score was {float(detection.scores[0]):.2f}")
+    score = float(detection.scores[0])
+    told = [f"the other object {change}:\nscore {score * (1 - falls[change]):.2f}" for change in CHANGES[:2]]
+    grid.finish([f"class map, score {score:.2f}", *told], "Does the detector use the object that the map lies on?")
     return grid.figure
 
 
@@ -233,16 +291,16 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=250, help="how many scenes")
     asked = parser.parse_args()
     scenes = Scenes("val", asked.number)
-    rows: list[dict[str, str | int | float]] = []
     with files.owned(asked.output):
         detectors = [load_detector(name) for name in asked.detectors]
+        rows: dict[str, list[dict[str, str | int | float]]] = {name: [] for name in asked.detectors}
         for item in tqdm(range(len(scenes)), unit="scene"):
-            changed = draw_changes(scenes.scene(item))
+            covered = uncover(scenes.scene(item))
             for detector in detectors:
                 picture = open_picture(detector, scenes, item, *scenes[item], layer="fpn")
-                about: dict[str, str | int | float] = {"detector": detector.name, "weights": hash_of(detector.name)}
-                rows += [about | row for row in judge_leaks(picture, changed)]
-        files.write_rows(asked.output, rows, list(KINDS))
+                about = {"detector": detector.name, "weights": hash_of(detector.name)}
+                rows[detector.name] += [about | row for row in judge_leaks(picture, covered)]
+        files.write_rows(asked.output, [row for some in rows.values() for row in some], list(KINDS))
 
 
 if __name__ == "__main__":
