@@ -19,13 +19,14 @@ from odam_lib.kernels.gradients import differentiate
 
 NAMES = [*(name for name in ZOO if name.endswith("-scenes")), "yolov3-tiny"]
 FAST = [
+    ("fcos-scenes", "fpn"),
     ("retinanet-scenes", "fpn"),
     ("retinanet-pvt-scenes", "fpn"),
     ("faster-rcnn-scenes", "roi"),
     ("faster-rcnn-scenes", "fpn"),
     ("yolov3-tiny", "fpn"),
 ]
-GROUP_NORMED = ["fcos-scenes", "fcos-pvt-scenes"]
+GROUP_NORMED = ["fcos-groupnorm-scenes", "fcos-pvt-scenes"]
 PICTURE = torch.rand(3, 150, 203, generator=torch.Generator().manual_seed(1))
 
 
