@@ -81,6 +81,7 @@ def open_leaky(uses_other: bool) -> tuple[Picture, Covered]:
 def test_a_map_leaks_if_and_only_if_the_other_object_is_used(uses_other: bool) -> None:
     picture, covered = open_leaky(uses_other)
     (row,) = leaks.judge_leaks(picture, covered)
+
     def score(own: float, other: float) -> float:
         return 1 / (1 + np.exp(1 - 0.1 * (own + other * uses_other)))  # brightness summed over the cells of each
 
