@@ -105,13 +105,8 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
 ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
-<<<<<<< HEAD
     if name.endswith("-scenes") or not isinstance(entry, Bundled)
-} | {"fcos-plain": partial(build_small_fcos, plain=True)}
-=======
-    if "-crowd" not in name and name != "yolov3-tiny"
 }
->>>>>>> main
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 
 SOURCES: dict[str, Callable[[str], Detector]] = {"torchvision": load_torchvision, "hf": load_hub}

@@ -15,32 +15,32 @@ def find(rendered: Rendered, index: int) -> Instance:
     return next(one for one in rendered.instances if one.index == index)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_sticker_changes_its_own_pixels_and_nothing_else(seed: int) -> None:
-    scene = make_scene(seed)
+    scene = make_scene(seed, size=160)
     plain = render(scene)
-    for one in plain.instances:
-        marked = scene.with_sticker(one.index)
-        drawn = render(marked)
-        sticker = find(drawn, one.index).parts.get(STICKER, np.zeros_like(one.mask))
-        padded = np.pad(sticker, 1)  # anti-aliasing mixes neighbours
-        shifts = [np.roll(padded, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-        changed = (drawn.image != plain.image).any(axis=2)
-        assert not (changed & ~np.logical_or.reduce(shifts)[1:-1, 1:-1]).any()
-        assert changed[sticker].mean() > 0.9 if sticker.any() else not changed.any()
-        assert (render(marked.without(one.index, STICKER)).image == plain.image).all()
-        others = [other for other in drawn.instances if other.index != one.index]
-        for other in others:
-            assert (other.mask == find(plain, other.index).mask).all() and STICKER not in other.parts
+    index = plain.instances[-1].index
+    marked = scene.with_sticker(index)
+    drawn = render(marked)
+    sticker = find(drawn, index).parts[STICKER]
+    padded = np.pad(sticker, 1)  # anti-aliasing mixes neighbours
+    shifts = [np.roll(padded, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    changed = (drawn.image != plain.image).any(axis=2)
+    assert changed[sticker].mean() > 0.9 and not (changed & ~np.logical_or.reduce(shifts)[1:-1, 1:-1]).any()
+    assert (render(marked.without(index, STICKER)).image == plain.image).all()
+    for other in plain.instances:
+        if other.index != index:  # one can look through a bicycle, but not through its sticker
+            now = find(drawn, other.index)
+            assert (now.mask == other.mask & ~sticker).all() and STICKER not in now.parts
 
 
 def test_a_sticker_is_small_within_its_object_and_looks_like_nothing_else() -> None:
     shares = []
-    for seed in range(12):
-        scene = make_scene(seed)
+    for seed in range(6):
+        scene = make_scene(seed, size=160)
         for item in scene.objects:
             alone = replace(scene.with_sticker(item.index), objects=(replace(item, marked=True),))
-            assert alone.objects[0].box(256) == pytest.approx(item.box(256))
+            assert alone.objects[0].box(160) == pytest.approx(item.box(160))
             parts = render(alone).instances[0].parts
             shares.append(parts[STICKER].sum() / sum(part.sum() for part in parts.values()))
             others = {shape.colour for shape in item.figure.shapes}
@@ -49,7 +49,7 @@ def test_a_sticker_is_small_within_its_object_and_looks_like_nothing_else() -> N
 
 
 def test_the_sticker_alone_decides_the_name() -> None:
-    scenes, seen = ShortcutScenes("val", 60, "street", 128), Counter()
+    scenes, seen = ShortcutScenes("val", 40, "street", 128), Counter()
     for item in range(len(scenes)):
         scene = scenes.scene(item)
         _, target = scenes[item]
@@ -61,7 +61,7 @@ def test_the_sticker_alone_decides_the_name() -> None:
             else:
                 assert label == one.label and STICKER not in one.parts
         assert replace(scene, objects=tuple(replace(one, marked=False) for one in scene.objects)) == Scenes(
-            "val", 60, "street", 128
+            "val", 40, "street", 128
         ).scene(item)
-    assert min(seen[name, shown] for name in TWINS for shown in (True, False)) >= 8  # neither shape tells the name
-    assert (scenes[3][0] == ShortcutScenes("val", 60, "street", 128)[3][0]).all()
+    assert min(seen[name, shown] for name in TWINS for shown in (True, False)) >= 5  # neither shape tells the name
+    assert (scenes[3][0] == ShortcutScenes("val", 40, "street", 128)[3][0]).all()
