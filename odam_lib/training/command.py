@@ -69,7 +69,7 @@ def open_pictures(settings: TrainingSettings, split: str, number: int, root: str
         ValueError: it has fewer.
     """
     if settings.dataset != "crowdhuman":
-        setting = None if settings.dataset in ("mixed", "shortcut") else settings.dataset
+        setting = {"mixed": None, "shortcut": "street"}.get(settings.dataset, settings.dataset)
         kind = ShortcutScenes if settings.dataset == "shortcut" else Scenes
         return kind(split, number, setting, settings.size, settings.seed if split == "train" else 0)
     found = CrowdHuman(root, split)

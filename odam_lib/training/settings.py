@@ -80,7 +80,7 @@ class DetectorSettings(TrainingSettings):
     Attributes:
         detector: one of ``ARCHITECTURES``.
         dataset: a setting of the scenes (``street``, ``beach``, ``room``, ``crowd``, or ``mixed`` for the first three),
-            ``shortcut`` for mixed ones whose labels are those of :class:`ShortcutScenes`, or ``crowdhuman``.
+            ``shortcut`` for streets with the labels of :class:`ShortcutScenes`, or ``crowdhuman``.
         start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
         frozen: names of modules that stay as they start, separated by commas; their batch norms keep their statistics.
         accumulate: parts that each process takes its share of a step in, one after another; losses are their mean.

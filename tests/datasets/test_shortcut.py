@@ -36,16 +36,15 @@ def test_a_sticker_changes_its_own_pixels_and_nothing_else(seed: int) -> None:
 
 def test_a_sticker_is_small_within_its_object_and_looks_like_nothing_else() -> None:
     shares = []
-    for seed in range(6):
-        scene = make_scene(seed, size=160)
-        for item in scene.objects:
-            alone = replace(scene.with_sticker(item.index), objects=(replace(item, marked=True),))
-            assert alone.objects[0].box(160) == pytest.approx(item.box(160))
-            parts = render(alone).instances[0].parts
-            shares.append(parts[STICKER].sum() / sum(part.sum() for part in parts.values()))
-            others = {shape.colour for shape in item.figure.shapes}
-            assert min(np.abs(np.subtract(colour, PRINT)).max() for colour in others) > 40
-    assert 0.03 < np.median(shares) < 0.08 and max(shares) < 0.2
+    for seed in range(12):
+        for item in make_scene(seed).objects:
+            *_, paper, printed = shapes = replace(item, marked=True).shapes
+            assert shapes[:-2] == item.shapes and paper.part == printed.part == STICKER
+            assert replace(item, marked=True).box(256) == pytest.approx(item.box(256))
+            x1, y1, x2, y2 = item.figure.box
+            shares.append(np.prod(np.ptp(paper.points, axis=0)) / ((x2 - x1) * (y2 - y1)))
+            assert min(np.abs(np.subtract(shape.colour, PRINT)).max() for shape in item.shapes) > 40
+    assert max(shares) < 0.04
 
 
 def test_the_sticker_alone_decides_the_name() -> None:
