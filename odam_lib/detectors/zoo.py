@@ -84,7 +84,6 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "fcos-pvt-scenes": Bundled(partial(build_small_fcos, make_backbone=make_small_pvt, group_norm=True)),
     "retinanet-pvt-scenes": Bundled(partial(build_small_retinanet, make_backbone=make_small_pvt)),
     "fcos-groupnorm-scenes": Bundled(partial(build_small_fcos, group_norm=True)),
-    "fcos-shortcut": Bundled(build_small_fcos),
     "fcos-crowd": Bundled(partial(build_small_fcos, group_norm=True), PEOPLE),
     "fcos-crowd-odam": Bundled(partial(build_small_fcos, group_norm=True), PEOPLE),
     "faster-rcnn-crowd": Bundled(build_small_faster_rcnn, PEOPLE),
