@@ -44,7 +44,7 @@ def assigned(detector: Detector, images: list[Tensor], targets: list[dict[str, T
 
 
 @pytest.mark.parametrize("attribute", ["logit", "class"])
-@pytest.mark.parametrize("name", ["fcos", "fcos-plain", "retinanet", "fcos-pvt"])
+@pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "fcos-pvt"])
 def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str, attribute: str) -> None:
     detector, (images, targets) = built(name), batch()
     positives = assigned(detector, images[:1], targets[:1])
@@ -122,13 +122,19 @@ def test_positives_are_of_the_objects_they_name(name: str) -> None:
         assert (measure_paired_iou(positives.proposals, truth) >= 0.5).all()
 
 
-@pytest.mark.parametrize("name", ["retinanet", "faster-rcnn"])
-def test_second_order_is_the_derivative_by_finite_differences(name: str) -> None:
-    """Of a kernel between features and logit: it changes the maps through their weights alone."""
+@pytest.mark.parametrize(
+    ("name", "target", "kernel"),
+    [
+        ("retinanet", "logit", "head.classification_head.conv.0.0.weight"),
+        ("faster-rcnn", "logit", "roi_heads.box_head.fc7.weight"),
+        ("fcos", "class", "head.regression_head.conv.0.weight"),  # which centerness depends on
+    ],
+)
+def test_second_order_is_the_derivative_by_finite_differences(name: str, target: str, kernel: str) -> None:
+    """Of a kernel between features and target: it changes the maps through their weights alone."""
     detector, (images, targets) = built(name, torch.float64), batch(torch.float64)
-    head = detector.model.head.classification_head.conv[0][0] if name == "retinanet" else None
-    kernel = detector.model.roi_heads.box_head.fc7.weight if head is None else head.weight
-    term = {order: OdamTrain(order=order, negatives="all", cap=12) for order in ("first", "second")}
+    kernel = detector.model.get_parameter(kernel)
+    term = {order: OdamTrain(order=order, negatives="all", cap=12, target=target) for order in ("first", "second")}
 
     def loss(order: str) -> Tensor:
         torch.manual_seed(3)
@@ -156,7 +162,7 @@ def test_a_batch_of_background_alone_has_no_odam_loss(name: str) -> None:
 
 
 def test_each_loss_has_a_weight_of_its_own() -> None:
-    detector, (images, targets) = built("fcos-plain"), batch()
+    detector, (images, targets) = built("fcos"), batch()
     positives = assigned(detector, images, targets)
 
     def measure(**weights: float) -> list[float]:
