@@ -81,6 +81,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
     "losses": ("log.csv", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
+    "compressed losses": ("log.csv.gz", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
 }
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
