@@ -167,7 +167,7 @@ def test_each_loss_has_a_weight_of_its_own() -> None:
 
     def measure(**weights: float) -> list[float]:
         loss = OdamTrain(negatives="all", cap=100, **weights)(positives)
-        return [float(loss.consistency), float(loss.separation), loss.pairs]
+        return [loss.consistency.item(), loss.separation.item(), loss.pairs]
 
     agree, differ, pairs = measure()
     assert agree > 0 and differ > 0

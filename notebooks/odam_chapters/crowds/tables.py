@@ -99,7 +99,9 @@ class Comparison(NamedTuple):
         return self.difference.low > 0 if self.metric in LESS_IS_BETTER else self.difference.high < 0
 
 
-def compare_rules(found: Found, family: str, repeats: int = REPEATS, seed: int = 0) -> list[Comparison]:
+def compare_rules(
+    found: Found, family: str, repeats: int = REPEATS, seed: int = 0, rule: str = ODAM_NMS
+) -> list[Comparison]:
     """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without, by every number.
 
     Args:
@@ -107,14 +109,15 @@ def compare_rules(found: Found, family: str, repeats: int = REPEATS, seed: int =
         family: ``fcos`` or ``faster-rcnn``.
         repeats: number of draws of pictures.
         seed: random seed of the draws.
+        rule: ``ODAM_NMS`` with the thresholds that were chosen, or ``PAPERS_ODAM_NMS``.
     """
-    ours = found[FAMILIES[family][1], ODAM_NMS]
+    ours = found[FAMILIES[family][1], rule]
     return [
-        Comparison(detector, rule, metric, difference)
+        Comparison(detector, rival, metric, difference)
         for detector in FAMILIES[family]
-        for rule in RIVALS
-        if (detector, rule) in found
-        for metric, difference in estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed).items()
+        for rival in RIVALS
+        if (detector, rival) in found
+        for metric, difference in estimate_differences(ours, found[detector, rival], repeats=repeats, seed=seed).items()
     ]
 
 
