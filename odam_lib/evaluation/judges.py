@@ -128,7 +128,9 @@ class SignedFaithfulness(Faithfulness):
         if heat_maps.method != ODAM.method or heat_maps.settings["rectify"] != "relu":
             return {name: maps.new_full((len(maps),), torch.nan) for name in names.values()}
         settings: dict[str, Any] = {**heat_maps.settings, "rectify": "none"}
-        below = ODAM(**settings)(picture.trace, picture.detections, ("class",)).normalized().to_image()[:, 0].clamp(max=0)
+        below = (
+            ODAM(**settings)(picture.trace, picture.detections, ("class",)).normalized().to_image()[:, 0].clamp(max=0)
+        )
         numbers = super().__call__(picture, torch.where(maps > 0, maps, below), heat_maps)
         return {name: numbers[unsigned] for unsigned, name in names.items()}
 

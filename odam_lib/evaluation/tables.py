@@ -42,7 +42,7 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
 
 def write_mean(one: Estimate) -> str:
     """A mean with half the width of its interval; a dash where nothing was measured."""
-    return "–" if isnan(one.value) else f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
+    return "-" if isnan(one.value) else f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
 
 
 def as_paired_markdown(
@@ -67,7 +67,7 @@ def as_paired_markdown(
 def as_report(evaluation: Evaluation) -> str:
     """All tables of some rows as Markdown: means, the first method against the others, and further metrics."""
     metrics, (method, *others) = select_metrics(evaluation), evaluation.methods
-    further = [name for name in FURTHER if name in evaluation.metrics or name == OVERALL and "insertion" in metrics]
+    further = [name for name in FURTHER if name in evaluation.metrics or (name == OVERALL and "insertion" in metrics)]
     parts = [as_markdown(evaluation, metrics), as_markdown(evaluation, further)]
     if "VEA" in metrics:
         rows = [["", "best threshold for all", "mean IoU there"]]
