@@ -17,7 +17,12 @@ SMOOTHING_ABLATION: dict[str, Explainer] = {
 
 
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
-    """The methods that the notebook compares, and the controls; ``masks`` are of D-RISE, ``seed`` of its masks and noise."""
+    """The methods that the notebook compares, and the controls.
+
+    Args:
+        masks: number of D-RISE's masks.
+        seed: of the masks, and of the random control.
+    """
     return {
         "ODAM": ODAM(),
         "ODAM combined": Combined(ODAM()),
@@ -34,7 +39,7 @@ def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
 def on_demand(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
     """Left out unless they are asked for; arguments as :func:`comparison`.
 
-    BBAM takes seconds for each object, the window is what Odam-Train trains, and coarser masks (Fig. 1b) take as long as
-    D-RISE's own of 16 x 16 cells.
+    BBAM takes seconds for each object, the window is what Odam-Train trains, and D-RISE's coarser masks (Fig. 1b) take
+    as long as those of 16 x 16 cells.
     """
     return {"BBAM": BBAM(), "ODAM window": ODAM(derivative="window"), "D-RISE 8": DRISE(masks, cells=8, seed=seed)}
