@@ -1,11 +1,10 @@
-"""Comparisons on hand-made rows, and README's tables against the rows that are bundled."""
+"""Comparisons on hand-made rows."""
 
 import pytest
 from nbconvert.filters import markdown2html
 
 from odam_lib.evaluation.rows import Evaluation
-from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, compare_paired, select_metrics
-from odam_lib.files import data_root
+from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, compare_paired
 
 
 def evaluation(**means: tuple[float, float]) -> Evaluation:
@@ -49,11 +48,3 @@ def test_methods_on_different_objects_are_not_compared() -> None:
     fewer = Evaluation(tuple(row for row in FOUND.rows if row["method"] != "near" or row["image_id"]), 4, 0)
     with pytest.raises(ValueError, match=r"ours and near were measured on different objects \(4 and 3\)"):
         compare_paired(fewer, "VEA", "ours", "near")
-
-
-@pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny"])
-def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
-    found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv.gz")
-    readme = (data_root().parent / "README.md").read_text(encoding="utf-8")
-    assert as_markdown(found, select_metrics(found)) in readme
-    assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
