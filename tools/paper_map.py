@@ -16,20 +16,19 @@ from typing import Any
 from urllib.parse import quote
 
 import torch
+from crowd_estimates import estimate_crowds, write_crowds
 from odam_chapters.crowds.results import load_results
-from odam_chapters.crowds.tables import score_all, tabulate_scores_in_markdown
+from odam_chapters.crowds.tables import tabulate_scores_in_markdown
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows as read_own_masks
 from paper_measures import (
     MARKS,
     MEASURES,
     MISSING,
-    REPEATS,
     ROOT,
     Number,
     UnmeasuredError,
     evaluation,
     find_notebook,
-    matches,
     printed,
     read_table,
     rows_at,
@@ -166,8 +165,9 @@ def table_paired(file: str, others: Sequence[str], method: str = "ODAM") -> str:
 def table_crowds(without: Sequence[str] = ()) -> str:
     """Every rule of suppression on every crowd detector."""
     results = load_results()
-    shown = {key: matches(*key) for key in results.kept if key[1] not in without}
-    return f"{len(results.truth)} crowds:\n\n{tabulate_scores_in_markdown(score_all(shown, repeats=REPEATS))}"
+    pairs = [(name, rule) for name in results.detectors for rule in results.rules(name) if rule not in without]
+    scores = {pair: estimate_crowds(*pair) for pair in pairs}
+    return f"{len(results.truth)} crowds:\n\n{tabulate_scores_in_markdown(scores)}"
 
 
 def table_cards(detectors: Sequence[str]) -> str:
@@ -264,6 +264,8 @@ def main() -> None:
             old.append(path.relative_to(ROOT).as_posix())
         if number := text.count(MISSING):
             print(f"{path.relative_to(ROOT)}: {number} times {MISSING}")
+    if asked.command == "write":
+        write_crowds()
     if old:
         sys.exit(f"Not of today's rows: {', '.join(old)}. Run python tools/paper_map.py write.")
 

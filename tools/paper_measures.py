@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from odam_chapters.crowds.estimates import estimate_differences
+from crowd_estimates import estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, THRESHOLDS
 from odam_chapters.crowds.tables import LESS_IS_BETTER
@@ -22,7 +22,6 @@ from odam_chapters.statistics import relative_change
 from odam_lib.evaluation.rows import Evaluation, open_rows
 from odam_lib.evaluation.tables import SMALLER_IS_BETTER, compare_paired, select_metrics
 from odam_lib.files import data_root
-from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +31,6 @@ REPRODUCED, CONTRADICTED, OPEN, MISSING = "reproduced", "contradicted", "cannot 
 MARKS = {REPRODUCED: "✓", CONTRADICTED: "✗", OPEN: "?"}
 FEWEST = 30
 """Objects; of fewer there is no verdict."""
-REPEATS = 200
-"""Draws of the intervals of crowds, whose numbers take long."""
 
 
 class UnmeasuredError(LookupError):
@@ -278,21 +275,6 @@ def measure_sweep(file: str, variants: Sequence[str], column: str, expect: str =
         yield Number(label(file), f"{variant} {spell(estimate, percent=True)}", n, judge(estimate, expect, n))
 
 
-@cache
-def matches(detector: str, rule: str) -> CrowdMatches:
-    """What a rule kept on the held-out crowds."""
-    results = load_results()
-    if (detector, rule) not in results.kept:
-        raise UnmeasuredError(f"{detector}, {rule}")
-    return results.match_crowds(detector, rule)
-
-
-@cache
-def crowd_differences(detector: str, rule: str, other: str, other_rule: str) -> dict[str, Estimate]:
-    """All numbers of one detector and rule minus those of another."""
-    return estimate_differences(matches(detector, rule), matches(other, other_rule), repeats=REPEATS)
-
-
 def measure_crowds(
     detectors: Sequence[str],
     metrics: Sequence[str],
@@ -306,13 +288,16 @@ def measure_crowds(
     for detector in detectors:
         their = (against or {}).get(detector, detector)
         for other in others:
-            found = crowd_differences(detector, rule, their, other)
+            try:
+                found = estimate_crowds(detector, rule, their, other)
+            except KeyError as error:
+                raise UnmeasuredError(str(error)) from error
             for metric in metrics:
                 points = Estimate(*(100 * one for one in found[metric]))
                 what = " ".join([metric, *([f"than {other}"] if len(others) > 1 else [])])
                 text = f"{what} {points.value:+.1f} ({points.low:+.1f} to {points.high:+.1f})"
                 verdict = judge(points, expect or direction(metric), margin=100 * margin)
-                yield Number(label(detector), text, len(matches(detector, rule)), verdict)
+                yield Number(label(detector), text, len(load_results().truth), verdict)
 
 
 def measure_cards(detectors: Sequence[str], column: str = "AP50") -> Iterator[Number]:
