@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import torch
-from crowd_estimates import estimate_crowds, write_crowds
+from crowd_estimates import estimate_asked, estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.tables import tabulate_scores_in_markdown
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows as read_own_masks
@@ -234,7 +234,7 @@ def write_tables() -> str:
         parts += [asked["text"].strip()] if "text" in asked else []
         try:
             parts.append(TABULATE[asked["kind"]](**given))
-        except UnmeasuredError:
+        except (UnmeasuredError, KeyError):
             parts.append(f"*{MISSING}*")
     return "\n\n".join(parts) + "\n"
 
@@ -256,6 +256,10 @@ def main() -> None:
     parser.add_argument("command", choices=("write", "check"))
     asked = parser.parse_args()
     old = []
+    if asked.command == "write":
+        write_all()  # asks
+        estimate_asked()
+        answer_all.cache_clear()
     for path, text in write_all().items():
         if asked.command == "write":
             with write_whole(path) as aside:
@@ -264,8 +268,6 @@ def main() -> None:
             old.append(path.relative_to(ROOT).as_posix())
         if number := text.count(MISSING):
             print(f"{path.relative_to(ROOT)}: {number} times {MISSING}")
-    if asked.command == "write":
-        write_crowds()
     if old:
         sys.exit(f"Not of today's rows: {', '.join(old)}. Run python tools/paper_map.py write.")
 
