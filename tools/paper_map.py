@@ -29,6 +29,7 @@ from paper_measures import (
     UnmeasuredError,
     evaluation,
     find_notebook,
+    label,
     printed,
     read_table,
     rows_at,
@@ -41,18 +42,24 @@ from odam_lib.files import data_root, write_whole
 
 MAP, TABLES, FRONT = (ROOT / name for name in ("notebooks/README.md", "notebooks/tables.md", "README.md"))
 OWN_MASKS = "own-masks-yolov3-tiny"
+SEVERAL = ("files", "pairs", "detectors", "of", "variants")
+"""Arguments of measures that name several things, which are measured one by one."""
 BEGIN, END = "<!-- claims: made by tools/paper_map.py -->", "<!-- end of claims -->"
 
 
 def answer(item: dict[str, Any]) -> list[Number]:
-    """Everything that was measured for an item."""
+    """Everything that was measured for an item; what was not is said of each detector apart."""
     numbers: list[Number] = []
     for asked in item.get("measures", []):
         given = {name: value for name, value in asked.items() if name != "kind"}
-        try:
-            numbers += MEASURES[asked["kind"]](**given)
-        except UnmeasuredError:
-            numbers.append(Number("", MISSING, verdict=MISSING))
+        several = next((name for name in SEVERAL if isinstance(given.get(name), list)), None)
+        for one in given[several] if several else [None]:
+            chosen = given | {several: [one]} if several else given
+            try:
+                numbers += list(MEASURES[asked["kind"]](**chosen))
+            except UnmeasuredError:
+                of = one if isinstance(one, str) else one[0] if one else ""
+                numbers.append(Number(label(of), MISSING, verdict=MISSING))
     return numbers
 
 
@@ -166,7 +173,10 @@ def table_crowds(without: Sequence[str] = ()) -> str:
     """Every rule of suppression on every crowd detector."""
     results = load_results()
     pairs = [(name, rule) for name in results.detectors for rule in results.rules(name) if rule not in without]
-    scores = {pair: estimate_crowds(*pair) for pair in pairs}
+    try:
+        scores = {pair: estimate_crowds(*pair) for pair in pairs}
+    except KeyError as error:
+        raise UnmeasuredError(str(error)) from error
     return f"{len(results.truth)} crowds:\n\n{tabulate_scores_in_markdown(scores)}"
 
 
@@ -234,7 +244,7 @@ def write_tables() -> str:
         parts += [asked["text"].strip()] if "text" in asked else []
         try:
             parts.append(TABULATE[asked["kind"]](**given))
-        except (UnmeasuredError, KeyError):
+        except UnmeasuredError:
             parts.append(f"*{MISSING}*")
     return "\n\n".join(parts) + "\n"
 
