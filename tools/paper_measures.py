@@ -20,7 +20,8 @@ from odam_chapters.crowds.tables import LESS_IS_BETTER
 from odam_chapters.statistics import relative_change
 
 from odam_lib.evaluation.rows import Evaluation, open_rows
-from odam_lib.evaluation.tables import SMALLER_IS_BETTER, compare_paired, select_metrics
+from odam_lib.evaluation.tables import select_metrics
+from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, compare_paired
 from odam_lib.files import data_root
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
