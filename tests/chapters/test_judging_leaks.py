@@ -203,7 +203,7 @@ def test_rows_of_other_weights_are_refused(tmp_path) -> None:
     path = tmp_path / "rows.csv.gz"
     ours = leak(0.5, 0.3, 0.1) | {"detector": "retinanet-scenes", "weights": leaks.hash_of("retinanet-scenes")}
     write_rows(path, [ours], list(KINDS))
-    assert leaks.read_rows(path).to_dict("records") == [ours]
+    assert leaks.read_leaks(path).to_dict("records") == [ours]
     write_rows(path, [ours | {"weights": "01234567"}], list(KINDS))
     with pytest.raises(ValueError, match=r"weights 01234567 of retinanet-scenes, and those here are .* make it again"):
-        leaks.read_rows(path)
+        leaks.read_leaks(path)

@@ -6,7 +6,7 @@ scene, and what the score loses is compared with the share of the map on it. ``p
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
 from odam_chapters.influence import edit_features
-from odam_chapters.rows import read_rows as read_csv
+from odam_chapters.rows import read_rows
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scene, Scenes, render
@@ -37,8 +37,9 @@ from odam_lib.kernels.grid import Grid, line_shares
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.viz.drawing import blend, resize
+from odam_lib.viz.drawing import resize
 from odam_lib.viz.grids import PictureGrid
+from odam_lib.viz.plots import name_row, show_detections
 
 CHANGES = ("removed", "repainted", "silenced")
 """What is done to the other object. ``removed``: the scene is drawn without it and its shadow, so that what it hid is
@@ -162,7 +163,7 @@ def judge_leaks(picture: Picture, covered: Covered) -> Iterator[dict[str, str | 
             yield names | {name: float(f"{float(number):.3g}") for name, number in (numbers | lost).items()}
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def read_leaks(path: Path) -> pd.DataFrame:
     """The rows that :func:`main` wrote.
 
     Raises:
@@ -170,7 +171,7 @@ def read_rows(path: Path) -> pd.DataFrame:
         ValueError: the file holds something else, is damaged, or was made with other weights of a detector than those
             here.
     """
-    rows = read_csv(path, "rows of leaks", "python -m odam_chapters.judging.leaks", KINDS)
+    rows = read_rows(path, "rows of leaks", "python -m odam_chapters.judging.leaks", KINDS)
     for name, weights in rows[["detector", "weights"]].drop_duplicates().itertuples(index=False):
         if weights != hash_of(name):
             raise ValueError(
@@ -189,7 +190,7 @@ def count_specific(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]
     """How many class maps have more energy on their own object than on any of some others, by how much these cover.
 
     Args:
-        rows: of :func:`read_rows`, all or those of some other objects, such as those of the same class.
+        rows: of :func:`read_leaks`, all or those of some other objects, such as those of the same class.
 
     Returns:
         (such maps, maps) by detector and ``COVER_BANDS`` of the share of the box that all these others cover together.
@@ -211,7 +212,7 @@ def relate(rows: pd.DataFrame, change: str, energy: str = "energy") -> Estimate:
     """Does the score fall more where more of the map lies on the other object, among objects that cover as much?
 
     Args:
-        rows: some of :func:`read_rows`.
+        rows: some of :func:`read_leaks`.
         change: one of ``CHANGES``.
         energy: the column of the map's share.
 
@@ -239,7 +240,7 @@ def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
     """The mean fall of the score with each change by the share of the map on the other object, for ``show_intervals``.
 
     Args:
-        rows: some of :func:`read_rows`.
+        rows: some of :func:`read_leaks`.
 
     Returns:
         A line for each detector and band of ``ENERGY_BANDS`` (together ``method``) and each change (``metric``): ``n``,
@@ -256,25 +257,26 @@ def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
     return lines
 
 
-def show_leak(
-    image: Tensor, detection: Detections, heat: Tensor, pictures: Tensor, falls: Mapping[str, float]
-) -> Figure:
-    """A detection, its class map, and the picture with another object removed and repainted, with the score in each.
+def show_leak(picture: Picture, covered: Covered) -> Figure:
+    """The class map that leaks most, and the picture with the object that it leaks to removed and repainted.
 
-    Args:
-        image: ``Tensor[3, H, W]`` in [0, 1].
-        detection: one row.
-        heat: ``Tensor[H, W]``, its map.
-        pictures: ``Tensor[2, 3, H, W]``, see :class:`Covered`.
-        falls: by which share of itself the score falls, by the names of ``CHANGES``.
+    Above each stands the score of the same prediction.
     """
-    grid = PictureGrid(image, [""], 1 + len(pictures), 2.0)
-    grid.draw(0, [grid.small, blend(grid.small, heat), *(resize(one, grid.size) for one in pictures)])
-    for column in range(2 + len(pictures)):
+    trace, image = picture.trace, picture.trace.image
+    pairs = [row for row in judge_leaks(picture, covered) if row.keys() >= set(CHANGES)]
+    if not pairs:
+        return show_detections(image, picture.detections, "No detected object is covered by another one here")
+    worst = max(pairs, key=lambda row: float(row["energy"]) - float(row["own"]))
+    place = picture.own.tolist().index(worst["object"])
+    detection, score = picture.detections[place : place + 1], float(worst["score"])
+    grid = PictureGrid(image, [name_row(detection, [0], 0)], 3, 2.0)
+    changed = [resize(one, grid.size) for one in covered.pictures[int(worst["other"])]]
+    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",))[0]), *changed])
+    for column in range(4):
         grid.draw_box(0, column, detection.boxes[0], 0)
-    score = float(detection.scores[0])
-    told = [f"the other object {change}:\nscore {score * (1 - falls[change]):.2f}" for change in CHANGES[:2]]
-    grid.finish([f"class map, score {score:.2f}", *told], "Does the detector use the object that the map lies on?")
+    told = [f"other object {change}:\nscore {score * (1 - float(worst[change])):.2f}" for change in CHANGES[:2]]
+    heading = f"class map: {worst['energy']:.0%} on the\nother object, {worst['own']:.0%} on its own"
+    grid.finish([heading, *told], "Does the detector use the object that this map lies on?")
     return grid.figure
 
 
@@ -290,15 +292,15 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=["fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes"])
     parser.add_argument("--number", type=int, default=250, help="how many scenes")
     asked = parser.parse_args()
-    scenes = Scenes("val", asked.number)
+    scenes, weights = Scenes("val", asked.number), {name: hash_of(name) for name in asked.detectors}
     with files.owned(asked.output):
         detectors = [load_detector(name) for name in asked.detectors]
-        rows: dict[str, list[dict[str, str | int | float]]] = {name: [] for name in asked.detectors}
+        rows: dict[str, list[dict[str, str | int | float]]] = {name: [] for name in weights}
         for item in tqdm(range(len(scenes)), unit="scene"):
             covered = uncover(scenes.scene(item))
             for detector in detectors:
                 picture = open_picture(detector, scenes, item, *scenes[item], layer="fpn")
-                about = {"detector": detector.name, "weights": hash_of(detector.name)}
+                about = {"detector": detector.name, "weights": weights[detector.name]}
                 rows[detector.name] += [about | row for row in judge_leaks(picture, covered)]
         files.write_rows(asked.output, [row for some in rows.values() for row in some], list(KINDS))
 
