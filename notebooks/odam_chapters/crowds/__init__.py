@@ -6,7 +6,6 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "crowds.cases": "pick_couples find_failures find_telling_triple",
-        "crowds.claims": "judge_claims tabulate_verdicts",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
         "crowds.estimates": "estimate_differences",
         "crowds.exercises": "check_duplicate check_pairs",

@@ -132,7 +132,7 @@ def tabulate_comparisons(compared: Sequence[Comparison], metrics: Sequence[str] 
         lines.append([f"{detector:23}{rule}"])
         for one in (by_metric[metric] for metric in metrics):
             mark = "*" if one.better else "!" if one.worse else " "
-            lines[-1].append(write_difference(one.difference) + mark)
+            lines[-1].append(_points(one.difference) + mark)
     return write_text(lines, -41, 26)
 
 
@@ -153,14 +153,13 @@ def rate_goals(family: str, compared: Sequence[Comparison]) -> str:
     over_nms = {one.metric: one for one in compared if one[:2] == (FAMILIES[family][1], CLASSICAL)}
     if family == "faster-rcnn":
         precision = over_nms["AP50"]
-        lines.append(rate(precision.better, f"better by AP50 than NMS: {write_difference(precision.difference)}"))
+        lines.append(rate(precision.better, f"better by AP50 than NMS: {_points(precision.difference)}"))
     goal, recall = RECALL_GOALS[family], over_nms["recall crowd"].difference
     text = f"recall of the crowd set at least {100 * goal:.0f} points over NMS"
-    lines.append(rate(recall.value >= goal, f"{text}: {write_difference(recall)}"))
+    lines.append(rate(recall.value >= goal, f"{text}: {_points(recall)}"))
     return "\n".join(lines)
 
 
-def write_difference(difference: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
+def _points(difference: Estimate) -> str:
     value, low, high = (100 * each for each in difference)
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
