@@ -313,7 +313,7 @@ class DenseDetector(Detector):
         return Predictions(boxes, self.score(logits, centerness[:, None]))
 
 
-def _find_scoring(head: Any) -> dict[nn.Module, Tensor]:
+def _find_scoring(head: Any) -> dict[Any, Tensor]:
     """The parts of a head that its score comes from: the kernels that predict the class, and centerness if it does."""
     classes, boxes = head.classification_head, head.regression_head
     centres = {boxes: boxes.bbox_ctrness.weight} if hasattr(boxes, CENTRES) else {}

@@ -1,5 +1,6 @@
 """Odam-Train (Sec. 3.2): the loss term that teaches a detector to explain which object it saw."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +49,12 @@ class OdamTrain:
     separation: float = 1.0
 
     def __post_init__(self) -> None:
-        known = {"negatives": NEGATIVES, "order": ORDERS, "bound": BOUNDS, "target": TARGETS}
+        known: dict[str, Collection[str]] = {
+            "negatives": NEGATIVES,
+            "order": ORDERS,
+            "bound": BOUNDS,
+            "target": TARGETS,
+        }
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give {' or '.join(choices)}.")

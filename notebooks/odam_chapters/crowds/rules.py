@@ -29,7 +29,7 @@ RASTER = 32
 """Lines and columns on which maps are compared: as many as the finest level has cells, and as Odam-Train uses."""
 CHOSEN_ON = (60, 1)
 """Number and seed of the held-out crowds on which thresholds were chosen: others than those of the results."""
-GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 """T_l and T_h that were tried, together (0, 1), which is NMS."""
 THRESHOLDS = {
     "fcos-crowd": (0.2, 0.7),

@@ -148,8 +148,8 @@ def rate_goals(family: str, compared: Sequence[Comparison]) -> str:
     for metric in ("JI", "MR"):
         for each, where in ((here, "on the same detector"), (compared, "with or without Odam-Train")):
             better = [one.better for one in each if one.metric == metric]
-            goal = f"better by {metric} than every rule, {where}"
-            lines.append(rate(all(better), f"{goal}: than {sum(better)} of {len(better)}"))
+            wanted = f"better by {metric} than every rule, {where}"
+            lines.append(rate(all(better), f"{wanted}: than {sum(better)} of {len(better)}"))
     over_nms = {one.metric: one for one in compared if one[:2] == (FAMILIES[family][1], CLASSICAL)}
     if family == "faster-rcnn":
         precision = over_nms["AP50"]

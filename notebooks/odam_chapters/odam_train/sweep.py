@@ -4,7 +4,7 @@
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,27 +160,23 @@ def sweep(
             by_nms = {CLASSICAL: by_boxes(nms)}
             found = match_crowds(apply_rules(detector, pictures, by_nms)[CLASSICAL])
             controls.setdefault(control, (seen, found))
-            done[name] = Outcome(
-                name,
-                len(seen.objects),
-                len(seen.pairs),
+            numbers = [
                 *_compare_maps(controls[control][0], seen),
-                round(measure_ap(detector, pictures)["AP50"], 4),
-                *_round(pair_candidates(detector, pictures, TRAINED).agreement(same=True)[0]),
-                *_round([miss_rate(found), *estimate_differences(found, controls[control][1])["MR"]]),
-            )
+                measure_ap(detector, pictures)["AP50"],
+                *pair_candidates(detector, pictures, TRAINED).agreement(same=True)[0],
+                miss_rate(found),
+                *estimate_differences(found, controls[control][1])["MR"],
+            ]
+            done[name] = Outcome(name, len(seen.objects), len(seen.pairs), *(round(each, 4) for each in numbers))
             write_rows(path, [asdict(done[one]) for one in VARIANTS if one in done])
     return [done[one] for one in VARIANTS if one in done]
 
 
-def _compare_maps(control: Survey, seen: Survey) -> list[float]:
-    changes = {each: relative_change(*align_surveys(control, seen, each)) for each in ("odi", "correlations")}
-    means = {each: float(getattr(seen, each).nanmean()) for each in changes}
-    return _round(number for each in changes for number in (means[each], *changes[each]))
-
-
-def _round(numbers: Iterable[float]) -> list[float]:
-    return [round(number, 4) for number in numbers]
+def _compare_maps(control: Survey, seen: Survey) -> Iterator[float]:
+    """Of ODI and correlation the mean, the relative change and its interval."""
+    for name in ("odi", "correlations"):
+        yield float(getattr(seen, name).nanmean())
+        yield from relative_change(*align_surveys(control, seen, name))
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
@@ -195,7 +191,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
     """A table: a line for each variant, changes with their intervals, what was not measured left empty."""
-    rows = [("variant", "ODI", "correlation", "AP50", "same person", "miss rate, points")]
+    rows: list[tuple[str, ...]] = [("variant", "ODI", "correlation", "AP50", "same person", "miss rate, points")]
     for one in outcomes:
         changes = (
             f"{change:+.0%} ({low:+.0%} to {high:+.0%})"
