@@ -2,10 +2,15 @@
 
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
+from odam_lib.explainers.d_close import DCLOSE
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
+from odam_lib.explainers.g_came import GCAME
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
+from odam_lib.explainers.layer_cam import LayerCAM
 from odam_lib.explainers.odam import ODAM
+from odam_lib.explainers.smooth_grad import SmoothGrad
+from odam_lib.explainers.ss_grad_cam import SSGradCAMPlusPlus
 from odam_lib.explainers.whole import Combined
 
 SMOOTHING_ABLATION: dict[str, Explainer] = {
@@ -14,8 +19,16 @@ SMOOTHING_ABLATION: dict[str, Explainer] = {
     **{f"adaptive {share:g}": ODAM(share=share) for share in (0.05, 0.1, 0.2, 0.3)},
 }
 """What the ablation of ODAM's smoothing compares: none, fixed in feature cells, and shares of the short side."""
-ON_DEMAND: dict[str, Explainer] = {"BBAM": BBAM(), "ODAM window": ODAM(derivative="window")}
-"""Left out unless they are asked for: BBAM takes seconds for each object, the window is what Odam-Train trains."""
+RIVALS: dict[str, Explainer] = {"LayerCAM": LayerCAM(), "G-CAME": GCAME(), "SSGrad-CAM++": SSGradCAMPlusPlus()}
+"""White-box methods that are newer than the paper, or that others show today; each map takes milliseconds."""
+ON_DEMAND: dict[str, Explainer] = {
+    **RIVALS,
+    "ODAM window": ODAM(derivative="window"),
+    "BBAM": BBAM(),
+    "D-CLOSE": DCLOSE(),
+    "SmoothGrad": SmoothGrad(),
+}
+"""Left out unless they are asked for: the window is what Odam-Train trains, the last three take seconds an object."""
 
 
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
