@@ -68,11 +68,7 @@ def show_methods(
             grid.draw_reason(row, column, one.reasons[row][0])
     title = title or f"The {TITLES[attribute]} of the same detections, by method"
     grid.finish(list(shown), tell_count(title, len(found), len(first), "objects"))
-    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
-    for kind in (False, True):
-        if kind in signed.values():
-            example = next(one for name, one in shown.items() if signed[name] is kind)
-            draw_colour_bar(grid.figure, grid.panel, example)
+    _draw_colour_bars(grid, shown)
     return grid.figure
 
 
@@ -122,11 +118,11 @@ def show_average_maps(
 def show_detectors(
     image: Tensor, detectors: Mapping[str, HeatMaps], attributes: Sequence[str], title: str | None = None
 ) -> Figure:
-    """One object through several detectors: a row for each detector, a column for each attribute.
+    """One object several times: a row for each detector or setting, a column for each attribute.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
-        detectors: maps of that image by the detector's name; of each the first detection is shown, if there is one.
+        detectors: maps of that image by the name of their row; of each the first detection is shown, if there is one.
         attributes: columns, any of the attributes that all computed and ``combined``.
         title: the figure's message.
 
@@ -148,7 +144,7 @@ def show_detectors(
             grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
     title = tell_count(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
     grid.finish([TITLES[attribute] for attribute in attributes], title)
-    draw_colour_bar(grid.figure, grid.panel, next(iter(shown.values())))
+    _draw_colour_bars(grid, shown)
     return grid.figure
 
 
@@ -235,3 +231,12 @@ def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
 
 def _score_of(maps: HeatMaps) -> str:
     return f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"
+
+
+def _draw_colour_bars(grid: PictureGrid, shown: Mapping[str, HeatMaps]) -> None:
+    """One for unsigned maps, one for signed ones, where there are such."""
+    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
+    for kind in (False, True):
+        if kind in signed.values():
+            example = next(one for name, one in shown.items() if signed[name] is kind)
+            draw_colour_bar(grid.figure, grid.panel, example)
