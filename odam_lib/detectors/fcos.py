@@ -39,7 +39,7 @@ def build_small_fcos(
     name: str,
     categories: tuple[str, ...],
     make_backbone: Callable[[], nn.Module] = SmallResNetFPN,
-    plain: bool = False,
+    group_norm: bool = False,
 ) -> FCOSDetector:
     """An untrained FCOS of about 1.3 M parameters for pictures of about 256 pixels: strides 8, 16 and 32.
 
@@ -47,8 +47,8 @@ def build_small_fcos(
         name: name of the detector.
         categories: class names, index 0 is the background.
         make_backbone: what makes its feature extractor.
-        plain: a head of convolutions and ReLUs alone, where a prediction depends on its window only. torchvision's head
-            has GroupNorm, whose statistics make every cell of a level depend on every other.
+        group_norm: torchvision's head, whose GroupNorm makes every cell of a level depend on every other; else one of
+            convolutions and ReLUs alone, where a prediction depends on its window only.
     """
     backbone: Any = make_backbone()
     model = FCOS(
@@ -59,7 +59,8 @@ def build_small_fcos(
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
         head=FCOSHead(backbone.out_channels, num_anchors=1, num_classes=len(categories), num_convs=2),
     )
-    for part in (model.head.classification_head, model.head.regression_head) if plain else ():
-        part.conv = nn.Sequential(*(module for module in part.conv if not isinstance(module, nn.GroupNorm)))
-        start_narrow(part.conv)
+    if not group_norm:
+        for part in (model.head.classification_head, model.head.regression_head):
+            part.conv = nn.Sequential(*(module for module in part.conv if not isinstance(module, nn.GroupNorm)))
+            start_narrow(part.conv)
     return FCOSDetector(name, model, categories)

@@ -81,10 +81,11 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
     "retinanet-scenes": Bundled(build_small_retinanet),
     "faster-rcnn-scenes": Bundled(build_small_faster_rcnn),
     "detr-scenes": Bundled(detr.build_small_detr),
-    "fcos-pvt-scenes": Bundled(partial(build_small_fcos, make_backbone=make_small_pvt)),
+    "fcos-pvt-scenes": Bundled(partial(build_small_fcos, make_backbone=make_small_pvt, group_norm=True)),
     "retinanet-pvt-scenes": Bundled(partial(build_small_retinanet, make_backbone=make_small_pvt)),
-    "fcos-crowd": Bundled(build_small_fcos, PEOPLE),
-    "fcos-crowd-odam": Bundled(build_small_fcos, PEOPLE),
+    "fcos-groupnorm-scenes": Bundled(partial(build_small_fcos, group_norm=True)),
+    "fcos-crowd": Bundled(partial(build_small_fcos, group_norm=True), PEOPLE),
+    "fcos-crowd-odam": Bundled(partial(build_small_fcos, group_norm=True), PEOPLE),
     "faster-rcnn-crowd": Bundled(build_small_faster_rcnn, PEOPLE),
     "faster-rcnn-crowd-odam": Bundled(build_small_faster_rcnn, PEOPLE),
     "yolov3-tiny": Bundled(build_yolov3_tiny, COCO),
@@ -104,7 +105,7 @@ ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
     if "-crowd" not in name and name != "yolov3-tiny"
-} | {"fcos-plain": partial(build_small_fcos, plain=True)}
+}
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 
 SOURCES: dict[str, Callable[[str], Detector]] = {"torchvision": load_torchvision, "hf": load_hub}

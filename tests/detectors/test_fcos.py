@@ -135,7 +135,7 @@ def test_what_is_no_picture_is_refused(untrained, image, error, sentence: str) -
 
 def test_without_groupnorm_the_gradient_lies_in_the_window() -> None:
     image = torch.rand(3, 200, 256, generator=torch.Generator().manual_seed(2))
-    for name, without in (("fcos-plain", True), ("fcos", False)):
+    for name, without in (("fcos", True), ("fcos-groupnorm", False)):
         torch.manual_seed(0)
         detector = ARCHITECTURES[name](name, CATEGORIES)
         detector.model.eval().requires_grad_(False)

@@ -43,7 +43,7 @@ def assigned(detector: Detector, images: list[Tensor], targets: list[dict[str, T
     return detector.compute_losses(images, targets)[1]
 
 
-@pytest.mark.parametrize("name", ["fcos", "fcos-plain", "retinanet", "fcos-pvt"])
+@pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "fcos-pvt"])
 def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str) -> None:
     detector, (images, targets) = built(name), batch()
     positives = assigned(detector, images[:1], targets[:1])

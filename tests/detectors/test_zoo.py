@@ -48,7 +48,7 @@ def test_the_list_names_every_detector_with_its_source(capsys) -> None:
     lines = zoo.format_table().splitlines()
     assert [line.split()[0] for line in lines] == ["name", *zoo.ZOO]
     listed = dict(zip(zoo.ZOO, lines[1:]))
-    assert "bundled" in listed["fcos-scenes"] and "95.6" in listed["fcos-scenes"]
+    assert "bundled" in listed["fcos-scenes"] and "95.7" in listed["fcos-scenes"]
     assert "torchvision COCO_V1" in listed["fasterrcnn_mobilenet_v3_large_fpn"]
     assert "19.4 M" in listed["fasterrcnn_mobilenet_v3_large_fpn"]
 

@@ -65,7 +65,7 @@ def test_first_losses_are_those_of_the_processor(name: str, tmp_path: Path) -> N
     assert ours == pytest.approx(theirs, rel=0.5 if name == "faster-rcnn" else 1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["fcos", "fcos-plain", "retinanet", "faster-rcnn", "detr"])
+@pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "faster-rcnn", "detr"])
 def test_in_half_precision_losses_are_nearly_the_same(name: str, tmp_path: Path) -> None:
     settings = replace(SMALL, detector=name, epochs=1)
     ours, theirs = (
