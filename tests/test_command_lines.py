@@ -56,6 +56,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.png"], "cannot be written"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
     ],
+    "notebooks/odam_chapters/rivals.py": [
+        (["{text}/in.png"], "cannot be written"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
         (["{text}", "--objects", "1"], "text is no place for rows"),

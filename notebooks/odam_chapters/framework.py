@@ -4,18 +4,17 @@ Command: ``python -m odam_chapters.framework notebooks/figures/framework.png``.
 """
 
 import argparse
-import io
 from itertools import pairwise
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_chapters.crowds.cases import Triple, find_telling_triple
+from odam_chapters.pictures import save_small
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
@@ -24,11 +23,11 @@ from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.sources import WholeGradients
-from odam_lib.files import output_file, user_path, write_whole
+from odam_lib.files import output_file, user_path
 from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.odam import min_max, smooth
 from odam_lib.kernels.similarity import correlation
-from odam_lib.viz.drawing import DIVERGING, blend, draw_box, draw_picture, to_png
+from odam_lib.viz.drawing import DIVERGING, blend, draw_box, draw_picture
 from odam_lib.viz.sheets import Sheet
 
 CHANNELS = 4
@@ -158,9 +157,7 @@ def main() -> None:
     triple = find_telling_triple(found, raster_maps(crowd, found), target["boxes"])
     if not len(one) or triple is None:
         raise ValueError("Nothing was found in the scene, or no such three boxes in the crowd: choose others.")
-    figure = draw_framework(trace, one, crowd, found, triple)
-    with Image.open(io.BytesIO(to_png(figure, 90))) as drawn, write_whole(asked.output) as aside:
-        drawn.convert("RGB").quantize(64).save(aside, "png", optimize=True)
+    save_small(draw_framework(trace, one, crowd, found, triple), asked.output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Pictures of maps that only notebooks draw: side by side by method, detector or origin, or on average."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import EllipsisType
 
 import torch
@@ -10,14 +12,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from odam_lib.detections import Detections, check_detections
+from odam_lib.files import write_whole
 from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize
+from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize, to_png
 from odam_lib.viz.grids import PictureGrid
 from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, make_legible, tell_count
@@ -221,6 +225,12 @@ def find_part(boxes: Tensor, image: Tensor, margin: float) -> tuple[tuple[Ellips
     left, top = (low - around).floor().clamp(min=0).int().tolist()
     right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
     return (..., slice(top, bottom), slice(left, right)), boxes.new_tensor([left, top, left, top])
+
+
+def save_small(figure: Figure, path: Path, dpi: int = 90, colours: int = 64) -> None:
+    """Write a figure that the repository keeps as a PNG file of few colours, whole or not at all."""
+    with Image.open(io.BytesIO(to_png(figure, dpi))) as drawn, write_whole(path) as aside:
+        drawn.convert("RGB").quantize(colours).save(aside, "png", optimize=True)
 
 
 def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
