@@ -24,7 +24,7 @@ from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize, to_png
 from odam_lib.viz.grids import PictureGrid
 from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
-from odam_lib.viz.sheets import MOST_ROWS, Sheet, make_legible, tell_count
+from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, make_legible, tell_count
 
 
 def show_methods(
@@ -227,10 +227,10 @@ def find_part(boxes: Tensor, image: Tensor, margin: float) -> tuple[tuple[Ellips
     return (..., slice(top, bottom), slice(left, right)), boxes.new_tensor([left, top, left, top])
 
 
-def save_small(figure: Figure, path: Path, dpi: int = 90, colours: int = 64) -> None:
+def save_small(figure: Figure, path: Path, dpi: int = SCREEN_DPI, colours: int = 64) -> None:
     """Write a figure that the repository keeps as a PNG file of few colours, whole or not at all."""
     with Image.open(io.BytesIO(to_png(figure, dpi))) as drawn, write_whole(path) as aside:
-        drawn.convert("RGB").quantize(colours).save(aside, "png", optimize=True)
+        drawn.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=4).save(aside, "png", optimize=True)
 
 
 def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("output", type=user_path, help="PNG of at most 64 colours")
     parser.add_argument("--detector", default="faster-rcnn-scenes")
     parser.add_argument("--layer", default="fpn")
-    parser.add_argument("--scene", type=int, default=1, help="which of the held-out scenes")
+    parser.add_argument("--scene", type=int, default=8, help="which of the held-out scenes")
     parser.add_argument("--methods", nargs="+", default=SHOWN, choices=SHOWN, metavar="METHOD")
     asked = parser.parse_args()
     output_file(asked.output)

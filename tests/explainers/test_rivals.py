@@ -111,7 +111,7 @@ def test_smooth_grad_sees_the_only_pixels_that_the_score_reads() -> None:
     expected = torch.zeros(SIZE)
     expected[y1:y2, x1:x2] = 1 / ((y2 - y1) * (x2 - x1))
     torch.testing.assert_close(made.maps[0][0], expected)
-    torch.testing.assert_close(made.maps[1][0], expected / 8)
+    torch.testing.assert_close(made.maps[1][0], expected / 2)
 
 
 def test_smooth_grad_says_what_it_cannot_explain() -> None:
