@@ -46,7 +46,7 @@ def draw_framework(trace: Trace, one: Detections, crowd: Trace, found: Detection
     """
     figure = Sheet(10.0, 5.4)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.15))
-    apart = {"wspace": 0.22}
+    apart = {"wspace": 0.16}
     _draw_odam(upper.subplots(1, 5, gridspec_kw=apart).tolist(), trace, one)
     left, right = lower.subfigures(1, 2, width_ratios=(3, 2.3))
     rows = list(triple)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("output", type=user_path, help="PNG of at most 64 colours")
     parser.add_argument("--detector", default="fcos-scenes")
     parser.add_argument("--crowd-detector", default="fcos-crowd-odam")
-    parser.add_argument("--scene", type=int, default=5, help="which of the held-out scenes")
+    parser.add_argument("--scene", type=int, default=8, help="which of the held-out scenes")
     parser.add_argument("--crowd", type=int, default=3, help="which of the held-out crowds")
     asked = parser.parse_args()
     output_file(asked.output)
