@@ -28,7 +28,7 @@ from odam_lib.metrics.faithfulness import auc, best_score, insertion, rank_pixel
 
 STEPS = 6
 CASES = (
-    ("fcos-scenes", "scenes"),
+    ("fcos-groupnorm-scenes", "scenes"),
     ("retinanet-scenes", "scenes"),
     ("faster-rcnn-scenes", "scenes"),
     ("yolov3-tiny", "scenes"),
@@ -83,7 +83,7 @@ def rows(name: str, kind: str, root: str, objects: int, masks: int) -> Iterator[
     detector = load_detector(name, "cpu")
     dataset = relabel(open_dataset(kind, root if kind == "coco" else ""), detector.categories)
     methods = {"ODAM": ODAM(), "D-RISE": DRISE(masks)}
-    if name == "fcos-scenes":
+    if name == "fcos-groupnorm-scenes":
         methods["ODAM window"] = ODAM(derivative="window")
     layer, explained = "fpn", 0
     for item in range(len(dataset)):

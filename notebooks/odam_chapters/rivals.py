@@ -9,7 +9,7 @@ from odam_chapters.pictures import crop, save_small, show_columns
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.methods import ON_DEMAND, comparison
+from odam_lib.evaluation.methods import comparison, on_demand
 from odam_lib.files import output_file, user_path
 
 SHOWN = ("ODAM", "LayerCAM", "SSGrad-CAM++", "G-CAME", "Grad-CAM", "SmoothGrad", "D-RISE", "D-CLOSE", "BBAM")
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=SHOWN, choices=SHOWN, metavar="METHOD")
     asked = parser.parse_args()
     output_file(asked.output)
-    known = comparison() | ON_DEMAND
+    known = comparison() | on_demand()
     trace = load_detector(asked.detector, "cpu").trace(Scenes("val", asked.scene + 1)[asked.scene][0], asked.layer)
     found = trace.detections(0.5)
     if not len(found):

@@ -21,18 +21,10 @@ SMOOTHING_ABLATION: dict[str, Explainer] = {
 """What the ablation of ODAM's smoothing compares: none, fixed in feature cells, and shares of the short side."""
 RIVALS: dict[str, Explainer] = {"LayerCAM": LayerCAM(), "G-CAME": GCAME(), "SSGrad-CAM++": SSGradCAMPlusPlus()}
 """White-box methods that are newer than the paper, or that others show today; each map takes milliseconds."""
-ON_DEMAND: dict[str, Explainer] = {
-    **RIVALS,
-    "ODAM window": ODAM(derivative="window"),
-    "BBAM": BBAM(),
-    "D-CLOSE": DCLOSE(),
-    "SmoothGrad": SmoothGrad(),
-}
-"""Left out unless they are asked for: the window is what Odam-Train trains, the last three take seconds an object."""
 
 
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
-    """The methods that the notebook compares, and the controls."""
+    """The methods that the notebook compares, and the controls; ``masks`` are of D-RISE, ``seed`` of its masks and noise."""
     return {
         "ODAM": ODAM(),
         "ODAM combined": Combined(ODAM()),
@@ -43,4 +35,20 @@ def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
         "centred Gaussian": CentredGaussian(),
         "random": RandomMap(seed=seed),
         "Eigen-CAM": EigenCAM(),
+    }
+
+
+def on_demand(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
+    """Left out unless they are asked for; ``masks`` are of D-RISE and D-CLOSE, ``seed`` of masks and noise.
+
+    BBAM, D-CLOSE and SmoothGrad take seconds for each object, the window is what Odam-Train trains, and coarser masks
+    (Fig. 1b) take as long as D-RISE's own of 16 x 16 cells.
+    """
+    return {
+        **RIVALS,
+        "ODAM window": ODAM(derivative="window"),
+        "D-RISE 8": DRISE(masks, cells=8, seed=seed),
+        "D-CLOSE": DCLOSE(max(masks, DCLOSE.levels), seed=seed),
+        "SmoothGrad": SmoothGrad(seed=seed),
+        "BBAM": BBAM(),
     }
