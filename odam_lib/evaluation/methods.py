@@ -24,7 +24,12 @@ RIVALS: dict[str, Explainer] = {"LayerCAM": LayerCAM(), "G-CAME": GCAME(), "SSGr
 
 
 def comparison(masks: int = 1000, seed: int = 0) -> dict[str, Explainer]:
-    """The methods that the notebook compares, and the controls; ``masks`` are of D-RISE, ``seed`` of its masks and noise."""
+    """The methods that the notebook compares, and the controls.
+
+    Args:
+        masks: number of D-RISE's masks.
+        seed: of the masks, and of the random control.
+    """
     return {
         "ODAM": ODAM(),
         "ODAM combined": Combined(ODAM()),

@@ -42,7 +42,7 @@ def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
 
 def write_mean(one: Estimate) -> str:
     """A mean with half the width of its interval; a dash where nothing was measured."""
-    return "–" if isnan(one.value) else f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
+    return "-" if isnan(one.value) else f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
 
 
 def as_paired_markdown(

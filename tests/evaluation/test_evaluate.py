@@ -24,11 +24,21 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.identity import hash_weights
 from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.weights import read_card
-from odam_lib.evaluation.judges import Discrimination, Faithfulness, Localization, Picture, PlantedCauses
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.judges import (
+    Discrimination,
+    Faithfulness,
+    Localization,
+    Picture,
+    PlantedCauses,
+    SignedFaithfulness,
+)
 from odam_lib.evaluation.planted import Planted, find_planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation
-from odam_lib.evaluation.runs import evaluate
+from odam_lib.evaluation.runs import evaluate, open_picture
 from odam_lib.explainers.controls import BoxFill, RandomMap
+from odam_lib.explainers.grad_cam import GradCAM
+from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.whole import spread_over_image
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.metrics.intervals import bootstrap, mean_interval
@@ -232,6 +242,27 @@ def test_curves_and_the_areas_under_them_fit_together() -> None:
         places, means = found.curve("noise", name)
         assert places == [0, 0.25, 0.5, 0.75, 1] and means[end] == 1
         assert np.trapezoid(means, places) == pytest.approx(float(found.values("noise", name)[0].mean()), abs=1e-3)
+
+
+def test_zeros_of_odams_map_come_in_the_order_of_the_map_before_the_rectifier() -> None:
+    """Pairs of both maps' values in lexicographic order, as numpy sorts them, are one map without such zeros."""
+    detector, scenes, judge = load_detector("retinanet-scenes", "cpu"), Scenes("val", 3), SignedFaithfulness(2)
+    picture = open_picture(detector, scenes, 2, *scenes[2])
+    heats = ODAM()(picture.trace, picture.detections, ("class",))
+    maps = heats.normalized().to_image()[:, 0]
+    signed = ODAM(rectify="none")(picture.trace, picture.detections, ("class",)).normalized().to_image()[:, 0]
+    ranks = []
+    for both in torch.stack([maps, signed], dim=-1):
+        _, rank = np.unique(both.flatten(0, 1).numpy(), axis=0, return_inverse=True)
+        ranks.append(torch.from_numpy(rank).reshape(both.shape[:2]))
+    whole = Faithfulness(2)(picture, torch.stack(ranks).double(), heats)
+    found = judge(picture, maps, heats)
+    assert (maps == 0).double().mean() > 0.1
+    for name in ("deletion", "insertion"):
+        torch.testing.assert_close(found[f"{name} signed"], whole[name])
+    assert (
+        judge(picture, maps, GradCAM()(picture.trace, picture.detections, ("class",)))["deletion signed"].isnan().all()
+    )
 
 
 def hand_made() -> Evaluation:
