@@ -74,6 +74,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["{text}", "--folder", "{new}", "--pictures", "1", "--number", "16"], "text holds no outcomes"),
     ],
+    "notebooks/odam_chapters/judging/leaks.py": [
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{new}", "--detectors", "yolo"], "yolo.json is missing"),
+    ],
     "notebooks/odam_chapters/judging/own_masks.py": [
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{new}", "{new}"], "is missing"),

@@ -1,22 +1,20 @@
 """What was found, one row an object and method: its means and curves, and the files that keep it."""
 
 import csv
-import gzip
 import json
 import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from odam_lib.detectors.weights import find_weights, read_card
-from odam_lib.files import user_path
+from odam_lib.files import open_rows, user_path
 from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
@@ -180,12 +178,6 @@ def settings_path(path: Path) -> Path:
     if not name.endswith(".csv"):
         raise ValueError(f"{path} is no place for rows, which are CSV: give a path that ends in .csv or .csv.gz.")
     return path.with_name(f"{name.removesuffix('.csv')}.json")
-
-
-def open_rows(path: Path, mode: Literal["rt", "wt"]) -> TextIOWrapper:
-    """Rows as text; those whose name ends in ``.gz`` are compressed."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, mode, newline="", encoding="utf-8")
 
 
 def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:

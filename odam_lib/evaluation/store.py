@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from odam_lib.evaluation.rows import KEYS, Evaluation, Row, open_rows, read_rows, settings_path
-from odam_lib.files import write_whole
+from odam_lib.evaluation.rows import KEYS, Evaluation, Row, read_rows, settings_path
+from odam_lib.files import open_rows, write_whole
 
 
 class Store:

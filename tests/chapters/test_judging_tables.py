@@ -1,11 +1,8 @@
-"""Comparisons on hand-made rows, and what README says of own masks."""
+"""Comparisons on hand-made rows."""
 
-from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows
 from odam_chapters.judging.tables import count_wins, rank_methods, summarize_wins, tabulate_means
 
 from odam_lib.evaluation.rows import Evaluation
-from odam_lib.evaluation.tables import as_paired_markdown, select_metrics
-from odam_lib.files import data_root
 
 
 def evaluation(pictures: int = 32, **means: tuple[float, float]) -> Evaluation:
@@ -38,15 +35,3 @@ def test_ranking_scoreboard_and_count() -> None:
 
 def test_tables_hold_the_means() -> None:
     assert "0.20 [0.1" in tabulate_means(FOUND, ["deletion"])
-
-
-def test_readme_says_what_holds_on_photographs() -> None:
-    found = Evaluation.load(data_root() / "evaluation" / "yolov3-tiny.csv.gz")
-    readme = (data_root().parent / "README.md").read_text(encoding="utf-8")
-    rivals = ["Grad-CAM", "Grad-CAM++", "D-RISE", "box fill", "centred Gaussian"]
-    assert as_paired_markdown(found, "ODAM", rivals, select_metrics(found)) in readme
-    rows = read_rows(data_root() / "evaluation" / "own-masks-yolov3-tiny.csv")
-    for others in (OF_CLASS, OF_ALL):
-        counts = [count_own_mask_wins(rows, name, others) for name in ("ODAM", "Grad-CAM")]
-        cells = " | ".join(f"{wins / number:.0%} ({wins})".replace("%", " %") for wins, number in counts)
-        assert f"| {counts[0][1]} | {cells} |" in readme

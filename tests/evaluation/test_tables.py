@@ -1,4 +1,4 @@
-"""Comparisons on hand-made rows, and README's tables against the rows that are bundled."""
+"""Comparisons on hand-made rows."""
 
 import pytest
 from nbconvert.filters import markdown2html
@@ -67,11 +67,3 @@ def test_the_command_prints_all_rows_and_those_of_well_detected_objects(capsys: 
     with pytest.raises(SystemExit):
         main([path, "--least-iou", "1"])
     assert "no object with an IoU of at least 1: give a smaller one" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["fcos-scenes", "faster-rcnn-scenes", "detr-scenes", "yolov3-tiny"])
-def test_readmes_table_is_of_the_bundled_rows(name: str) -> None:
-    found = Evaluation.load(data_root() / "evaluation" / f"{name}.csv.gz")
-    readme = (data_root().parent / "README.md").read_text(encoding="utf-8")
-    assert as_markdown(found, select_metrics(found)) in readme
-    assert f"{len(found.values('ODAM', 'deletion')[0])} objects" in readme
