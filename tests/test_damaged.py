@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from odam_chapters.attention.claims import read_looked
 from odam_chapters.charts import draw_training_curves
 from odam_chapters.crowds.embeddings import load_embedder
 from odam_chapters.crowds.results import CrowdResults
@@ -80,6 +81,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "mistakes": ("a.csv", copied("evaluation/distractors.csv"), read_mistakes),
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
+    "claims": ("a.csv.gz", copied("evaluation/detr-claims.csv.gz"), read_looked),
     "losses": ("log.csv", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
     "compressed losses": ("log.csv.gz", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
 }

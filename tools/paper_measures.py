@@ -1,0 +1,385 @@
+"""Ways to answer a claim of the paper from the bundled rows: what ``paper_map.toml`` names as ``kind`` of a measure.
+
+Each gives numbers with their 95 % intervals (bootstrap over pictures) and what each says of the claim.
+"""
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from crowd_estimates import estimate_crowds
+from odam_chapters.crowds.results import load_results
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, THRESHOLDS
+from odam_chapters.crowds.tables import LESS_IS_BETTER
+from odam_chapters.statistics import relative_change
+
+from odam_lib.evaluation.rows import Evaluation, open_rows
+from odam_lib.evaluation.tables import select_metrics
+from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, compare_paired
+from odam_lib.files import data_root
+from odam_lib.metrics.intervals import Estimate, mean_interval
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = Path(__file__).with_name("paper_map.toml")
+
+REPRODUCED, CONTRADICTED, OPEN, MISSING = "reproduced", "contradicted", "cannot tell", "not measured yet"
+MARKS = {REPRODUCED: "✓", CONTRADICTED: "✗", OPEN: "?"}
+FEWEST = 30
+"""Objects; of fewer there is no verdict."""
+
+
+class UnmeasuredError(LookupError):
+    """The rows that would answer are not there."""
+
+
+class Number(NamedTuple):
+    """One measured answer to a claim: of which detector, against what, of how many; and what it says of the claim."""
+
+    of: str
+    text: str
+    n: int = 0
+    verdict: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.text, MARKS.get(self.verdict, ""))))
+
+
+def judge(found: Estimate, expect: str, n: int = FEWEST, margin: float = 0.0) -> str:
+    """What an estimate says of a claim.
+
+    It is expected to be ``more`` or ``less`` than 0, or ``alike``, within ``margin`` of it. Of fewer than ``FEWEST``
+    objects nothing can be told.
+
+    Raises:
+        ValueError: another expectation.
+    """
+    if expect not in ("more", "less", "alike"):
+        raise ValueError(f"Nothing is known of the expectation {expect!r}: give more, less or alike.")
+    if n < FEWEST:
+        return OPEN
+    if expect == "alike":
+        apart = found.low > margin or found.high < -margin
+        return CONTRADICTED if apart else REPRODUCED if max(-found.low, found.high) <= margin else OPEN
+    low, high = (found.low, found.high) if expect == "more" else (-found.high, -found.low)
+    return REPRODUCED if low > 0 else CONTRADICTED if high < 0 else OPEN
+
+
+def spell(found: Estimate, percent: bool = False, sign: str = "+") -> str:
+    """A number with its interval; three digits where two would hide how sure it is."""
+    value, low, high = (100 * one if percent else one for one in found)
+    digits = 0 if percent and abs(value) >= 10 else 1 if percent else 2 if high - low >= 0.02 else 3
+    unit = " %" if percent else ""
+    return f"{value:{sign}.{digits}f}{unit} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
+
+
+@cache
+def settings() -> dict[str, Any]:
+    """What ``paper_map.toml`` says."""
+    return tomllib.loads(SOURCE.read_text(encoding="utf-8"))
+
+
+def label(file: str) -> str:
+    """How a file of rows, or a detector, is called in a cell."""
+    return str(settings()["labels"].get(file, file))
+
+
+def rows_at(file: str) -> Path:
+    """The bundled rows of a name, or :class:`UnmeasuredError`."""
+    for end in (".csv.gz", ".csv"):
+        if (path := data_root() / "evaluation" / f"{file}{end}").is_file():
+            return path
+    raise UnmeasuredError(file)
+
+
+@cache
+def read_table(file: str) -> list[dict[str, str]]:
+    """The rows of any CSV file under ``data/evaluation``."""
+    with open_rows(rows_at(file), "rt") as opened:
+        return list(csv.DictReader(opened))
+
+
+@cache
+def evaluation(file: str, least_iou: float = 0.0) -> Evaluation:
+    """Rows of an evaluation, of the objects that were detected with at least an IoU."""
+    found = Evaluation.load(rows_at(file))
+    return Evaluation(
+        tuple(row for row in found.rows if float(row["iou"]) > least_iou), found.objects, found.undetected
+    )
+
+
+def derive(found: Evaluation, metric: str) -> Evaluation:
+    """Rows with a metric made of others: ``A - B``, or ``A > 0.6``, which is 1 or 0.
+
+    Raises:
+        UnmeasuredError: a metric of which it is made was not measured.
+    """
+    parts = re.split(r" (-|>) ", metric)
+    names = parts[:1] if parts[1:2] == [">"] else parts[::2]
+    if not found.rows or not all(name in found.rows[0] for name in names):
+        raise UnmeasuredError(metric)
+    if len(parts) == 1:
+        return found
+
+    def make(row: dict[str, Any]) -> float:
+        left, right = float(row[parts[0]]), float(row.get(parts[2], "nan") if parts[1] == "-" else parts[2])
+        return left - right if parts[1] == "-" else float(left > right) if left == left else left
+
+    rows = tuple({**row, metric: make(row)} for row in found.rows)
+    return Evaluation(rows, found.objects, found.undetected)
+
+
+def direction(metric: str) -> str:
+    """Which sign of a difference in a metric, or in a point of its curve, is better."""
+    name = re.split(r" - | > |@", metric)[0]
+    return "less" if name in (*SMALLER_IS_BETTER, *LESS_IS_BETTER) else "more"
+
+
+def measure_pairs(
+    files: Sequence[str],
+    metrics: Sequence[str],
+    others: Sequence[str],
+    method: str = "ODAM",
+    expect: str = "",
+    margin: float = 0.0,
+    least_iou: float = 0.0,
+) -> Iterator[Number]:
+    """A method minus others, object by object; it is expected to be the better one."""
+    for file in files:
+        for metric in metrics:
+            found = derive(evaluation(file, least_iou), metric)
+            for other in others:
+                if not {method, other} <= set(found.methods):
+                    raise UnmeasuredError(other)
+                n, *difference = compare_paired(found, metric, method, other)
+                estimate = Estimate(*difference)
+                what = " ".join([*([metric] if len(metrics) > 1 else []), *([other] if len(others) > 1 else [])])
+                verdict = judge(estimate, expect or direction(metric), n, margin)
+                yield Number(label(file), f"{what} {spell(estimate)}".strip(), n, verdict)
+
+
+def measure_wins(files: Sequence[str], others: Sequence[str], least: int, method: str = "ODAM") -> Iterator[Number]:
+    """By how many metrics a method is better than others, by at least how many it is expected to be; and which not."""
+    for file in files:
+        metrics = select_metrics(evaluation(file))
+        for other in others:
+            said = list(measure_pairs([file], metrics, [other], method))
+            words = {verdict: [name for name, one in zip(metrics, said) if one.verdict == verdict] for verdict in MARKS}
+            better, worse, unclear = words.values()
+            parts = [f"than {other} by {len(better)} of {len(metrics)}"]
+            parts += [f"worse by {', '.join(worse)}"] if worse else []
+            parts += [f"unclear by {', '.join(unclear)}"] if unclear else []
+            enough, fails = len(better) >= least, len(worse) >= len(better)
+            verdict = REPRODUCED if enough else CONTRADICTED if fails else OPEN
+            yield Number(label(file), ", ".join(parts), said[0].n, verdict)
+
+
+def measure_means(
+    files: Sequence[str], metric: str, methods: Sequence[str], expect: str = "", than: float = 0.0
+) -> Iterator[Number]:
+    """The mean of a metric; where something is expected, more or less ``than`` a number."""
+    for file in files:
+        found = derive(evaluation(file), metric)
+        for method in methods:
+            if method not in found.methods:
+                raise UnmeasuredError(method)
+            estimate, n = found.estimate(method, metric), len(found.values(method, metric)[0])
+            shifted = Estimate(*(one - than for one in estimate))
+            text = f"{method} {spell(estimate, sign='+' if ' - ' in metric else '')}"
+            yield Number(label(file), text, n, judge(shifted, expect, n) if expect else "")
+
+
+def measure_best_vea(files: Sequence[str], method: str, other: str) -> Iterator[Number]:
+    """The best mean IoU over thresholds of the map, the same for all objects, of two methods."""
+    for file in files:
+        found, best = evaluation(file), []
+        for name in (method, other):
+            if name not in found.methods:
+                raise UnmeasuredError(name)
+            places, means = found.curve(name, "VEA")
+            best.append(max(zip(means, places)))
+        columns = [f"VEA@{place:.2f}" for _, place in best]
+        ours, pictures = found.values(method, columns[0])
+        difference = ours - found.values(other, columns[1])[0]
+        estimate = Estimate(float(difference.mean()), *mean_interval(difference, pictures))
+        said = ", ".join(f"{name} {iou:.3f} at {place:.2g}" for name, (iou, place) in zip((method, other), best))
+        yield Number(label(file), f"{said}; {spell(estimate)}", len(ours), judge(estimate, "more", len(ours)))
+
+
+def measure_columns(
+    file: str,
+    of: Sequence[str],
+    column: str,
+    minus: str = "",
+    group: str = "image_id",
+    split: str = "",
+    where: dict[str, list[str]] | None = None,
+    expect: str = "",
+    than: float = 0.0,
+    percent: bool = False,
+) -> Iterator[Number]:
+    """The mean of a column, or of one minus another, row by row, for each value ``of`` of the column ``split``."""
+    for value in of:
+        rows = [
+            row
+            for row in read_table(file)
+            if (not split or row[split] == value) and all(row[key] in some for key, some in (where or {}).items())
+        ]
+        truth = {"True": 1.0, "False": 0.0, "": float("nan")}
+        columns = [[truth.get(row[name], row[name]) for row in rows] for name in filter(None, (column, minus))]
+        numbers = torch.tensor([[float(cell) for cell in one] for one in columns], dtype=torch.float64)
+        values = numbers[0] - numbers[1] if minus else numbers[0]
+        known = ~values.isnan()
+        pictures = torch.tensor([int(row[group]) for row in rows])[known]
+        if not len(pictures):
+            raise UnmeasuredError(value)
+        estimate = Estimate(float(values[known].mean()), *mean_interval(values[known], pictures))
+        shifted = Estimate(*(one - than for one in estimate))
+        text = spell(estimate, percent, "+" if minus else "")
+        yield Number(label(value), text, len(pictures), judge(shifted, expect, len(pictures)) if expect else "")
+
+
+def measure_training(
+    pairs: Sequence[Sequence[str]], metrics: Sequence[str], method: str = "ODAM", expect: str = ""
+) -> Iterator[Number]:
+    """The relative change of a metric from a detector to the one trained with Odam-Train, on what both found."""
+    for pair in pairs:
+        for metric in metrics:
+            values = []
+            for file in pair:
+                found = derive(evaluation(file), metric)
+                rows = [row for row in found.rows if row["method"] == method]
+                values.append({(int(row["image_id"]), row["object"]): float(row[metric]) for row in rows})
+            before, after = values
+            both = [key for key in before if key in after and before[key] == before[key] and after[key] == after[key]]
+            if not both:
+                raise UnmeasuredError(method)
+            first, second = (torch.tensor([one[key] for key in both], dtype=torch.float64) for one in values)
+            estimate = Estimate(*relative_change(first, second, torch.tensor([image for image, _ in both])))
+            text = " ".join([*([metric] if len(metrics) > 1 else []), spell(estimate, percent=True)])
+            yield Number(label(pair[0]), text, len(both), judge(estimate, expect or direction(metric), len(both)))
+
+
+def measure_sweep(file: str, variants: Sequence[str], column: str, expect: str = "less") -> Iterator[Number]:
+    """The relative change that short trainings with one setting of Odam-Train reached."""
+    found = {row["variant"]: row for row in read_table(file)}
+    for variant in variants:
+        if variant not in found:
+            raise UnmeasuredError(variant)
+        numbers = (float(found[variant][f"{column}_{end}"]) for end in ("change", "low", "high"))
+        estimate, n = Estimate(*numbers), int(found[variant]["people"])
+        yield Number(label(file), f"{variant} {spell(estimate, percent=True)}", n, judge(estimate, expect, n))
+
+
+def measure_crowds(
+    detectors: Sequence[str],
+    metrics: Sequence[str],
+    rule: str = ODAM_NMS,
+    others: Sequence[str] = (CLASSICAL,),
+    against: dict[str, str] | None = None,
+    expect: str = "",
+    margin: float = 0.01,
+) -> Iterator[Number]:
+    """A rule minus others in points on the same crowds; ``against`` names the others' detector if it is another one."""
+    for detector in detectors:
+        their = (against or {}).get(detector, detector)
+        for other in others:
+            try:
+                found = estimate_crowds(detector, rule, their, other)
+            except KeyError as error:
+                raise UnmeasuredError(str(error)) from error
+            for metric in metrics:
+                points = Estimate(*(100 * one for one in found[metric]))
+                what = " ".join([metric, *([f"than {other}"] if len(others) > 1 else [])])
+                text = f"{what} {points.value:+.1f} ({points.low:+.1f} to {points.high:+.1f})"
+                verdict = judge(points, expect or direction(metric), margin=100 * margin)
+                yield Number(label(detector), text, len(load_results().truth), verdict)
+
+
+def measure_cards(detectors: Sequence[str], column: str = "AP50") -> Iterator[Number]:
+    """A number of the cards of weights."""
+    for name in detectors:
+        path = data_root() / "weights" / f"{name}.json"
+        if not path.is_file():
+            raise UnmeasuredError(name)
+        yield Number(label(name), f"{column} {json.loads(path.read_text(encoding='utf-8'))[column]:.3f}")
+
+
+@cache
+def find_notebook(number: str) -> Path:
+    """The notebook of a number.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    found = list((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
+    if len(found) != 1:
+        raise ValueError(f"There are {len(found)} notebooks {number}: give the number of one.")
+    return found[0]
+
+
+@cache
+def printed(notebook: str) -> str:
+    """Every text that a notebook has stored."""
+    cells = json.loads(find_notebook(notebook).read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return "\n".join("".join(one.get("text", one.get("data", {}).get("text/plain", ""))) for one in outputs)
+
+
+def measure_stored(
+    notebook: str,
+    pattern: str,
+    text: str,
+    of: str = "",
+    expect: str = "",
+    judged: Sequence[int] = (),
+    minus: int = 0,
+    than: float = 0.0,
+    margin: float = 0.0,
+) -> Iterator[Number]:
+    """What a notebook printed when it was stored: groups of a pattern.
+
+    ``judged`` names the group of a value, or of a value and its interval, that is expected to be more or less than the
+    group ``minus``, or than a number.
+    """
+    found = list(re.finditer(pattern, printed(notebook)))
+    if not found:
+        raise UnmeasuredError(f"{notebook}: {pattern}")
+    for one in found:
+        base = float(one[minus]) if minus else than
+        values = [float(one[group]) - base for group in judged]
+        estimate = Estimate(*(values if len(values) == 3 else 3 * values)) if judged else None
+        verdict = judge(estimate, expect, margin=margin) if estimate else ""
+        names = [label(name) for name in one.groups()]
+        yield Number(of.format(*names), text.format(*names), verdict=verdict)
+
+
+def measure_thresholds(detectors: Sequence[str], stricter: dict[str, str] | None = None) -> Iterator[Number]:
+    """Odam-NMS's chosen thresholds; ``stricter`` names a detector whose T_l is to be no smaller, T_h no larger."""
+    for name in detectors:
+        low, high = THRESHOLDS[name]
+        verdict = ""
+        if stricter:
+            their_low, their_high = THRESHOLDS[stricter[name]]
+            verdict = REPRODUCED if low <= their_low and high >= their_high else CONTRADICTED
+        yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=verdict)
+
+
+MEASURES: dict[str, Callable[..., Iterator[Number]]] = {
+    "pairs": measure_pairs,
+    "wins": measure_wins,
+    "means": measure_means,
+    "best VEA": measure_best_vea,
+    "columns": measure_columns,
+    "training": measure_training,
+    "sweep": measure_sweep,
+    "crowds": measure_crowds,
+    "cards": measure_cards,
+    "stored": measure_stored,
+    "thresholds": measure_thresholds,
+}
