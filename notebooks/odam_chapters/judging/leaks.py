@@ -195,10 +195,10 @@ def count_specific(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]
     Returns:
         (such maps, maps) by detector and ``COVER_BANDS`` of the share of the box that all these others cover together.
     """
-    each = rows.groupby(["detector", "image_id", "object"], sort=False)
+    each = rows.groupby(["detector", "image_id", "object"])
     maps = each.agg({"own": "first", "energy": "max", "cover": "sum"}).reset_index()
     maps["band"], maps["wins"] = name_bands(maps["cover"], COVER_BANDS), maps["own"] > maps["energy"]
-    counted = maps.groupby(["detector", "band"], sort=False, observed=False)["wins"].agg(["sum", "size"])
+    counted = maps.groupby(["detector", "band"], observed=False)["wins"].agg(["sum", "size"])
     return {key: (int(wins), int(number)) for key, wins, number in counted.itertuples()}
 
 
@@ -212,7 +212,7 @@ def relate(rows: pd.DataFrame, change: str, energy: str = "energy") -> Estimate:
     """Does the score fall more where more of the map lies on the other object, among objects that cover as much?
 
     Args:
-        rows: some of :func:`read_leaks`.
+        rows: some of :func:`read_leaks` of which the changes were measured.
         change: one of ``CHANGES``.
         energy: the column of the map's share.
 
@@ -240,7 +240,7 @@ def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
     """The mean fall of the score with each change by the share of the map on the other object, for ``show_intervals``.
 
     Args:
-        rows: some of :func:`read_leaks`.
+        rows: some of :func:`read_leaks` of which the changes were measured.
 
     Returns:
         A line for each detector and band of ``ENERGY_BANDS`` (together ``method``) and each change (``metric``): ``n``,
@@ -248,7 +248,7 @@ def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
     """
     lines: list[dict[str, str | float]] = []
     banded = rows.assign(band=name_bands(rows["energy"], ENERGY_BANDS))
-    for (name, band), some in banded.groupby(["detector", "band"], sort=False, observed=False):
+    for (name, band), some in banded.groupby(["detector", "band"], observed=False):
         for change in CHANGES:
             falls = torch.tensor(some[change].to_numpy(float))
             low, high = mean_interval(falls, picture_of(some))
@@ -271,7 +271,7 @@ def show_leak(picture: Picture, covered: Covered) -> Figure:
     detection, score = picture.detections[place : place + 1], float(worst["score"])
     grid = PictureGrid(image, [name_row(detection, [0], 0)], 3, 2.0)
     changed = [resize(one, grid.size) for one in covered.pictures[int(worst["other"])]]
-    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",))[0]), *changed])
+    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",)).normalized()[0]), *changed])
     for column in range(4):
         grid.draw_box(0, column, detection.boxes[0], 0)
     told = [f"other object {change}:\nscore {score * (1 - float(worst[change])):.2f}" for change in CHANGES[:2]]
