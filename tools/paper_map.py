@@ -20,9 +20,9 @@ from crowd_estimates import estimate_asked, estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.tables import tabulate_scores_in_markdown
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows as read_own_masks
-from paper_measures import (
+from paper_measures import MEASURES
+from paper_numbers import (
     MARKS,
-    MEASURES,
     MISSING,
     ROOT,
     Number,
@@ -121,7 +121,7 @@ def link(place: str, base: str) -> str:
     else:
         path, _, inside = place.partition(":")
         text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
-        if not text or not re.search(rf"^(def|class) {inside}\b|^{inside} =", text, re.MULTILINE):
+        if not text or (inside and not re.search(rf"^(def|class) {inside}\b|^{inside} =", text, re.MULTILINE)):
             raise ValueError(f"There is no {inside or 'file'} at {path}: give another place.")
         name = f"`{inside or Path(path).name}`"
     return f"[{name}]({path.removeprefix(base) if path.startswith(base) else '../' + path})"
