@@ -37,7 +37,7 @@ from paper_numbers import (
 )
 
 from odam_lib.command import command
-from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, select_metrics, write_markdown
+from odam_lib.evaluation.tables import as_report, write_markdown
 from odam_lib.files import data_root, write_whole
 
 MAP, TABLES, FRONT = (ROOT / name for name in ("notebooks/README.md", "notebooks/tables.md", "README.md"))
@@ -156,17 +156,10 @@ def write_claims() -> str:
     return f"{BEGIN}\n{write_markdown(rows)}\n{END}"
 
 
-def table_methods(file: str, least_iou: float = 0.0) -> str:
-    """Means of every method."""
+def table_report(file: str, least_iou: float = 0.0) -> str:
+    """Every table of an evaluation."""
     found = evaluation(file, least_iou)
-    number = len(found.values("ODAM", "deletion")[0])
-    return f"{number} objects:\n\n{as_markdown(found, select_metrics(found))}"
-
-
-def table_paired(file: str, others: Sequence[str], method: str = "ODAM") -> str:
-    """A method minus others, paired."""
-    found = evaluation(file)
-    return as_paired_markdown(found, method, [name for name in others if name in found.methods], select_metrics(found))
+    return f"{found.objects - found.undetected} objects:\n\n{as_report(found)}"
 
 
 def table_crowds(without: Sequence[str] = ()) -> str:
@@ -224,8 +217,7 @@ def table_stored(notebook: str, pattern: str, heading: Sequence[str]) -> str:
 
 
 TABULATE: dict[str, Callable[..., str]] = {
-    "methods": table_methods,
-    "paired": table_paired,
+    "report": table_report,
     "crowds": table_crowds,
     "cards": table_cards,
     "rows": table_rows,

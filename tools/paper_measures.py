@@ -31,7 +31,8 @@ from paper_numbers import (
     spell,
 )
 
-from odam_lib.evaluation.tables import SMALLER_IS_BETTER, compare_paired, select_metrics
+from odam_lib.evaluation.tables import select_metrics
+from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, best_threshold, compare_paired
 from odam_lib.files import data_root
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
@@ -97,20 +98,19 @@ def measure_means(
 
 
 def measure_best_vea(files: Sequence[str], method: str, other: str) -> Iterator[Number]:
-    """The best mean IoU over thresholds of the map, the same for all objects, of two methods."""
+    """The mean IoU of two methods, each at the threshold that is best for all objects together."""
     for file in files:
-        found, best = evaluation(file), []
+        found, columns, said = evaluation(file), [], []
         for name in (method, other):
             if name not in found.methods:
                 raise UnmeasuredError(name)
-            places, means = found.curve(name, "VEA")
-            best.append(max(zip(means, places)))
-        columns = [f"VEA@{place:.2f}" for _, place in best]
+            columns.append(f"VEA@{best_threshold(found, name):.2f}")
+            said.append(f"{name} {found.estimate(name, columns[-1]).value:.3f} at {columns[-1][4:]}")
         ours, pictures = found.values(method, columns[0])
         difference = ours - found.values(other, columns[1])[0]
         estimate = Estimate(float(difference.mean()), *mean_interval(difference, pictures))
-        said = ", ".join(f"{name} {iou:.3f} at {place:.2g}" for name, (iou, place) in zip((method, other), best))
-        yield Number(label(file), f"{said}; {spell(estimate)}", len(ours), judge(estimate, "more", len(ours)))
+        text = f"{', '.join(said)}; {spell(estimate)}"
+        yield Number(label(file), text, len(ours), judge(estimate, "more", len(ours)))
 
 
 def measure_columns(

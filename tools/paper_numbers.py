@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from odam_lib.evaluation.rows import Evaluation, open_rows
+from odam_lib.evaluation.verdicts import LEAST_OBJECTS
 from odam_lib.files import data_root
 from odam_lib.metrics.intervals import Estimate
 
@@ -17,8 +18,6 @@ SOURCE = Path(__file__).with_name("paper_map.toml")
 
 REPRODUCED, CONTRADICTED, OPEN, MISSING = "reproduced", "contradicted", "cannot tell", "not measured yet"
 MARKS = {REPRODUCED: "✓", CONTRADICTED: "✗", OPEN: "?"}
-FEWEST = 30
-"""Objects; of fewer there is no verdict."""
 
 
 class UnmeasuredError(LookupError):
@@ -37,18 +36,18 @@ class Number(NamedTuple):
         return " ".join(filter(None, (self.text, MARKS.get(self.verdict, ""))))
 
 
-def judge(found: Estimate, expect: str, n: int = FEWEST, margin: float = 0.0) -> str:
+def judge(found: Estimate, expect: str, n: int = LEAST_OBJECTS, margin: float = 0.0) -> str:
     """What an estimate says of a claim.
 
-    It is expected to be ``more`` or ``less`` than 0, or ``alike``, within ``margin`` of it. Of fewer than ``FEWEST``
-    objects nothing can be told.
+    It is expected to be ``more`` or ``less`` than 0, or ``alike``, within ``margin`` of it. Of fewer than
+    ``LEAST_OBJECTS`` nothing can be told.
 
     Raises:
         ValueError: another expectation.
     """
     if expect not in ("more", "less", "alike"):
         raise ValueError(f"Nothing is known of the expectation {expect!r}: give more, less or alike.")
-    if n < FEWEST:
+    if n < LEAST_OBJECTS:
         return OPEN
     if expect == "alike":
         apart = found.low > margin or found.high < -margin
@@ -95,9 +94,7 @@ def read_table(file: str) -> list[dict[str, str]]:
 def evaluation(file: str, least_iou: float = 0.0) -> Evaluation:
     """Rows of an evaluation, of the objects that were detected with at least an IoU."""
     found = Evaluation.load(rows_at(file))
-    return Evaluation(
-        tuple(row for row in found.rows if float(row["iou"]) > least_iou), found.objects, found.undetected
-    )
+    return found.well_detected(least_iou) if least_iou else found
 
 
 def derive(found: Evaluation, metric: str) -> Evaluation:
