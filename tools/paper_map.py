@@ -37,7 +37,7 @@ from paper_numbers import (
 )
 
 from odam_lib.command import command
-from odam_lib.evaluation.tables import as_report, write_markdown
+from odam_lib.evaluation.tables import FURTHER, as_markdown, select_metrics, write_markdown
 from odam_lib.files import data_root, write_whole
 
 MAP, TABLES, FRONT = (ROOT / name for name in ("notebooks/README.md", "notebooks/tables.md", "README.md"))
@@ -156,10 +156,23 @@ def write_claims() -> str:
     return f"{BEGIN}\n{write_markdown(rows)}\n{END}"
 
 
-def table_report(file: str, least_iou: float = 0.0) -> str:
-    """Every table of an evaluation."""
+def table_means(file: str, least_iou: float = 0.0) -> str:
+    """Means of every method, by the metrics of the paper's comparison and by further ones."""
     found = evaluation(file, least_iou)
-    return f"{found.objects - found.undetected} objects:\n\n{as_report(found)}"
+    further = [name for name in FURTHER if name in found.metrics]
+    tables = [as_markdown(found, metrics) for metrics in (select_metrics(found), further) if metrics]
+    return "\n\n".join([f"{found.objects - found.undetected} objects:", *tables])
+
+
+def table_paired(file: str, method: str = "ODAM") -> str:
+    """A method minus each other one, object by object."""
+    found, compare = evaluation(file), MEASURES["pairs"]
+    metrics, others = select_metrics(found), [name for name in found.methods if name != method]
+    rows = [[f"{method} minus", *metrics]]
+    for other in others:
+        pairs = (compare(files=[file], metrics=[metric], others=[other], method=method) for metric in metrics)
+        rows.append([other, *(str(next(pair)) for pair in pairs)])
+    return write_markdown(rows)
 
 
 def table_crowds(without: Sequence[str] = ()) -> str:
@@ -217,7 +230,8 @@ def table_stored(notebook: str, pattern: str, heading: Sequence[str]) -> str:
 
 
 TABULATE: dict[str, Callable[..., str]] = {
-    "report": table_report,
+    "means": table_means,
+    "paired": table_paired,
     "crowds": table_crowds,
     "cards": table_cards,
     "rows": table_rows,
