@@ -52,6 +52,14 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
     ],
+    "notebooks/odam_chapters/framework.py": [
+        (["{text}/in.png"], "cannot be written"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
+    "notebooks/odam_chapters/rivals.py": [
+        (["{text}/in.png"], "cannot be written"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
         (["{text}", "--objects", "1"], "text is no place for rows"),

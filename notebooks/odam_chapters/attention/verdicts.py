@@ -10,13 +10,12 @@ from torch import Tensor
 
 from odam_chapters.attention.claims import Looked
 from odam_chapters.tables import write_text
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.evaluation.verdicts import DRAWS_BEYOND, LEAST_OBJECTS
+from odam_lib.metrics.intervals import LEVEL, Estimate, mean_interval
 
-FEWEST = 30
-"""Objects; of fewer there is no verdict."""
 MEASURES = {
     "rim": "energy along the box's edge",
-    "near": "the same, in and near the box",
+    "near": "along the edge, in and near the box",
     "outside": "energy outside the box",
     "backbone": "score lost, cells of the backbone",
     "encoder": "score lost, cells of the encoder",
@@ -70,8 +69,9 @@ class Judged:
         claim: the claim.
         number: of objects.
         difference: mean of ``ours`` minus ``other``, object by object, and its 95 % bootstrap interval over scenes.
-        verdict: ``reproduced`` or ``contradicted`` where the interval excludes 0, else ``cannot tell``; of fewer than
-            ``FEWEST`` objects it says that they are too few.
+        verdict: ``reproduced`` or ``contradicted`` where 0 lies outside of the interval that is widened as that of
+            :func:`odam_lib.evaluation.verdicts.judge_paired`, for all of ``CLAIMS`` together; else ``cannot tell``. Of
+            fewer than ``LEAST_OBJECTS`` it says that they are too few.
     """
 
     claim: Claim
@@ -82,21 +82,19 @@ class Judged:
 
 def judge_claims(rows: Sequence[Looked]) -> list[Judged]:
     """A verdict on each of ``CLAIMS``."""
-    judged = []
+    scenes, judged = torch.tensor([one.scene for one in rows]), []
+    beyond = (1 - LEVEL) / len(CLAIMS)
     for claim in CLAIMS:
         ours, other = (take_column(rows, claim.measure, name) for name in (claim.ours, claim.other))
-        difference = estimate_mean(ours.abs() - other.abs() if claim.either_way else ours - other, rows)
-        judged.append(Judged(claim, len(rows), difference, give_verdict(difference, len(rows), claim.more)))
+        differences = ours.abs() - other.abs() if claim.either_way else ours - other
+        low, high = mean_interval(differences, scenes, math.ceil(2 * DRAWS_BEYOND / beyond), level=1 - beyond)
+        verdict = "cannot tell"
+        if low > 0 or high < 0:
+            verdict = "reproduced" if (low > 0) == claim.more else "contradicted"
+        if len(rows) < LEAST_OBJECTS:
+            verdict = f"too few objects: {len(rows)}"
+        judged.append(Judged(claim, len(rows), estimate_mean(differences, rows), verdict))
     return judged
-
-
-def give_verdict(difference: Estimate, number: int, more: bool) -> str:
-    """See :attr:`Judged.verdict`."""
-    if number < FEWEST:
-        return f"too few objects: {number}"
-    if difference.low <= 0 <= difference.high or math.isnan(difference.value):
-        return "cannot tell"
-    return "reproduced" if (difference.value > 0) == more else "contradicted"
 
 
 def take_column(rows: Sequence[Looked], measure: str, name: str) -> Tensor:
