@@ -149,10 +149,10 @@ def write_map() -> str:
 def write_claims() -> str:
     """The table of claims of README.md."""
     rows = [["claim", "here, with the 95 % interval", "verdict", "where"]]
-    for item, numbers in answer_all():
-        if item.get("front"):
-            places = ", ".join(link(place, "") for place in item["where"])
-            rows.append([item["claim"], describe(item, numbers), conclude(item, numbers), places])
+    front = [(item, numbers) for item, numbers in answer_all() if "front" in item]
+    for item, numbers in sorted(front, key=lambda one: one[0]["front"]):
+        places = ", ".join(link(place, "") for place in item["where"])
+        rows.append([item["claim"], describe(item, numbers), conclude(item, numbers), places])
     return f"{BEGIN}\n{write_markdown(rows)}\n{END}"
 
 
