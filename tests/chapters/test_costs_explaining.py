@@ -87,7 +87,7 @@ def test_bills_are_met_missed_or_without_a_target() -> None:
 
 
 def test_the_bound_counts_every_product_of_the_backward_passes_and_nothing_else() -> None:
-    """A made-up trace whose targets are rows of a product: one product of 3 x 4 by 4 x 5 a target, forwards and back."""
+    """A made-up trace whose targets are numbers of a product of 3 x 4 by 4 x 5, which is undone once a target."""
     features, weights = torch.rand(1, 3, 4, 1, requires_grad=True), torch.rand(4, 5)
     said = (features[0, :, :, 0] @ weights).relu()
     trace = SimpleNamespace(
