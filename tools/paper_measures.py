@@ -251,15 +251,16 @@ def measure_thresholds(
         yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=REPRODUCED if holds else CONTRADICTED)
 
 
-def measure_leaks(of: Sequence[str], change: str) -> Iterator[Number]:
+def measure_leaks(of: Sequence[str], change: str, energy: str = "energy") -> Iterator[Number]:
     """Whether the score falls more where more of a map lies on the other object that is changed."""
     rows = read_leaks(rows_at("leaks"))
     for name in of:
         some = rows[(rows["detector"] == name) & rows[change].notna()]
         if some.empty:
             raise UnmeasuredError(name)
-        estimate = relate(some, change)
-        yield Number(label(name), spell(estimate), len(some), judge(estimate, "more", len(some)))
+        estimate = relate(some, change, energy)
+        verdict = judge(estimate, "more", len(some)) if energy == "energy" else ""
+        yield Number(label(name), f"{change}{' (noise)' * (energy != 'energy')} {spell(estimate)}", len(some), verdict)
 
 
 def measure_own_masks(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 from odam_chapters.judging import leaks
 from odam_chapters.judging.leaks import CHANGES, KINDS, Covered
 from torch import Tensor, nn
@@ -101,6 +102,16 @@ def test_what_hardly_covers_the_box_is_not_taken_out() -> None:
     picture, covered = open_leaky(True)
     (row,) = leaks.judge_leaks(picture, Covered(torch.tensor([[0.97, 0.03], [0, 1]]), covered.pictures))
     assert row["cover"] == 0.03 and not row.keys() & set(CHANGES)
+
+
+def test_the_figure_tells_the_score_after_each_change() -> None:
+    picture, covered = open_leaky(True)
+    (row,) = leaks.judge_leaks(picture, covered)
+    after = row["score"] * (1 - row["removed"])
+    told = [text.get_text() for text in leaks.show_leak(picture, covered).findobj(Text)]
+    assert {f"other object {change}:\nscore {after:.2f}" for change in CHANGES[:2]} <= set(told)
+    none = leaks.show_leak(picture, Covered(torch.eye(2), {}))
+    assert any("No detected object is covered" in text.get_text() for text in none.findobj(Text))
 
 
 def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None:
