@@ -7,6 +7,7 @@ way, and the next run that owns the name removes the files.
 
 import csv
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -15,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,8 +152,16 @@ def write_whole(path: str | Path) -> Iterator[Path]:
                 _remove(aside)
 
 
+def open_rows(path: Path, mode: Literal["rt", "wt"]) -> TextIOWrapper:
+    """Rows as text; those whose name ends in ``.gz`` are compressed."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    return opener(path, mode, newline="", encoding="utf-8")
+
+
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> None:
-    """Write rows as CSV, whole or not at all; the columns are the keys of the first row unless they are given.
+    """Write rows as CSV, whole or not at all, compressed if the name ends in ``.gz``.
+
+    The columns are the keys of the first row unless they are given.
 
     Raises:
         ValueError: a row has another column, or there is neither a row nor a column.
@@ -159,7 +169,7 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], columns: 
     """
     if not rows and not columns:
         raise ValueError(f"There is no row to write to {path}: nothing was found.")
-    with write_whole(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with write_whole(path) as aside, open_rows(aside, "wt") as file:
         writer = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -52,6 +52,14 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
     ],
+    "notebooks/odam_chapters/framework.py": [
+        (["{text}/in.png"], "cannot be written"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
+    "notebooks/odam_chapters/rivals.py": [
+        (["{text}/in.png"], "cannot be written"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
         (["{text}", "--objects", "1"], "text is no place for rows"),
@@ -65,6 +73,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--number", "3"], "3 pictures do not fill a batch"),
         (["{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["{text}", "--folder", "{new}", "--pictures", "1", "--number", "16"], "text holds no outcomes"),
+    ],
+    "notebooks/odam_chapters/judging/leaks.py": [
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{new}", "--detectors", "yolo"], "yolo.json is missing"),
     ],
     "notebooks/odam_chapters/judging/own_masks.py": [
         (["{text}/in.csv", "{folder}"], "cannot be written"),

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import gzip
 import importlib.util
 import os
 import signal
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from odam_chapters.rows import read_rows
 from safetensors.torch import load_file
 
 from odam_lib import files
@@ -74,6 +76,13 @@ def test_rows_come_back_as_they_were(tmp_path) -> None:
         write_rows(path, [])
     write_rows(path, [], ["name"])
     assert path.read_text(encoding="utf-8") == "name\n"
+
+
+def test_compressed_rows_come_back_as_they_were(tmp_path) -> None:
+    rows = [{"name": "Käse, alt", "value": 0.5}, {"name": 'a "b"', "value": 2.0}]
+    write_rows(tmp_path / "rows.csv.gz", rows)
+    assert gzip.decompress((tmp_path / "rows.csv.gz").read_bytes()).startswith(b"name,value")
+    assert read_rows(tmp_path / "rows.csv.gz", "rows", "hand", {"name": str, "value": float}).to_dict("records") == rows
 
 
 def test_tensors_come_back_and_nothing_else_is_left(tmp_path) -> None:

@@ -37,6 +37,7 @@ FILES = {
     "odam_chapters.crowds.results": ["--pictures", "2"],
     "odam_chapters.errors.survey": ["--detectors", "fcos-scenes", "--number", "1"],
     "odam_chapters.odam_train.sweep": ["--pictures", "2"],
+    "odam_chapters.judging.leaks": ["--number", "1"],
     "odam_chapters.judging.own_masks": ["absent"],
     "insertion_causes": ["absent"],
 }

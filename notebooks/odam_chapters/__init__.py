@@ -16,7 +16,8 @@ notebook  chapter
 09        :mod:`~odam_chapters.own`: a toy detector, other people's models
 90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
 shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,
-          :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; what a reader sets is checked
+          :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; pictures drawn once are
+          :mod:`~odam_chapters.framework` and :mod:`~odam_chapters.rivals`; what a reader sets is checked
           by :mod:`~odam_chapters.parameters`, what a reader answers by :mod:`~odam_chapters.exercises`
 ========  =======================================================================================================
 """

@@ -16,7 +16,7 @@ from odam_chapters.influence import (
     select_strongest,
 )
 from odam_chapters.parameters import counts, numbers, texts
-from odam_chapters.pictures import show_average_maps, show_methods
+from odam_chapters.pictures import show_average_maps, show_detectors, show_methods
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
@@ -41,6 +41,7 @@ __all__ = [
     "numbers",
     "select_strongest",
     "show_average_maps",
+    "show_detectors",
     "show_methods",
     "texts",
 ]

@@ -43,6 +43,32 @@ def measure_edge_energy(maps: Tensor, boxes: Tensor, band: float = 0.25) -> Tens
     return energy_inside(maps[..., None, :, :], regions)
 
 
+def measure_rim_energy(maps: Tensor, boxes: Tensor, band: float) -> Tensor:
+    """The share of a map's energy in a band along the whole edge of a box, to both sides of it.
+
+    Args:
+        maps: ``Tensor[..., H, W]``, non-negative, at image size.
+        boxes: ``Tensor[..., 4]``, (x1, y1, x2, y2) in pixels, broadcast against the maps.
+        band: half the width of the band as a share of the box's side, in (0, 0.5]: at 0.5 it holds the whole box.
+
+    Returns:
+        ``Tensor[...]`` in [0, 1]; 0 for a map of zeros.
+
+    Raises:
+        ValueError: a map with negative values, or a band outside (0, 0.5].
+    """
+    band = checks.number("The band", band, "(0, 0.5]", ", a share of the box's side")
+    checks.tensor("maps", maps, "[..., H, W]", "float")
+    checks.tensor("boxes", boxes, "[..., 4]", "float")
+    reach, size = band * (boxes[..., 2:] - boxes[..., :2]), (maps.shape[-2], maps.shape[-1])
+    outwards = torch.cat([-reach, reach], dim=-1)
+    outer, inner = (
+        box_regions(grown.reshape(-1, 4), size).reshape(*boxes.shape[:-1], *size)
+        for grown in (boxes + outwards, boxes - outwards)
+    )
+    return energy_inside(maps, outer & ~inner)
+
+
 def locate_centre(maps: Tensor, boxes: Tensor) -> Tensor:
     """Where in its box a map's centre of mass lies; what lies outside the box is left out.
 

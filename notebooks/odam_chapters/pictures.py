@@ -1,7 +1,9 @@
 """Pictures of maps that only notebooks draw: side by side by method, detector or origin, or on average."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import EllipsisType
 
 import torch
@@ -10,17 +12,19 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from odam_lib.detections import Detections, check_detections
+from odam_lib.files import write_whole
 from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize
+from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize, to_png
 from odam_lib.viz.grids import PictureGrid
 from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
-from odam_lib.viz.sheets import MOST_ROWS, Sheet, make_legible, tell_count
+from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, make_legible, tell_count
 
 
 def show_methods(
@@ -68,11 +72,7 @@ def show_methods(
             grid.draw_reason(row, column, one.reasons[row][0])
     title = title or f"The {TITLES[attribute]} of the same detections, by method"
     grid.finish(list(shown), tell_count(title, len(found), len(first), "objects"))
-    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
-    for kind in (False, True):
-        if kind in signed.values():
-            example = next(one for name, one in shown.items() if signed[name] is kind)
-            draw_colour_bar(grid.figure, grid.panel, example)
+    _draw_colour_bars(grid, shown)
     return grid.figure
 
 
@@ -122,11 +122,11 @@ def show_average_maps(
 def show_detectors(
     image: Tensor, detectors: Mapping[str, HeatMaps], attributes: Sequence[str], title: str | None = None
 ) -> Figure:
-    """One object through several detectors: a row for each detector, a column for each attribute.
+    """One object several times: a row for each detector or setting, a column for each attribute.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
-        detectors: maps of that image by the detector's name; of each the first detection is shown, if there is one.
+        detectors: maps of that image by the name of their row; of each the first detection is shown, if there is one.
         attributes: columns, any of the attributes that all computed and ``combined``.
         title: the figure's message.
 
@@ -148,7 +148,7 @@ def show_detectors(
             grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
     title = tell_count(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
     grid.finish([TITLES[attribute] for attribute in attributes], title)
-    draw_colour_bar(grid.figure, grid.panel, next(iter(shown.values())))
+    _draw_colour_bars(grid, shown)
     return grid.figure
 
 
@@ -227,6 +227,12 @@ def find_part(boxes: Tensor, image: Tensor, margin: float) -> tuple[tuple[Ellips
     return (..., slice(top, bottom), slice(left, right)), boxes.new_tensor([left, top, left, top])
 
 
+def save_small(figure: Figure, path: Path, dpi: int = SCREEN_DPI, colours: int = 64) -> None:
+    """Write a figure that the repository keeps as a PNG file of few colours, whole or not at all."""
+    with Image.open(io.BytesIO(to_png(figure, dpi))) as drawn, write_whole(path) as aside:
+        drawn.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=4).save(aside, "png", optimize=True)
+
+
 def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
     """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).tolist()
@@ -235,3 +241,12 @@ def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
 
 def _score_of(maps: HeatMaps) -> str:
     return f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"
+
+
+def _draw_colour_bars(grid: PictureGrid, shown: Mapping[str, HeatMaps]) -> None:
+    """One for unsigned maps, one for signed ones, where there are such."""
+    signed = {name: any((maps < 0).any() for maps in one.maps) for name, one in shown.items()}
+    for kind in (False, True):
+        if kind in signed.values():
+            example = next(one for name, one in shown.items() if signed[name] is kind)
+            draw_colour_bar(grid.figure, grid.panel, example)

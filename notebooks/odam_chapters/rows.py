@@ -1,11 +1,15 @@
-"""Rows of measurements as they are kept: CSV."""
+"""Rows of measurements as they are kept: CSV, compressed where the name ends in ``.gz``."""
 
 import csv
+import gzip
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import pandas as pd
+
+from odam_lib.files import open_rows
 
 Kind = Callable[[str], Any]
 T = TypeVar("T")
@@ -27,13 +31,13 @@ def read_rows(path: Path, what: str, made_by: str, kinds: Mapping[str, Kind] | K
     if not path.exists():
         raise FileNotFoundError(f"There are no {what} at {path}: check the path, or make them by {made_by}.")
     try:
-        with path.open(newline="", encoding="utf-8") as file:  # pandas would read a row that is too short
+        with open_rows(path, "rt") as file:  # pandas would read a row that is too short
             columns, *rows = csv.reader(file, strict=True)
         of = dict.fromkeys(columns, kinds) if callable(kinds) else kinds
         if columns == list(of):
             values = [[kind(cell) for kind, cell in zip(of.values(), row, strict=True)] for row in rows if row]
             return pd.DataFrame(values, columns=columns)
-    except (ValueError, KeyError, csv.Error):
+    except (gzip.BadGzipFile, EOFError, zlib.error, ValueError, KeyError, csv.Error):
         pass
     raise ValueError(f"{path} holds no {what}, or is damaged: delete it and make it again by {made_by}.")
 

@@ -1,7 +1,7 @@
 """What one-stage detectors share: a head of two towers of convolutions that predicts at every cell of a pyramid."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,8 @@ HEADS = {
     for kind in (FCOSClassificationHead, FCOSRegressionHead, RetinaNetClassificationHead, RetinaNetRegressionHead)
 }
 """Heads that are a tower and convolutions that read it."""
+CENTRES = "bbox_ctrness"
+"""What torchvision calls centerness."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +98,12 @@ class DensePositives(Positives):
         anchors_a_cell: how many predictions share a cell.
         pyramid: the activations, ``Tensor[B, K, h, w]`` for each level.
         grids: where the cells of each level lie.
-        tower: the head's tower of the class, as it worked on the batch.
-        kernels: ``Tensor[A, C, K, 3, 3]``, what reads it, for each of A anchors of a cell and each class.
+        towers: the head's tower of the class and, if it predicts centerness, that of the box, as they worked on the
+            batch.
+        kernels: what reads each, for each of A anchors of a cell: ``Tensor[A, C, K, 3, 3]`` for each class and
+            ``Tensor[A, 1, K, 3, 3]`` for centerness.
+        said: ``Tensor[N, 1 or 2]``, the logit of each object's class and of centerness.
+        score: see :meth:`DenseDetector.score`.
     """
 
     level: Tensor
@@ -105,10 +111,12 @@ class DensePositives(Positives):
     anchors_a_cell: int
     pyramid: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
-    tower: Tower
-    kernels: Tensor
+    towers: tuple[Tower, ...]
+    kernels: tuple[Tensor, ...]
+    said: Tensor
+    score: Callable[[Tensor, Tensor], Tensor]
 
-    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first", attribute: str = "logit") -> Tensor:
         index, images, (levels, which) = (
             self.index[rows],
             self.images[rows],
@@ -116,19 +124,31 @@ class DensePositives(Positives):
         )
         cells = rows.new_tensor([level.shape[-2:] for level in self.pyramid])[self.level[rows]]
         cell, anchor = index.div(self.anchors_a_cell, rounding_mode="floor"), index % self.anchors_a_cell
-        reach = 1 + len(self.tower.kernels)
+        reach = 1 + len(self.towers[0].kernels)
         top, left = cell.div(cells[:, 1], rounding_mode="floor") - reach, cell % cells[:, 1] - reach
-        values = self.kernels.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
+        values = self.said.new_zeros((len(rows), 1 + 2 * reach, 1 + 2 * reach))
         if len(rows):
             sheet = which * len(self.pyramid[0]) + images
+            sensitivity, weights = self._sensitivity(rows, attribute), self.said.new_zeros(())
             with ORDERS[order]():
-                last, slopes = self.kernels[anchor, self.labels[rows], None], self.tower.slopes(levels.tolist())
                 start = (sheet, top + reach - 1, left + reach - 1)
-                weights = tower_gradients(last, self.tower.kernels, slopes, *start)[:, 0]
+                for tower, kernels, change in zip(self.towers, self.kernels, sensitivity.unbind(dim=1)):
+                    label = self.labels[rows].clamp(max=kernels.shape[1] - 1)  # centerness is of no class
+                    last = (kernels[anchor, label] * change[:, None, None, None])[:, None]
+                    slopes = tower.slopes(levels.tolist())
+                    weights = weights + tower_gradients(last, tower.kernels, slopes, *start)[:, 0]
             features = Sheets.of([self.pyramid[level] for level in levels.tolist()])
             values = heat_map(weights, features.cut(sheet, top, left, weights.shape[-2:]))
         grids = [self.grids[level] for level in self.level[rows].tolist()]
         return Windows(values, top, left).spread(grids, cells, self.input_sizes[images], size)
+
+    def _sensitivity(self, rows: Tensor, attribute: str) -> Tensor:
+        """The derivative of the target with respect to what the head says, ``Tensor[R, 1]`` or as ``said``."""
+        if attribute == "logit":
+            return self.said.new_ones((len(rows), 1))
+        with torch.enable_grad():
+            said = self.said[rows]
+            return torch.autograd.grad(self.score(said[:, 0], said[:, 1:]).sum(), said, create_graph=True)[0]
 
 
 class DenseDetector(Detector):
@@ -220,16 +240,16 @@ class DenseDetector(Detector):
         with ExitStack() as stack:
             resized = stack.enter_context(record_outputs(model.transform))
             pyramids = stack.enter_context(record_outputs(model.backbone))
-            tower = stack.enter_context(record_tower(model.head.classification_head.conv))
+            towers = [stack.enter_context(record_tower(part.conv)) for part in _find_scoring(model.head)]
             stack.enter_context(observe_method(model.head, "compute_loss", lambda *call: computed.append(call[1:])))
             losses = (network or model)(images, targets)
-        return losses, self._positives(resized[0][0], tuple(name_levels(pyramids[0]).values()), tower, *computed[0])
+        return losses, self._positives(resized[0][0], tuple(name_levels(pyramids[0]).values()), towers, *computed[0])
 
     def _positives(
         self,
         batch: ImageList,
         pyramid: tuple[Tensor, ...],
-        tower: Tower,
+        towers: list[Tower],
         targets: list[dict[str, Tensor]],
         outputs: dict[str, Tensor],
         anchors: list[Tensor],
@@ -241,7 +261,9 @@ class DenseDetector(Detector):
         with torch.no_grad():
             boxes = place_boxes(references, self.distances(outputs["bbox_regression"][images, row], references))
         truth, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
-        kernels = self.model.head.classification_head.cls_logits.weight
+        said = outputs["cls_logits"][images, row].gather(1, labels[objects][:, None])
+        if CENTRES in outputs:
+            said = torch.cat([said, outputs[CENTRES][images, row]], dim=1)
         a_cell = anchors[0].shape[0] // sum(sheet.shape[-2:].numel() for sheet in pyramid)
         level, index, _ = number_predictions([sheet.shape[-2:].numel() * a_cell for sheet in pyramid], row.device)
         return DensePositives(
@@ -257,14 +279,16 @@ class DenseDetector(Detector):
             anchors_a_cell=a_cell,
             pyramid=pyramid,
             grids=self._layers[self.layers[0]].grids,
-            tower=tower,
-            kernels=kernels.unflatten(0, (a_cell, -1)),
+            towers=tuple(towers),
+            kernels=tuple(kernels.unflatten(0, (a_cell, -1)) for kernels in _find_scoring(self.model.head).values()),
+            said=said,
+            score=self.score,
         )
 
     def _branches(self, classes: Tower, boxes: Tower) -> tuple[Branch, ...]:
         by_classes, by_boxes = self.model.head.classification_head, self.model.head.regression_head
         readers = [(REGRESSION, by_boxes.bbox_reg.weight)]
-        if hasattr(by_boxes, "bbox_ctrness"):
+        if hasattr(by_boxes, CENTRES):
             readers.append((CENTERNESS, by_boxes.bbox_ctrness.weight))
         return Branch(classes, ((LOGIT, by_classes.cls_logits.weight),)), Branch(boxes, tuple(readers))
 
@@ -279,7 +303,7 @@ class DenseDetector(Detector):
         pyramid = list(name_levels(self.model.backbone(batch.tensors)).values())
         said = self.model.head(pyramid)
         logits, regression = said["cls_logits"], said["bbox_regression"]
-        centerness = said.get("bbox_ctrness", logits[..., :0])
+        centerness = said.get(CENTRES, logits[..., :0])
         anchors = self.model.anchor_generator(batch, pyramid)[0]
         references = resize_boxes(anchors, batch.image_sizes[0], (images.shape[-2], images.shape[-1]))
         return batch, pyramid, (logits, regression, centerness), references
@@ -287,6 +311,13 @@ class DenseDetector(Detector):
     def _read(self, logits: Tensor, regression: Tensor, centerness: Tensor, references: Tensor) -> Predictions:
         boxes = place_boxes(references, self.distances(regression, references))
         return Predictions(boxes, self.score(logits, centerness[:, None]))
+
+
+def _find_scoring(head: Any) -> dict[Any, Tensor]:
+    """The parts of a head that its score comes from: the kernels that predict the class, and centerness if it does."""
+    classes, boxes = head.classification_head, head.regression_head
+    centres = {boxes: boxes.bbox_ctrness.weight} if hasattr(boxes, CENTRES) else {}
+    return {classes: classes.cls_logits.weight} | centres
 
 
 def _find_towers(head: nn.Module) -> tuple[nn.Module, ...]:

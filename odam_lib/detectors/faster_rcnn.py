@@ -117,9 +117,11 @@ class FasterRCNNPositives(Positives):
     proposals: Tensor
     finest: Grid
 
-    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first", attribute: str = "logit") -> Tensor:
         chosen, labels = self.rows[rows], self.labels[rows]
-        total = self.logits[chosen, labels].sum()  # one backward pass for all: proposals do not see each other
+        said = self.logits[chosen]
+        each = said.gather(1, labels[:, None]) if attribute == "logit" else compute_softmax_score(said, labels)
+        total = each.sum()  # one backward pass for all: proposals do not see each other
         with ORDERS[order]():
             second = torch.is_grad_enabled()
             (weights,) = torch.autograd.grad(total, self.pooled, retain_graph=True, create_graph=second)

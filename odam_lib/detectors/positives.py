@@ -39,14 +39,15 @@ class Positives(ABC):
         return len(self.images)
 
     @abstractmethod
-    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first") -> Tensor:
-        """Heat maps by Eq. (2) without smoothing, of the class logits, on a raster over each picture.
+    def maps(self, rows: Tensor, size: tuple[int, int], order: str = "first", attribute: str = "logit") -> Tensor:
+        """Heat maps by Eq. (2) without smoothing on a raster over each picture.
 
         Args:
             rows: ``Tensor[R]``, int64, which of the N.
             size: (height, width) of the raster.
             order: ``"first"``: differentiable through the activations A alone; ``"second"``: through the weights
                 dY/dA_k too.
+            attribute: Y: ``"logit"`` of the object's class, or ``"class"``, the final score.
 
         Returns:
             ``Tensor[R, height, width]``.

@@ -12,6 +12,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.identity import hash_weights
 from odam_lib.files import data_root, read_json, sha256, write_tensors, write_whole
 
 RESTORE = "restore it from the repository (git checkout data/weights)"
@@ -83,6 +84,22 @@ def read_card(name: str, *needed: str) -> dict[str, Any]:
 def read_version(detector: str) -> dict[str, str]:
     """Which weights of a bundled detector lie here: what the card of others that go with them holds."""
     return {"detector": detector, "sha256": read_card(detector)["sha256"]}
+
+
+def name_weights(detector: Detector) -> str:
+    """Which weights a detector in memory has: the sha256 of the bundled ones of its name if it has those, else a hash.
+
+    Raises:
+        ValueError: bundled weights are damaged, or the detector's are not finite.
+    """
+    state = detector.model.state_dict()
+    if find_weights(detector.name).is_file():
+        bundled = load_bundled(detector.name)
+        if state.keys() == bundled.keys() and all(
+            torch.equal(value, state[key].to(value)) for key, value in bundled.items()
+        ):
+            return str(read_card(detector.name)["sha256"])
+    return hash_weights(detector.model)
 
 
 def check_version(name: str, made_with: Mapping[str, Any]) -> None:

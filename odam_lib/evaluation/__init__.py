@@ -6,6 +6,7 @@ from odam_lib.evaluation.judges import (
     Faithfulness as Faithfulness,
     Localization as Localization,
     PlantedCauses as PlantedCauses,
+    SignedFaithfulness as SignedFaithfulness,
     choose_judges as choose_judges,
 )
 from odam_lib.evaluation.methods import SMOOTHING_ABLATION as SMOOTHING_ABLATION, comparison as comparison
@@ -14,5 +15,6 @@ from odam_lib.evaluation.runs import evaluate as evaluate, open_picture as open_
 from odam_lib.lazy import load_lazily
 
 # On first use: `python -m odam_lib.evaluation.tables` would warn that the package had already imported that module.
-_TABLES = ("SMALLER_IS_BETTER", "as_paired_markdown", "select_metrics")
-__getattr__, __dir__ = load_lazily(__name__, dict.fromkeys(_TABLES, "tables"))
+_TABLES = ("as_paired_markdown", "select_metrics")
+_VERDICTS = ("SMALLER_IS_BETTER", "best_threshold")
+__getattr__, __dir__ = load_lazily(__name__, dict.fromkeys(_TABLES, "tables") | dict.fromkeys(_VERDICTS, "verdicts"))

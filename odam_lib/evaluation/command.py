@@ -9,8 +9,16 @@ from odam_lib.datasets.categories import relabel, unknown_classes
 from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import SETTINGS
 from odam_lib.detectors.zoo import load_detector
-from odam_lib.evaluation.judges import Discrimination, Faithfulness, Judge, Localization, PlantedCauses, choose_judges
-from odam_lib.evaluation.methods import ON_DEMAND, SMOOTHING_ABLATION, comparison
+from odam_lib.evaluation.judges import (
+    Discrimination,
+    Faithfulness,
+    Judge,
+    Localization,
+    PlantedCauses,
+    SignedFaithfulness,
+    choose_judges,
+)
+from odam_lib.evaluation.methods import SMOOTHING_ABLATION, comparison, on_demand
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
 from odam_lib.files import output_file, user_path
@@ -40,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--methods",
         nargs="+",
         default=list(comparison()),
-        choices=[*comparison(), *ON_DEMAND, *SMOOTHING_ABLATION],
+        choices=[*comparison(), *on_demand(), *SMOOTHING_ABLATION],
         metavar="METHOD",
     )
     parser.add_argument("--dataset", default="scenes", choices=KINDS, help="kind of the data set")
@@ -60,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(asked: argparse.Namespace) -> Evaluation:
     setting = None if asked.setting == MIXED else asked.setting
     dataset = open_dataset(asked.dataset, asked.root, asked.annotations, setting)
-    known = comparison(asked.masks, asked.seed) | ON_DEMAND | SMOOTHING_ABLATION
+    known = comparison(asked.masks, asked.seed) | on_demand(asked.masks, asked.seed) | SMOOTHING_ABLATION
     methods = {name: known[name] for name in asked.methods}
     output_file(asked.output)
     detector = load_detector(asked.detector, device=asked.device)
@@ -81,7 +89,7 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
 def _judges(asked: argparse.Namespace, dataset: Any) -> tuple[Judge, ...]:
     wanted: list[Judge] = [Faithfulness(asked.steps, asked.seed), Localization(), Discrimination()]
     if asked.setting != "crowd":  # where a person has too many causes to remove one after another
-        wanted.append(PlantedCauses())
+        wanted = [wanted[0], SignedFaithfulness(asked.steps, asked.seed), *wanted[1:], PlantedCauses()]
     judges, told = choose_judges(dataset, wanted)
     for sentence in told:
         print(sentence)

@@ -13,13 +13,21 @@ from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.evaluation.planted import OWN, Planted, find_planted_causes
+from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.agreement import agreement, brightness_per_part
 from odam_lib.metrics.discrimination import floor, object_discrimination
 from odam_lib.metrics.faithfulness import auc, deletion, insertion
-from odam_lib.metrics.localization import THRESHOLDS, compactness, energy_inside, pointing, visual_explanation_accuracy
+from odam_lib.metrics.localization import (
+    THRESHOLDS,
+    compactness,
+    energy_inside,
+    pointing,
+    sparsity,
+    visual_explanation_accuracy,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +116,28 @@ class Faithfulness(Judge):
 
 
 @dataclass(frozen=True)
+class SignedFaithfulness(Faithfulness):
+    """Deletion and insertion of ODAM's map with its zeros in the order of the map before the rectifier.
+
+    ReLU leaves exact zeros over much of the picture, which :class:`Faithfulness` takes in random order. The signed map
+    says of each how far below zero it is. NaN for the maps of other methods, and of an ODAM that rectifies otherwise.
+    """
+
+    def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
+        names = {"deletion": "deletion signed", "insertion": "insertion signed"}
+        if heat_maps.method != ODAM.method or heat_maps.settings["rectify"] != "relu":
+            return {name: maps.new_full((len(maps),), torch.nan) for name in names.values()}
+        settings: dict[str, Any] = {**heat_maps.settings, "rectify": "none"}
+        below = (
+            ODAM(**settings)(picture.trace, picture.detections, ("class",)).normalized().to_image()[:, 0].clamp(max=0)
+        )
+        numbers = super().__call__(picture, torch.where(maps > 0, maps, below), heat_maps)
+        return {name: numbers[unsigned] for unsigned, name in names.items()}
+
+
+@dataclass(frozen=True)
 class BoxLocalization(Judge):
-    """The pointing game and energy in the true box, and compactness: what :class:`Localization` tells without masks."""
+    """The pointing game and energy in the true box, compactness, sparsity: :class:`Localization` without masks."""
 
     def __call__(self, picture: Picture, maps: Tensor, heat_maps: HeatMaps) -> dict[str, Tensor]:
         boxes, regions = picture.target["boxes"].to(maps)[picture.own], _box_regions(picture, maps)[picture.own]
@@ -117,12 +145,13 @@ class BoxLocalization(Judge):
             "pointing box": pointing(maps, regions).float(),
             "energy box": energy_inside(maps, regions),
             "compactness": compactness(maps, boxes),
+            "sparsity": sparsity(maps),
         }
 
 
 @dataclass(frozen=True)
 class Localization(Judge):
-    """VEA, the pointing game, energy and compactness: does the map lie on its own object?"""
+    """VEA, the pointing game, energy, compactness: does the map lie on its own object? And how sparse is it?"""
 
     needs: ClassVar[tuple[str, ...]] = ("masks",)
     by_mask: ClassVar[tuple[str, ...]] = ("VEA", "VEA best", "pointing mask", "energy mask")
@@ -140,6 +169,7 @@ class Localization(Judge):
             "energy box": in_box["energy box"],
             "energy mask": energy_inside(maps, masks),
             "compactness": in_box["compactness"],
+            "sparsity": in_box["sparsity"],
         }
         return numbers | {f"VEA@{at:.2f}": curve[:, place] for place, at in enumerate(THRESHOLDS.tolist())}
 
@@ -205,7 +235,13 @@ def _agreement(maps: Tensor, planted: Planted, beginning: str) -> Tensor:
     return agreement(brightness_per_part(maps, planted.regions[rows]), planted.influence[rows])
 
 
-JUDGES: tuple[Judge, ...] = (Faithfulness(), Localization(), Discrimination(), PlantedCauses())
+JUDGES: tuple[Judge, ...] = (
+    Faithfulness(),
+    SignedFaithfulness(),
+    Localization(),
+    Discrimination(),
+    PlantedCauses(),
+)
 """Every metric; :func:`choose_judges` leaves out those that a data set has nothing for."""
 
 

@@ -1,26 +1,28 @@
 """What was found, one row an object and method: its means and curves, and the files that keep it."""
 
 import csv
-import gzip
 import json
 import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import TextIOWrapper
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from odam_lib.files import user_path
+from odam_lib.detectors.weights import find_weights, read_card
+from odam_lib.files import open_rows, user_path
+from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
 KEYS = ("image_id", "object", "label", "iou", "score", "method", "seconds")
 """Columns of a row that are no metric."""
 WHOLE = ("image_id", "object", "label")
+OVERALL = "overall"
+"""ODExAI's (2025) overall score, insertion minus deletion, which is computed from those columns and not kept."""
 
 Row = dict[str, str | int | float]
 
@@ -43,14 +45,18 @@ class Evaluation:
     def load(cls, path: Path) -> "Evaluation":
         """The rows that :func:`~odam_lib.evaluation.runs.evaluate` kept.
 
+        Rows that do not say which weights they are of, as those made before they did, are taken as they are.
+
         Raises:
             FileNotFoundError: there are none.
-            ValueError: the file, or the ``.json`` beside it, was not written by it.
+            ValueError: the file, or the ``.json`` beside it, was not written by it; or it is of a bundled detector with
+                other weights than those here.
         """
         path = user_path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There are no rows of an evaluation at {path}: check the path.")
         about, rows = read_rows(path)
+        _check_weights(path, about["settings"])
         images = about["images"].values()
         objects = sum(image["objects"] for image in images)
         return cls(tuple(rows), objects, objects - sum(image["explained"] for image in images))
@@ -71,12 +77,31 @@ class Evaluation:
         Raises:
             ValueError: no such method or metric.
         """
-        chosen = [row for row in self.rows if row["method"] == method]
-        if not chosen or metric not in chosen[0]:
-            raise ValueError(f"Nothing was measured of method {method!r} by metric {metric!r}.")
-        values = torch.tensor([float(row[metric]) for row in chosen], dtype=torch.float64)
-        groups = torch.tensor([int(row["image_id"]) for row in chosen])
+        of_object = self.by_object(method, metric)
+        values = torch.tensor(list(of_object.values()), dtype=torch.float64)
+        groups = torch.tensor([image for image, _ in of_object])
         return values[~values.isnan()], groups[~values.isnan()]
+
+    def by_object(self, method: str, metric: str) -> dict[tuple[int, int], float]:
+        """The value of a metric by picture and object, NaN where it is undefined; errors as for :meth:`values`."""
+        parts = ("insertion", "deletion") if metric == OVERALL else (metric,)
+        chosen = [row for row in self.rows if row["method"] == method]
+        if not chosen or any(part not in chosen[0] for part in parts):
+            raise ValueError(f"Nothing was measured of method {method!r} by metric {metric!r}.")
+        values = ([float(row[part]) for part in parts] for row in chosen)
+        return {object_of(row): first - sum(rest) for row, (first, *rest) in zip(chosen, values)}
+
+    def well_detected(self, least_iou: float) -> "Evaluation":
+        """The rows of objects whose detection has at least this IoU with them; the paper judges those over 0.9.
+
+        The others count as undetected.
+
+        Raises:
+            TypeError, ValueError: no IoU in (0, 1].
+        """
+        least_iou = checks.number("The least IoU", least_iou, "(0, 1]")
+        kept = tuple(row for row in self.rows if float(row["iou"]) >= least_iou)
+        return replace(self, rows=kept, undetected=self.objects - len(set(map(object_of, kept))))
 
     def curve(self, method: str, name: str) -> tuple[list[float], list[float]]:
         """The mean curve of a method: places, and the mean over all objects at each.
@@ -99,6 +124,7 @@ class Evaluation:
             abs(float(ours[key][name]) - float(theirs[key][name]))
             for key in ours.keys() & theirs.keys()
             for name in other.metrics
+            if name in ours[key]
         ]
         return max((value for value in found if not math.isnan(value)), default=math.nan)
 
@@ -124,6 +150,24 @@ class Evaluation:
         return Estimate(mean, *mean_interval(values, groups))
 
 
+def object_of(row: Row) -> tuple[int, int]:
+    """Which object a row is of: the number of its picture, and its own there."""
+    return int(row["image_id"]), int(row["object"])
+
+
+def _check_weights(path: Path, settings: dict[str, Any]) -> None:
+    """Refuse rows of other weights of a bundled detector than those that lie here."""
+    name, made_with = settings.get("detector", ""), settings.get("weights")
+    if made_with is None or not find_weights(name).is_file():
+        return
+    here = read_card(name)["sha256"]
+    if made_with != here:
+        raise ValueError(
+            f"{path} holds rows of other weights of {name} ({made_with[:8]}) than those bundled ({here[:8]}): "
+            "make the rows again, or restore both from the repository."
+        )
+
+
 def settings_path(path: Path) -> Path:
     """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``.
 
@@ -134,12 +178,6 @@ def settings_path(path: Path) -> Path:
     if not name.endswith(".csv"):
         raise ValueError(f"{path} is no place for rows, which are CSV: give a path that ends in .csv or .csv.gz.")
     return path.with_name(f"{name.removesuffix('.csv')}.json")
-
-
-def open_rows(path: Path, mode: Literal["rt", "wt"]) -> TextIOWrapper:
-    """Rows as text; those whose name ends in ``.gz`` are compressed."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, mode, newline="", encoding="utf-8")
 
 
 def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:

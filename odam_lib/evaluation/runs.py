@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from odam_lib.datasets.categories import check_numbering
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.weights import name_weights
 from odam_lib.evaluation.judges import JUDGES, Judge, Picture
 from odam_lib.evaluation.rows import Evaluation, Row, settings_path
 from odam_lib.evaluation.store import Store
@@ -60,8 +61,8 @@ def evaluate(
 
     Raises:
         ValueError: no method, a data set of another numbering or that a judge cannot work on, a picture without masks
-            where one is needed, or a ``path`` that has another suffix, or whose rows were made with other settings, of
-            other pictures, or cannot be read.
+            where one is needed, or a ``path`` that has another suffix, or whose rows were made with other settings or
+            weights, of other pictures, or cannot be read.
         OSError: ``path`` cannot be written, see :func:`~odam_lib.files.owned`.
     """
     if not methods or objects < 1:
@@ -71,6 +72,7 @@ def evaluate(
         judge.check(dataset)
     settings = {
         "detector": detector.name,
+        "weights": name_weights(detector),
         "layer": layer or detector.layers[0],
         "least_iou": least_iou,
         "score_threshold": score_threshold,

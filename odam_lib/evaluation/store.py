@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from odam_lib.evaluation.rows import KEYS, Evaluation, Row, open_rows, read_rows, settings_path
-from odam_lib.files import write_whole
+from odam_lib.evaluation.rows import KEYS, Evaluation, Row, read_rows, settings_path
+from odam_lib.files import open_rows, write_whole
 
 
 class Store:
@@ -26,7 +26,11 @@ class Store:
         kept, self.rows = read_rows(path)
         self._check_same(kept["settings"], settings)
         self._check_same({name: kept["methods"][name] for name in methods if name in kept["methods"]}, methods)
-        self.about |= {"methods": kept["methods"] | methods, "images": kept["images"]}
+        self.about |= {
+            "settings": kept["settings"],
+            "methods": kept["methods"] | methods,
+            "images": kept["images"],
+        }
 
     def _check_same(self, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         for name, value in kept.items():
@@ -63,6 +67,12 @@ class Store:
 
     def add(self, item: int, image_id: int, rows: list[Row], methods: list[str], objects: int, explained: int) -> None:
         """Take in the rows of some methods on one picture and write everything."""
+        if self.rows and rows and self.rows[0].keys() != rows[0].keys():
+            changed = ", ".join(sorted(self.rows[0].keys() ^ rows[0].keys()))
+            raise ValueError(
+                f"{self.path} was made by another version, which differs in the columns {changed}: "
+                "give another path or delete it."
+            )
         if self.path is not None and not self.about["images"]:
             self._write_settings(self.path)  # so that whenever there are rows, it is known whose they are
         image = {"image_id": image_id, "objects": objects, "explained": explained}

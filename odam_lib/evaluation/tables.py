@@ -1,4 +1,4 @@
-"""What the README shows of rows that ``evaluate`` kept: means, and differences object by object.
+"""Tables of rows that ``evaluate`` kept: means, and differences object by object.
 
 ``python -m odam_lib.evaluation.tables ROWS.csv`` prints both tables.
 """
@@ -7,19 +7,23 @@ import argparse
 import html
 import re
 from collections.abc import Sequence
-
-import torch
+from math import isnan
 
 from odam_lib.command import command
-from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.rows import OVERALL, Evaluation
+from odam_lib.evaluation.verdicts import BETTER, SEVEN, best_threshold, compare_paired, judge_all
 from odam_lib.files import user_path
-from odam_lib.metrics.intervals import mean_interval
+from odam_lib.metrics.intervals import Estimate
 
-SMALLER_IS_BETTER = ("deletion", "compactness", "ODI box", "ODI mask")
-SEVEN = ("deletion", "insertion", "VEA", "energy mask", "ODI mask", "compactness", "causes")
-"""The metrics of the paper's comparison, one of each kind, and planted causes."""
 BY_BOX = {"energy mask": "energy box", "ODI mask": "ODI box"}
 """What stands for a metric of :data:`SEVEN` where there are no masks."""
+FURTHER = (
+    "deletion signed", "insertion signed", OVERALL, "VEA best", "pointing box", "pointing mask", "energy box",
+    "ODI box", "sparsity", "all causes",
+)  # fmt: skip
+"""What a second table shows."""
+WELL_DETECTED = 0.9
+"""The paper judges objects whose detection overlaps them by more than this (Sec. 4.2)."""
 
 
 def select_metrics(evaluation: Evaluation) -> list[str]:
@@ -28,56 +32,57 @@ def select_metrics(evaluation: Evaluation) -> list[str]:
     return [name for name in present if name in evaluation.metrics]
 
 
-def compare_paired(evaluation: Evaluation, metric: str, method: str, other: str) -> tuple[int, float, float, float]:
-    """A method's value minus another's, object by object.
-
-    Returns:
-        How many objects have both values, the mean difference, and its 95 % interval (bootstrap over pictures).
-
-    Raises:
-        ValueError: the two were measured on different objects, or nothing was measured of one of them by this metric.
-    """
-    ours, theirs = (
-        {(int(row["image_id"]), row["object"]): row for row in evaluation.rows if row["method"] == name}
-        for name in (method, other)
-    )
-    for name, found in ((method, ours), (other, theirs)):
-        if not found or metric not in next(iter(found.values())):
-            raise ValueError(f"Nothing was measured of method {name!r} by metric {metric!r}.")
-    if ours.keys() != theirs.keys():
-        raise ValueError(
-            f"{method} and {other} were measured on different objects ({len(ours)} and {len(theirs)}): only values of "
-            "the same objects can be compared; evaluate both again."
-        )
-    differences = torch.tensor([float(ours[key][metric]) - float(theirs[key][metric]) for key in ours])
-    pictures, known = torch.tensor([image for image, _ in ours]), ~differences.isnan()
-    low, high = mean_interval(differences[known], pictures[known])
-    return int(known.sum()), float(differences[known].mean()), low, high
-
-
 def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     """Means as a Markdown table, a line for each method; half the width of each 95 % interval stands behind."""
     rows = [["", *metrics]]
     for method in evaluation.methods:
-        estimates = (evaluation.estimate(method, metric) for metric in metrics)
-        cells = (f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}" for one in estimates)
-        rows.append([escape_markdown(method), *cells])
+        rows.append([escape_markdown(method), *(write_mean(evaluation.estimate(method, metric)) for metric in metrics)])
     return write_markdown(rows)
+
+
+def write_mean(one: Estimate) -> str:
+    """A mean with half the width of its interval; a dash where nothing was measured."""
+    return "-" if isnan(one.value) else f"{one.value:.2f} ± {(one.high - one.low) / 2:.2f}"
 
 
 def as_paired_markdown(
     evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN
 ) -> str:
-    """:func:`compare_paired` as a Markdown table, a line for each rival; bold where the method is certainly better."""
+    """:func:`compare_paired` as a Markdown table, a line for each rival.
+
+    The intervals are of 95 %; bold where the method is better also by the intervals that :func:`judge_all` widens for
+    the number of comparisons.
+    """
+    verdicts = judge_all(evaluation, method, others, metrics)
     rows = [[f"{escape_markdown(method)} minus", *metrics]]
     for other in others:
         rows.append([escape_markdown(other)])
         for metric in metrics:
             _, mean, low, high = compare_paired(evaluation, metric, method, other)
             cell = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-            certain = high < 0 if metric in SMALLER_IS_BETTER else low > 0
-            rows[-1].append(f"**{cell}**" if certain else cell)
+            rows[-1].append(f"**{cell}**" if verdicts[metric][other] == BETTER else cell)
     return write_markdown(rows)
+
+
+def as_report(evaluation: Evaluation) -> str:
+    """All tables of some rows as Markdown: means, the first method against the others, and further metrics."""
+    metrics, (method, *others) = select_metrics(evaluation), evaluation.methods
+    further = [name for name in FURTHER if name in evaluation.metrics or (name == OVERALL and "insertion" in metrics)]
+    parts = [as_markdown(evaluation, metrics), as_markdown(evaluation, further)]
+    if "VEA" in metrics:
+        rows = [["", "best threshold for all", "mean IoU there"]]
+        for name in evaluation.methods:
+            at = f"{best_threshold(evaluation, name):.2f}"
+            value, low, high = evaluation.estimate(name, f"VEA@{at}")
+            rows.append([escape_markdown(name), at, f"{value:.3f} ({low:.3f} to {high:.3f})"])
+        parts.append(write_markdown(rows))
+    if others:
+        number = len(others) * len(metrics)
+        parts += [
+            as_paired_markdown(evaluation, method, others, metrics),
+            f"{number} comparisons; bold: {escape_markdown(method)} is better, with intervals widened for that number.",
+        ]
+    return "\n\n".join(parts)
 
 
 def write_markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -92,17 +97,25 @@ def escape_markdown(name: str) -> str:
 
 
 @command
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables of rows that ``python -m odam_lib.evaluation`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.evaluation.tables", description=main.__doc__)
     parser.add_argument("rows", type=user_path, help="CSV that evaluate made")
-    path = parser.parse_args().rows
-    found = Evaluation.load(path)
+    parser.add_argument(
+        "--least-iou", type=float, help="of a detection with its object; if left out, all rows and those from 0.9 on"
+    )
+    asked = parser.parse_args(arguments)
+    found = Evaluation.load(asked.rows)
     if not found.rows:
-        raise ValueError(f"{path} has no rows: there was no object with a detection to explain.")
-    metrics = select_metrics(found)
-    print(as_markdown(found, metrics), end="\n\n")
-    print(as_paired_markdown(found, found.methods[0], found.methods[1:], metrics))
+        raise ValueError(f"{asked.rows} has no rows: there was no object with a detection to explain.")
+    lowest = min(float(row["iou"]) for row in found.rows)
+    for least_iou in (lowest, WELL_DETECTED) if asked.least_iou is None else (asked.least_iou,):
+        some = found.well_detected(least_iou)
+        if not some.rows:
+            raise ValueError(f"{asked.rows} has no object with an IoU of at least {least_iou:g}: give a smaller one.")
+        number = some.objects - some.undetected
+        print(f"\n{number} of {some.objects} objects, detected with an IoU of at least {least_iou:.2f}\n")
+        print(as_report(some))
 
 
 if __name__ == "__main__":

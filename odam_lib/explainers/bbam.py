@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from odam_lib.detections import Detections
 from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.trace import Trace
-from odam_lib.explainers.whole import make_whole_maps
+from odam_lib.explainers.whole import make_whole_maps, read_again
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 
@@ -52,22 +52,17 @@ class BBAM:
 
     def _optimise(self, trace: Trace, detections: Detections) -> Tensor:
         """Masks ``[N, cells, cells]``, all optimised together."""
-        device, rows = detections.boxes.device, trace.row_of(detections)
+        device = detections.boxes.device
         image = trace.image.to(device)
         grey = image.mean(dim=(1, 2), keepdim=True)
         with torch.no_grad():
-            score, box = self._read(trace, image[None], rows, detections)
+            score, box = read_again(trace, image[None], detections, "BBAM")
         sides = (box[:, 2:] - box[:, :2]).clamp(min=1).repeat(1, 2)
-        masks = torch.ones(len(rows), 1, self.cells, self.cells, device=device, requires_grad=True)
+        masks = torch.ones(len(detections), 1, self.cells, self.cells, device=device, requires_grad=True)
         descent = torch.optim.Adam([masks], lr=self.rate)
         for _ in range(self.iterations):
             large = interpolate(masks, image.shape[-2:], mode="bilinear", align_corners=False)
-            now, where = self._read(trace, image * large + grey * (1 - large), rows, detections)
-            if not now.requires_grad:
-                raise TypeError(
-                    f"{trace.detector.name} passes no gradient to the picture, which BBAM needs: "
-                    "give it a differentiable predict."
-                )
+            now, where = read_again(trace, image * large + grey * (1 - large), detections, "BBAM")
             kept = (now - score).abs() + ((where - box).abs() / sides).sum(dim=1)
             loss = (kept + self.sparsity * masks.mean(dim=(1, 2, 3))).sum()
             descent.zero_grad()
@@ -76,11 +71,3 @@ class BBAM:
             with torch.no_grad():
                 masks.clamp_(0, 1)
         return masks.detach()[:, 0]
-
-    @staticmethod
-    def _read(trace: Trace, pictures: Tensor, rows: Tensor, detections: Detections) -> tuple[Tensor, Tensor]:
-        """Scores ``[N]`` and boxes ``[N, 4]`` of the same predictions, each on its own picture, or all on one."""
-        found = trace.again(pictures) * (len(rows) if len(pictures) == 1 else 1)
-        read = [one.of(detections.labels[place, None]) for place, one in enumerate(found[: len(rows)])]
-        boxes = torch.stack([boxes[0, row] for (boxes, _), row in zip(read, rows)])
-        return torch.stack([scores[0, row] for (_, scores), row in zip(read, rows)]), boxes

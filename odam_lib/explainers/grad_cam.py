@@ -36,12 +36,23 @@ class GradCAMPlusPlus(GradientMethod):
     method: ClassVar[str] = "Grad-CAM++"
 
     def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
-        gradients = windows.values
         totals = features.sum(dim=(-2, -1))[which][:, None, :, None, None]
-        below = 2 + totals * gradients
-        alpha = torch.where((gradients != 0) & (below != 0), 1 / below, 0)
-        weights = (alpha * gradients.relu()).sum(dim=(-2, -1))
-        return sum_over_channels(weights, features, which).relu()
+        return sum_over_channels(combine_gradients(windows.values, totals), features, which).relu()
+
+
+def combine_gradients(gradients: Tensor, totals: Tensor) -> Tensor:
+    """Grad-CAM++'s weight of each channel; see :class:`GradCAMPlusPlus`.
+
+    Args:
+        gradients: ``Tensor[N, A, K, a, b]``.
+        totals: the sum of the activations in alpha's denominator, broadcast against the gradients.
+
+    Returns:
+        ``Tensor[N, A, K]``.
+    """
+    below = 2 + totals * gradients
+    alpha = torch.where((gradients != 0) & (below != 0), 1 / below, 0)
+    return (alpha * gradients.relu()).sum(dim=(-2, -1))
 
 
 def sum_over_channels(weights: Tensor, features: Tensor, which: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from odam_lib.kernels import checks
 
 REPEATS = 1000
+LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
@@ -49,14 +50,17 @@ def bootstrap(
     return _middle(torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64))
 
 
-def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of a mean when whole groups are drawn anew, with replacement.
+def mean_interval(
+    values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
+    """The percentile interval of a mean when whole groups are drawn anew, with replacement.
 
     Args:
         values: ``Tensor[N]``.
         groups: int64 ``Tensor[N]``, the picture of each value.
-        repeats: number of draws.
+        repeats: number of draws; (1 - level) / 2 of them lie beyond each end.
         seed: random seed of the draws.
+        level: share of the draws within the interval, in (0, 1).
 
     Returns:
         (low, high); NaN for fewer than two groups, which tell nothing of how groups differ.
@@ -65,14 +69,15 @@ def mean_interval(values: Tensor, groups: Tensor, repeats: int = REPEATS, seed: 
         TypeError, ValueError: no such tensors or numbers.
     """
     checks.tensor("values", values, "[N]")
-    return ratio_interval(values, torch.ones_like(values), groups, repeats, seed)
+    return ratio_interval(values, torch.ones_like(values), groups, repeats, seed, level)
 
 
 def ratio_interval(
-    above: Tensor, below: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0
+    above: Tensor, below: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0, level: float = LEVEL
 ) -> tuple[float, float]:
     """The same of a sum over another sum, of ``Tensor[N]`` each."""
     _check_draws(groups, len(above), repeats, seed)
+    checks.number("level", level, "(0, 1)")
     member = groups.unique(return_inverse=True)[1]
     number = int(member.max()) + 1 if len(member) else 0
     if number < 2:
@@ -80,14 +85,15 @@ def ratio_interval(
     sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([above, below], 1).double())
     draws = torch.randint(number, (repeats, number), generator=torch.Generator().manual_seed(seed))
     drawn = sums[draws].sum(dim=1)
-    return _middle(drawn[:, 0] / drawn[:, 1])
+    return _middle(drawn[:, 0] / drawn[:, 1], level)
 
 
-def _middle(values: Tensor) -> tuple[float, float]:
-    """Between which two numbers 95 % of some values lie; NaN of none."""
+def _middle(values: Tensor, level: float = LEVEL) -> tuple[float, float]:
+    """Between which two numbers that share of some values lies; NaN of none."""
     if not len(values):
         return math.nan, math.nan
-    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = values.quantile(ends).tolist()
     return low, high
 
 

@@ -138,6 +138,25 @@ def compactness(maps: Tensor, boxes: Tensor) -> Tensor:
     return spread / ((boxes[..., 2:] - boxes[..., :2]).square().sum(dim=-1) / 4).sqrt()
 
 
+def sparsity(maps: Tensor) -> Tensor:
+    """How few pixels hold a map: its maximum over its mean, after min-max normalisation (Gomez et al., 2022).
+
+    ODExAI (2025) counts it as the complexity of an explanation. It asks neither for the object nor for the detector.
+
+    Args:
+        maps: ``Tensor[..., H, W]``, non-negative.
+
+    Returns:
+        ``Tensor[...]``, 1 for a positive constant, H * W for a single pixel; NaN for a map of zeros.
+
+    Raises:
+        ValueError: negative or not finite maps.
+    """
+    check_energy(maps)
+    mean = min_max(maps).mean(dim=(-2, -1))
+    return 1 / mean.where(mean > 0, torch.nan)
+
+
 def _check_regions(maps: Tensor, regions: Tensor) -> None:
     checks.kind("The regions", regions, Tensor, "a bool tensor [..., H, W]")
     if regions.dtype != torch.bool or regions.shape[-2:] != maps.shape[-2:]:

@@ -75,14 +75,14 @@ def train_detector(
 
 
 def weigh_odam(settings: DetectorSettings, step: int, positives: Positives) -> dict[str, Tensor]:
-    """Odam-Train's two losses as a term of a detector's training, 0 until it begins.
+    """Odam-Train's two losses as a term of a detector's training, 0 before it begins and after it ends.
 
     Args:
         settings: of the training.
         step: number of the step.
         positives: of this process's share of the batch; the mean of all processes is the term of the common batch.
     """
-    if step < settings.odam_from * settings.steps:
+    if not settings.odam_from <= step / settings.steps < settings.odam_until:
         nothing = torch.zeros((), device=positives.boxes.device)
         return {"consistency": nothing, "separation": nothing}
     loss = settings.odam(positives)

@@ -90,7 +90,9 @@ class DetectorSettings(TrainingSettings):
         odam_weight: weight of Odam-Train's loss beside the detector's own; 0 for none.
         odam_from: the share of all steps after which that loss begins: maps of a detector that finds nothing yet are
             noise, and separating them costs precision.
-        odam_negatives, odam_order, odam_bound, odam_cap, odam_side: see :class:`OdamTrain`.
+        odam_until: the share of all steps after which that loss ends.
+        odam_negatives, odam_order, odam_bound, odam_cap, odam_side, odam_target, odam_consistency, odam_separation:
+            see :class:`OdamTrain`.
 
     Raises:
         ValueError: which of them was wrong.
@@ -110,11 +112,15 @@ class DetectorSettings(TrainingSettings):
     precision: str = "bfloat16"
     odam_weight: float = 0.0
     odam_from: float = 0.0
+    odam_until: float = 1.0
     odam_negatives: str = OdamTrain.negatives
     odam_order: str = OdamTrain.order
     odam_bound: str = OdamTrain.bound
     odam_cap: int = OdamTrain.cap
     odam_side: int = OdamTrain.side
+    odam_target: str = OdamTrain.target
+    odam_consistency: float = OdamTrain.consistency
+    odam_separation: float = OdamTrain.separation
 
     def __post_init__(self) -> None:
         for name, choices in (("detector", tuple(ARCHITECTURES)), ("dataset", DATASETS)):
@@ -126,6 +132,8 @@ class DetectorSettings(TrainingSettings):
             raise ValueError(f"odam_weight is {self.odam_weight}: give 0 for no Odam-Train, or a positive number.")
         if not 0 <= self.odam_from < 1:
             raise ValueError(f"odam_from is {self.odam_from}: give a share of the training in [0, 1).")
+        if not self.odam_from < self.odam_until <= 1:
+            raise ValueError(f"odam_until is {self.odam_until}: give a share of the training after odam_from, up to 1.")
         if self.batch_size % self.accumulate:
             raise ValueError(f"A batch of {self.batch_size} cannot be taken in {self.accumulate} equal parts.")
         if self.precision not in ("float32", "bfloat16"):

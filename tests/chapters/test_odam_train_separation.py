@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from odam_chapters.odam_train.separation import (
+    CandidatePairs,
     align_surveys,
     choose_representatives,
     correlate_pairs,
@@ -94,3 +95,14 @@ def test_a_relative_change_by_hand() -> None:
     assert change == pytest.approx(-0.25) and low == pytest.approx(-0.5) and high == pytest.approx(0.0)
     assert all(map(math.isnan, relative_change(before[:0], after[:0], torch.zeros(0, dtype=torch.int64))))
     assert math.isnan(relative_change(before[:2], after[:2], torch.tensor([4, 4]))[1])
+
+
+def test_agreement_is_of_pairs_that_overlap_and_have_maps() -> None:
+    numbers = torch.tensor([[0.6, 0.8], [0.7, 0.4], [0.4, 0.9], [0.7, torch.nan], [0.9, 0.1]])
+    same, images = torch.tensor([True, True, True, True, False]), torch.tensor([0, 1, 1, 1, 1])
+    found = CandidatePairs(numbers[:, 0], numbers[:, 1], same, images)
+    (mean, low, high), number = found.agreement(same=True)
+    assert (mean, low, high) == pytest.approx((0.6, 0.4, 0.8)) and number == 2
+    (mean, low, _), number = found.agreement(same=False)
+    assert mean == pytest.approx(0.1) and math.isnan(low) and number == 1
+    assert found.agreement(same=False, least_iou=0.95)[1] == 0

@@ -1,5 +1,6 @@
 """The sweep of Odam-Train's settings: rows that can be read again, controls of the same length, nothing done twice."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -50,11 +51,14 @@ def test_every_variant_is_a_training_of_its_own() -> None:
 
 
 def test_the_table_shows_changes_and_controls_as_they_are() -> None:
-    control = Outcome(CONTROL, 10, 5, 0.4, 0, 0, 0, 0.3, 0, 0, 0, 0.8)
-    other = replace(control, variant="weight 5", odi_change=-0.2, odi_low=-0.3, odi_high=-0.1)
-    lines = tabulate_outcomes([control, other]).splitlines()
-    assert "0.40" in lines[1] and "0.30" in lines[1] and "%" not in lines[1]
-    assert "-20% (-30% to -10%)" in lines[2]
+    same, missed = (0.7, 0.6, 0.8), (0.42, 0, 0, 0)
+    control = Outcome(CONTROL, 10, 5, 0.4, 0, 0, 0, 0.3, 0, 0, 0, 0.8, *same, *missed)
+    other = replace(control, variant="weight 5", odi_change=-0.2, odi_low=-0.3, odi_high=-0.1, missed_change=0.012)
+    unknown = replace(other, same=math.nan, missed_change=math.nan)
+    lines = tabulate_outcomes([control, other, unknown]).splitlines()
+    assert "0.40" in lines[1] and "0.30" in lines[1] and "%" not in lines[1] and lines[1].endswith("42.0")
+    assert "-20% (-30% to -10%)" in lines[2] and "0.70" in lines[2] and lines[2].endswith("+1.2 (+0.0 to +0.0)")
+    assert "-20% (-30% to -10%)" in lines[3] and lines[3].rstrip().endswith("0.800") and "nan" not in lines[3]
 
 
 def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, pictures) -> None:

@@ -43,8 +43,9 @@ def assigned(detector: Detector, images: list[Tensor], targets: list[dict[str, T
     return detector.compute_losses(images, targets)[1]
 
 
+@pytest.mark.parametrize("attribute", ["logit", "class"])
 @pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "fcos-pvt"])
-def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str) -> None:
+def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str, attribute: str) -> None:
     detector, (images, targets) = built(name), batch()
     positives = assigned(detector, images[:1], targets[:1])
     detector.model.eval().requires_grad_(False)
@@ -52,11 +53,14 @@ def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str) -> None:
     place = trace.first[positives.level] + positives.index
     detections = trace.candidates[place]
     detections = type(detections)(**{**vars(detections), "labels": positives.labels})
-    expected = ODAM(smoothing=None, derivative="window")(trace, detections, ["logit"]).to_image(SIZE)[:, 0]
+    expected = ODAM(smoothing=None, derivative="window")(trace, detections, [attribute]).to_image(SIZE)[:, 0]
     rows = torch.arange(len(positives))
     assert len(rows) > 10 and (expected.amax(dim=(1, 2)) > 0).sum() > 5
     torch.testing.assert_close(
-        positives.maps(rows, SIZE).detach(), expected, rtol=1e-4, atol=1e-4 * float(expected.max())
+        positives.maps(rows, SIZE, attribute=attribute).detach(),
+        expected,
+        rtol=1e-4,
+        atol=1e-4 * float(expected.max()),
     )
     torch.testing.assert_close(positives.boxes, detections.boxes, rtol=1e-4, atol=1e-2)
 
@@ -85,15 +89,17 @@ def test_maps_of_a_batch_are_those_of_its_pictures_alone() -> None:
     assert both.images.tolist() == sorted(both.images.tolist()) and set(both.objects.tolist()) == {0, 1, 2, 3}
 
 
-def test_maps_of_proposals_are_plain_autograd() -> None:
+@pytest.mark.parametrize("attribute", ["logit", "class"])
+def test_maps_of_proposals_are_plain_autograd(attribute: str) -> None:
     detector, (images, targets) = built("faster-rcnn"), batch()
     positives = assigned(detector, images, targets)
     assert len(positives) > 4
     rows = torch.arange(len(positives)).flip(0)
-    maps = positives.maps(rows, SIZE).detach()
+    maps = positives.maps(rows, SIZE, attribute=attribute).detach()
     for row, found in zip(rows.tolist(), maps):
-        logit = positives.logits[positives.rows[row], positives.labels[row]]
-        (gradient,) = torch.autograd.grad(logit, positives.pooled, retain_graph=True)
+        logits = positives.logits[positives.rows[row]]
+        said = logits if attribute == "logit" else logits.softmax(dim=0)
+        (gradient,) = torch.autograd.grad(said[positives.labels[row]], positives.pooled, retain_graph=True)
         place = int(positives.rows[row])
         signed = (gradient[place] * positives.pooled[place].detach()).sum(dim=0)
         grid = Grid.of_region(positives.proposals[row].tolist(), (7, 7))
@@ -116,13 +122,19 @@ def test_positives_are_of_the_objects_they_name(name: str) -> None:
         assert (measure_paired_iou(positives.proposals, truth) >= 0.5).all()
 
 
-@pytest.mark.parametrize("name", ["retinanet", "faster-rcnn"])
-def test_second_order_is_the_derivative_by_finite_differences(name: str) -> None:
-    """Of a kernel between features and logit: it changes the maps through their weights alone."""
+@pytest.mark.parametrize(
+    ("name", "target", "kernel"),
+    [
+        ("retinanet", "logit", "head.classification_head.conv.0.0.weight"),
+        ("faster-rcnn", "logit", "roi_heads.box_head.fc7.weight"),
+        ("fcos", "class", "head.regression_head.conv.0.weight"),  # which centerness depends on
+    ],
+)
+def test_second_order_is_the_derivative_by_finite_differences(name: str, target: str, kernel: str) -> None:
+    """Of a kernel between features and target: it changes the maps through their weights alone."""
     detector, (images, targets) = built(name, torch.float64), batch(torch.float64)
-    head = detector.model.head.classification_head.conv[0][0] if name == "retinanet" else None
-    kernel = detector.model.roi_heads.box_head.fc7.weight if head is None else head.weight
-    term = {order: OdamTrain(order=order, negatives="all", cap=12) for order in ("first", "second")}
+    kernel = detector.model.get_parameter(kernel)
+    term = {order: OdamTrain(order=order, negatives="all", cap=12, target=target) for order in ("first", "second")}
 
     def loss(order: str) -> Tensor:
         torch.manual_seed(3)
@@ -147,6 +159,20 @@ def test_a_batch_of_background_alone_has_no_odam_loss(name: str) -> None:
     odam = OdamTrain()(positives)
     assert len(positives) == 0 and odam.pairs == 0 and odam.mean.item() == 0
     assert positives.divisor == (1 if name == "fcos" else 2)
+
+
+def test_each_loss_has_a_weight_of_its_own() -> None:
+    detector, (images, targets) = built("fcos"), batch()
+    positives = assigned(detector, images, targets)
+
+    def measure(**weights: float) -> list[float]:
+        loss = OdamTrain(negatives="all", cap=100, **weights)(positives)
+        return [loss.consistency.item(), loss.separation.item(), loss.pairs]
+
+    agree, differ, pairs = measure()
+    assert agree > 0 and differ > 0
+    assert measure(separation=0.0) == [agree, 0, pairs] and measure(consistency=0.0) == [0, differ, pairs]
+    assert measure(consistency=0.5, separation=2.0) == pytest.approx([agree / 2, 2 * differ, pairs])
 
 
 def test_detr_keeps_no_positives() -> None:
@@ -198,6 +224,8 @@ def test_a_faint_map_pulls_at_nothing() -> None:
         ({"bound": "none"}, "bound is 'none'"),
         ({"cap": 0}, "cap is 0"),
         ({"side": 0}, "side is 0"),
+        ({"target": "box"}, "target is 'box'"),
+        ({"separation": -1.0}, "separation is -1"),
     ],
 )
 def test_bad_options_are_refused(options: dict, sentence: str) -> None:

@@ -13,7 +13,7 @@ from torchvision.models import WeightsEnum, detection
 from odam_lib import load_detector
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors import of_torchvision, zoo
-from odam_lib.detectors.weights import fetch_published, read_card
+from odam_lib.detectors.weights import fetch_published, name_weights, read_card
 from odam_lib.files import data_root
 from odam_lib.metrics.detection import measure_ap
 
@@ -31,6 +31,20 @@ def test_every_bundled_detector_has_a_card_that_fits_its_weights() -> None:
             assert card["AP50"] >= LEAST_AP50.get(name, 0.75 if "crowd" in name else 0.88)
             assert card["parameters"] == sum(p.numel() for p in zoo.build_detector(name).model.parameters())
     assert sum(path.stat().st_size for path in (data_root() / "weights").glob("*.safetensors")) < 52_000_000
+
+
+def test_a_detector_is_of_the_bundled_weights_until_one_of_them_changes() -> None:
+    """Also with weights that it shares with another one, and in half precision, as they are stored."""
+    for name in ("fcos-crowd-odam", "detr-scenes"):
+        detector = load_detector(name, "cpu")
+        assert name_weights(detector) == read_card(name)["sha256"]
+        detector.model.half()
+        assert name_weights(detector) == read_card(name)["sha256"]
+        with torch.no_grad():
+            next(detector.model.parameters()).flatten()[0] += 1
+        assert len(name_weights(detector)) == 8
+        detector.name = "own"
+        assert len(name_weights(detector)) == 8
 
 
 def test_cards_tell_what_the_weights_reach(held_out) -> None:

@@ -22,7 +22,8 @@ from odam_lib.evaluation.judges import (
 )
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
-from odam_lib.evaluation.tables import SEVEN, select_metrics
+from odam_lib.evaluation.tables import select_metrics
+from odam_lib.evaluation.verdicts import SEVEN
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.heatmaps import ATTRIBUTES
 
@@ -60,7 +61,7 @@ def test_by_boxes_the_numbers_are_those_with_masks() -> None:
         numbers((Localization(), Discrimination()), True),
         numbers((BoxLocalization(), BoxDiscrimination()), False),
     )
-    assert list(boxes) == ["pointing box", "energy box", "compactness", "ODI box"]
+    assert list(boxes) == ["pointing box", "energy box", "compactness", "sparsity", "ODI box"]
     assert all(torch.equal(value, whole[name]) for name, value in boxes.items())
     by_mask = {*Localization.by_mask, *Discrimination.by_mask}
     assert {name for name in whole if "@" not in name} == by_mask | set(boxes)
@@ -69,12 +70,13 @@ def test_by_boxes_the_numbers_are_those_with_masks() -> None:
 def test_what_is_kept_of_stored_rows_does_not_change() -> None:
     assert [repr(judge) for judge in JUDGES] == [
         "Faithfulness(steps=6, seed=0, batch=8)",
+        "SignedFaithfulness(steps=6, seed=0, batch=8)",
         "Localization()",
         "Discrimination()",
         "PlantedCauses()",
     ]
     assert [name for name in numbers((Localization(), Discrimination()), True) if "@" not in name] == [
-        "VEA", "VEA best", "pointing box", "pointing mask", "energy box", "energy mask", "compactness",
+        "VEA", "VEA best", "pointing box", "pointing mask", "energy box", "energy mask", "compactness", "sparsity",
         "ODI box", "ODI mask", "ODI box floor", "ODI mask floor",
     ]  # fmt: skip
 

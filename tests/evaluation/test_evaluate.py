@@ -21,12 +21,24 @@ from torch import Tensor
 
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
+from odam_lib.detectors.identity import hash_weights
 from odam_lib.detectors.trace import Trace
-from odam_lib.evaluation.judges import Discrimination, Faithfulness, Localization, Picture, PlantedCauses
+from odam_lib.detectors.weights import read_card
+from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.judges import (
+    Discrimination,
+    Faithfulness,
+    Localization,
+    Picture,
+    PlantedCauses,
+    SignedFaithfulness,
+)
 from odam_lib.evaluation.planted import Planted, find_planted_causes
 from odam_lib.evaluation.rows import KEYS, Evaluation
-from odam_lib.evaluation.runs import evaluate
+from odam_lib.evaluation.runs import evaluate, open_picture
 from odam_lib.explainers.controls import BoxFill, RandomMap
+from odam_lib.explainers.grad_cam import GradCAM
+from odam_lib.explainers.odam import ODAM
 from odam_lib.explainers.whole import spread_over_image
 from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.metrics.intervals import bootstrap, mean_interval
@@ -232,11 +244,30 @@ def test_curves_and_the_areas_under_them_fit_together() -> None:
         assert np.trapezoid(means, places) == pytest.approx(float(found.values("noise", name)[0].mean()), abs=1e-3)
 
 
+def test_zeros_of_odams_map_come_in_the_order_of_the_map_before_the_rectifier(monkeypatch) -> None:
+    detector, scenes, judge, seen = load_detector("retinanet-scenes", "cpu"), Scenes("val", 3), SignedFaithfulness(), []
+    picture = open_picture(detector, scenes, 2, *scenes[2])
+    heats = ODAM()(picture.trace, picture.detections, ("class",))
+    maps = heats.normalized().to_image()[:, 0]
+    signed = ODAM(rectify="none")(picture.trace, picture.detections, ("class",)).normalized().to_image()[:, 0]
+    curves = {"deletion": torch.zeros(len(maps)), "insertion": torch.ones(len(maps)), "insertion@0.000": torch.ones(1)}
+    monkeypatch.setattr(Faithfulness, "__call__", lambda self, picture, ranked, maps: seen.append(ranked) or curves)
+    found = judge(picture, maps, heats)
+    assert list(found) == ["deletion signed", "insertion signed"] and found["insertion signed"].all()
+    for one, below, ranked in zip(maps, signed, seen[0]):
+        order = ranked.flatten().argsort(descending=True)
+        assert (one.flatten()[order].diff() <= 0).all()
+        zeros = below.flatten()[order][one.flatten()[order] == 0]
+        assert (zeros.diff() <= 0).all() and len(zeros.unique()) > 1000
+    others = GradCAM()(picture.trace, picture.detections, ("class",))
+    assert judge(picture, maps, others)["deletion signed"].isnan().all() and len(seen) == 1
+
+
 def hand_made() -> Evaluation:
-    def row(image_id: int, method: str, value: float, start: float) -> dict[str, str | int | float]:
+    def row(image_id: int, method: str, value: float, start: float, number: int = 0) -> dict[str, str | int | float]:
         known = {
             "image_id": image_id,
-            "object": 0,
+            "object": number,
             "label": 1,
             "iou": 0.9,
             "score": 0.8,
@@ -245,7 +276,7 @@ def hand_made() -> Evaluation:
         }
         return known | {"x": value, "c@0.000": start, "c@1.000": 3.0}
 
-    rows = (row(7, "b", 1.0, 0.5), row(7, "b", math.nan, 1.5), row(9, "b", 4.0, math.nan), row(7, "a", 2.0, 1.0))
+    rows = (row(7, "b", 1.0, 0.5), row(7, "b", math.nan, 1.5, 1), row(9, "b", 4.0, math.nan), row(7, "a", 2.0, 1.0))
     return Evaluation(rows, objects=5, undetected=1)
 
 
@@ -581,6 +612,7 @@ def test_the_settings_beside_the_rows_say_what_was_asked(tmp_path) -> None:
     about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert about["settings"] == {
         "detector": "planted",
+        "weights": hash_weights(PlantedDetector.model),
         "layer": "grid",
         "least_iou": 0.5,
         "score_threshold": 0.5,
@@ -588,6 +620,51 @@ def test_the_settings_beside_the_rows_say_what_was_asked(tmp_path) -> None:
     }
     assert about["methods"] == {"noise": "RandomMap(cells=16, seed=3)"}
     assert [image["explained"] for image in about["images"].values()] == [2, 1, 0, 2]
+
+
+def of_network(name: str, seed: int) -> PlantedDetector:
+    detector = PlantedDetector()
+    torch.manual_seed(seed)
+    detector.name, detector.model = name, torch.nn.Linear(1, 1)
+    return detector
+
+
+def test_rows_of_other_weights_are_refused_and_named(tmp_path) -> None:
+    path, beside = tmp_path / "rows.csv", tmp_path / "rows.json"
+    evaluate(of_network("fcos-scenes", 0), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
+    with pytest.raises(ValueError, match=r"rows\.csv holds rows of other weights of fcos-scenes \(\w{8}\) than those"):
+        Evaluation.load(path)
+    with pytest.raises(ValueError, match=r"was made with weights = \w{8}, not \w{8}: give another path"):
+        evaluate(of_network("fcos-scenes", 1), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
+    about = json.loads(beside.read_text(encoding="utf-8"))
+    about["settings"]["weights"] = read_card("fcos-scenes")["sha256"]
+    beside.write_text(json.dumps(about), encoding="utf-8")
+    assert len(Evaluation.load(path).rows) == 5
+    del about["settings"]["weights"]
+    beside.write_text(json.dumps(about), encoding="utf-8")
+    evaluate(of_network("fcos-scenes", 1), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
+    assert len(Evaluation.load(path).rows) == 5  # whose are unknown, and stay so
+    assert "weights" not in json.loads(beside.read_text(encoding="utf-8"))["settings"]
+
+
+def test_rows_of_other_columns_are_not_mixed(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    evaluate(PlantedDetector(), FOUR, {"fill": BoxFill()}, QUICK, 99, path=path)
+    path.write_text(path.read_text(encoding="utf-8").replace(",one", ",another", 1), encoding="utf-8")
+    kept = path.read_bytes()
+    with pytest.raises(ValueError, match="another version, which differs in the columns another, one: give another"):
+        evaluate(PlantedDetector(), FOUR, {"noise": RandomMap()}, QUICK, 99, path=path)
+    assert path.read_bytes() == kept
+
+
+def test_only_well_detected_objects_are_kept_and_the_others_counted() -> None:
+    found = evaluate(PlantedDetector(), FOUR, {"fill": BoxFill(), "noise": RandomMap()}, QUICK, objects=99)
+    rows = tuple(row | {"iou": 0.6 + 0.1 * int(row["object"])} for row in found.rows)
+    some = Evaluation(rows, found.objects, found.undetected).well_detected(0.65)
+    assert {row["object"] for row in some.rows} == {1} and (some.objects, some.undetected) == (6, 4)
+    assert some.methods == found.methods
+    with pytest.raises(ValueError, match="The least IoU is 2"):
+        found.well_detected(2)
 
 
 # Intervals

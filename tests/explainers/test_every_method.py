@@ -15,9 +15,14 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.bbam import BBAM
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, EigenCAM, RandomMap
+from odam_lib.explainers.d_close import DCLOSE
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
+from odam_lib.explainers.g_came import GCAME
 from odam_lib.explainers.grad_cam import GradCAM, GradCAMPlusPlus
+from odam_lib.explainers.layer_cam import LayerCAM
+from odam_lib.explainers.smooth_grad import SmoothGrad
+from odam_lib.explainers.ss_grad_cam import SSGradCAMPlusPlus
 from odam_lib.explainers.whole import Combined
 from odam_lib.heatmaps import HeatMaps
 
@@ -26,6 +31,11 @@ EVERY: dict[str, Explainer] = {
     "Grad-CAM": GradCAM(),
     "Grad-CAM++": GradCAMPlusPlus(),
     "D-RISE": DRISE(masks=3, batch=2),
+    "LayerCAM": LayerCAM(),
+    "G-CAME": GCAME(),
+    "SSGrad-CAM++": SSGradCAMPlusPlus(),
+    "D-CLOSE": DCLOSE(masks=4, segments=8, levels=2, batch=3),
+    "SmoothGrad": SmoothGrad(samples=1),
     "BBAM": BBAM(iterations=2),
     "box fill": BoxFill(),
     "centred Gaussian": CentredGaussian(),
@@ -97,6 +107,9 @@ def test_each_method_refuses_strangers_and_unknown_attributes(name: str) -> None
         *[(method, {"derivative": "numeric"}) for method in (GradCAM, GradCAMPlusPlus)],
         *[(method, {"chunk": 0}) for method in (GradCAM, GradCAMPlusPlus)],
         *[(DRISE, bad) for bad in ({"masks": 0}, {"cells": 0}, {"batch": 0}, {"keep": 0}, {"keep": 1}, {"settled": 0})],
+        *[(DCLOSE, {name: 0}) for name in ("masks", "segments", "levels", "batch", "keep", "enlarge")],
+        (DCLOSE, {"masks": 4}),
+        *[(SmoothGrad, bad) for bad in ({"samples": 0}, {"noise": -1})],
         *[(BBAM, {name: 0}) for name in ("iterations", "cells", "sparsity", "rate", "batch")],
         (RandomMap, {"cells": 0}),
     ],

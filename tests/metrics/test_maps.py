@@ -11,6 +11,7 @@ from odam_lib.metrics.localization import (
     compactness,
     energy_inside,
     pointing,
+    sparsity,
     visual_explanation_accuracy,
 )
 
@@ -48,6 +49,16 @@ def test_visual_explanation_accuracy_of_maps_without_shape() -> None:
     assert accuracy.shape == (2, 19) and not accuracy[0].any() and (accuracy[1] == 0.25).all()  # 2 of 8 pixels
     assert not visual_explanation_accuracy(maps, torch.zeros_like(mask)).any()
     assert visual_explanation_accuracy(maps[:0], mask).shape == (0, 19)
+
+
+def test_sparsity_by_hand() -> None:
+    maps = torch.zeros(4, 2, 4)
+    maps[0, 1, 2] = 7  # one pixel of eight
+    maps[1, 0] = 0.5  # a half of them
+    maps[2] = 3
+    assert sparsity(maps).tolist()[:3] == [8, 2, 1] and sparsity(maps)[3].isnan()
+    raised = torch.tensor([[5.0, 5, 7, 9]])  # a D-RISE map is nowhere near zero: 0, 0, 1/2, 1 count
+    assert float(sparsity(raised)) == pytest.approx(4 / 1.5) == float(sparsity(raised * 10))
 
 
 def test_pointing_by_hand() -> None:

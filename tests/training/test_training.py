@@ -162,6 +162,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_take_it(tmp_path
         ({"odam_weight": -0.5}, "odam_weight is -0.5"),
         ({"odam_weight": float("nan")}, "odam_weight is nan"),
         ({"odam_from": 1.0}, "odam_from is 1.0"),
+        ({"odam_from": 0.5, "odam_until": 0.5}, "odam_until is 0.5"),
         ({"odam_order": "third"}, "order is 'third'"),
         ({"accumulate": 3}, "16 cannot be taken in 3 equal parts"),
         ({"frozen": "backbone.stem"}, "backbone.stem would stay at random weights"),
@@ -287,11 +288,11 @@ def test_odam_train_lowers_its_losses(name: str, tmp_path) -> None:
     assert rows[5.0] < 0.8 * rows[1e-9]
 
 
-def test_odam_train_may_begin_later(tmp_path) -> None:
+def test_odam_train_may_begin_later_and_end_earlier(tmp_path) -> None:
     settings = replace(SMALL, dataset="crowd", odam_weight=1.0, odam_from=0.5, learning_rate=1e-4)
     plain = replace(settings, odam_weight=0.0, odam_from=0.0)
     rows = []
-    for number, each in enumerate((settings, plain)):
+    for number, each in enumerate((settings, plain, replace(settings, odam_from=0.0, odam_until=0.5))):
         folder = tmp_path / str(number)
         folder.mkdir()
         train_detector(each, Couples(), folder, "cpu", progress=False)
@@ -299,6 +300,8 @@ def test_odam_train_may_begin_later(tmp_path) -> None:
     first, last = rows[0][0], rows[0][-1]
     assert (first["consistency"], first["separation"]) == (0, 0) and last["consistency"] > 0
     assert {name: first[name] for name in rows[1][0]} == rows[1][0]
+    early, late = rows[2][0], rows[2][-1]
+    assert early["consistency"] > 0 and (late["consistency"], late["separation"]) == (0, 0)
 
 
 def test_a_step_in_parts_has_the_mean_of_their_losses(tmp_path) -> None:

@@ -2,13 +2,14 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from odam_chapters.pictures import crop, show_average_maps, show_columns, show_detectors, show_methods
+from odam_chapters.pictures import crop, save_small, show_average_maps, show_columns, show_detectors, show_methods
 from PIL import Image
 from planted import PlantedDetector, planted_image
 
@@ -147,8 +148,19 @@ def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> No
     assert labels(figure, "y") == [f"one\n{maps.detections.scores[0]:.2f}", "other\nnot found"]
     assert len(found) == len(lost) == 3 and all((picture == lost[0]).all() for picture in lost)
     assert len(sides(figure)) == 3 * 4 and all(ends[:, 1].max() <= found[0].shape[0] for ends, *_ in sides(figure))
+    signed = explain(detector, image, method=ODAM(rectify="none"))
+    settings = show_detectors(image, {"ReLU": maps, "none": signed}, ("x1", "x2"))
+    bars = [panel for panel in settings.axes if "influence" in panel.get_ylabel()]
+    assert sorted(bar.get_ylim() for bar in bars) == [(-1, 1), (0, 1)]
     with pytest.raises(ValueError, match="no detector"):
         show_detectors(image, {}, ("class",))
+
+
+def test_a_figure_that_is_kept_has_few_colours(tmp_path: Path) -> None:
+    ramp = torch.linspace(0, 1, 20).expand(1, 20, 20)
+    save_small(show_average_maps({"ramp": ramp}, ("x1",)), tmp_path / "small.png", colours=16)
+    with Image.open(tmp_path / "small.png") as kept:
+        assert kept.mode == "P" and 2 < len(kept.getcolors()) <= 16
 
 
 def test_columns_show_each_map_where_it_lies_with_its_heading_and_the_objects_numbers(detector, held_out) -> None:

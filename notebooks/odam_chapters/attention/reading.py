@@ -1,6 +1,5 @@
 """Where DETR looked, read from its attention weights: the mean over a layer's heads, aligned with the picture."""
 
-import torch
 from torch import Tensor
 
 from odam_lib.detections import Detections
@@ -90,7 +89,7 @@ def read_encoder_attention(
     attention, (row, column) = get_attention(trace), find_cell(trace, x, y)
     layer = checks.row(layer, len(attention.encoder), "Layer")
     cells = attention.encoder[layer].mean(dim=0)[row * attention.size[1] + column]
-    return _to_image(trace, cells[None], size)[0]
+    return spread_cells(trace, cells.unflatten(0, attention.size)[None], size)[0]
 
 
 def read_attention_cells(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
@@ -119,7 +118,7 @@ def read_attention_cells(trace: Trace, detections: Detections, layer: int = -1, 
 
 def read_cross_attention(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
     """:func:`read_attention_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
-    return _to_image(trace, read_attention_cells(trace, detections, layer, head).flatten(1), None)
+    return spread_cells(trace, read_attention_cells(trace, detections, layer, head))
 
 
 def read_query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Tensor:
@@ -145,18 +144,37 @@ def read_query_attention(trace: Trace, detections: Detections, layer: int = -1) 
     return attention.queries[layer].mean(dim=0)[detections.index][:, detections.index]
 
 
-def read_centre_attention(trace: Trace, detections: Detections) -> Tensor:
-    """:func:`read_encoder_attention` at the centre of each detection's box: ``Tensor[N, H, W]``."""
-    get_attention(trace)
+def read_centre_cells(trace: Trace, detections: Detections) -> Tensor:
+    """The encoder's self-attention, the last layer's, at the cell nearest to the centre of each detection's box.
+
+    Returns:
+        ``Tensor[N, h, w]``, weights of cells; each sums to one. Errors as :func:`read_attention_cells`.
+    """
+    attention = get_attention(trace)
     trace.check(detections, ("class",))
     centres = ((detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2).tolist()
-    maps = [read_encoder_attention(trace, x, y) for x, y in centres]
-    return torch.stack(maps) if maps else detections.boxes.new_zeros((0, *detections.image_size))
+    cells = [find_cell(trace, x, y) for x, y in centres]
+    flat = [row * attention.size[1] + column for row, column in cells]
+    return attention.encoder[-1].mean(dim=0)[flat].unflatten(1, attention.size)
 
 
-def _to_image(trace: Trace, cells: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """``Tensor[A, T]`` at the pixels of the image."""
+def read_centre_attention(trace: Trace, detections: Detections) -> Tensor:
+    """:func:`read_centre_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
+    return spread_cells(trace, read_centre_cells(trace, detections))
+
+
+def spread_cells(trace: Trace, cells: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Values of cells that attention is paid to, ``Tensor[N, h, w]``, at the pixels of the image.
+
+    Args:
+        trace: the pass.
+        cells: of the size that :class:`Attention` names.
+        size: (height, width) to spread the image over; default the image's own.
+
+    Returns:
+        ``Tensor[N, H, W]``.
+    """
     attention, size = get_attention(trace), size or trace.candidates.image_size
     if not len(cells):
         return cells.new_zeros((0, *size))
-    return sample_grid(cells.unflatten(1, attention.size), attention.grid, trace.input_size, size)
+    return sample_grid(cells, attention.grid, trace.input_size, size)

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from odam_lib.evaluation.rows import open_rows, read_rows, settings_path
-from odam_lib.files import owned, write_whole
+from odam_lib.evaluation.rows import read_rows, settings_path
+from odam_lib.files import open_rows, owned, write_whole
 
 
 def begin_with(rows: Path, path: Path) -> None:

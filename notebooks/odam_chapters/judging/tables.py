@@ -4,41 +4,33 @@ from collections.abc import Sequence
 
 from odam_chapters.tables import write_text
 from odam_lib.evaluation.rows import Evaluation
-from odam_lib.evaluation.tables import SEVEN, SMALLER_IS_BETTER
-
-
-def is_better(evaluation: Evaluation, metric: str, method: str, other: str) -> bool | None:
-    """Whether a method is better than another by a metric: ``None`` where the 95 % intervals of the means overlap.
-
-    Raises:
-        ValueError: nothing was measured of one of them by this metric.
-    """
-    ours, theirs = (evaluation.estimate(name, metric) for name in (method, other))
-    if metric in SMALLER_IS_BETTER:
-        ours, theirs = theirs, ours
-    if ours.low > theirs.high:
-        return True
-    return False if ours.high < theirs.low else None
+from odam_lib.evaluation.verdicts import BETTER, FEW, OPEN, SEVEN, SMALLER_IS_BETTER, WORSE, judge_all
+from odam_lib.metrics.intervals import LEVEL
 
 
 def summarize_wins(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> str:
-    """A line for each metric: than which other methods one is better or worse, and which it cannot be told from."""
+    """A line for each metric: than which other methods one is better or worse, and which it is not told apart from.
+
+    The last line says how many verdicts these are, which :func:`~odam_lib.evaluation.verdicts.judge_all` gives as one
+    family.
+    """
     lines = []
-    for metric in metrics:
-        outcomes = {other: is_better(evaluation, metric, method, other) for other in others}
-        words = {True: "better than", False: "worse than", None: "indistinguishable from"}
+    for metric, verdicts in judge_all(evaluation, method, others, metrics).items():
         parts = [
-            f"{words[outcome]} {', '.join(name for name, its in outcomes.items() if its is outcome)}"
-            for outcome in words
-            if outcome in outcomes.values()
+            f"{word} {', '.join(other for other, its in verdicts.items() if its == word)}"
+            for word in (BETTER, WORSE, OPEN, FEW)
+            if word in verdicts.values()
         ]
         lines.append(f"{metric:12} {'; '.join(parts)}")
-    return "\n".join(lines)
+    number = len(others) * len(metrics)
+    level = 1 - (1 - LEVEL) / max(number, 1)
+    return "\n".join([*lines, f"{number} paired comparisons, each by an interval of {level:.2%}"])
 
 
 def count_wins(evaluation: Evaluation, method: str, others: Sequence[str], metrics: Sequence[str] = SEVEN) -> int:
     """How many metrics find a method better than every other one."""
-    return sum(all(is_better(evaluation, metric, method, other) for other in others) for metric in metrics)
+    verdicts = judge_all(evaluation, method, others, metrics)
+    return sum(set(verdicts[metric].values()) == {BETTER} for metric in metrics)
 
 
 def rank_methods(evaluation: Evaluation, metric: str, methods: Sequence[str]) -> list[str]:

@@ -6,6 +6,8 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "odam_train.exercises": "check_odam_loss",
+        "odam_train.price": "tabulate_price",
+        "odam_train.plots": "show_trade_off",
         "odam_train.separation": "align_surveys choose_representatives face_neighbours list_intervals pair_candidates "
         "pair_overlapping survey",
         "odam_train.sweep": "TRAINED WEIGHTS make_base_settings read_outcomes tabulate_outcomes",

@@ -16,7 +16,7 @@ from odam_lib.explainers.explain import Explainer, check_explainer
 from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
-from odam_lib.metrics.intervals import mean_interval
+from odam_lib.metrics.intervals import Estimate, mean_interval
 from odam_lib.metrics.localization import energy_inside, pointing
 
 RASTER = 50
@@ -215,11 +215,23 @@ class CandidatePairs:
         ious: ``Tensor[P]``, of the two predicted boxes.
         correlations: ``Tensor[P]``, of the two maps.
         same: bool ``Tensor[P]``, whether both are of the same person.
+        images: ``Tensor[P]``, int64, the place of the picture among those looked at.
     """
 
     ious: Tensor
     correlations: Tensor
     same: Tensor
+    images: Tensor
+
+    def agreement(self, same: bool, least_iou: float = 0.5) -> tuple[Estimate, int]:
+        """The mean correlation of pairs of one person, or of two, whose boxes overlap by more than ``least_iou``.
+
+        Returns:
+            The mean with its 95 % bootstrap interval over pictures, and the number of pairs.
+        """
+        chosen = (self.ious > least_iou) & (self.same == same) & self.correlations.isfinite()
+        values = self.correlations[chosen].double()
+        return Estimate(float(values.mean()), *mean_interval(values, self.images[chosen])), len(values)
 
 
 def pair_candidates(
@@ -248,7 +260,7 @@ def pair_candidates(
     score_threshold = check_threshold(score_threshold)
     least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     found = []
-    for image, target in items:
+    for number, (image, target) in enumerate(items):
         trace = detector.trace(image)
         candidates = trace.above(score_threshold)
         overlap = box_iou(candidates.boxes, target["boxes"].to(candidates.boxes))
@@ -259,7 +271,8 @@ def pair_candidates(
         boxes = chosen.boxes.cpu()
         pairs = pair_overlapping(boxes, least_iou)
         ious = measure_paired_iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
-        found.append((ious, correlate_pairs(maps, pairs), person[pairs[:, 0]] == person[pairs[:, 1]]))
+        same = person[pairs[:, 0]] == person[pairs[:, 1]]
+        found.append((ious, correlate_pairs(maps, pairs), same, torch.full((len(pairs),), number)))
     return CandidatePairs(*(torch.cat(each) for each in zip(*found)))
 
 

@@ -4,7 +4,7 @@
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.odam_train.separation import Survey, align_surveys, survey
+from odam_chapters.crowds.estimates import estimate_differences
+from odam_chapters.crowds.rules import CLASSICAL, apply_rules
+from odam_chapters.odam_train.separation import Survey, align_surveys, pair_candidates, survey
 from odam_chapters.rows import read_records
 from odam_chapters.statistics import relative_change
 from odam_chapters.tables import write_text
@@ -21,7 +23,11 @@ from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.explainers.odam import ODAM
+from odam_lib.explainers.suppression import by_boxes
 from odam_lib.files import output_file, output_folder, owned, user_path, write_rows
+from odam_lib.kernels.nms import nms
+from odam_lib.metrics.crowd_scores import miss_rate
+from odam_lib.metrics.crowds import CrowdMatches, match_crowds
 from odam_lib.metrics.detection import measure_ap
 from odam_lib.training import DetectorSettings, train_detector
 
@@ -29,8 +35,8 @@ FROZEN = "backbone.stem,backbone.stages.stage1"
 HELD_OUT_SEED = 1
 """Of the pictures that variants are compared on: others than those on which the chosen one is judged."""
 
-WEIGHTS = {"fcos": 2.0, "faster-rcnn": 5.0}
-"""Of Odam-Train's loss for each detector, chosen from the rows that this module writes."""
+WEIGHTS = {"fcos": 3.0, "faster-rcnn": 5.0}
+"""Of Odam-Train's loss for each bundled detector; by the rows that this module writes it matters little."""
 
 TRAINED = ODAM(smoothing=None, derivative="window")
 """The maps, of the class logit, that Odam-Train compares."""
@@ -46,6 +52,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "first order": {"odam_order": "first"},
     "all negatives": {"odam_negatives": "all"},
     "all negatives, weight 1": {"odam_negatives": "all", "odam_weight": 1.0},
+    "as the paper": {"odam_negatives": "all", "odam_weight": 1.0, "odam_target": "class", "odam_order": "first"},
+    "consistency alone": {"odam_separation": 0.0},
+    "separation alone": {"odam_consistency": 0.0},
+    "second half only": {"odam_from": 0.5},
+    "first half only": {"odam_until": 0.5},
+    "10 positives a picture": {"odam_cap": 10},
     "clamped": {"odam_bound": "clamped"},
     "raster 16": {"odam_side": 16},
     "raster 64": {"odam_side": 64},
@@ -66,6 +78,10 @@ class Outcome:
         odi_change, odi_low, odi_high, correlation_change, correlation_low, correlation_high: relative change and its
             95 % bootstrap interval over pictures.
         ap50: of the detector.
+        same, same_low, same_high: mean correlation of two candidates of one person whose boxes overlap by more than
+            half, and its 95 % interval, see :meth:`odam_chapters.odam_train.separation.CandidatePairs.agreement`.
+        missed, missed_change, missed_low, missed_high: the miss rate by NMS, by how much it exceeds the control's, and
+            the 95 % interval of that, pictures drawn anew for both together.
     """
 
     variant: str
@@ -80,6 +96,13 @@ class Outcome:
     correlation_low: float
     correlation_high: float
     ap50: float
+    same: float
+    same_low: float
+    same_high: float
+    missed: float
+    missed_change: float
+    missed_low: float
+    missed_high: float
 
 
 def make_base_settings(detector: str, number: int, seed: int) -> DetectorSettings:
@@ -126,7 +149,7 @@ def sweep(
     with owned(path):
         done = {outcome.variant: outcome for outcome in read_outcomes(path)} if path.is_file() else {}
         cached = Cached(scenes, folder / f"scenes-crowd-{base.size}-{base.number}-{base.seed}.pt")
-        controls: dict[str, Survey] = {}
+        controls: dict[str, tuple[Survey, CrowdMatches]] = {}
         for name in variants:
             control = LONG_CONTROL if "three times" in name else CONTROL
             if name in done and name != control:
@@ -134,23 +157,26 @@ def sweep(
             run = output_folder(folder / name.replace(" ", "-").replace(",", ""))
             detector = train_detector(replace(base, **VARIANTS[name]), cached, run, device)
             seen = survey(detector, pictures, TRAINED, "logit")
-            controls.setdefault(control, seen)
-            ap50 = measure_ap(detector, pictures)["AP50"]
-            done[name] = _outcome(name, controls[control], seen, ap50)
+            by_nms = {CLASSICAL: by_boxes(nms)}
+            found = match_crowds(apply_rules(detector, pictures, by_nms)[CLASSICAL])
+            controls.setdefault(control, (seen, found))
+            numbers = [
+                *_compare_maps(controls[control][0], seen),
+                measure_ap(detector, pictures)["AP50"],
+                *pair_candidates(detector, pictures, TRAINED).agreement(same=True)[0],
+                miss_rate(found),
+                *estimate_differences(found, controls[control][1])["MR"],
+            ]
+            done[name] = Outcome(name, len(seen.objects), len(seen.pairs), *(round(each, 4) for each in numbers))
             write_rows(path, [asdict(done[one]) for one in VARIANTS if one in done])
     return [done[one] for one in VARIANTS if one in done]
 
 
-def _outcome(name: str, control: Survey, seen: Survey, ap50: float) -> Outcome:
-    changes = {each: relative_change(*align_surveys(control, seen, each)) for each in ("odi", "correlations")}
-    numbers = (
-        float(seen.odi.nanmean()),
-        *changes["odi"],
-        float(seen.correlations.nanmean()),
-        *changes["correlations"],
-        ap50,
-    )
-    return Outcome(name, len(seen.objects), len(seen.pairs), *(round(number, 4) for number in numbers))
+def _compare_maps(control: Survey, seen: Survey) -> Iterator[float]:
+    """Of ODI and correlation the mean, the relative change and its interval."""
+    for name in ("odi", "correlations"):
+        yield float(getattr(seen, name).nanmean())
+        yield from relative_change(*align_surveys(control, seen, name))
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
@@ -164,8 +190,8 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 
 def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
-    """A table: a line for each variant, changes with their intervals."""
-    rows = [("variant", "ODI", "correlation", "AP50")]
+    """A table: a line for each variant, changes with their intervals, what was not measured left empty."""
+    rows: list[tuple[str, ...]] = [("variant", "ODI", "correlation", "AP50", "same person", "miss rate, points")]
     for one in outcomes:
         changes = (
             f"{change:+.0%} ({low:+.0%} to {high:+.0%})"
@@ -174,9 +200,14 @@ def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
                 (one.correlation_change, one.correlation_low, one.correlation_high),
             )
         )
-        odi, correlation = changes if "without" not in one.variant else (f"{one.odi:.2f}", f"{one.correlation:.2f}")
-        rows.append((one.variant, odi, correlation, f"{one.ap50:.3f}"))
-    return write_text(rows, -28, 23, 25, 7)
+        missed = (100 * each for each in (one.missed_change, one.missed_low, one.missed_high))
+        same, told = f"{one.same:.2f}", "{:+.1f} ({:+.1f} to {:+.1f})".format(*missed)
+        odi, correlation = changes
+        if "without" in one.variant:
+            odi, correlation, told = f"{one.odi:.2f}", f"{one.correlation:.2f}", f"{100 * one.missed:.1f}"
+        known = [odi, correlation, f"{one.ap50:.3f}", *(text if "nan" not in text else "" for text in (same, told))]
+        rows.append((one.variant, *known))
+    return write_text(rows, -28, 23, 25, 7, 13, 23)
 
 
 @command

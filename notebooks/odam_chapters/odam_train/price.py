@@ -1,0 +1,53 @@
+"""What Odam-Train changes in a method's rows, and how they then stand against those of rivals (Tab. 1, 3a, 4)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from odam_chapters.statistics import relative_change
+from odam_chapters.tables import write_text
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.verdicts import judge_paired
+
+
+def align_rows(before: Evaluation, after: Evaluation, method: str, metric: str) -> tuple[Tensor, Tensor, Tensor]:
+    """A method's numbers of the objects that two detectors have in common, and the picture ``[n]`` of each.
+
+    Args:
+        before, after: of the same pictures.
+        method: its name.
+        metric: its name.
+
+    Raises:
+        ValueError: nothing was measured of this method by this metric.
+    """
+    first, second = (one.by_object(method, metric) for one in (before, after))
+    common = [key for key in first if key in second]
+    values = torch.tensor([[each[key] for key in common] for each in (first, second)], dtype=torch.float64)
+    known = ~values.isnan().any(dim=0)
+    return values[0, known], values[1, known], torch.tensor([image for image, _ in common])[known]
+
+
+def tabulate_price(
+    before: Evaluation, after: Evaluation, metrics: Sequence[str], rivals: Sequence[str], method: str = "ODAM"
+) -> str:
+    """A line for each metric: the relative change, and the verdict against each rival on the detector with Odam-Train.
+
+    Args:
+        before, after: rows of the detectors without and with Odam-Train, on the same pictures.
+        metrics: their names.
+        rivals: methods that explained the same detections.
+        method: what they are compared with; its verdicts are one family, see
+            :func:`~odam_lib.evaluation.verdicts.judge_paired`.
+
+    Raises:
+        ValueError: a method was measured on other objects, or not at all.
+    """
+    lines = [["", "n", f"{method} by Odam-Train", *(f"then, against {rival}" for rival in rivals)]]
+    for metric in metrics:
+        values = align_rows(before, after, method, metric)
+        change, low, high = relative_change(*values)
+        told = [judge_paired(after, metric, method, rival, len(metrics) * len(rivals)) for rival in rivals]
+        lines.append([metric, str(len(values[0])), f"{change:+.0%} ({low:+.0%} to {high:+.0%})", *told])
+    return write_text(lines, -14, 5, 26, 38)

@@ -1,0 +1,31 @@
+"""SSGrad-CAM++ (Yamauchi, 2024): Grad-CAM++ whose activations count only as far as the gradient reaches."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from odam_lib.explainers.grad_cam import combine_gradients
+from odam_lib.explainers.gradient_method import GradientMethod
+from odam_lib.kernels.windows import Sheets, Windows, window_heat_maps
+
+
+@dataclass(frozen=True)
+class SSGradCAMPlusPlus(GradientMethod):
+    """H = ReLU(sum_k w_k S_k * A_k), where the space map S_k is |dY/dA_k| divided by its largest value.
+
+    w_k is Grad-CAM++'s, with the sum of activations in alpha's denominator taken over the cells that the prediction
+    depends on: here, those where the channel's gradient is not 0. As for Grad-CAM++, nothing is added to it.
+    """
+
+    method: ClassVar[str] = "SSGrad-CAM++"
+
+    def weigh(self, windows: Windows, features: Tensor, which: Tensor, sigma: Tensor | None) -> Tensor:
+        gradients = windows.values
+        around = Sheets.of([features]).cut(which, windows.top, windows.left, windows.size)[:, None]
+        totals = (around * (gradients != 0)).sum(dim=(-2, -1), keepdim=True)
+        weights = combine_gradients(gradients, totals)[..., None, None]
+        sizes = gradients.abs()
+        largest = sizes.amax(dim=(-2, -1), keepdim=True)
+        space = sizes / largest.where(largest > 0, 1)
+        return window_heat_maps(replace(windows, values=weights * space), features, which)
