@@ -258,7 +258,7 @@ def test_zeros_of_odams_map_come_in_the_order_of_the_map_before_the_rectifier(mo
         order = ranked.flatten().argsort(descending=True)
         assert (one.flatten()[order].diff() <= 0).all()
         zeros = below.flatten()[order][one.flatten()[order] == 0]
-        assert (zeros.diff() <= 0).all() and len(zeros.unique()) > 1000
+        assert (zeros.diff() <= 0).all() and len(zeros.unique()) > 50
     others = GradCAM()(picture.trace, picture.detections, ("class",))
     assert judge(picture, maps, others)["deletion signed"].isnan().all() and len(seen) == 1
 
