@@ -17,6 +17,7 @@ from odam_chapters.charts import draw_training_curves
 from odam_chapters.crowds.embeddings import load_embedder
 from odam_chapters.crowds.results import CrowdResults
 from odam_chapters.errors.survey import read_mistakes, write_mistakes
+from odam_chapters.judging.leaks import read_leaks
 from odam_chapters.judging.own_masks import read_rows as read_own_masks
 from odam_chapters.odam_train.sweep import read_outcomes
 from safetensors.torch import save_file
@@ -82,6 +83,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
     "claims": ("a.csv.gz", copied("evaluation/detr-claims.csv.gz"), read_looked),
+    "leaks": ("a.csv.gz", copied("evaluation/leaks.csv.gz"), read_leaks),
     "losses": ("log.csv", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
     "compressed losses": ("log.csv.gz", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
 }

@@ -20,9 +20,9 @@ from crowd_estimates import estimate_asked, estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.tables import tabulate_scores_in_markdown
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows as read_own_masks
-from paper_measures import (
+from paper_measures import MEASURES
+from paper_numbers import (
     MARKS,
-    MEASURES,
     MISSING,
     ROOT,
     Number,
@@ -37,7 +37,7 @@ from paper_measures import (
 )
 
 from odam_lib.command import command
-from odam_lib.evaluation.tables import as_markdown, as_paired_markdown, select_metrics, write_markdown
+from odam_lib.evaluation.tables import FURTHER, as_markdown, select_metrics, write_markdown
 from odam_lib.files import data_root, write_whole
 
 MAP, TABLES, FRONT = (ROOT / name for name in ("notebooks/README.md", "notebooks/tables.md", "README.md"))
@@ -121,7 +121,7 @@ def link(place: str, base: str) -> str:
     else:
         path, _, inside = place.partition(":")
         text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
-        if not text or not re.search(rf"^(def|class) {inside}\b|^{inside} =", text, re.MULTILINE):
+        if not text or (inside and not re.search(rf"^(def|class) {inside}\b|^{inside} =", text, re.MULTILINE)):
             raise ValueError(f"There is no {inside or 'file'} at {path}: give another place.")
         name = f"`{inside or Path(path).name}`"
     return f"[{name}]({path.removeprefix(base) if path.startswith(base) else '../' + path})"
@@ -149,24 +149,30 @@ def write_map() -> str:
 def write_claims() -> str:
     """The table of claims of README.md."""
     rows = [["claim", "here, with the 95 % interval", "verdict", "where"]]
-    for item, numbers in answer_all():
-        if item.get("front"):
-            places = ", ".join(link(place, "") for place in item["where"])
-            rows.append([item["claim"], describe(item, numbers), conclude(item, numbers), places])
+    front = [(item, numbers) for item, numbers in answer_all() if "front" in item]
+    for item, numbers in sorted(front, key=lambda one: one[0]["front"]):
+        places = ", ".join(link(place, "") for place in item["where"])
+        rows.append([item["claim"], describe(item, numbers), conclude(item, numbers), places])
     return f"{BEGIN}\n{write_markdown(rows)}\n{END}"
 
 
-def table_methods(file: str, least_iou: float = 0.0) -> str:
-    """Means of every method."""
+def table_means(file: str, least_iou: float = 0.0) -> str:
+    """Means of every method, by the metrics of the paper's comparison and by further ones."""
     found = evaluation(file, least_iou)
-    number = len(found.values("ODAM", "deletion")[0])
-    return f"{number} objects:\n\n{as_markdown(found, select_metrics(found))}"
+    further = [name for name in FURTHER if name in found.metrics]
+    tables = [as_markdown(found, metrics) for metrics in (select_metrics(found), further) if metrics]
+    return "\n\n".join([f"{found.objects - found.undetected} objects:", *tables])
 
 
-def table_paired(file: str, others: Sequence[str], method: str = "ODAM") -> str:
-    """A method minus others, paired."""
-    found = evaluation(file)
-    return as_paired_markdown(found, method, [name for name in others if name in found.methods], select_metrics(found))
+def table_paired(file: str, method: str = "ODAM") -> str:
+    """A method minus each other one, object by object."""
+    found, compare = evaluation(file), MEASURES["pairs"]
+    metrics, others = select_metrics(found), [name for name in found.methods if name != method]
+    rows = [[f"{method} minus", *metrics]]
+    for other in others:
+        pairs = (compare(files=[file], metrics=[metric], others=[other], method=method) for metric in metrics)
+        rows.append([other, *(str(next(pair)) for pair in pairs)])
+    return write_markdown(rows)
 
 
 def table_crowds(without: Sequence[str] = ()) -> str:
@@ -224,7 +230,7 @@ def table_stored(notebook: str, pattern: str, heading: Sequence[str]) -> str:
 
 
 TABULATE: dict[str, Callable[..., str]] = {
-    "methods": table_methods,
+    "means": table_means,
     "paired": table_paired,
     "crowds": table_crowds,
     "cards": table_cards,

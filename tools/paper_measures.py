@@ -3,135 +3,38 @@
 Each gives numbers with their 95 % intervals (bootstrap over pictures) and what each says of the claim.
 """
 
-import csv
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 from crowd_estimates import estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, THRESHOLDS
 from odam_chapters.crowds.tables import LESS_IS_BETTER
-from odam_chapters.statistics import relative_change
+from odam_chapters.judging.leaks import count_specific, read_leaks, relate
+from odam_chapters.statistics import relative_change, wilson
+from paper_numbers import (
+    CONTRADICTED,
+    MARKS,
+    OPEN,
+    REPRODUCED,
+    Number,
+    UnmeasuredError,
+    derive,
+    evaluation,
+    judge,
+    label,
+    printed,
+    read_table,
+    rows_at,
+    spell,
+)
 
-from odam_lib.evaluation.rows import Evaluation, open_rows
 from odam_lib.evaluation.tables import select_metrics
-from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, compare_paired
+from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, best_threshold, compare_paired
 from odam_lib.files import data_root
 from odam_lib.metrics.intervals import Estimate, mean_interval
-
-ROOT = Path(__file__).resolve().parent.parent
-SOURCE = Path(__file__).with_name("paper_map.toml")
-
-REPRODUCED, CONTRADICTED, OPEN, MISSING = "reproduced", "contradicted", "cannot tell", "not measured yet"
-MARKS = {REPRODUCED: "✓", CONTRADICTED: "✗", OPEN: "?"}
-FEWEST = 30
-"""Objects; of fewer there is no verdict."""
-
-
-class UnmeasuredError(LookupError):
-    """The rows that would answer are not there."""
-
-
-class Number(NamedTuple):
-    """One measured answer to a claim: of which detector, against what, of how many; and what it says of the claim."""
-
-    of: str
-    text: str
-    n: int = 0
-    verdict: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.text, MARKS.get(self.verdict, ""))))
-
-
-def judge(found: Estimate, expect: str, n: int = FEWEST, margin: float = 0.0) -> str:
-    """What an estimate says of a claim.
-
-    It is expected to be ``more`` or ``less`` than 0, or ``alike``, within ``margin`` of it. Of fewer than ``FEWEST``
-    objects nothing can be told.
-
-    Raises:
-        ValueError: another expectation.
-    """
-    if expect not in ("more", "less", "alike"):
-        raise ValueError(f"Nothing is known of the expectation {expect!r}: give more, less or alike.")
-    if n < FEWEST:
-        return OPEN
-    if expect == "alike":
-        apart = found.low > margin or found.high < -margin
-        return CONTRADICTED if apart else REPRODUCED if max(-found.low, found.high) <= margin else OPEN
-    low, high = (found.low, found.high) if expect == "more" else (-found.high, -found.low)
-    return REPRODUCED if low > 0 else CONTRADICTED if high < 0 else OPEN
-
-
-def spell(found: Estimate, percent: bool = False, sign: str = "+") -> str:
-    """A number with its interval; three digits where two would hide how sure it is."""
-    value, low, high = (100 * one if percent else one for one in found)
-    digits = 0 if percent and abs(value) >= 10 else 1 if percent else 2 if high - low >= 0.02 else 3
-    unit = " %" if percent else ""
-    return f"{value:{sign}.{digits}f}{unit} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
-
-
-@cache
-def settings() -> dict[str, Any]:
-    """What ``paper_map.toml`` says."""
-    return tomllib.loads(SOURCE.read_text(encoding="utf-8"))
-
-
-def label(file: str) -> str:
-    """How a file of rows, or a detector, is called in a cell."""
-    return str(settings()["labels"].get(file, file))
-
-
-def rows_at(file: str) -> Path:
-    """The bundled rows of a name, or :class:`UnmeasuredError`."""
-    for end in (".csv.gz", ".csv"):
-        if (path := data_root() / "evaluation" / f"{file}{end}").is_file():
-            return path
-    raise UnmeasuredError(file)
-
-
-@cache
-def read_table(file: str) -> list[dict[str, str]]:
-    """The rows of any CSV file under ``data/evaluation``."""
-    with open_rows(rows_at(file), "rt") as opened:
-        return list(csv.DictReader(opened))
-
-
-@cache
-def evaluation(file: str, least_iou: float = 0.0) -> Evaluation:
-    """Rows of an evaluation, of the objects that were detected with at least an IoU."""
-    found = Evaluation.load(rows_at(file))
-    return Evaluation(
-        tuple(row for row in found.rows if float(row["iou"]) > least_iou), found.objects, found.undetected
-    )
-
-
-def derive(found: Evaluation, metric: str) -> Evaluation:
-    """Rows with a metric made of others: ``A - B``, or ``A > 0.6``, which is 1 or 0.
-
-    Raises:
-        UnmeasuredError: a metric of which it is made was not measured.
-    """
-    parts = re.split(r" (-|>) ", metric)
-    names = parts[:1] if parts[1:2] == [">"] else parts[::2]
-    if not found.rows or not all(name in found.rows[0] for name in names):
-        raise UnmeasuredError(metric)
-    if len(parts) == 1:
-        return found
-
-    def make(row: dict[str, Any]) -> float:
-        left, right = float(row[parts[0]]), float(row.get(parts[2], "nan") if parts[1] == "-" else parts[2])
-        return left - right if parts[1] == "-" else float(left > right) if left == left else left
-
-    rows = tuple({**row, metric: make(row)} for row in found.rows)
-    return Evaluation(rows, found.objects, found.undetected)
 
 
 def direction(metric: str) -> str:
@@ -195,20 +98,19 @@ def measure_means(
 
 
 def measure_best_vea(files: Sequence[str], method: str, other: str) -> Iterator[Number]:
-    """The best mean IoU over thresholds of the map, the same for all objects, of two methods."""
+    """The mean IoU of two methods, each at the threshold that is best for all objects together."""
     for file in files:
-        found, best = evaluation(file), []
+        found, columns, said = evaluation(file), [], []
         for name in (method, other):
             if name not in found.methods:
                 raise UnmeasuredError(name)
-            places, means = found.curve(name, "VEA")
-            best.append(max(zip(means, places)))
-        columns = [f"VEA@{place:.2f}" for _, place in best]
+            columns.append(f"VEA@{best_threshold(found, name):.2f}")
+            said.append(f"{name} {found.estimate(name, columns[-1]).value:.3f} at {columns[-1][4:]}")
         ours, pictures = found.values(method, columns[0])
         difference = ours - found.values(other, columns[1])[0]
         estimate = Estimate(float(difference.mean()), *mean_interval(difference, pictures))
-        said = ", ".join(f"{name} {iou:.3f} at {place:.2g}" for name, (iou, place) in zip((method, other), best))
-        yield Number(label(file), f"{said}; {spell(estimate)}", len(ours), judge(estimate, "more", len(ours)))
+        text = f"{', '.join(said)}; {spell(estimate)}"
+        yield Number(label(file), text, len(ours), judge(estimate, "more", len(ours)))
 
 
 def measure_columns(
@@ -310,27 +212,6 @@ def measure_cards(detectors: Sequence[str], column: str = "AP50") -> Iterator[Nu
         yield Number(label(name), f"{column} {json.loads(path.read_text(encoding='utf-8'))[column]:.3f}")
 
 
-@cache
-def find_notebook(number: str) -> Path:
-    """The notebook of a number.
-
-    Raises:
-        ValueError: there is none, or several.
-    """
-    found = list((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-    if len(found) != 1:
-        raise ValueError(f"There are {len(found)} notebooks {number}: give the number of one.")
-    return found[0]
-
-
-@cache
-def printed(notebook: str) -> str:
-    """Every text that a notebook has stored."""
-    cells = json.loads(find_notebook(notebook).read_text(encoding="utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return "\n".join("".join(one.get("text", one.get("data", {}).get("text/plain", ""))) for one in outputs)
-
-
 def measure_stored(
     notebook: str,
     pattern: str,
@@ -370,6 +251,32 @@ def measure_thresholds(detectors: Sequence[str], stricter: dict[str, str] | None
         yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=verdict)
 
 
+def measure_leaks(of: Sequence[str], change: str) -> Iterator[Number]:
+    """Whether the score falls more where more of a map lies on the other object that is changed."""
+    rows = read_leaks(rows_at("leaks"))
+    for name in of:
+        some = rows[(rows["detector"] == name) & rows[change].notna()]
+        if some.empty:
+            raise UnmeasuredError(name)
+        estimate = relate(some, change)
+        yield Number(label(name), spell(estimate), len(some), judge(estimate, "more", len(some)))
+
+
+def measure_own_masks(
+    of: Sequence[str], bands: Sequence[str], than: float, same_class: bool = False
+) -> Iterator[Number]:
+    """The share of class maps with more energy on their own object than on any other one, by how much these cover."""
+    rows = read_leaks(rows_at("leaks"))
+    found = count_specific(rows[rows["label"] == rows["other_label"]] if same_class else rows)
+    for name in of:
+        if name not in set(rows["detector"]):
+            raise UnmeasuredError(name)
+        wins, number = (sum(found[name, band][place] for band in bands) for place in (0, 1))
+        estimate = Estimate(wins / number, *wilson(wins, number))
+        shifted = Estimate(*(one - than for one in estimate))
+        yield Number(label(name), spell(estimate, percent=True, sign=""), number, judge(shifted, "more", number))
+
+
 MEASURES: dict[str, Callable[..., Iterator[Number]]] = {
     "pairs": measure_pairs,
     "wins": measure_wins,
@@ -382,4 +289,6 @@ MEASURES: dict[str, Callable[..., Iterator[Number]]] = {
     "cards": measure_cards,
     "stored": measure_stored,
     "thresholds": measure_thresholds,
+    "leaks": measure_leaks,
+    "own masks": measure_own_masks,
 }

@@ -1,4 +1,4 @@
-"""What the README shows of rows that ``evaluate`` kept: means, and differences object by object.
+"""Tables of rows that ``evaluate`` kept: means, and differences object by object.
 
 ``python -m odam_lib.evaluation.tables ROWS.csv`` prints both tables.
 """

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 from odam_chapters.judging import leaks
 from odam_chapters.judging.leaks import CHANGES, KINDS, Covered
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Predictions, Trace
 from odam_lib.evaluation.judges import Picture
-from odam_lib.files import write_rows
+from odam_lib.files import data_root, write_rows
 from odam_lib.kernels.grid import Grid, sample_grid
 from odam_lib.kernels.nms import keep_all
 
@@ -101,6 +102,16 @@ def test_what_hardly_covers_the_box_is_not_taken_out() -> None:
     picture, covered = open_leaky(True)
     (row,) = leaks.judge_leaks(picture, Covered(torch.tensor([[0.97, 0.03], [0, 1]]), covered.pictures))
     assert row["cover"] == 0.03 and not row.keys() & set(CHANGES)
+
+
+def test_the_figure_tells_the_score_after_each_change() -> None:
+    picture, covered = open_leaky(True)
+    (row,) = leaks.judge_leaks(picture, covered)
+    after = row["score"] * (1 - row["removed"])
+    told = [text.get_text() for text in leaks.show_leak(picture, covered).findobj(Text)]
+    assert {f"other object {change}:\nscore {after:.2f}" for change in CHANGES[:2]} <= set(told)
+    none = leaks.show_leak(picture, Covered(torch.eye(2), {}))
+    assert any("No detected object is covered" in text.get_text() for text in none.findobj(Text))
 
 
 def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None:
@@ -207,3 +218,18 @@ def test_rows_of_other_weights_are_refused(tmp_path) -> None:
     write_rows(path, [ours | {"weights": "01234567"}], list(KINDS))
     with pytest.raises(ValueError, match=r"weights 01234567 of retinanet-scenes, and those here are .* make it again"):
         leaks.read_leaks(path)
+
+
+def test_the_bundled_rows_say_what_is_claimed_of_them() -> None:
+    """Maps are instance-specific where others cover little; where they leak, the features are used, not the object."""
+    rows = leaks.read_leaks(data_root() / "evaluation" / "leaks.csv.gz")
+    counted, alike = leaks.count_specific(rows), leaks.count_specific(rows[rows["label"] == rows["other_label"]])
+    for name, some in rows.dropna().groupby("detector"):
+        wins, number = np.sum([counted[name, band] for band in ("0-5 %", "5-20 %")], axis=0)
+        assert number >= 400 and wins / number >= 0.99, name
+        wins, number = np.sum([counts for (whose, _), counts in alike.items() if whose == name], axis=0)
+        assert number >= 400 and wins / number >= 0.955, name
+        assert counted[name, "40-100 %"][0] < 0.8 * counted[name, "40-100 %"][1], name
+        assert leaks.relate(some, "silenced").low > 0.6 and leaks.relate(some, "removed").high < 0.1, name
+        mean = {line["metric"]: line for line in leaks.tabulate_falls(some) if line["method"] == f"{name}, 30-100 %"}
+        assert mean["silenced"]["low"] > 0.15 and mean["removed"]["high"] < 0.05, name

@@ -182,22 +182,24 @@ def test_masking_what_an_edge_map_ranks_highest_moves_that_edge_inwards(detector
 
 
 def test_class_maps_are_instance_specific(detector, held_out) -> None:
-    """A class map has more energy in its own object's visible mask than in another object's.
+    """A class map has more energy in its own object's visible mask than in another's, unless that one covers it.
 
-    Measured on 250 held-out scenes (584 maps of objects that are not alone in their class): 92.1 % against any other
-    object, whatever its class and however it overlaps, 96.6 % against those of the same class. The bounds leave room
-    for the smaller sample of this test.
+    Measured on 200 held-out scenes (``data/evaluation/leaks.csv.gz``): all of 483 maps where others cover under a fifth
+    of the box, 77 % of 269 where they cover more; 96.2 % of 443 against objects of the same class. The bounds leave
+    room for the smaller sample of this test.
     """
-    against_any, against_class = [], []
+    little_covered, against_class = [], []
     for image, target in held_out:
         for own, heat in matched_maps(detector, image, target):
-            alike = target["labels"] == target["labels"][own]
-            if alike.sum() >= 2:
-                energy = energy_inside(heat, target["masks"])
-                against_any.append(bool(energy[own] >= energy.max()))
-                against_class.append(bool(energy[own] >= energy[alike].max()))
-    assert len(against_any) >= 100
-    assert sum(against_any) / len(against_any) >= 0.9
+            masks, others = target["masks"], torch.arange(len(target["masks"])) != own
+            x1, y1, x2, y2 = target["boxes"][own].int().tolist()
+            energy = energy_inside(heat, masks)
+            if others.any() and masks[others, y1:y2, x1:x2].any(dim=0).float().mean() < 0.2:
+                little_covered.append(bool(energy[own] > energy[others].max()))
+            if (alike := others & (target["labels"] == target["labels"][own])).any():
+                against_class.append(bool(energy[own] > energy[alike].max()))
+    assert len(little_covered) >= 100 and len(against_class) >= 100
+    assert sum(little_covered) / len(little_covered) >= 0.98
     assert sum(against_class) / len(against_class) >= 0.93
 
 

@@ -223,7 +223,7 @@ def main() -> None:
     )
     parser.add_argument("output", type=user_path, help="CSV of the rows, or .csv.gz")
     parser.add_argument("--detector", default="detr-scenes", help="a DETR, by its name of load_detector")
-    parser.add_argument("--scenes", type=int, default=45, help="how many held-out scenes")
+    parser.add_argument("--scenes", type=int, default=60, help="how many held-out scenes")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, mps")
     asked = parser.parse_args()
     scenes = Scenes("val", asked.scenes)

@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "judging.exercises": "check_cheat",
-        "judging.leaks": "CHANGES LEAST_COVER count_specific read_leaks relate show_leak tabulate_falls uncover",
+        "judging.leaks": "CHANGES count_specific read_leaks relate show_leak tabulate_falls uncover",
         "judging.own_masks": "OF_ALL OF_CLASS count_own_mask_wins read_rows",
         "judging.stored": "begin_with",
         "judging.tables": "tabulate_means rank_methods summarize_wins count_wins",

@@ -20,7 +20,7 @@ from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
 from odam_chapters.influence import edit_features
-from odam_chapters.rows import read_rows
+from odam_chapters.rows import Kind, read_rows
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scene, Scenes, render
@@ -30,6 +30,7 @@ from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import Picture
 from odam_lib.evaluation.planted import measure_influences
+from odam_lib.evaluation.rows import Row
 from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.odam import ODAM
@@ -51,7 +52,9 @@ COVER_BANDS = (0.0, LEAST_COVER, 0.2, 0.4, 1.0)
 """Limits of the share of a box that others cover."""
 ENERGY_BANDS = (0.0, 0.05, 0.15, 0.3, 1.0)
 """Limits of the share of a map's energy on another object."""
-KINDS = {
+DRAWS = 300
+"""Of the pictures, for the interval of a correlation: each draw ranks anew."""
+KINDS: dict[str, Kind] = {
     **dict.fromkeys(("detector", "weights"), str),
     **dict.fromkeys(("image_id", "object", "label"), int),
     **dict.fromkeys(("score", "own"), float),
@@ -136,7 +139,7 @@ def silence(trace: Trace, detections: Detections, mask: Tensor) -> Tensor:
         return measure_influences(trace, detections, trace.image[None])[:, 0, 0]
 
 
-def judge_leaks(picture: Picture, covered: Covered) -> Iterator[dict[str, str | int | float]]:
+def judge_leaks(picture: Picture, covered: Covered) -> Iterator[Row]:
     """A row for each detection of a picture and each other object, without the columns that name the detector."""
     trace, found, labels = picture.trace, picture.detections, picture.target["labels"].tolist()
     masks = picture.target["masks"].to(found.boxes.device)
@@ -195,10 +198,10 @@ def count_specific(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]
     Returns:
         (such maps, maps) by detector and ``COVER_BANDS`` of the share of the box that all these others cover together.
     """
-    each = rows.groupby(["detector", "image_id", "object"], sort=False)
+    each = rows.groupby(["detector", "image_id", "object"])
     maps = each.agg({"own": "first", "energy": "max", "cover": "sum"}).reset_index()
     maps["band"], maps["wins"] = name_bands(maps["cover"], COVER_BANDS), maps["own"] > maps["energy"]
-    counted = maps.groupby(["detector", "band"], sort=False, observed=False)["wins"].agg(["sum", "size"])
+    counted = maps.groupby(["detector", "band"], observed=False)["wins"].agg(["sum", "size"])
     return {key: (int(wins), int(number)) for key, wins, number in counted.itertuples()}
 
 
@@ -212,7 +215,7 @@ def relate(rows: pd.DataFrame, change: str, energy: str = "energy") -> Estimate:
     """Does the score fall more where more of the map lies on the other object, among objects that cover as much?
 
     Args:
-        rows: some of :func:`read_leaks`.
+        rows: some of :func:`read_leaks` of which the changes were measured.
         change: one of ``CHANGES``.
         energy: the column of the map's share.
 
@@ -221,7 +224,7 @@ def relate(rows: pd.DataFrame, change: str, energy: str = "energy") -> Estimate:
         correlation of the ranks), and its 95 % interval over pictures; NaN where it is undefined.
     """
     table = torch.tensor(rows[[energy, change, "cover"]].to_numpy(float))
-    return Estimate(correlate_given(table), *bootstrap(correlate_given, table, picture_of(rows)))
+    return Estimate(correlate_given(table), *bootstrap(correlate_given, table, picture_of(rows), DRAWS))
 
 
 def correlate_given(table: Tensor) -> float:
@@ -236,19 +239,19 @@ def picture_of(rows: pd.DataFrame) -> Tensor:
     return torch.tensor(rows["image_id"].to_numpy(int))
 
 
-def tabulate_falls(rows: pd.DataFrame) -> list[dict[str, str | float]]:
+def tabulate_falls(rows: pd.DataFrame) -> list[Row]:
     """The mean fall of the score with each change by the share of the map on the other object, for ``show_intervals``.
 
     Args:
-        rows: some of :func:`read_leaks`.
+        rows: some of :func:`read_leaks` of which the changes were measured.
 
     Returns:
         A line for each detector and band of ``ENERGY_BANDS`` (together ``method``) and each change (``metric``): ``n``,
         ``mean``, ``low`` and ``high`` of a 95 % interval over pictures.
     """
-    lines: list[dict[str, str | float]] = []
+    lines: list[Row] = []
     banded = rows.assign(band=name_bands(rows["energy"], ENERGY_BANDS))
-    for (name, band), some in banded.groupby(["detector", "band"], sort=False, observed=False):
+    for (name, band), some in banded.groupby(["detector", "band"], observed=False):
         for change in CHANGES:
             falls = torch.tensor(some[change].to_numpy(float))
             low, high = mean_interval(falls, picture_of(some))
@@ -269,9 +272,9 @@ def show_leak(picture: Picture, covered: Covered) -> Figure:
     worst = max(pairs, key=lambda row: float(row["energy"]) - float(row["own"]))
     place = picture.own.tolist().index(worst["object"])
     detection, score = picture.detections[place : place + 1], float(worst["score"])
-    grid = PictureGrid(image, [name_row(detection, [0], 0)], 3, 2.0)
+    grid = PictureGrid(image, [name_row(detection, [0], 0)], 3, 1.7)
     changed = [resize(one, grid.size) for one in covered.pictures[int(worst["other"])]]
-    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",))[0]), *changed])
+    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",)).normalized()[0]), *changed])
     for column in range(4):
         grid.draw_box(0, column, detection.boxes[0], 0)
     told = [f"other object {change}:\nscore {score * (1 - float(worst[change])):.2f}" for change in CHANGES[:2]]
@@ -290,17 +293,17 @@ def main() -> None:
     )
     parser.add_argument("output", type=files.user_path, help="CSV of the rows, compressed if it ends in .gz")
     parser.add_argument("--detectors", nargs="+", default=["fcos-scenes", "retinanet-scenes", "faster-rcnn-scenes"])
-    parser.add_argument("--number", type=int, default=250, help="how many scenes")
+    parser.add_argument("--number", type=int, default=200, help="how many scenes")
     asked = parser.parse_args()
     scenes, weights = Scenes("val", asked.number), {name: hash_of(name) for name in asked.detectors}
     with files.owned(asked.output):
         detectors = [load_detector(name) for name in asked.detectors]
-        rows: dict[str, list[dict[str, str | int | float]]] = {name: [] for name in weights}
+        rows: dict[str, list[Row]] = {name: [] for name in weights}
         for item in tqdm(range(len(scenes)), unit="scene"):
             covered = uncover(scenes.scene(item))
             for detector in detectors:
                 picture = open_picture(detector, scenes, item, *scenes[item], layer="fpn")
-                about = {"detector": detector.name, "weights": weights[detector.name]}
+                about: Row = {"detector": detector.name, "weights": weights[detector.name]}
                 rows[detector.name] += [about | row for row in judge_leaks(picture, covered)]
         files.write_rows(asked.output, [row for some in rows.values() for row in some], list(KINDS))
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from odam_lib.evaluation.verdicts import judge_paired
 from torch import Tensor
 
 from odam_chapters.statistics import relative_change
 from odam_chapters.tables import write_text
 from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.verdicts import judge_paired
 
 
 def align_rows(before: Evaluation, after: Evaluation, method: str, metric: str) -> tuple[Tensor, Tensor, Tensor]:
