@@ -37,6 +37,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
     ],
     "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
+    "notebooks/odam_chapters/attention/claims.py": [
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--scenes", "0"], "number of scenes is 0"),
+        (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+    ],
     "notebooks/odam_chapters/costs/device.py": [
         (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
     ],
@@ -103,6 +108,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{folder}", "{folder}"], "is a folder"),
     ],
+    "tools/paper_map.py": [(["check"], "crowd-results.safetensors: No such file")],
     "tools/notebooks.py": [
         (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
     ],
@@ -134,7 +140,7 @@ def test_what_is_wrong_is_said_in_one_line(
     places["cached"].mkdir()
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
-    if name == "odam_lib/detectors/zoo.py":
+    if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):
         monkeypatch.setenv("ODAM_DATA", str(places["folder"]))
 
     def full(*_: object, **__: object) -> None:
@@ -145,6 +151,7 @@ def test_what_is_wrong_is_said_in_one_line(
     monkeypatch.setattr(sys, "argv", [name, *(each.format(**places) for each in arguments)])
     with pytest.raises(SystemExit) as ended:
         if name.startswith("tools/"):
+            monkeypatch.syspath_prepend(ROOT / "tools")  # as Python does for a script
             runpy.run_path(str(ROOT / name), run_name="__main__")
         else:
             runpy.run_module(name.removeprefix("notebooks/").removesuffix(".py").replace("/", "."), run_name="__main__")

@@ -240,26 +240,27 @@ def measure_stored(
         yield Number(of.format(*names), text.format(*names), verdict=verdict)
 
 
-def measure_thresholds(detectors: Sequence[str], stricter: dict[str, str] | None = None) -> Iterator[Number]:
-    """Odam-NMS's chosen thresholds; ``stricter`` names a detector whose T_l is to be no smaller, T_h no larger."""
+def measure_thresholds(
+    detectors: Sequence[str], stricter: dict[str, str] | None = None, within: Sequence[float] = (0.0, 1.0)
+) -> Iterator[Number]:
+    """Odam-NMS's chosen thresholds, T_l ``within`` two numbers; ``stricter`` than those of another detector."""
     for name in detectors:
         low, high = THRESHOLDS[name]
-        verdict = ""
-        if stricter:
-            their_low, their_high = THRESHOLDS[stricter[name]]
-            verdict = REPRODUCED if low <= their_low and high >= their_high else CONTRADICTED
-        yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=verdict)
+        their_low, their_high = THRESHOLDS[stricter[name]] if stricter else (1.0, 0.0)
+        holds = within[0] <= low <= min(within[1], their_low) and high >= their_high
+        yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=REPRODUCED if holds else CONTRADICTED)
 
 
-def measure_leaks(of: Sequence[str], change: str) -> Iterator[Number]:
+def measure_leaks(of: Sequence[str], change: str, energy: str = "energy") -> Iterator[Number]:
     """Whether the score falls more where more of a map lies on the other object that is changed."""
     rows = read_leaks(rows_at("leaks"))
     for name in of:
         some = rows[(rows["detector"] == name) & rows[change].notna()]
         if some.empty:
             raise UnmeasuredError(name)
-        estimate = relate(some, change)
-        yield Number(label(name), spell(estimate), len(some), judge(estimate, "more", len(some)))
+        estimate = relate(some, change, energy)
+        verdict = judge(estimate, "more", len(some)) if energy == "energy" else ""
+        yield Number(label(name), f"{change}{' (noise)' * (energy != 'energy')} {spell(estimate)}", len(some), verdict)
 
 
 def measure_own_masks(

@@ -104,7 +104,7 @@ ZOO: dict[str, Bundled | Published | Untrained] = {
 ARCHITECTURES: dict[str, Build] = {
     name.removesuffix("-scenes"): entry.build
     for name, entry in ZOO.items()
-    if "-crowd" not in name and not name.endswith("-odam") and name != "yolov3-tiny"
+    if name.endswith("-scenes") or not isinstance(entry, Bundled)
 }
 """What can be trained, by name; YOLOv3-tiny comes without its loss."""
 

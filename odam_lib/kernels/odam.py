@@ -18,7 +18,6 @@ def heat_map(
     sigma: Tensor | None = None,
     sign: str = "positive",
     rectify: str = "relu",
-    margin: int = 0,
 ) -> Tensor:
     r"""Heat maps by Eq. (2), from gradients to maps.
 
@@ -30,13 +29,11 @@ def heat_map(
         sigma: ``Tensor[N]``, the widths of Phi in feature cells; ``None`` for no smoothing, which equals HiResCAM.
         sign: ``positive``: what raises the target; ``negative``: what lowers it (Fig. 16).
         rectify: ``relu`` as in the paper, ``none`` or ``abs``.
-        margin: cells around the gradients that smoothing may reach, where they are a window of a larger map; the
-            activations are then those of the window and its margin.
 
     Returns:
-        ``Tensor[N, ..., h, w]``, raw values; of the window and its margin.
+        ``Tensor[N, ..., h, w]``, raw values.
     """
-    weights = gradients if sigma is None else smooth(gradients, sigma, margin)
+    weights = gradients if sigma is None else smooth(gradients, sigma)
     return apply_rectifier((weights * activations).sum(dim=-3), sign, rectify)
 
 
@@ -45,20 +42,19 @@ def apply_rectifier(influence: Tensor, sign: str = "positive", rectify: str = "r
     return RECTIFIERS[rectify](influence if sign == "positive" else -influence)
 
 
-def smooth(gradients: Tensor, sigma: Tensor, margin: int = 0) -> Tensor:
+def smooth(gradients: Tensor, sigma: Tensor) -> Tensor:
     """The local smoothing operation, Phi in Eq. (2): a Gaussian of its own width for each prediction.
 
     Args:
         gradients: ``Tensor[N, ..., K, h, w]``.
         sigma: ``Tensor[N]`` in feature cells.
-        margin: cells around them that smoothing may reach, where the gradients are a window of a larger map.
 
     Returns:
-        ``Tensor[N, ..., K, margin + h + margin, margin + w + margin]``.
+        Same shape.
     """
     alone = (len(sigma),) + (1,) * (gradients.dim() - 4)
-    rows = gaussian_matrix(gradients.shape[-2], sigma, margin).unflatten(0, alone)
-    columns = gaussian_matrix(gradients.shape[-1], sigma, margin).unflatten(0, (*alone, 1))
+    rows = gaussian_matrix(gradients.shape[-2], sigma).unflatten(0, alone)
+    columns = gaussian_matrix(gradients.shape[-1], sigma).unflatten(0, (*alone, 1))
     values = gradients.movedim(-3, -1)  # channels last, so that both products are of large matrices
     down = (rows @ values.flatten(-2)).unflatten(-1, values.shape[-2:])
     return (columns @ down).movedim(-1, -3)

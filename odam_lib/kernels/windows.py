@@ -7,8 +7,8 @@ from itertools import product
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv_transpose2d
 
+from odam_lib.kernels.full_convolution import convolve_fully
 from odam_lib.kernels.grid import Grid, line_shares
 from odam_lib.kernels.odam import apply_rectifier, gaussian_matrix, heat_map
 
@@ -156,12 +156,12 @@ def walk_back(
     That grows by one cell a convolution; beyond it the gradient is zero. Arguments and result as those of
     :func:`tower_gradients`, but cells beyond the border, which do not exist, hold numbers that mean nothing.
     """
-    gradients = last
+    gradients = last.movedim(2, -1)  # channels last, as all that works on them wants it
     for step, (kernel, slope) in enumerate(zip(reversed(kernels), reversed(slopes))):
-        around = slope.cut(which, top - step, left - step, gradients.shape[-2:])
-        gradients = (gradients * around[:, None]).flatten(0, 1)
-        gradients = conv_transpose2d(gradients, kernel).unflatten(0, (len(last), -1))
-    return gradients
+        places, inside = slope.places(which, top - step, left - step, gradients.shape[2:4])
+        around = slope.read(places) * inside[..., None]
+        gradients = convolve_fully((gradients * around[:, None]).flatten(0, 1), kernel).unflatten(0, (len(last), -1))
+    return gradients.movedim(-1, 2)
 
 
 def tower_contributions(
@@ -203,8 +203,6 @@ def tower_contributions(
 
 REACH = 5
 """Smoothing is followed to this many sigmas beyond a window: what lies further is under 1e-5 of the kernel's peak."""
-FEW_CELLS = 16
-"""Windows of at most so many cells are summed over channels before they are smoothed."""
 
 
 def window_heat_maps(
@@ -235,30 +233,30 @@ def window_heat_maps(
     margin = 0 if sigma is None else min(math.ceil(REACH * sigma.max().item()), max(size))
     top, left, (height, width) = gradients.top - margin, gradients.left - margin, gradients.size
     activations = Sheets.of([features]).cut(which, top, left, (height + 2 * margin, width + 2 * margin))
-    if sigma is not None and height * width <= FEW_CELLS:
-        maps = apply_rectifier(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
+    if sigma is None:
+        maps = heat_map(gradients.values, activations[:, None], sign=sign, rectify=rectify)
     else:
-        maps = heat_map(gradients.values, activations[:, None], sigma, sign, rectify, margin)
+        maps = apply_rectifier(smoothed_sum(gradients.values, activations, sigma, margin), sign, rectify)
     return Windows(maps, top, left).paste(size)
 
 
 def smoothed_sum(gradients: Tensor, activations: Tensor, sigma: Tensor, margin: int) -> Tensor:
-    """Smoothing and the sum over channels of Eq. (2) in the other order: the same, since both are linear.
+    """Smoothing and the sum over channels of Eq. (2), the sum before the smoothing along rows: both are linear.
 
-    Smoothing mixes cells and the sum mixes channels. Where a window has few cells it is many times as fast to sum over
-    the channels first, for every pair of a cell of the window and a cell around it.
+    Smoothing mixes cells and the sum mixes channels. So smoothed gradients, much larger than windows, are not made: for
+    each pair of a cell and a column of the window in its row the sum over the channels is one product of matrices.
 
     Args:
         gradients: ``Tensor[N, A, K, a, b]``.
         activations: ``Tensor[N, K, margin + a + margin, margin + b + margin]``.
-        sigma, margin: as for :func:`odam_lib.kernels.odam.smooth`.
+        sigma: as for :func:`odam_lib.kernels.odam.smooth`.
+        margin: cells around the windows that smoothing may reach.
 
     Returns:
         ``Tensor[N, A, margin + a + margin, margin + b + margin]``.
     """
-    places = gradients.movedim(2, -1).flatten(1, 3)  # [N, A a b, K]
-    pairs = (places @ activations.flatten(2)).reshape(
-        *gradients.shape[:2], *gradients.shape[3:], *activations.shape[2:]
-    )
-    rows, columns = (gaussian_matrix(side, sigma, margin) for side in gradients.shape[3:])
-    return torch.einsum("naijyx,nyi,nxj->nayx", pairs, rows, columns)
+    down, along = (gaussian_matrix(side, sigma, margin) for side in gradients.shape[3:])
+    columns = (down[:, None] @ gradients.movedim(2, -1).flatten(3)).transpose(1, 2)  # [N, rows, A, b K]
+    columns = columns.unflatten(3, (gradients.shape[4], -1)).flatten(2, 3)
+    pairs = (activations.permute(0, 2, 3, 1) @ columns.mT).unflatten(3, (gradients.shape[1], gradients.shape[4]))
+    return torch.einsum("nyxab,nxb->nayx", pairs, along)

@@ -18,7 +18,7 @@ from odam_lib.command import command
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.pictures import Examples
-from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.scenes import Scenes, ShortcutScenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.weights import save_weights
 from odam_lib.files import output_folder
@@ -69,8 +69,9 @@ def open_pictures(settings: TrainingSettings, split: str, number: int, root: str
         ValueError: it has fewer.
     """
     if settings.dataset != "crowdhuman":
-        setting = None if settings.dataset == "mixed" else settings.dataset
-        return Scenes(split, number, setting, settings.size, settings.seed if split == "train" else 0)
+        setting = {"mixed": None, "shortcut": "street"}.get(settings.dataset, settings.dataset)
+        kind = ShortcutScenes if settings.dataset == "shortcut" else Scenes
+        return kind(split, number, setting, settings.size, settings.seed if split == "train" else 0)
     found = CrowdHuman(root, split)
     if len(found) < number:
         raise ValueError(f"CrowdHuman's {split} split has {len(found)} pictures here, not {number}: ask for fewer.")

@@ -9,7 +9,7 @@ from odam_lib.datasets.scenes import CATEGORIES, SETTINGS
 from odam_lib.detectors.zoo import ARCHITECTURES
 from odam_lib.training.odam_train import OdamTrain
 
-DATASETS = ("mixed", *SETTINGS, "crowdhuman")
+DATASETS = ("mixed", *SETTINGS, "shortcut", "crowdhuman")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class DetectorSettings(TrainingSettings):
     Attributes:
         detector: one of ``ARCHITECTURES``.
         dataset: a setting of the scenes (``street``, ``beach``, ``room``, ``crowd``, or ``mixed`` for the first three),
-            or ``crowdhuman``.
+            ``shortcut`` for streets with the labels of :class:`ShortcutScenes`, or ``crowdhuman``.
         start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
         frozen: names of modules that stay as they start, separated by commas; their batch norms keep their statistics.
         accumulate: parts that each process takes its share of a step in, one after another; losses are their mean.
@@ -144,7 +144,7 @@ class DetectorSettings(TrainingSettings):
 
     @property
     def name(self) -> str:
-        group = self.dataset if self.dataset in ("crowd", "crowdhuman") else "scenes"
+        group = self.dataset if self.dataset in ("crowd", "crowdhuman", "shortcut") else "scenes"
         return f"{self.detector}-{group}{'-odam' if self.odam_weight else ''}"
 
     @property

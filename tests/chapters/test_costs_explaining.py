@@ -1,6 +1,9 @@
 """Slow ways to a map give the same map, and bills are told as met, missed or without a target."""
 
 import math
+import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +20,7 @@ from odam_chapters.costs.explaining import (
     measure_disagreement,
     spread_maps,
 )
+from odam_chapters.costs.limits import Bound, find_bound
 from odam_chapters.timing import Cost
 
 from odam_lib import ODAM
@@ -71,12 +75,26 @@ def test_bills_are_met_missed_or_without_a_target() -> None:
         slow = {name: {number: Cost(200.0, math.nan, measured=False)} for name in ("loop", "HiResCAM")}
         return Bill(number, 1.0, {"ODAM": {number: Cost(seconds, extra)}} | slow)
 
-    told = costs.rate_bills({"fcos_resnet50_fpn": bill(100, 0.8), "detr_resnet50": bill(20, 15.0, 2e9)})
+    bound = Bound(2 * 5 * 4_000_000_000, (1.0, 9.0, 1.0), (1.2, 1.1, 5.0))
+    without_windows = replace(bill(20, 15.0, 2e9), bound=bound)
+    told = costs.rate_bills({"fcos_resnet50_fpn": bill(100, 0.5), "detr_resnet50": without_windows})
     assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == (
-        ["met", "met", "MISSED", "met", "MISSED", "MISSED"]
+        ["met", "met", "met", "met", "MISSED", "MISSED", "MISSED"]
     )
+    assert "1.20 times" in told and "(4.0 billion multiplications a map)" in told
     small = costs.rate_bills({"fcos-scenes": bill(100, 0.8), "fcos_resnet50_fpn": bill(10, 0.1)})
     assert small.count("no target was set") == 2
+
+
+def test_the_bound_counts_every_product_of_the_backward_passes_and_nothing_else() -> None:
+    """A made-up trace whose targets are numbers of a product of 3 x 4 by 4 x 5, which is undone once a target."""
+    features, weights = torch.rand(1, 3, 4, 1, requires_grad=True), torch.rand(4, 5)
+    said = (features[0, :, :, 0] @ weights).relu()
+    trace = SimpleNamespace(
+        features=(features,), targets=lambda attribute, row: said[ATTRIBUTES.index(attribute) % 3, 0]
+    )
+    bound = find_bound(lambda *asked: time.sleep(0.05), trace, None, repeats=2)
+    assert bound.operations == 5 * 2 * 3 * 4 * 5 and bound.ratio > 1 and min(bound.maps) >= 0.05 > min(bound.products)
 
 
 def test_a_bill_is_measured() -> None:

@@ -29,6 +29,7 @@ def test_ranking_scoreboard_and_count() -> None:
     assert "compared on too few objects with near" in summarize_wins(
         evaluation(28, ours=(0.2, 0.9), near=(0.25, 0.85)), "ours", ["near"], ["VEA"]
     )
+    assert summarize_wins(FOUND, "ours", [], ["VEA"]).endswith("\n0 paired comparisons, each by an interval of 95.00%")
     assert count_wins(FOUND, "ours", ["theirs", "near"], ["VEA", "deletion"]) == 2
     assert count_wins(FOUND, "ours", ["theirs", "same"], ["VEA", "deletion"]) == 0
 

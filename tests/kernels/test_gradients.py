@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, conv_transpose2d
 
 from odam_lib.detectors.trace import TARGETS
+from odam_lib.kernels.full_convolution import MANY, WIDE, convolve_fully
 from odam_lib.kernels.gradients import UnconnectedTargetError, differentiate
 from odam_lib.kernels.windows import Sheets, tower_contributions, tower_gradients
 
@@ -74,3 +75,19 @@ def test_windows_are_the_gradients_of_a_tower_and_contributions_their_products(
         torch.testing.assert_close(gradients[number, target].abs().sum(), whole.abs().sum())
         weighted = Sheets.of([(whole * own.detach()).sum(dim=1, keepdim=True)]).cut(*start)
         torch.testing.assert_close(products[number, target], weighted[0, 0])
+
+
+@pytest.mark.parametrize("side", [1, 3, 4, 5, 7, 9])
+def test_wide_windows_are_convolved_with_fewer_products_to_the_same_numbers(side: int) -> None:
+    """Float32 by points of polynomials against float64 by definition, forwards and back: windows and kernel too."""
+    generator = torch.Generator().manual_seed(side)
+    windows = torch.randn(MANY, side, side, WIDE, generator=generator).requires_grad_()
+    kernel = (torch.randn(WIDE, WIDE, 3, 3, generator=generator) / WIDE**0.5).requires_grad_()
+    exact = conv_transpose2d(windows.double().permute(0, 3, 1, 2), kernel.double()).permute(0, 2, 3, 1)
+    found = convolve_fully(windows, kernel)
+    assert found.shape == exact.shape and found.dtype == windows.dtype
+    weights = torch.randn(exact.shape, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad(exact, [windows, kernel], weights)
+    back = torch.autograd.grad(found, [windows, kernel], weights.float())
+    for one, other in zip((found, *back), (exact, *expected)):
+        torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=1e-5 * other.abs().max().item())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -14,7 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from odam_chapters.timing import measure
+from odam_chapters.timing import measure, measure_in_turn
+from odam_lib.detections import Detections
+from odam_lib.detectors.trace import Trace
+from odam_lib.explainers.odam import ODAM
+from odam_lib.heatmaps import ATTRIBUTES
 
 PATIENCE = 3.0
 """Seconds after which no further repeat is begun."""
@@ -90,6 +95,63 @@ class Work(TorchDispatchMode):
                 if isinstance(one, Tensor)
             )
         return outcome
+
+
+class Products(Work):
+    """While active, keeps every product and convolution, so that it can be computed again alone.
+
+    Attributes:
+        kept: functions without arguments.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Callable[[], object]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if function.overloadpacket in flop_registry:
+            self.kept.append(partial(function, *arguments, **(options or {})))
+        return super().__torch_dispatch__(function, types, arguments, options)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What the maps of one prediction cost, and what they would cost if arithmetic were all.
+
+    Attributes:
+        operations: multiplications and additions of the products and convolutions of one backward pass a target.
+        products: seconds of each repeat of these alone, one after another, on the same numbers.
+        maps: seconds of each repeat of the maps, measured in turn with the products.
+    """
+
+    operations: int
+    products: tuple[float, ...]
+    maps: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the maps take, medians compared."""
+        return median(self.maps) / median(self.products)
+
+
+def find_bound(method: ODAM, trace: Trace, row: Detections, repeats: int) -> Bound:
+    """The least time for one prediction's maps where each of its targets needs a backward pass of its own.
+
+    Args:
+        method: what makes the maps.
+        trace: a pass whose layer has no windows.
+        row: one prediction of it.
+        repeats: how often both are measured.
+    """
+    targets = [trace.targets(attribute, row) for attribute in ATTRIBUTES]
+    with Products() as products:
+        for target in targets:
+            torch.autograd.grad(target, trace.features, retain_graph=True)
+    ways = {
+        "products": lambda: [product() for product in products.kept],
+        "maps": lambda: method(trace, row, ATTRIBUTES),
+    }
+    return Bound(products.operations, **measure_in_turn(ways, repeats, trace.features[0].device))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from odam_lib.detectors.base import Detector
 from odam_lib.explainers.suppression import Rule, suppress
 from odam_lib.kernels.nms import nms, odam_nms
 
-TARGET_PIPELINES = 1.5
+TARGET_PIPELINES = 1.3
 """How many times as long a pipeline with Odam-NMS may take as with NMS."""
 TARGET_KERNEL = 0.060, 20
 """The kernel may take this many seconds, or this many times torchvision's ``nms``, whichever is more."""

@@ -44,8 +44,9 @@ from odam_lib.viz.plots import name_row, show_detections
 
 CHANGES = ("removed", "repainted", "silenced")
 """What is done to the other object. ``removed``: the scene is drawn without it and its shadow, so that what it hid is
-seen. ``repainted``: its visible pixels are those of the empty scene, all others stay. ``silenced``: the picture stays,
-but the features beneath its pixels are zero, which is the question that the map itself answers to first order."""
+seen. ``repainted``: its visible pixels are those of the empty scene, all others stay, and with them a thin rim where
+its colour is blended in. ``silenced``: the picture stays, but the features beneath its pixels are zero, which is the
+question that the map itself answers to first order."""
 LEAST_COVER = 0.05
 """Share of a true box from which on another object covers it."""
 COVER_BANDS = (0.0, LEAST_COVER, 0.2, 0.4, 1.0)

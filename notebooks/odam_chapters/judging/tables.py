@@ -23,7 +23,7 @@ def summarize_wins(evaluation: Evaluation, method: str, others: Sequence[str], m
         ]
         lines.append(f"{metric:12} {'; '.join(parts)}")
     number = len(others) * len(metrics)
-    level = 1 - (1 - LEVEL) / number
+    level = 1 - (1 - LEVEL) / max(number, 1)
     return "\n".join([*lines, f"{number} paired comparisons, each by an interval of {level:.2%}"])
 
 

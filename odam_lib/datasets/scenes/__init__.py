@@ -10,6 +10,7 @@ from odam_lib.datasets.scenes.compose import make_scene
 from odam_lib.datasets.scenes.dataset import SPLITS, Scenes
 from odam_lib.datasets.scenes.planting import make_distracted
 from odam_lib.datasets.scenes.render import render
+from odam_lib.datasets.scenes.shortcut import ShortcutScenes
 from odam_lib.datasets.scenes.values import CATEGORIES, DISTRACTORS, SETTINGS, Instance, Rendered, Scene
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Rendered",
     "Scene",
     "Scenes",
+    "ShortcutScenes",
     "make_distracted",
     "make_scene",
     "render",

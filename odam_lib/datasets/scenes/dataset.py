@@ -11,7 +11,7 @@ from odam_lib.datasets.pictures import Target
 from odam_lib.datasets.scenes.compose import check_request, make_scene
 from odam_lib.datasets.scenes.planting import make_distracted
 from odam_lib.datasets.scenes.render import render
-from odam_lib.datasets.scenes.values import CATEGORIES, DISTRACTORS, SETTINGS, Rendered, Scene
+from odam_lib.datasets.scenes.values import CATEGORIES, DISTRACTORS, SETTINGS, Instance, Rendered, Scene
 from odam_lib.files import output_folder
 from odam_lib.kernels import checks
 
@@ -96,6 +96,10 @@ class Scenes(Dataset[tuple[Tensor, Target]]):
         """
         return self.item_of(self.scene(item).without_distractors())
 
+    def label_of(self, one: Instance) -> int:
+        """What these scenes' labels call an object: the index into CATEGORIES."""
+        return one.label
+
     def item_of(self, scene: Scene) -> tuple[Tensor, Target]:
         """The item of a scene of this data set's size, perhaps one that was changed by :meth:`Scene.without`."""
         rendered = render(scene)
@@ -104,7 +108,7 @@ class Scenes(Dataset[tuple[Tensor, Target]]):
         masks = [torch.from_numpy(one.mask) for one in instances]
         target: Target = {
             "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            "labels": torch.tensor([one.label for one in instances], dtype=torch.int64),
+            "labels": torch.tensor([self.label_of(one) for one in instances], dtype=torch.int64),
             "masks": torch.stack(masks) if masks else torch.zeros((0, *self.size), dtype=torch.bool),
             "image_id": scene.seed,
         }

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from odam_lib.categories import SCENES
-from odam_lib.datasets.scenes.painters import distractors, dogs, furniture, people, vehicles
+from odam_lib.datasets.scenes.painters import distractors, dogs, furniture, people, stickers, vehicles
 from odam_lib.datasets.scenes.painters.shapes import Figure, Shape, Sketch
 
 CATEGORIES = SCENES
@@ -53,6 +53,7 @@ class SceneObject:
     """One object: `x` and `y` place its ground contact, in image heights; `scale` is image heights per metre.
 
     A distractor is one too: its `name` is one of DISTRACTORS, and `lures` is the index of the object it stands beside.
+    A `marked` one carries a sticker, which is a part of it and throws no shadow.
     """
 
     index: int
@@ -66,6 +67,7 @@ class SceneObject:
     stance: str = ""
     removed: frozenset[str] = frozenset()
     lures: int | None = None
+    marked: bool = False
 
     @property
     def label(self) -> int:
@@ -74,13 +76,14 @@ class SceneObject:
 
     @property
     def figure(self) -> Figure:
-        """All polygons, those of removed parts included."""
+        """All polygons of the object itself, those of removed parts included."""
         return build_figure(self.name, self.seed, self.facing, self.light, self.stance)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The polygons that are still there."""
-        return tuple(shape for shape in self.figure.shapes if shape.part not in self.removed)
+        """The polygons that are there: what is left of the object itself, and what it carries."""
+        carried = stickers.sticker(np.random.default_rng([self.seed, 12]), self.figure) if self.marked else ()
+        return tuple(shape for shape in (*self.figure.shapes, *carried) if shape.part not in self.removed)
 
     def points(self, shapes: tuple[Shape, ...], height: int) -> list[np.ndarray]:
         """Polygons in pixels [N, 2] of an image `height` pixels high (y down)."""
@@ -137,11 +140,16 @@ class Scene:
         chosen = self.get(index)
         if part is None:
             return replace(self, objects=tuple(o for o in self.objects if o.index != index))
-        present = [name for name in chosen.figure.parts if name not in chosen.removed]
+        present = list(dict.fromkeys(shape.part for shape in chosen.shapes))
         if part not in present:
             raise ValueError(f"object {index} ({chosen.name}) has no part {part!r}; its parts are {present}")
         changed = replace(chosen, removed=chosen.removed | {part})
         return replace(self, objects=tuple(changed if o.index == index else o for o in self.objects))
+
+    def with_sticker(self, index: int) -> Scene:
+        """The same scene with a sticker on one object, everything else pixel-identical; IndexError as for `without`."""
+        marked = replace(self.get(index), marked=True)
+        return replace(self, objects=tuple(marked if o.index == index else o for o in self.objects))
 
     def without_distractors(self) -> Scene:
         """The same scene without its distractors and their shadows, everything else pixel-identical."""
