@@ -32,8 +32,8 @@ CHOSEN_ON = (60, 1)
 GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 """T_l and T_h that were tried, together (0, 1), which is NMS."""
 THRESHOLDS = {
-    "fcos-crowd": (0.2, 0.7),
-    "fcos-crowd-odam": (0.2, 0.6),
+    "fcos-crowd": (0.6, 0.95),
+    "fcos-crowd-odam": (0.3, 0.6),
     "faster-rcnn-crowd": (0.0, 0.8),
     "faster-rcnn-crowd-odam": (0.1, 0.6),
 }
