@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,27 +87,32 @@ def collected(folder: Path) -> None:
     """Results of four detectors, one after another into one file."""
     from odam_chapters.crowds import results as crowd_results
 
-    from odam_lib.metrics.crowds import CrowdPicture
+    from odam_lib.detections import Detections
+    from odam_lib.kernels.nms import Kept
 
-    def apply(detector: str, pictures: Any, used: Any, threshold: float) -> dict[str, list[CrowdPicture]]:
+    def keep(detector: str, pictures: Any, used: Any, threshold: float) -> Iterator[Any]:
         import torch
 
-        score = torch.tensor([0.5 + 0.0625 * crowd_results.DETECTORS.index(detector)])
-        truth = [target["boxes"] for _, target in pictures]
-        return {name: [CrowdPicture(boxes, score, boxes, torch.zeros(0, 4)) for boxes in truth] for name in used}
+        score, zero = torch.tensor([0.5 + 0.0625 * crowd_results.DETECTORS.index(detector)]), torch.tensor([0])
+        for _, target in pictures:
+            names = ("__background__", "person")
+            found = Detections(
+                target["boxes"], score, zero + 1, score.expand(1, 2), zero, zero, (64, 64), names, "here"
+            )
+            yield found, {name: Kept(zero, score) for name in used}, target
 
-    stubs = {"Scenes": Crowds, "apply_rules": apply, "load_detector": lambda name, device: name,
+    stubs = {"Scenes": Crowds, "keep": keep, "load_detector": lambda name, device: name,
              "make_rules": lambda name: {"NMS": None}, "_versions": lambda name: [{"detector": name}]}  # fmt: skip
     with patch.multiple(crowd_results, **stubs):
-        with patch.object(sys, "argv", ["crowd_results", str(folder / "results.safetensors"), "--pictures", "3"]):
+        with patch.object(sys, "argv", ["crowd_results", str(folder / "results.safetensors.gz"), "--pictures", "3"]):
             crowd_results.main()
 
 
 def read_collected(folder: Path) -> Any:
     from odam_chapters.crowds.results import CrowdResults
 
-    found = CrowdResults.load(folder / "results.safetensors")
-    return str((found.truth, found.kept, found.about))
+    found = CrowdResults.load(folder / "results.safetensors.gz")
+    return str((found.truth, found.sifted, found.about))
 
 
 def stored(folder: Path) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from odam_chapters.crowds import results as crowd_results
-from odam_chapters.crowds.results import CrowdResults, collect
+from odam_chapters.crowds.results import CrowdResults, Sifted, collect
 from odam_chapters.crowds.rules import (
     CLASSICAL,
     FEATURE_NMS,
     ODAM_NMS,
+    PAPERS_ODAM_NMS,
     RASTER,
     SOFT,
     apply_rules,
@@ -20,10 +21,11 @@ from odam_chapters.crowds.rules import (
 )
 from torch import Tensor
 
+from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import by_boxes, by_maps
 from odam_lib.files import owned
-from odam_lib.kernels.nms import nms
+from odam_lib.kernels.nms import Kept, nms
 from odam_lib.metrics.crowd_scores import jaccard, miss_rate
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 
@@ -40,34 +42,62 @@ def outcome(*found: tuple[list[float], float]) -> CrowdMatches:
     return match_crowds([picture(*found)])
 
 
+def sifted(*found: tuple[list[float], float], **left: list[float]) -> Sifted:
+    boxes, scores = torch.tensor([box for box, _ in found]).reshape(-1, 4), torch.tensor([score for _, score in found])
+    return Sifted(boxes, scores, {name: torch.tensor(each) for name, each in left.items()})
+
+
 def results() -> CrowdResults:
-    empty = CrowdResults((TRUTH, TRUTH))
-    first = empty.joined("a", {CLASSICAL: [picture((PERSON, 0.5)), picture()]}, {"rules": [CLASSICAL]})
-    both = {ODAM_NMS: [picture(), picture((PERSON, 0.25), (NEIGHBOUR, 0.125))], CLASSICAL: [picture(), picture()]}
-    both[FEATURE_NMS] = both[CLASSICAL]
-    return first.joined("b", both, {"rules": [CLASSICAL, FEATURE_NMS, ODAM_NMS]})
+    """Of ``a`` by one rule, of ``b`` by a rule that drops all, one that lowers scores and one that does not."""
+    nobody = sifted(hard=[], lowered=[], none=[])
+    two = sifted((PERSON, 0.5), (NEIGHBOUR, 0.25), hard=[0.0, 0.25], lowered=[0.5, 0.125], none=[0.0, 0.0])
+    first = CrowdResults((TRUTH, TRUTH)).joined(
+        "a", [sifted((PERSON, 0.5), hard=[0.5]), sifted(hard=[])], {"rules": ["hard"]}
+    )
+    return first.joined("b", [nobody, two], {"rules": ["none", "lowered", "hard"]})
+
+
+def show(found: CrowdPicture) -> list[tuple[list[float], float]]:
+    return list(zip(found.boxes.tolist(), found.scores.tolist()))
 
 
 def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
     kept = results()
-    kept.save(tmp_path / "results.safetensors")
-    read = CrowdResults.load(tmp_path / "results.safetensors")
+    kept.save(tmp_path / "results.safetensors.gz")
+    read = CrowdResults.load(tmp_path / "results.safetensors.gz")
     assert read.detectors == ["a", "b"] and read.about == kept.about
-    assert read.rules("b") == [CLASSICAL, FEATURE_NMS, ODAM_NMS]  # in the order of the table
-    for key in kept.kept:
-        for mine, theirs in zip(kept.pictures(*key), read.pictures(*key), strict=True):
-            assert torch.equal(mine.boxes, theirs.boxes) and torch.equal(mine.scores, theirs.scores)
-            assert torch.equal(mine.truth, theirs.truth)
+    assert read.rules("b") == ["none", "lowered", "hard"]  # in the order of the table
+    for one in (kept, read):
+        assert [[show(each) for each in one.pictures(*key)] for key in one.keys] == [
+            [[(PERSON, 0.5)], []],
+            [[], []],
+            [[], [(PERSON, 0.5), (NEIGHBOUR, 0.125)]],
+            [[], [(NEIGHBOUR, 0.25)]],
+        ]
+        assert all(torch.equal(each.truth, TRUTH) for each in one.pictures("a", "hard"))
+
+
+def test_candidates_are_kept_once_with_what_each_rule_makes_of_them() -> None:
+    scores, zeros = torch.tensor([0.5, 0.4, 0.3]), torch.zeros(3, dtype=torch.int64)
+    boxes, names = torch.tensor([PERSON, NEIGHBOUR, PERSON]), ("__background__", "person")
+    probabilities = torch.stack([0 * scores, scores], dim=1)
+    found = Detections(boxes, scores, zeros + 1, probabilities, zeros, zeros, (20, 20), names, "here")
+    lowered = Kept(torch.tensor([1, 0]), torch.tensor([0.4, 0.2]))
+    one = Sifted.of(found, {"hard": Kept(torch.tensor([1]), torch.tensor([0.4])), "soft": lowered})
+    assert one.boxes.tolist() == [PERSON, NEIGHBOUR]  # nobody keeps the third
+    assert one.left["hard"].tolist() == pytest.approx([0, 0.4]) and one.left["soft"].tolist() == pytest.approx(
+        [0.2, 0.4]
+    )
 
 
 def test_results_of_other_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="2 pictures"):
-        results().joined("c", {CLASSICAL: [picture()]}, {})
+        results().joined("c", [sifted(hard=[])], {"rules": ["hard"]})
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="nothing of a with Odam-NMS"):
-        results().pictures("a", ODAM_NMS)
+    with pytest.raises(KeyError, match="nothing of a with none"):
+        results().pictures("a", "none")
     with pytest.raises(FileNotFoundError, match="no results"):
         CrowdResults.load(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("nothing", encoding="utf-8")
@@ -87,9 +117,8 @@ def test_thresholds_are_chosen_by_both_numbers() -> None:
 
 
 def test_agreement_counts_what_only_one_side_has() -> None:
-    kept = CrowdResults((TRUTH, TRUTH)).joined(
-        "a", {CLASSICAL: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}, {}
-    )
+    both = sifted((PERSON, 0.5), (NEIGHBOUR, 0.4), **{CLASSICAL: [0.5, 0.4]})
+    kept = CrowdResults((TRUTH, TRUTH)).joined("a", [both, sifted(**{CLASSICAL: []})], {"rules": [CLASSICAL]})
     assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.5), (NEIGHBOUR, 0.4)), picture()]}) == 1
     assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.503))]}) == pytest.approx(2 / 3)
     assert kept.agreement("a", {CLASSICAL: [picture((PERSON, 0.6)), picture((PERSON, 0.6))]}) == 0
@@ -123,7 +152,7 @@ def test_rules_are_in_order_and_those_of_a_detector(
     name: str, learned: list[str], crowd: tuple[Tensor, dict[str, Tensor]]
 ) -> None:
     used = make_rules(name)
-    assert list(used) == [CLASSICAL, *SOFT, *learned, ODAM_NMS]
+    assert list(used) == [CLASSICAL, *SOFT, *learned, ODAM_NMS, PAPERS_ODAM_NMS]
     kept = apply_rules(load_detector(name, "cpu"), [crowd], {rule: used[rule] for rule in [CLASSICAL, *learned]})
     assert all(len(each[0].boxes) for each in kept.values())
     if learned:
@@ -141,7 +170,7 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
-    for name in ("apply_rules", "load_detector", "tqdm"):
+    for name in ("keep", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
     (tmp_path / "text").write_text("nothing", encoding="utf-8")
     results().save(tmp_path / "two")

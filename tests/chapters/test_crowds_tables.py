@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from odam_chapters.crowds.results import CrowdResults, load_results
+from odam_chapters.crowds.results import CrowdResults, Sifted, load_results
 from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.crowds.tables import (
+    BEST_AT,
     Comparison,
     compare_rules,
     list_intervals,
@@ -68,10 +69,10 @@ def test_goals_are_met_or_missed() -> None:
         lines = rate_goals(family, compare_rules(renamed, family, 20)).splitlines()
         return [line.split()[0] for line in lines]
 
-    assert told("fcos", (0, 1, 2), (0, 2)) == ["met"] * 3
-    assert told("faster-rcnn", (0, 1, 2), (0, 2)) == ["met"] * 4
-    assert told("fcos", (0, 2), (0, 2)) == ["MISSED"] * 3
-    assert told("faster-rcnn", (0,), (0, 1, 2)) == ["MISSED"] * 4
+    assert told("fcos", (0, 1, 2), (0, 2)) == ["met"] * 5
+    assert told("faster-rcnn", (0, 1, 2), (0, 2)) == ["met"] * 6
+    assert told("fcos", (0, 2), (0, 2)) == ["MISSED"] * 5
+    assert told("faster-rcnn", (0,), (0, 1, 2)) == ["MISSED"] * 6
 
 
 def test_tables_hold_percentages_and_their_intervals() -> None:
@@ -91,11 +92,15 @@ def test_tables_hold_percentages_and_their_intervals() -> None:
 
 
 def test_what_a_file_holds_is_matched_and_scored() -> None:
-    results = CrowdResults((PEOPLE,) * 6).joined("fcos-crowd", {CLASSICAL: finding(0, 1, 2)}, {"rules": [CLASSICAL]})
+    sure = torch.tensor([0.9, 0.85, 0.8])
+    results = CrowdResults((PEOPLE,) * 6).joined(
+        "fcos-crowd", [Sifted(PEOPLE, sure, {CLASSICAL: sure})] * 6, {"rules": [CLASSICAL]}
+    )
     scores = score_all(match_all(results), repeats=5)
-    assert scores["fcos-crowd", CLASSICAL]["AP50"].value == pytest.approx(1) and list(scores) == [
-        ("fcos-crowd", CLASSICAL)
-    ]
+    assert list(scores) == [("fcos-crowd", CLASSICAL)]
+    row = scores["fcos-crowd", CLASSICAL]
+    assert row["AP50"].value == pytest.approx(1) and row[BEST_AT].value == 0
+    assert tabulate_scores(scores).splitlines()[1].endswith("0.00")
 
 
 def test_the_bundled_results_are_of_every_detector() -> None:

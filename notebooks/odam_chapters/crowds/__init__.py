@@ -13,8 +13,8 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.pair_widget": "PairPicker",
         "crowds.plots": "show_candidates show_couple_maps show_couples show_suppression show_thresholds",
         "crowds.results": "load_results",
-        "crowds.rules": "CLASSICAL ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS apply_rules find_candidates "
-        "make_rules try_thresholds",
+        "crowds.rules": "CLASSICAL ODAM_NMS PAPERS_ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS "
+        "apply_rules find_candidates make_rules try_thresholds",
         "odam_train": "TRAINED pair_candidates",
         "statistics": "area_under_roc",
         "exercises": "check_most",

@@ -140,7 +140,7 @@ def show_thresholds(
         chosen: a pair that is framed.
         title: the figure's message.
     """
-    figure = Sheet(4.0 * len(panels), 3.9)
+    figure = Sheet(3.6 * len(panels), 3.9)
     for panel, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         known = values[values.isfinite()]
         low, high = float(known.min()), float(known.max())

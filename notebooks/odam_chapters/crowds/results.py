@@ -5,6 +5,7 @@ Odam-NMS got its thresholds, on other crowds.
 """
 
 import argparse
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +14,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load, save
 from torch import Tensor
 from tqdm import tqdm
 
 from odam_chapters.crowds.embeddings import EMBEDDED, name_weights
-from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, apply_rules, make_rules
+from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, keep, make_rules
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
-from odam_lib.detections import check_threshold
+from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
-from odam_lib.files import data_root, owned, user_path, write_tensors
+from odam_lib.files import data_root, owned, user_path, write_whole
+from odam_lib.kernels.nms import Kept
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
+
+
+@dataclass(frozen=True, eq=False)
+class Sifted:
+    """The C candidates of one picture that at least one rule keeps, and what each rule makes of them.
+
+    Attributes:
+        boxes: ``Tensor[C, 4]``, (x1, y1, x2, y2) in pixels.
+        scores: ``Tensor[C]``, the detector's.
+        left: by rule, ``Tensor[C]``, the score that it leaves to each; 0 where it drops one.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    left: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, found: Detections, kept: Mapping[str, Kept]) -> "Sifted":
+        """Of the candidates of a picture and what rules keep of them."""
+        left = {name: found.scores.new_zeros(len(found)) for name in kept}
+        for name, one in kept.items():
+            left[name][one.index] = one.scores
+        used = torch.stack(list(left.values())).any(dim=0)
+        return cls(
+            found.boxes[used].cpu(), found.scores[used].cpu(), {name: one[used].cpu() for name, one in left.items()}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +63,12 @@ class CrowdResults:
 
     Attributes:
         truth: N tensors ``[G, 4]``, the people of each.
-        kept: by detector and rule, N pairs of boxes ``[P, 4]`` and scores ``[P]``.
+        sifted: by detector, of each of the N crowds.
         about: by detector, the ``versions`` of the weights, the ``score_threshold`` and Odam-NMS's ``thresholds``.
     """
 
     truth: tuple[Tensor, ...]
-    kept: Mapping[tuple[str, str], tuple[tuple[Tensor, Tensor], ...]] = field(default_factory=dict)
+    sifted: Mapping[str, tuple[Sifted, ...]] = field(default_factory=dict)
     about: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -50,7 +78,12 @@ class CrowdResults:
 
     def rules(self, detector: str) -> list[str]:
         """Names of a detector's rules."""
-        return [rule for name, rule in self.kept if name == detector]
+        return self.about[detector]["rules"]
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """Every detector with each of its rules."""
+        return [(detector, rule) for detector in self.detectors for rule in self.rules(detector)]
 
     def pictures(self, detector: str, rule: str) -> list[CrowdPicture]:
         """What one rule kept of one detector's candidates; to half precision as stored.
@@ -58,12 +91,13 @@ class CrowdResults:
         Raises:
             KeyError: nothing of this detector and rule is kept.
         """
-        if (detector, rule) not in self.kept:
-            raise KeyError(f"There is nothing of {detector} with {rule}: kept are {list(self.kept)}.")
-        return [
-            CrowdPicture(boxes, scores, truth, truth.new_zeros((0, 4)))
-            for (boxes, scores), truth in zip(self.kept[detector, rule], self.truth)
-        ]
+        if (detector, rule) not in self.keys:
+            raise KeyError(f"There is nothing of {detector} with {rule}: kept are {self.keys}.")
+        made = []
+        for one, truth in zip(self.sifted[detector], self.truth):
+            scores = one.left[rule]
+            made.append(CrowdPicture(one.boxes[scores > 0], scores[scores > 0], truth, truth.new_zeros((0, 4))))
+        return made
 
     def match_crowds(self, detector: str, rule: str) -> CrowdMatches:
         """The same, matched with the people. See :meth:`pictures`."""
@@ -91,27 +125,29 @@ class CrowdResults:
                 common, every = common + sum(both), every + len(mine.boxes) + len(theirs.boxes)
         return common / every if every else 1.0
 
-    def joined(
-        self, detector: str, done: Mapping[str, Sequence[CrowdPicture]], about: dict[str, Any]
-    ) -> "CrowdResults":
+    def joined(self, detector: str, sifted: Sequence[Sifted], about: dict[str, Any]) -> "CrowdResults":
         """These with those of another detector on the same pictures.
 
         Raises:
             ValueError: results of another number of pictures.
         """
-        if any(len(each) != len(self.truth) for each in done.values()):
+        if len(sifted) != len(self.truth):
             raise ValueError(f"These results are of {len(self.truth)} pictures: give results of the same ones.")
-        new = {
-            (detector, rule): tuple((picture.boxes, picture.scores) for picture in each) for rule, each in done.items()
-        }
-        return CrowdResults(self.truth, {**self.kept, **new}, {**self.about, detector: about})
+        return CrowdResults(self.truth, {**self.sifted, detector: tuple(sifted)}, {**self.about, detector: about})
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one safetensors file in half precision, whole or not at all."""
-        tensors = _packed("truth", [(boxes,) for boxes in self.truth])
-        for (detector, rule), each in self.kept.items():
-            tensors |= _packed(f"{detector}/{rule}", each)
-        write_tensors(path, tensors, {"crowd_results": json.dumps(self.about)})
+        """Write everything to one compressed safetensors file in half precision, whole or not at all."""
+        about = torch.tensor(list(json.dumps(self.about).encode()), dtype=torch.uint8)
+        tensors = {ABOUT: about, **_pack_boxes("truth", self.truth)}
+        for detector, each in self.sifted.items():
+            scores = torch.cat([one.scores for one in each]).half()
+            tensors |= {**_pack_boxes(detector, [one.boxes for one in each]), f"{detector}.scores": scores}
+            for rule in self.rules(detector):
+                left = torch.cat([one.left[rule] for one in each]).half()
+                as_they_are = ((left == 0) | (left == scores)).all()
+                tensors[f"{detector}/{rule}"] = left > 0 if as_they_are else left
+        with write_whole(path) as aside:
+            aside.write_bytes(gzip.compress(save(tensors), mtime=0))
 
     @classmethod
     def load(cls, path: str | Path) -> "CrowdResults":
@@ -123,15 +159,11 @@ class CrowdResults:
         """
         path = user_path(path)
         try:
-            with safe_open(path, framework="pt") as opened:
-                about = json.loads((opened.metadata() or {})["crowd_results"])
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-            names = [name.rsplit(".", 1)[0] for name in tensors if name.endswith(".counts")]
-            rows = {name: _unpacked(tensors, name) for name in names}
-            truth = tuple(boxes for (boxes,) in rows.pop("truth"))
-            keys = [(detector, rule) for detector, one in about.items() for rule in one["rules"]]
-            kept = {key: rows["/".join(key)] for key in keys}
-            if not _fits(truth, kept):
+            tensors = load(gzip.decompress(path.read_bytes()))
+            about = json.loads(bytes(tensors[ABOUT].tolist()))
+            truth = _unpack_boxes(tensors, "truth")
+            sifted = {name: _unpack(tensors, name, each["rules"]) for name, each in about.items()}
+            if any(len(each) != len(truth) for each in sifted.values()):
                 raise ValueError("What the file says does not fit together.")
         except FileNotFoundError as error:
             raise FileNotFoundError(f"There are no results at {path}: check the path.") from error
@@ -139,36 +171,35 @@ class CrowdResults:
             raise ValueError(
                 f"{path} holds no results or is damaged: give a file that CrowdResults.save wrote, or delete it."
             ) from error
-        return cls(truth, kept, about)
+        return cls(truth, sifted, about)
 
 
-def _fits(truth: Sequence[Tensor], kept: Mapping[Any, Sequence[tuple[Tensor, ...]]]) -> bool:
-    """Whether each rule has boxes and scores of each picture."""
-    boxes = [*truth, *(pair[0] for rows in kept.values() for pair in rows)]
-    return (
-        all(box.dim() == 2 and box.shape[1] == 4 for box in boxes)
-        and all(len(rows) == len(truth) for rows in kept.values())
-        and all(score.shape == box.shape[:1] for rows in kept.values() for box, score in rows)
-    )
+ABOUT = "about"
+"""Name of the tensor that holds :attr:`CrowdResults.about` as the bytes of a JSON."""
 
 
-def _packed(name: str, rows: Sequence[tuple[Tensor, ...]]) -> dict[str, Tensor]:
-    """Tensors of N pictures in one each; ``counts`` says how many rows a picture has."""
-    columns = {f"{name}.{number}": torch.cat(column).half() for number, column in enumerate(zip(*rows))}
-    return columns | {f"{name}.counts": torch.tensor([len(row[0]) for row in rows], dtype=torch.int32)}
+def _pack_boxes(name: str, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Boxes of N pictures, a line for each coordinate, which compresses better; ``counts`` says how many each has."""
+    counts = torch.tensor([len(each) for each in boxes], dtype=torch.int32)
+    return {f"{name}.boxes": torch.cat(list(boxes)).half().T.contiguous(), f"{name}.counts": counts}
 
 
-def _unpacked(tensors: Mapping[str, Tensor], name: str) -> tuple[tuple[Tensor, ...], ...]:
-    counts = tensors[f"{name}.counts"].tolist()
-    columns = [
-        tensors[f"{name}.{number}"].float().split(counts) for number in range(2) if f"{name}.{number}" in tensors
-    ]
-    return tuple(zip(*columns))
+def _unpack_boxes(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, ...]:
+    return tensors[f"{name}.boxes"].float().T.split_with_sizes(tensors[f"{name}.counts"].tolist())
+
+
+def _unpack(tensors: Mapping[str, Tensor], name: str, rules: Sequence[str]) -> tuple[Sifted, ...]:
+    boxes, scores = _unpack_boxes(tensors, name), tensors[f"{name}.scores"].float()
+    kept = {rule: tensors[f"{name}/{rule}"] for rule in rules}
+    left = [scores * each if each.dtype == torch.bool else each.float() for each in kept.values()]
+    counts = [len(each) for each in boxes]
+    columns = zip(boxes, *(each.split_with_sizes(counts) for each in (scores, *left)))
+    return tuple(Sifted(box, score, dict(zip(rules, each))) for box, score, *each in columns)
 
 
 def locate_bundled() -> Path:
     """Where the bundled results lie."""
-    return data_root() / "evaluation" / "crowd-results.safetensors"
+    return data_root() / "evaluation" / "crowd-results.safetensors.gz"
 
 
 @cache
@@ -219,8 +250,8 @@ def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: 
             if results.about.get(name) == about[name]:
                 continue
             shown = tqdm(drawn, desc=name, unit="picture")
-            done = apply_rules(load_detector(name, device), shown, used[name], score_threshold)
-            results = results.joined(name, done, about[name])
+            done = keep(load_detector(name, device), shown, used[name], score_threshold)
+            results = results.joined(name, [Sifted.of(found, kept) for found, kept, _ in done], about[name])
             results.save(path)
         return results
 
@@ -244,7 +275,9 @@ def main() -> None:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=user_path, help="safetensors file; what it holds already is not made again")
+    parser.add_argument(
+        "output", type=user_path, help="compressed safetensors file; what it holds already is not made again"
+    )
     parser.add_argument("--pictures", type=int, default=500, help="how many crowds")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")

@@ -1,6 +1,6 @@
 """Rules of suppression, what they leave of a detector's candidates in crowds, and how Odam-NMS got its thresholds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -18,6 +18,9 @@ from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
 DETECTORS = ("fcos-crowd", "fcos-crowd-odam", "faster-rcnn-crowd", "faster-rcnn-crowd-odam")
 """Trained on the same crowds without and with Odam-Train."""
 CLASSICAL, FEATURE_NMS, ODAM_NMS = "NMS", "FeatureNMS", "Odam-NMS"
+PAPERS_THRESHOLDS = (0.2, 0.8)
+PAPERS_ODAM_NMS = "Odam-NMS, 0.2, 0.8"
+"""Odam-NMS with the (T_l, T_h) that the paper has for every detector (App. A.4.1)."""
 SOFT = {"Soft-NMS": soft_nms, "Soft-NMS, linear": partial(soft_nms, decay=linear)}
 
 SCORE_THRESHOLD = 0.3
@@ -26,11 +29,11 @@ RASTER = 32
 """Lines and columns on which maps are compared: as many as the finest level has cells, and as Odam-Train uses."""
 CHOSEN_ON = (60, 1)
 """Number and seed of the held-out crowds on which thresholds were chosen: others than those of the results."""
-GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 """T_l and T_h that were tried, together (0, 1), which is NMS."""
 THRESHOLDS = {
-    "fcos-crowd": (0.2, 0.7),
-    "fcos-crowd-odam": (0.2, 0.6),
+    "fcos-crowd": (0.6, 0.95),
+    "fcos-crowd-odam": (0.3, 0.6),
     "faster-rcnn-crowd": (0.0, 0.8),
     "faster-rcnn-crowd-odam": (0.1, 0.6),
 }
@@ -48,7 +51,9 @@ def make_rules(detector: str) -> dict[str, Rule]:
     """
     by_boxes_alone = {name: by_boxes(rule) for name, rule in {CLASSICAL: nms, **SOFT}.items()}
     embedded = {FEATURE_NMS: by_embeddings(load_embedder(detector))} if detector in EMBEDDED else {}
-    return by_boxes_alone | embedded | {ODAM_NMS: by_maps(*THRESHOLDS[detector], short_edge=RASTER)}
+    by_explanations = {ODAM_NMS: THRESHOLDS[detector], PAPERS_ODAM_NMS: PAPERS_THRESHOLDS}
+    made = {name: by_maps(*each, short_edge=RASTER) for name, each in by_explanations.items()}
+    return by_boxes_alone | embedded | made
 
 
 def make_picture(found: Detections, kept: Kept, target: Mapping[str, Tensor]) -> CrowdPicture:
@@ -59,12 +64,12 @@ def make_picture(found: Detections, kept: Kept, target: Mapping[str, Tensor]) ->
 
 
 @torch.no_grad()
-def apply_rules(
+def keep(
     detector: Detector,
     pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]],
     used: Mapping[str, Rule],
     score_threshold: float = SCORE_THRESHOLD,
-) -> dict[str, list[CrowdPicture]]:
+) -> Iterator[tuple[Detections, dict[str, Kept], Mapping[str, Tensor]]]:
     """Run a detector once on each picture and every rule on what it found.
 
     Args:
@@ -73,15 +78,26 @@ def apply_rules(
         used: rules by name.
         score_threshold: least score of the candidates.
 
-    Returns:
-        For each rule the pictures in their order.
+    Yields:
+        Of each picture the candidates, what each rule keeps of them, and the target.
     """
-    done: dict[str, list[CrowdPicture]] = {name: [] for name in used}
     for image, target in pictures:
         trace = detector.trace(image)
         found = find_candidates(trace, score_threshold)
-        for name, rule in used.items():
-            done[name].append(make_picture(found, rule(trace, found), target))
+        yield found, {name: rule(trace, found) for name, rule in used.items()}, target
+
+
+def apply_rules(
+    detector: Detector,
+    pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]],
+    used: Mapping[str, Rule],
+    score_threshold: float = SCORE_THRESHOLD,
+) -> dict[str, list[CrowdPicture]]:
+    """What :func:`keep` gives, for each rule the pictures in their order."""
+    done: dict[str, list[CrowdPicture]] = {name: [] for name in used}
+    for found, kept, target in keep(detector, pictures, used, score_threshold):
+        for name, each in kept.items():
+            done[name].append(make_picture(found, each, target))
     return done
 
 

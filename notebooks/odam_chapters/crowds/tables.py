@@ -1,5 +1,6 @@
 """The numbers of suppression rules on crowds side by side, and against what they were to reach (Tab. 5, 7, 8, 9)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -11,6 +12,7 @@ from odam_chapters.crowds.rules import CLASSICAL, FEATURE_NMS, ODAM_NMS, SOFT
 from odam_chapters.tables import write_text
 from odam_chapters.targets import rate
 from odam_lib.evaluation.tables import write_markdown
+from odam_lib.metrics.crowd_scores import best_threshold
 from odam_lib.metrics.crowds import CrowdMatches
 from odam_lib.metrics.intervals import REPEATS, Estimate
 
@@ -21,6 +23,7 @@ RIVALS = (CLASSICAL, *SOFT, FEATURE_NMS)
 RECALL_GOALS = {"fcos": 0.10, "faster-rcnn": 0.04}
 """By how much it was to raise the recall of the crowd set over NMS."""
 LESS_IS_BETTER = ("MR",)
+BEST_AT = "JI best at"
 
 Found = Mapping[tuple[str, str], CrowdMatches]
 """By detector and rule, on the same pictures."""
@@ -29,12 +32,19 @@ Scores = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 def match_all(results: CrowdResults) -> dict[tuple[str, str], CrowdMatches]:
     """Everything in a file of results, matched with the people."""
-    return {key: results.match_crowds(*key) for key in results.kept}
+    return {key: results.match_crowds(*key) for key in results.keys}
 
 
 def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """AP50, MR, JI and both recalls of each, see :func:`~odam_chapters.crowds.estimates.estimate_scores`."""
-    return {key: estimate_scores(each, repeats=repeats, seed=seed) for key, each in found.items()}
+    """AP50, MR, JI, both recalls and the score threshold at which JI is best, which is where recalls are read.
+
+    See :func:`~odam_chapters.crowds.estimates.estimate_scores`; the threshold has no interval.
+    """
+    return {
+        key: estimate_scores(each, repeats=repeats, seed=seed)
+        | {BEST_AT: Estimate(best_threshold(each), math.nan, math.nan)}
+        for key, each in found.items()
+    }
 
 
 def tabulate_scores(scores: Scores) -> str:
@@ -51,8 +61,13 @@ def _list_cells(scores: Scores, sign: str) -> list[list[str]]:
     """A heading, and a line for each detector and rule; ``sign`` stands before the half width."""
     lines = [["detector", "rule", *next(iter(scores.values()))]]
     for key, row in scores.items():
-        lines.append([*key, *(f"{100 * one.value:.1f} {sign}{50 * (one.high - one.low):.1f}" for one in row.values())])
+        numbers = [f"{one.value:.2f}" if name == BEST_AT else _percent(one, sign) for name, one in row.items()]
+        lines.append([*key, *numbers])
     return lines
+
+
+def _percent(one: Estimate, sign: str) -> str:
+    return f"{100 * one.value:.1f} {sign}{50 * (one.high - one.low):.1f}"
 
 
 def list_intervals(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str, str | float]]:
@@ -84,7 +99,9 @@ class Comparison(NamedTuple):
         return self.difference.low > 0 if self.metric in LESS_IS_BETTER else self.difference.high < 0
 
 
-def compare_rules(found: Found, family: str, repeats: int = REPEATS, seed: int = 0) -> list[Comparison]:
+def compare_rules(
+    found: Found, family: str, repeats: int = REPEATS, seed: int = 0, rule: str = ODAM_NMS
+) -> list[Comparison]:
     """Odam-NMS on the detector with Odam-Train against every rival on it, and on the one without, by every number.
 
     Args:
@@ -92,14 +109,15 @@ def compare_rules(found: Found, family: str, repeats: int = REPEATS, seed: int =
         family: ``fcos`` or ``faster-rcnn``.
         repeats: number of draws of pictures.
         seed: random seed of the draws.
+        rule: ``ODAM_NMS`` with the thresholds that were chosen, or ``PAPERS_ODAM_NMS``.
     """
-    ours = found[FAMILIES[family][1], ODAM_NMS]
+    ours = found[FAMILIES[family][1], rule]
     return [
-        Comparison(detector, rule, metric, difference)
+        Comparison(detector, rival, metric, difference)
         for detector in FAMILIES[family]
-        for rule in RIVALS
-        if (detector, rule) in found
-        for metric, difference in estimate_differences(ours, found[detector, rule], repeats=repeats, seed=seed).items()
+        for rival in RIVALS
+        if (detector, rival) in found
+        for metric, difference in estimate_differences(ours, found[detector, rival], repeats=repeats, seed=seed).items()
     ]
 
 
@@ -126,10 +144,12 @@ def rate_goals(family: str, compared: Sequence[Comparison]) -> str:
         compared: its :func:`compare_rules`.
     """
     lines = []
+    here = [one for one in compared if one.detector == FAMILIES[family][1]]
     for metric in ("JI", "MR"):
-        better = [one.better for one in compared if one.metric == metric]
-        goal = f"better by {metric} than every rule, with or without Odam-Train"
-        lines.append(rate(all(better), f"{goal}: than {sum(better)} of {len(better)}"))
+        for each, where in ((here, "on the same detector"), (compared, "with or without Odam-Train")):
+            better = [one.better for one in each if one.metric == metric]
+            wanted = f"better by {metric} than every rule, {where}"
+            lines.append(rate(all(better), f"{wanted}: than {sum(better)} of {len(better)}"))
     over_nms = {one.metric: one for one in compared if one[:2] == (FAMILIES[family][1], CLASSICAL)}
     if family == "faster-rcnn":
         precision = over_nms["AP50"]
