@@ -9,7 +9,6 @@ import argparse
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from torchvision.ops import box_iou
 from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
-from odam_chapters.errors.plots import Case
 from odam_chapters.rows import read_records
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Instance, Scene, Scenes, render
@@ -29,7 +27,6 @@ from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.methods import comparison
 from odam_lib.explainers.explain import Explainer
-from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
@@ -99,9 +96,9 @@ def mark_motorcycles(scene: Scene) -> Scene:
     return scene
 
 
-def draw_pairs(scene: Scene, *names: str) -> Iterator[Pair]:
-    """The objects of a scene, those of some names or all, with a sticker and without, unless that would be hidden."""
-    for item in [one for one in scene.objects if not names or one.name in names]:
+def draw_pairs(scene: Scene) -> Iterator[Pair]:
+    """Every visible object of a scene with a sticker and without; left out where the sticker is hidden."""
+    for item in scene.objects:
         bearing = render(scene.with_sticker(item.index))
         bare = render(scene.with_sticker(item.index).without(item.index, STICKER))
         for one in bearing.instances:
@@ -136,34 +133,6 @@ def measure_energy(detector: Detector, pair: Pair, methods: Mapping[str, Explain
         return {}
     maps = {name: method(trace, found[row], ("class",)).normalized() for name, method in methods.items()}
     return {name: float(energy_inside(heat.to_image()[0, 0].cpu(), pair.sticker)) for name, heat in maps.items()}
-
-
-def make_sticker_case(detector: Detector, pair: Pair) -> Case:
-    """A motorcycle that bears a sticker, with its class map and what the detector says with the sticker and without.
-
-    Args:
-        detector: one that finds it.
-        pair: of the motorcycle.
-    """
-    trace = detector.trace(pair.bearing.to(detector.device))
-    found = trace.detections(0.5)
-    row = int(match(found, pair.box[None], torch.tensor([detector.categories.index(WITH)]), OVERLAP))
-    maps = {}
-    if row >= 0:
-        heat = ODAM()(trace, found[row], ("class",)).to_image()[0, 0].cpu()
-        maps = {f"class map: {float(energy_inside(heat, pair.sticker)):.0%} on the sticker": heat}
-    told = [
-        f"{words} sticker: " + ", ".join(f"{name} {score_at(detector, image, pair.box, name):.2f}" for name in TWINS)
-        for words, image in (("with", pair.bearing), ("without", pair.bare))
-    ]
-    return Case(pair.bearing, pair.box, None, pair.sticker, "\n".join([detector.name, *told]), maps)
-
-
-def find_bearers(number: int) -> list[Pair]:
-    """The first motorcycles of held-out streets, with a sticker and without."""
-    scenes = (mark_motorcycles(Scenes("val", 100, "street").scene(item)) for item in range(100))
-    pairs = (pair for scene in scenes for pair in draw_pairs(scene, WITH))
-    return list(islice(pairs, number))
 
 
 def survey_scene(
