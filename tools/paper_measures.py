@@ -60,6 +60,8 @@ def measure_pairs(
                 if not {method, other} <= set(found.methods):
                     raise UnmeasuredError(other)
                 n, *difference = compare_paired(found, metric, method, other)
+                if not n:
+                    raise UnmeasuredError(f"{metric} of {other}")
                 estimate = Estimate(*difference)
                 what = " ".join([*([metric] if len(metrics) > 1 else []), *([other] if len(others) > 1 else [])])
                 verdict = judge(estimate, expect or direction(metric), n, margin)
@@ -92,6 +94,8 @@ def measure_means(
             if method not in found.methods:
                 raise UnmeasuredError(method)
             estimate, n = found.estimate(method, metric), len(found.values(method, metric)[0])
+            if not n:
+                raise UnmeasuredError(f"{metric} of {method}")
             shifted = Estimate(*(one - than for one in estimate))
             text = f"{method} {spell(estimate, sign='+' if ' - ' in metric else '')}"
             yield Number(label(file), text, n, judge(shifted, expect, n) if expect else "")
