@@ -108,7 +108,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{folder}", "{folder}"], "is a folder"),
     ],
-    "tools/paper_map.py": [(["check"], "crowd-results.safetensors: No such file")],
+    "tools/paper_map.py": [(["check"], "crowd-results.safetensors.gz: No such file")],
     "tools/notebooks.py": [
         (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
     ],

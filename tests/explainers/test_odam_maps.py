@@ -11,6 +11,7 @@ from torchvision.ops import box_iou
 from odam_lib import ODAM, explain
 from odam_lib.detectors.fcos import FCOSDetector
 from odam_lib.detectors.trace import TARGETS
+from odam_lib.detectors.zoo import build_detector
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.gradients import UnconnectedTargetError
 from odam_lib.kernels.odam import min_max
@@ -92,7 +93,7 @@ def test_saturated_scores_still_have_a_map(untrained, image) -> None:
     """At 0.9999 and beyond a sigmoid's derivative rounds to zero; the map's shape must not suffer."""
     trace = untrained.trace(image)
     chosen = some(trace, 501)
-    certain = replace(trace, logits=trace.logits + 40, centerness=trace.centerness + 40)
+    certain = replace(trace, logits=0.1 * trace.logits + 25, centerness=0.1 * trace.centerness + 25)
     assert (FCOSDetector.score(certain.logits, certain.centerness[:, None]) > 0.9999).all()
     maps = ODAM()(certain, chosen, ("class",))
     assert not maps.zero().any()
@@ -103,7 +104,7 @@ def test_the_number_of_maps_made_at_a_time_does_not_matter(untrained, image) -> 
     trace = untrained.trace(image)
     at_once = ODAM()(trace, some(trace), ("class", "y1"))
     for ours, theirs in zip(ODAM(chunk=1)(trace, some(trace), ("class", "y1")).maps, at_once.maps):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.max()))
 
 
 def test_order_and_company_of_detections_do_not_matter(untrained, image) -> None:
@@ -146,8 +147,8 @@ def test_arguments_that_do_not_fit_are_refused(untrained, image) -> None:
         explain(untrained, image, score_threshold=1.5)
 
 
-def test_a_layer_that_the_detection_does_not_use_is_an_error(untrained, image) -> None:
-    trace = untrained.trace(image)
+def test_a_layer_that_the_detection_does_not_use_is_an_error(image) -> None:
+    trace = build_detector("fcos-groupnorm-scenes").trace(image)  # whose gradient is asked of autograd, not of windows
     cut = replace(trace, features=tuple(level.detach().requires_grad_() for level in trace.features))
     with pytest.raises(UnconnectedTargetError, match=r"'class' .* does not depend on layer 'fpn', level 0"):
         ODAM()(cut, some(trace), ("class",))
