@@ -320,7 +320,7 @@ def _maps(folder: Path, maps: HeatMaps) -> None:
 
 
 def _crowds(folder: Path, maps: HeatMaps) -> None:
-    CrowdResults((torch.zeros(9000, 4),)).save(folder / "a.safetensors")
+    CrowdResults((torch.rand(90_000, 4),)).save(folder / "a.safetensors")
 
 
 def _picture(folder: Path, maps: HeatMaps) -> None:

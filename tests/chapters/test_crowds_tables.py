@@ -105,7 +105,7 @@ def test_what_a_file_holds_is_matched_and_scored() -> None:
 
 def test_the_bundled_results_are_of_every_detector() -> None:
     results = load_results()
-    assert len(results.truth) >= 500 and results.detectors == [
-        *("fcos-crowd", "fcos-crowd-odam"),
+    assert len(results.truth) >= 500 and sorted(results.detectors) == [
         *("faster-rcnn-crowd", "faster-rcnn-crowd-odam"),
+        *("fcos-crowd", "fcos-crowd-odam"),
     ]
