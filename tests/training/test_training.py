@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
-from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.weights import read_card, save_weights
 from odam_lib.detectors.zoo import build_detector, load_detector
 from odam_lib.files import data_root
 from odam_lib.training import DetectorSettings, detector as training, train_detector
@@ -289,7 +289,8 @@ def test_odam_train_lowers_its_losses(name: str, tmp_path) -> None:
 
 
 def test_odam_train_may_begin_later_and_end_earlier(tmp_path) -> None:
-    settings = replace(SMALL, dataset="crowd", odam_weight=1.0, odam_from=0.5, learning_rate=1e-4)
+    # A seed whose first batch holds an object, for only the first and the last steps are logged.
+    settings = replace(SMALL, dataset="crowd", odam_weight=1.0, odam_from=0.5, learning_rate=1e-4, seed=2)
     plain = replace(settings, odam_weight=0.0, odam_from=0.0)
     rows = []
     for number, each in enumerate((settings, plain, replace(settings, odam_from=0.0, odam_until=0.5))):
@@ -336,7 +337,7 @@ def test_frozen_modules_stay_and_are_read_from_their_detector(tmp_path, monkeypa
         torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-3)
     card = tmp_path / "weights" / "fcos-crowd.json"
     card.write_text(
-        card.read_text(encoding="utf-8").replace('"sha256": "ca1651', '"sha256": "000000'), encoding="utf-8"
+        card.read_text(encoding="utf-8").replace(read_card("fcos-scenes")["sha256"], "0" * 64), encoding="utf-8"
     )
     with pytest.raises(ValueError, match="go with others of fcos-scenes"):
         load_detector("fcos-crowd", "cpu")

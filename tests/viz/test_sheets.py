@@ -25,6 +25,8 @@ from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
+from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
 from torch import Tensor
@@ -32,6 +34,7 @@ from torch import Tensor
 import odam_lib
 import odam_lib.viz.sheets as sheets
 from odam_lib import explain
+from odam_lib.files import data_root
 from odam_lib.viz import plots
 from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_NAME, Sheet, make_legible
@@ -71,6 +74,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
     cost = {name: {name: {10: Cost(0.5, 1, True), 100: Cost(5.0, 1, False)}}}
     pair = (torch.rand(30), torch.rand(30), torch.rand(30) > 0.5)
     couple = found.boxes[:2]
+    outcomes = read_outcomes(data_root() / "evaluation" / "odam-train-fcos.csv")
     return {
         "show_detections": lambda: plots.show_detections(image, found),
         "show_map": lambda: plots.show_map(image, maps),
@@ -104,6 +108,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_covering": lambda: error_plots.show_covering(
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
+        "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
@@ -117,7 +122,8 @@ def test_the_figures_above_are_all_there_are() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("show_")
     }
-    assert made - {"show_locations"} <= figures("a").keys()  # which shows places of attention and no name
+    # show_locations shows places of attention and no name, show_leak our own scenes with their names.
+    assert made - {"show_locations", "show_leak"} <= figures("a").keys()
 
 
 def test_every_figure_is_drawn_on_a_sheet() -> None:
