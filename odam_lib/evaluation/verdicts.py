@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import ceil
 
 import torch
+from torch import Tensor
 
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.metrics.intervals import LEVEL, REPEATS, mean_interval
@@ -43,9 +44,14 @@ def compare_paired(
         )
     differences = torch.tensor([ours[key] - theirs[key] for key in ours], dtype=torch.float64)
     pictures, known = torch.tensor([image for image, _ in ours]), ~differences.isnan()
-    repeats = max(REPEATS, ceil(2 * DRAWS_BEYOND / (1 - level)))
-    low, high = mean_interval(differences[known], pictures[known], repeats, level=level)
+    low, high = difference_interval(differences[known], pictures[known], level)
     return int(known.sum()), float(differences[known].mean()), low, high
+
+
+def difference_interval(differences: Tensor, groups: Tensor, level: float) -> tuple[float, float]:
+    """:func:`mean_interval` by so many draws that the ends of a wide interval do not hang on a few of them."""
+    repeats = max(REPEATS, ceil(2 * DRAWS_BEYOND / (1 - level)))
+    return mean_interval(differences, groups, repeats, level=level)
 
 
 def judge_paired(evaluation: Evaluation, metric: str, method: str, other: str, comparisons: int = 1) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from odam_chapters.attention.claims import Looked
 from odam_chapters.tables import write_text
-from odam_lib.evaluation.verdicts import DRAWS_BEYOND, LEAST_OBJECTS
+from odam_lib.evaluation.verdicts import LEAST_OBJECTS, difference_interval
 from odam_lib.metrics.intervals import LEVEL, Estimate, mean_interval
 
 MEASURES = {
@@ -87,7 +87,7 @@ def judge_claims(rows: Sequence[Looked]) -> list[Judged]:
     for claim in CLAIMS:
         ours, other = (take_column(rows, claim.measure, name) for name in (claim.ours, claim.other))
         differences = ours.abs() - other.abs() if claim.either_way else ours - other
-        low, high = mean_interval(differences, scenes, math.ceil(2 * DRAWS_BEYOND / beyond), level=1 - beyond)
+        low, high = difference_interval(differences, scenes, 1 - beyond)
         verdict = "cannot tell"
         if low > 0 or high < 0:
             verdict = "reproduced" if (low > 0) == claim.more else "contradicted"
