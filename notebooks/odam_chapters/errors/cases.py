@@ -6,9 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
+from odam_chapters.errors.compared import (
+    BAD_BOX,
+    PLANTED,
+    WRONG_NAME,
+    find_mended,
+    find_worst_and_best_edge,
+    sort_mistakes,
+)
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
+from odam_chapters.errors.survey import judge, speak_of
 from odam_lib.datasets.categories import original, renumbered
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
@@ -24,10 +31,11 @@ Judged = tuple[Trace, Detections, Errors]
 
 
 def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
-    """One mistake in words: its verdict, what was said, with which score, and what is true."""
-    verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+    """One mistake in words: what went wrong, what was said, with which score, and for a wrong name the true one."""
+    sort, chosen = sort_mistakes(found, errors, target)[row], int(errors.objects[row])
+    verdict = PLANTED if sort == PLANTED else VERDICTS[errors.verdicts[row]]
     said = f"{verdict}:\n{found.names()[row]} {found.scores[row]:.2f}"
-    if verdict in WRONG_CLASS:
+    if sort == WRONG_NAME:
         true = int(target["labels"][chosen])
         named = found.categories[true] if true < len(found.categories) else "thing that the detector does not know"
         said += f", it is a {named}"
@@ -37,8 +45,8 @@ def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, T
 def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, maps: bool = True) -> Case:
     """A mistake ready to be shown.
 
-    A mislocalised detection gets the maps of its wrong and of its best edge, one of the wrong class those of the same
-    prediction's scores for what it said and for what is true, any other its class map.
+    A bad box gets the maps of its wrong and of its best edge, a wrong name those of the same prediction's scores for
+    what it said and for what is true, any other mistake its class map.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -68,11 +76,11 @@ def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
 def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[str, str, Tensor]]:
     """Words, the edge or an empty text, and the map ``Tensor[H, W]``."""
     trace, found, errors = judged
-    one, verdict, chosen = found[row], VERDICTS[errors.verdicts[row]], int(errors.objects[row])
-    if verdict in WRONG_EDGE:
+    one, sort, chosen = found[row], sort_mistakes(found, errors, target)[row], int(errors.objects[row])
+    if sort == BAD_BOX:
         return explain_edges(trace, one, target["boxes"][chosen])
     spoken = [("said", one)]
-    if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
+    if sort == WRONG_NAME and int(target["labels"][chosen]) < len(one.categories):
         spoken.append(("true", speak_of(one, target["labels"][[chosen]])))
     return [
         (

@@ -9,7 +9,7 @@ from torch import Tensor
 from odam_chapters.errors.cases import Judged, explain_edges
 from odam_chapters.errors.compared import find_worst_and_best_edge, measure_deviations
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, speak_of
+from odam_chapters.errors.survey import speak_of
 from odam_lib.detections import Detections
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
@@ -50,7 +50,7 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
     """
     trace, found, errors = judged
     one = found[row]
-    true = int(target["labels"][errors.objects[row]]) if errors.names()[row] in WRONG_CLASS else 0
+    true = int(target["labels"][errors.objects[row]]) if errors.names()[row] == "misclassified" else 0
     if not 0 < true < len(one.categories):
         return None
     other = speak_of(one, torch.tensor([true]))
@@ -132,7 +132,7 @@ def find_bad_edge(
     """
     trace, found, errors = judged
     one, chosen = found[row], int(errors.objects[row])
-    if chosen < 0 or errors.names()[row] in WRONG_CLASS or len(target["labels"]) < 2:
+    if chosen < 0 or target["labels"][chosen] != one.labels[0].cpu() or len(target["labels"]) < 2:
         return None
     box, true_box = one.boxes[0].cpu(), target["boxes"][chosen]
     worst = int(find_worst_and_best_edge(box[None], true_box[None])[0])

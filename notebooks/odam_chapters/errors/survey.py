@@ -15,7 +15,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
+from odam_chapters.errors.compared import (
+    BAD_BOX,
+    WRONG_NAME,
+    find_mended,
+    find_worst_and_best_edge,
+    overlap_distractor,
+    sort_mistakes,
+)
 from odam_chapters.rows import read_records
 from odam_lib.command import command
 from odam_lib.datasets.categories import original, renumbered
@@ -33,8 +40,6 @@ from odam_lib.metrics.localization import energy_inside
 
 SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
 """The split of :class:`Scenes` by the name of the data set."""
-WRONG_EDGE = ("mislocalised",)
-WRONG_CLASS = ("misclassified", "mislocalised and misclassified")
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,15 @@ class Mistake:
         detector: its name.
         scene, row: number of the scene in its data set, row of the detection among the picture's.
         verdict: one of ``VERDICTS`` but ``correct``.
+        sort: one of ``SORTS``.
+        overlap, planted_overlap: its IoU with the object that the verdict speaks of, for background the largest with
+            any, and that with the box around the distractor's visible pixels.
         label, true_label: what it was called, and what the object is that the verdict speaks of; empty for background.
         score: in [0, 1].
         kind: kind of the distractor.
-        wrong_edge, best_edge: the edges of a mislocalised detection; else empty.
+        wrong_edge, best_edge: the edges of a bad box; else empty.
         class_share, wrong_edge_share, best_edge_share: shares of its maps; the latter two NaN without such an edge.
-        true_class_share: share of the same prediction's map for the object's true class; NaN unless the class is wrong
+        true_class_share: share of the same prediction's map for the object's true class; NaN unless it is a wrong name
             and the detector knows the true one.
         clean_share: share of the wrong edge's map of the same object's correct detection without the distractor, on
             the pixels where that was; NaN where there is none.
@@ -63,6 +71,9 @@ class Mistake:
     scene: int
     row: int
     verdict: str
+    sort: str
+    overlap: float
+    planted_overlap: float
     label: str
     true_label: str
     score: float
@@ -81,7 +92,7 @@ class Mistake:
     @property
     def evidence(self) -> float:
         """The share of the map that speaks of the mistake: the wrong edge's, or the class map's."""
-        return self.wrong_edge_share if self.verdict in WRONG_EDGE else self.class_share
+        return self.wrong_edge_share if self.sort == BAD_BOX else self.class_share
 
 
 def open_pictures(
@@ -186,19 +197,23 @@ def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: f
     clean = judge(detector, clean_image, renumbered(dataset, clean_target), score_threshold)
     gone = find_mended(found, errors, clean[1], clean[2])
     mask = target["distractor_masks"][0]
-    wrong = found[rows.to(found.boxes.device)]
+    wrong, sorts, near = (
+        found[rows.to(found.boxes.device)],
+        sort_mistakes(found, errors, target),
+        overlap_distractor(found, target),
+    )
     shares = energy_inside(ODAM()(trace, wrong, ATTRIBUTES).to_image().cpu(), mask)
     area = box_regions(wrong.boxes.cpu(), wrong.image_size)
     inside = (area & mask).sum(dim=(1, 2)) / area.sum(dim=(1, 2)).clamp(min=1)
     mistakes = []
     for place, row in enumerate(rows.tolist()):
-        verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+        sort, chosen = sorts[row], int(errors.objects[row])
         true = int(target["labels"][chosen]) if chosen >= 0 else 0
         of_edges = ("", "", math.nan, math.nan, math.nan)
-        if verdict in WRONG_EDGE:
+        if sort == BAD_BOX:
             of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
         true_class = math.nan
-        if verdict in WRONG_CLASS and true < len(found.categories):
+        if sort == WRONG_NAME and true < len(found.categories):
             other = speak_of(wrong[place], torch.tensor([true]))
             true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
         mistakes.append(
@@ -206,7 +221,10 @@ def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: f
                 detector=detector.name,
                 scene=item,
                 row=row,
-                verdict=verdict,
+                verdict=VERDICTS[errors.verdicts[row]],
+                sort=sort,
+                overlap=float(errors.overlaps[row]),
+                planted_overlap=float(near[row]),
                 label=wrong.names()[place],
                 true_label=dataset.categories[true] if chosen >= 0 else "",
                 score=float(wrong.scores[place]),
