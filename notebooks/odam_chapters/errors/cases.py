@@ -1,7 +1,6 @@
 """From a mistake to what is shown of it: the maps that speak of it, and how much of them lies on a distractor."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,14 +8,14 @@ from torch import Tensor
 from odam_chapters.errors.compared import (
     BAD_BOX,
     PLANTED,
+    SORTS,
     WRONG_NAME,
     find_mended,
     find_worst_and_best_edge,
     sort_mistakes,
 )
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import judge, speak_of
-from odam_lib.datasets.categories import original, renumbered
+from odam_chapters.errors.survey import Judged, Verdicts, judge, speak_of
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -27,7 +26,23 @@ from odam_lib.metrics.errors import VERDICTS, Errors
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import TITLES
 
-Judged = tuple[Trace, Detections, Errors]
+Place = tuple[int, int]
+"""Number of a scene, and row of a detection among the picture's."""
+
+
+def list_places(scenes: Scenes, judged: Sequence[Verdicts]) -> dict[str, list[Place]]:
+    """Where each sort of mistake is, the most certain first, at most one of each sort in a scene.
+
+    Args:
+        scenes: as many as were judged.
+        judged: the detections and verdicts of each, from :func:`~odam_chapters.errors.survey.judge`.
+    """
+    spots: dict[str, list[tuple[float, Place]]] = {sort: [] for sort in SORTS}
+    for item, (found, errors) in enumerate(judged):
+        sorts = sort_mistakes(found, errors, scenes[item][1])
+        for sort in set(sorts) & set(SORTS):  # rows are in the order of their scores
+            spots[sort].append((float(found.scores[sorts.index(sort)]), (item, sorts.index(sort))))
+    return {sort: [place for _, place in sorted(them, reverse=True)] for sort, them in spots.items()}
 
 
 def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
@@ -115,47 +130,60 @@ def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
     return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
 
 
-def try_removals(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
+def try_removals(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> dict[int, bool]:
     """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
 
     Args:
         detector: what made it.
-        dataset: :class:`~odam_lib.datasets.scenes.Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made
-            of them.
-        item, row: number of the scene, and of the detection among the picture's.
+        scenes: where it was made.
+        place: of the mistake.
         score_threshold: with which it was made.
 
     Returns:
-        For each thing, as ``"3 caravan"``: its index in the scene and its name.
+        By the thing's index in the scene.
     """
-    scenes: Scenes = original(dataset)
+    item, row = place
     scene = scenes.scene(item)
-    image, target = dataset[item]
-    _, found, errors = judge(detector, image, target, score_threshold)
-    visible = render(scene).instances
+    _, found, errors = judge(detector, *scenes[item], score_threshold)
     chosen = int(errors.objects[row])
-    about = visible[chosen].index if chosen >= 0 else None
+    about = render(scene).instances[chosen].index if chosen >= 0 else None
     outcome = {}
     for thing in scene.objects:
         if thing.index != about:
-            without, its_target = scenes.item_of(scene.without(thing.index))
-            _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
-            outcome[f"{thing.index} {thing.name}"] = bool(find_mended(found, errors, others, their_errors)[row])
+            _, others, theirs = judge(detector, *scenes.item_of(scene.without(thing.index)), score_threshold)
+            outcome[thing.index] = bool(find_mended(found, errors, others, theirs)[row])
     return outcome
 
 
-def make_case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
+def compare_removals(
+    detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+) -> tuple[list[bool], list[bool]]:
+    """Whether some mistakes are gone without the planted thing, and, as a control, without each other thing in turn."""
+    planted, others = [], []
+    for place in places:
+        for index, gone in try_removals(detector, scenes, place, score_threshold).items():
+            (others if scenes.scene(place[0]).get(index).lures is None else planted).append(gone)
+    return planted, others
+
+
+def find_things(scenes: Scenes, item: int) -> dict[int, tuple[str, Tensor]]:
+    """Name and visible pixels, bool ``Tensor[H, W]``, of each thing that is seen in a scene, by its index."""
+    seen = render(scenes.scene(item))
+    things = sorted((*seen.instances, *seen.distractors), key=lambda one: one.index)
+    return {one.index: (one.name, torch.from_numpy(one.mask)) for one in things}
+
+
+def make_case_without(detector: Detector, scenes: Scenes, item: int, chosen: int, score_threshold: float) -> Case:
     """A scene without its distractor, with the right detection of one object if there is one.
 
     Args:
         detector: what looks at it.
-        dataset: scenes of the split ``distractors``, perhaps relabelled.
+        scenes: of the split ``distractors``.
         item: number of the scene.
         chosen: row of the object in the scene's target; -1 for none.
         score_threshold: least score of a detection.
     """
-    image, target = original(dataset).without_distractors(item)
-    target = renumbered(dataset, target)
+    image, target = scenes.without_distractors(item)
     _, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten().tolist() if chosen >= 0 else []
     right, wrong = int((errors.verdicts == 0).sum()), int((errors.verdicts != 0).sum())

@@ -10,7 +10,9 @@ from odam_chapters.errors.cases import Judged, explain_edges
 from odam_chapters.errors.compared import find_worst_and_best_edge, measure_deviations
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.survey import speak_of
+from odam_chapters.influence import measure_edge_moves, measure_scores_without, move_into, roll_in, select_strongest
 from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.regions import box_regions
@@ -63,6 +65,27 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
         scores=torch.cat([one.scores, other.scores]).cpu(),
         maps=(heats * box_regions(one.boxes, one.image_size)).cpu(),
     )
+
+
+def measure_covered(detector: Detector, one: Confusion, share: float, draws: int, generator: torch.Generator) -> Tensor:
+    """The scores of both classes when a share of the box is hidden.
+
+    Args:
+        detector: what confused them.
+        one: the confusion.
+        share: of the box, in (0, 1].
+        draws: how many random places.
+        generator: of the random places, on the CPU.
+
+    Returns:
+        ``Tensor[2 + draws, 2]``: where the map of what was said is strongest, where that of what is true is, and where
+        the former's patch lies at random places of the box.
+    """
+    box = one.prediction.boxes[0].cpu()
+    count = round(share * int(box_regions(box[None], one.prediction.image_size).sum()))
+    strong = [select_strongest(heat, count) for heat in one.maps]
+    regions = torch.stack(strong + [roll_in(strong[0], box, generator) for _ in range(draws)])
+    return measure_scores_without(detector, one.image, one.prediction, regions, one.labels).cpu()
 
 
 def select_ninths(box: Tensor, numbers: Sequence[int], size: tuple[int, int]) -> Tensor:
@@ -168,6 +191,25 @@ def find_bad_edge(
             edges={heading: edge for heading, (_, edge, _) in zip(headings, pairs)},
         ),
     )
+
+
+def measure_hidden(detector: Detector, one: BadEdge, draws: int, generator: torch.Generator) -> tuple[float, Tensor]:
+    """How far a bad edge moves when the other object is hidden, and when its shape is hidden elsewhere in the box.
+
+    Args:
+        detector: what placed it.
+        one: the bad edge.
+        draws: how many random places.
+        generator: of the random places, on the CPU.
+
+    Returns:
+        Pixels outwards, and a ``Tensor[draws]`` of such; NaN where the object is lost.
+    """
+    box = one.prediction.boxes[0].cpu()
+    places = torch.stack([one.mask] + [move_into(one.mask, box, generator) for _ in range(draws)])
+    side = float((box[2:] - box[:2])[one.edge % 2])
+    moves = side * measure_edge_moves(detector, one.image, one.prediction, places)[:, one.edge].cpu()
+    return float(moves[0]), moves[1:]
 
 
 def _another(name: str, one: Detections) -> str:

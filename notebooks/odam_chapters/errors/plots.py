@@ -16,6 +16,7 @@ from torch import Tensor
 from odam_chapters.charts import draw_shares
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
@@ -73,7 +74,7 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
 
 
 def show_evidence(cases: Sequence[Case], title: str) -> Figure:
-    """Mistakes with their maps: a row for each, the picture first, a heading over every map.
+    """Mistakes with their maps: a row for each, the whole picture first, then each map from close by under its heading.
 
     Args:
         cases: what to show, each with as many maps; of none the figure says so, and of more than ``MOST_ROWS`` it shows
@@ -84,14 +85,15 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
         return _nothing(title)
     title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = 1 + max(len(case.maps) for case in cases)
-    high = [2.3 * _aspect(case) + 0.5 for case in cases]
-    figure = Sheet(2.5 * wide + 0.7, sum(high) + 0.7)
+    near = [_close_up(case) for case in cases]
+    high = [2.8 * max(_aspect(case), _aspect(part)) + 0.5 for case, part in zip(cases, near)]
+    figure = Sheet(2.9 * wide + 0.7, sum(high) + 0.7)
     axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
-    for panels, case in zip(axes, cases):
+    for panels, case, part in zip(axes, cases, near):
         _scene(panels[0], case, case.image)
         panels[0].set_title(case.caption, fontsize=8, y=1)
-        for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
-            _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
+        for panel, (heading, heat) in zip(panels[1:], part.maps.items()):
+            _scene(panel, part, blend(part.image.cpu(), heat), part.edges.get(heading))
             panel.set_title(heading, fontsize=8, y=1)
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
@@ -192,23 +194,56 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     return figure
 
 
-def show_means(
-    means: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], title: str, label: str
-) -> Figure:
-    """Numbers in [0, 1] with their intervals, a row for each; those that are NaN are left out.
+def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
+    """Numbers in [-1, 1] with their intervals, a row for each; those that are NaN are left out.
 
     Args:
-        means: by name.
-        intervals: (low, high) by name.
+        estimates: by name.
         title: the figure's message.
         label: what the numbers are.
     """
-    shown = {name: value for name, value in means.items() if value == value}
+    shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
     panel = figure.subplots()
-    draw_shares(panel, shown, intervals, label if shown else "nothing was measured", OBJECT_COLOURS[4:5], 7)
+    means = {name: one.value for name, one in shown.items()}
+    intervals = {name: (one.low, one.high) for name, one in shown.items()}
+    draw_shares(panel, means, intervals, label if shown else "nothing was measured", OBJECT_COLOURS[4:5], 7)
+    if any(one.low < 0 for one in shown.values()):
+        most = max(abs(end) for ends in intervals.values() for end in ends)
+        panel.set_xlim(-1.1 * most, 1.1 * most)
+        panel.axvline(0, color="0.4", lw=1)
     panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
     return figure
+
+
+def show_things(image: Tensor, things: Mapping[int, tuple[str, Tensor]], box: Tensor, title: str) -> Figure:
+    """A scene whose things bear their numbers, with the names beside it, and the wrong box.
+
+    Args:
+        image: ``Tensor[3, H, W]`` in [0, 1].
+        things: name and visible pixels, bool ``Tensor[H, W]``, by number.
+        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels.
+        title: the figure's message.
+    """
+    figure = Sheet(6.4, 4.2)
+    panel = figure.subplots()
+    _scene(panel, Case(image, box, None, None, ""), image)
+    outline = [withStroke(linewidth=3, foreground="black")]
+    for number, (_, mask) in things.items():
+        down, across = torch.nonzero(mask).float().mean(dim=0).tolist()
+        panel.text(
+            across, down, str(number), ha="center", va="center", fontsize=14, color="white", path_effects=outline
+        )
+    names = "\n".join(f"{number} {name}" for number, (name, _) in things.items())
+    panel.text(1.03, 0.5, names, transform=panel.transAxes, va="center", fontsize=11)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _close_up(case: Case) -> Case:
+    """What is around the boxes of a case with maps, each map scaled by its maximum in the whole picture."""
+    scaled = {heading: min_max(heat.cpu()) for heading, heat in case.maps.items()}
+    return zoom(replace(case, maps=scaled)) if scaled else case
 
 
 def _aspect(case: Case) -> float:
