@@ -166,23 +166,38 @@ def compare_removals(
     return planted, others
 
 
-def find_things(scenes: Scenes, item: int) -> dict[int, tuple[str, Tensor]]:
-    """Name and visible pixels, bool ``Tensor[H, W]``, of each thing that is seen in a scene, by its index."""
+def line_up(scenes: Scenes, judged: Sequence[Verdicts], place: Place) -> Case:
+    """A mistake with all the things that are seen in its scene, by their index there.
+
+    Args:
+        scenes: as many as were judged.
+        judged: the detections and verdicts of each.
+        place: of the mistake.
+    """
+    item, row = place
     seen = render(scenes.scene(item))
     things = sorted((*seen.instances, *seen.distractors), key=lambda one: one.index)
-    return {one.index: (one.name, torch.from_numpy(one.mask)) for one in things}
+    return Case(
+        image=scenes[item][0],
+        box=judged[item][0].boxes[row].cpu(),
+        true_box=None,
+        distractor=None,
+        caption=f"{judged[item][0].names()[row]} {judged[item][0].scores[row]:.2f}",
+        things={one.index: (one.name, torch.from_numpy(one.mask)) for one in things},
+    )
 
 
-def make_case_without(detector: Detector, scenes: Scenes, item: int, chosen: int, score_threshold: float) -> Case:
-    """A scene without its distractor, with the right detection of one object if there is one.
+def make_case_without(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> Case:
+    """The scene of a mistake without its distractor, with the right detection of the object that it was about.
 
     Args:
         detector: what looks at it.
         scenes: of the split ``distractors``.
-        item: number of the scene.
-        chosen: row of the object in the scene's target; -1 for none.
+        place: of the mistake.
         score_threshold: least score of a detection.
     """
+    item, row = place
+    chosen = int(judge(detector, *scenes[item], score_threshold)[2].objects[row])
     image, target = scenes.without_distractors(item)
     _, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten().tolist() if chosen >= 0 else []

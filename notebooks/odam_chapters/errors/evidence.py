@@ -44,6 +44,16 @@ def share_energy(mistakes: Sequence[Mistake]) -> dict[str, Estimate]:
     }
 
 
+def compare_maps(mistakes: Sequence[Mistake]) -> dict[str, Estimate]:
+    """The share of energy on the planted thing, the wrong map's minus the right one's, by detector."""
+    gaps = {}
+    for name in dict.fromkeys(one.detector for one in mistakes):
+        them = [one for one in mistakes if one.detector == name]
+        gaps[f"{name}, edge"] = estimate([one.wrong_edge_share - one.best_edge_share for one in them], them)
+        gaps[f"{name}, class"] = estimate([one.class_share - one.true_class_share for one in them], them)
+    return gaps
+
+
 def tell_mended(number: Callable[[Mistake], float], mistakes: Sequence[Mistake]) -> Estimate:
     """How well a number tells mistakes that a removal mends from others: the area under the ROC curve."""
     pairs = torch.tensor([[float(number(one)), one.mended] for one in mistakes]).reshape(-1, 2)

@@ -1,6 +1,6 @@
 """Checks for the exercises of notebook 04."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,9 @@ from torchvision.ops import box_iou
 from odam_chapters.errors.cases import Place, try_removals
 from odam_chapters.errors.compared import SAME_THING
 from odam_chapters.errors.evidence import tell_mended
+from odam_chapters.errors.photos import Confusion, select_ninths
 from odam_chapters.errors.survey import Mistake, judge
+from odam_chapters.influence import measure_scores_without
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.metrics.errors import VERDICTS
@@ -100,17 +102,28 @@ def _explain(gone: bool, detector: Detector, scenes: Scenes, place: Place, thing
     return f"no wrong {name} is left."
 
 
-def check_culprit(answer: int | None, mends: Mapping[int, bool]) -> str:
+def check_culprit(
+    answer: int | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+) -> str:
     """Check which thing misled a detector, by what its removal does: it is to blame if the mistake is gone without it.
 
     Args:
-        answer: number of the thing.
-        mends: for each thing in the scene, whether the mistake is gone without it.
+        answer: index of the thing in the first place's scene.
+        detector: what made the mistake.
+        scenes: where it made it.
+        places: of mistakes, the first of which is asked about.
+        score_threshold: with which it was made.
     """
-    if not mends:
+    if not places:
         return "open: there is no mistake to look at; take more PICTURES or another SEED."
+    things = [thing.index for thing in scenes.scene(places[0][0]).objects]
+    if answer not in things:
+        return f"open: what misled it? Answer with one of {', '.join(map(str, things))}."
+    mends = try_removals(detector, scenes, places[0], score_threshold)
     if answer not in mends:
-        return f"open: what misled it? Answer with one of {', '.join(map(str, mends))}."
+        return (
+            f"not quite: {answer} is the object that the box should fit; without it there is nothing to be wrong about."
+        )
     guilty = [str(name) for name, gone in mends.items() if gone]
     others = [name for name in guilty if name != str(answer)]
     if mends[answer]:
@@ -154,36 +167,33 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
     return f"not quite: {told}. What is true of a box that was drawn for the planted thing?"
 
 
-def check_cover(
-    answer: Sequence[int] | None,
-    scores: Callable[[Sequence[int]], Sequence[float]],
-    names: Sequence[str],
-    before: Sequence[float],
-) -> str:
+def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Sequence[Confusion]) -> str:
     """Check which ninths of a box to cover so that a detector says what is true instead of what it said.
 
     Args:
         answer: numbers of the ninths, 0 to 8.
-        scores: from covered ninths to the scores of the class that was said and of the true one.
-        names: names of both classes; empty where there is no such mistake.
-        before: both scores with nothing covered.
+        detector: what confused two classes.
+        confusions: the first is asked about.
     """
-    if not names:
+    if not confusions:
         return "open: no class was confused in these pictures; take another PHOTO_DETECTOR or PHOTO_THRESHOLD."
+    one = confusions[0]
+    names, (first, second) = one.names, one.scores.tolist()
     if not answer or any(number not in range(9) for number in answer):
         return (
             f"open: what would you cover so that the {names[0]} becomes a {names[1]}? Answer with numbers from 0 to 8."
         )
-    (said, true), start = scores(answer), tuple(before)
-    told = f"{names[0]} {start[0]:.2f} to {said:.2f}, {names[1]} {start[1]:.2f} to {true:.2f}"
-    if true > said and true >= start[1] + CLEAR:
+    region = select_ninths(one.prediction.boxes[0].cpu(), answer, one.prediction.image_size)
+    said, true = measure_scores_without(detector, one.image, one.prediction, region[None], one.labels)[0].tolist()
+    told = f"{names[0]} {first:.2f} to {said:.2f}, {names[1]} {second:.2f} to {true:.2f}"
+    if true > said and true >= second + CLEAR:
         return f"right: the {names[1]} wins, and gains by it ({told})."
     if len(set(answer)) > 5:
         return f"not quite: with {len(set(answer))} of 9 parts hidden hardly anything is left to name ({told})."
     if true > said:
         return f"not quite: the {names[1]} is ahead only since the {names[0]} fell; it gained nothing itself ({told})."
-    if said > start[0] - CLEAR:
+    if said > first - CLEAR:
         return f"not quite: the {names[0]} hardly needs what you covered ({told})."
-    if true < start[1] + CLEAR:
+    if true < second + CLEAR:
         return f"not quite: both names need what you covered, none gains ({told})."
     return f"not quite: the {names[1]} gains but does not win ({told}); what else speaks for the {names[0]}?"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.cases import Judged, explain_edges
+from odam_chapters.errors.cases import explain_edges, make_case
 from odam_chapters.errors.compared import find_worst_and_best_edge, measure_deviations
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import speak_of
+from odam_chapters.errors.survey import Judged, speak_of
 from odam_chapters.influence import measure_edge_moves, measure_scores_without, move_into, roll_in, select_strongest
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -31,6 +31,7 @@ class Confusion:
         names: names of both.
         scores: ``Tensor[2]``, of both.
         maps: ``Tensor[2, H, W]``, of both, zero outside the box.
+        case: ready to be shown.
     """
 
     image: Tensor
@@ -39,6 +40,7 @@ class Confusion:
     names: tuple[str, str]
     scores: Tensor
     maps: Tensor
+    case: Case
 
 
 def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int) -> Confusion | None:
@@ -64,6 +66,7 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
         names=(one.names()[0], other.names()[0]),
         scores=torch.cat([one.scores, other.scores]).cpu(),
         maps=(heats * box_regions(one.boxes, one.image_size)).cpu(),
+        case=make_case(image, target, judged, row),
     )
 
 

@@ -37,6 +37,7 @@ class Case:
         caption: caption of the case.
         maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
         edges: by heading the edge that is drawn thick.
+        things: name and visible pixels, bool ``Tensor[H, W]``, of what is in the picture, by number.
     """
 
     image: Tensor
@@ -46,6 +47,7 @@ class Case:
     caption: str
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     edges: Mapping[str, str] = field(default_factory=dict)
+    things: Mapping[int, tuple[str, Tensor]] = field(default_factory=dict)
 
 
 def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
@@ -128,27 +130,26 @@ def zoom(case: Case, margin: float = 0.4) -> Case:
     )
 
 
-def show_ninths(case: Case, title: str) -> Figure:
-    """A case with the nine parts of its box, numbered from 0 in reading order.
+def show_ninths(cases: Sequence[Case], title: str) -> Figure:
+    """The first case's box from close by, with its nine parts numbered from 0 in reading order.
 
     Args:
-        case: with a box.
+        cases: each with a box; of none the figure says so.
         title: the figure's message.
     """
-    figure = Sheet(4.2, 3.0)
+    if not cases:
+        return _nothing(title)
+    figure = Sheet(4.6, 3.4)
     panel = figure.subplots()
-    _scene(panel, replace(case, true_box=None), case.image)
-    x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
-    outline = [withStroke(linewidth=2, foreground="black")]
+    case = zoom(replace(cases[0], true_box=None), 0.2)
+    assert case.box is not None
+    _scene(panel, case, case.image)
+    x1, y1, x2, y2 = case.box.tolist()
+    wide, high = (x2 - x1) / 3, (y2 - y1) / 3
     for number in range(9):
-        row, column = divmod(number, 3)
-        wide, high = (x2 - x1) / 3, (y2 - y1) / 3
-        corner = x1 + column * wide, y1 + row * high
-        panel.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor="white", lw=0.6))
-        panel.text(
-            corner[0] + wide / 2, corner[1] + high / 2, str(number), ha="center", va="center", fontsize=9,
-            color="white", path_effects=outline,
-        )  # fmt: skip
+        left, top = x1 + wide * (number % 3), y1 + high * (number // 3)
+        panel.add_patch(Rectangle((left, top), wide, high, fill=False, edgecolor="white", lw=0.6))
+        _write_number(panel, left + wide / 2, top + high / 2, number, 11)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -216,28 +217,31 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
     return figure
 
 
-def show_things(image: Tensor, things: Mapping[int, tuple[str, Tensor]], box: Tensor, title: str) -> Figure:
-    """A scene whose things bear their numbers, with the names beside it, and the wrong box.
+def show_things(cases: Sequence[Case], title: str) -> Figure:
+    """The first case's picture whose things bear their numbers, with the names beside it, and the wrong box.
 
     Args:
-        image: ``Tensor[3, H, W]`` in [0, 1].
-        things: name and visible pixels, bool ``Tensor[H, W]``, by number.
-        box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels.
+        cases: with things; of none the figure says so.
         title: the figure's message.
     """
-    figure = Sheet(6.4, 4.2)
+    if not cases:
+        return _nothing(title)
+    figure, case = Sheet(6.4, 4.2), cases[0]
     panel = figure.subplots()
-    _scene(panel, Case(image, box, None, None, ""), image)
-    outline = [withStroke(linewidth=3, foreground="black")]
-    for number, (_, mask) in things.items():
+    _scene(panel, case, case.image)
+    panel.set_title(case.caption, fontsize=9, y=1)
+    for number, (_, mask) in case.things.items():
         down, across = torch.nonzero(mask).float().mean(dim=0).tolist()
-        panel.text(
-            across, down, str(number), ha="center", va="center", fontsize=14, color="white", path_effects=outline
-        )
-    names = "\n".join(f"{number} {name}" for number, (name, _) in things.items())
+        _write_number(panel, across, down, number, 14)
+    names = "\n".join(f"{number} {name}" for number, (name, _) in case.things.items())
     panel.text(1.03, 0.5, names, transform=panel.transAxes, va="center", fontsize=11)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _write_number(panel: matplotlib.axes.Axes, across: float, down: float, number: int, size: float) -> None:
+    outline = [withStroke(linewidth=3, foreground="black")]
+    panel.text(across, down, str(number), ha="center", va="center", fontsize=size, color="white", path_effects=outline)
 
 
 def _close_up(case: Case) -> Case:
