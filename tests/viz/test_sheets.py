@@ -35,6 +35,7 @@ import odam_lib
 import odam_lib.viz.sheets as sheets
 from odam_lib import explain
 from odam_lib.files import data_root
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz import plots
 from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_NAME, Sheet, make_legible
@@ -104,12 +105,13 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_gallery": lambda: error_plots.show_gallery([case], name),
         "show_gallery of nothing": lambda: error_plots.show_gallery([], name),
         "show_evidence": lambda: error_plots.show_evidence([case], name),
-        "show_ninths": lambda: error_plots.show_ninths(case, name),
+        "show_ninths": lambda: error_plots.show_ninths([case], name),
+        "show_things": lambda: error_plots.show_things([replace(case, things={0: (name, image[0] > 0.7)})], name),
         "show_covering": lambda: error_plots.show_covering(
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
-        "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
+        "show_estimates": lambda: error_plots.show_estimates({name: Estimate(0.3, 0.2, 0.4)}, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
     }
