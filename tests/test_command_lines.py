@@ -114,7 +114,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{folder}", "{folder}"], "is a folder"),
     ],
-    "tools/paper_map.py": [(["check"], "crowd-results.safetensors.gz: No such file")],
+    "tools/paper_map.py": [(["check"], "No such file or directory")],
     "tools/notebooks.py": [
         (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
     ],
