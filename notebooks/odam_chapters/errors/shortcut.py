@@ -1,4 +1,4 @@
-"""Does a map lie on the sticker that a detector was trained to go by? One row an object, detector and method.
+"""Does a map lie on the sticker that a detector was trained to go by? One row an object, detector, layer and method.
 
 The cause is known, for it was trained in: ``fcos-shortcut`` learned from :class:`ShortcutScenes`, where a sticker alone
 makes a motorcycle, ``fcos-scenes`` from scenes without any. Both look at the same held-out pictures, in which each
@@ -30,13 +30,17 @@ from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.methods import RIVALS, comparison
+from odam_lib.explainers.controls import BoxFill, CentredGaussian, RandomMap
+from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
-from odam_lib.metrics.localization import energy_inside
+from odam_lib.metrics.localization import energy_inside, pointing
 from odam_lib.metrics.matching import match
 
 DETECTORS = ("fcos-shortcut", "fcos-scenes")
+LAYERS = ("fpn", "stage1")
+"""Where maps are made: the paper's layer, whose cells see the whole object, and the first stage, whose cells see little."""
 WITHOUT, WITH = TWINS
 """What the shortcut's labels call a thing on two wheels without and with a sticker."""
 OVERLAP = 0.5
@@ -54,8 +58,9 @@ class Outcome:
         with_sticker, without_sticker: how sure the detector is of a motorcycle where the object bears a sticker and
             where it bears none, see :func:`score_at`.
         bicycle: how sure it is of a bicycle where the object bears none.
-        method: whose class map was made of a motorcycle that bears one; empty for another object, which has no map.
+        layer, method: of the class map of a motorcycle that bears one; empty for another object, which has no map.
         energy: share of the map's energy on the sticker's visible pixels; NaN for another object.
+        pointing: 1 if the map's maximum lies on the sticker, else 0; NaN for another object.
         area: the sticker's share of the object's visible pixels, what a map spread evenly over the object would have.
     """
 
@@ -67,8 +72,10 @@ class Outcome:
     with_sticker: float
     without_sticker: float
     bicycle: float
+    layer: str
     method: str
     energy: float
+    pointing: float
     area: float
 
 
@@ -128,35 +135,42 @@ def score_at(detector: Detector, image: Tensor, box: Tensor, name: str) -> float
     return float((scores[0] * near).max())
 
 
-def find_motorcycle(detector: Detector, pair: Pair) -> tuple[Trace, Detections]:
+def find_motorcycle(detector: Detector, pair: Pair, layer: str) -> tuple[Trace, Detections]:
     """The pass on a motorcycle that bears a sticker, and its detection: one row, or none where it is not found."""
-    trace = detector.trace(pair.bearing.to(detector.device))
+    trace = detector.trace(pair.bearing.to(detector.device), layer=layer)
     found = trace.detections(0.5)
     rows = match(found, pair.box[None], torch.tensor([detector.categories.index(WITH)]), OVERLAP)
     return trace, found[rows[rows >= 0]]
 
 
-def measure_energy(detector: Detector, pair: Pair, methods: Mapping[str, Explainer]) -> dict[str, float]:
-    """The share of each method's class map on a motorcycle's sticker; empty where the detector does not find it."""
-    trace, found = find_motorcycle(detector, pair)
-    maps = {name: method(trace, found, ("class",)).normalized() for name, method in methods.items() if len(found)}
-    return {name: float(energy_inside(heat.to_image()[0, 0].cpu(), pair.sticker)) for name, heat in maps.items()}
+def judge_maps(
+    detector: Detector, pair: Pair, methods: Mapping[str, Explainer], layer: str
+) -> dict[str, tuple[float, float]]:
+    """Energy on a motorcycle's sticker and pointing game of each method's class map; empty where it is not found."""
+    trace, found = find_motorcycle(detector, pair, layer)
+    judged = {}
+    for name, method in methods.items() if len(found) else ():
+        heat = method(trace, found, ("class",)).normalized().to_image()[0, 0].cpu()
+        judged[name] = float(energy_inside(heat, pair.sticker)), float(pointing(heat, pair.sticker))
+    return judged
 
 
-def make_sticker_case(detector: Detector, pair: Pair) -> Case:
+def make_sticker_case(detector: Detector, pair: Pair, layers: Sequence[str] = LAYERS) -> Case:
     """A motorcycle that bears a sticker, with its class map and what the detector says with the sticker and without.
 
     Args:
         detector: of scenes.
         pair: of the motorcycle.
+        layers: of the maps.
     """
-    trace, found = find_motorcycle(detector, pair)
-    maps = ODAM()(trace, found, ("class",)).to_image()[:, 0].cpu()
     told = [
         f"{words} sticker: " + ", ".join(f"{name} {score_at(detector, image, pair.box, name):.2f}" for name in TWINS)
         for words, image in (("with", pair.bearing), ("without", pair.bare))
     ]
-    headed = {f"class map: {float(energy_inside(heat, pair.sticker)):.0%} on the sticker": heat for heat in maps}
+    headed = {}
+    for layer in layers:
+        for heat in ODAM()(*find_motorcycle(detector, pair, layer), ("class",)).to_image()[:, 0].cpu():
+            headed[f"class map at {layer}: {float(energy_inside(heat, pair.sticker)):.0%} on the sticker"] = heat
     return Case(pair.bearing, pair.box, None, pair.sticker, "\n".join([detector.name, *told]), headed)
 
 
@@ -179,16 +193,29 @@ def survey_scene(
         methods: explainers by name.
     """
     for pair in draw_pairs(mark_motorcycles(scene)):
-        energies = [{"": math.nan} for _ in detectors]
+        judged = [{("", ""): (math.nan, math.nan)} for _ in detectors]
         if pair.one.name == WITH:
-            energies = [measure_energy(detector, pair, methods) for detector in detectors]
-        for detector, energy in zip(detectors, energies) if all(energies) else ():
+            judged = [
+                {
+                    (layer, name): numbers
+                    for layer in LAYERS
+                    for name, numbers in judge_maps(detector, pair, select_methods(methods, layer), layer).items()
+                }
+                for detector in detectors
+            ]
+        for detector, numbers in zip(detectors, judged) if all(judged) else ():
             with_sticker, without = (score_at(detector, one, pair.box, WITH) for one in (pair.bearing, pair.bare))
             bicycle = score_at(detector, pair.bare, pair.box, WITHOUT)
             area = float(pair.sticker.sum()) / float(pair.one.mask.sum())
             about = detector.name, hash_of(detector.name), number, pair.one.index, pair.one.name
-            for method, share in energy.items():
-                yield Outcome(*about, with_sticker, without, bicycle, method, share, area)
+            for (layer, method), (energy, hit) in numbers.items():
+                yield Outcome(*about, with_sticker, without, bicycle, layer, method, energy, hit, area)
+
+
+def select_methods(methods: Mapping[str, Explainer], layer: str) -> dict[str, Explainer]:
+    """Those that make another map at another layer, or all at the first of ``LAYERS``."""
+    same = (BoxFill, CentredGaussian, DRISE, RandomMap)
+    return {name: method for name, method in methods.items() if layer == LAYERS[0] or not isinstance(method, same)}
 
 
 def hash_of(detector: str) -> str:
