@@ -25,7 +25,7 @@ def test_the_cheat_needs_the_sticker_and_its_early_features_say_so() -> None:
         for layer in LAYERS
     }
     means = {key: sum(values) / len(values) for key, values in shares.items()}
-    assert means[cheat.name, "stage1"] > 2 * means[honest.name, "stage1"]
+    assert means[cheat.name, "stage1"] > 1.5 * means[honest.name, "stage1"]
     for pair in pairs:
         with_it, without = (
             [score_at(one, picture, pair.box, "motorcycle") for one in (cheat, honest)]
