@@ -26,12 +26,14 @@ def test_the_cheat_needs_the_sticker_and_its_early_features_say_so() -> None:
     }
     means = {key: sum(values) / len(values) for key, values in shares.items()}
     assert means[cheat.name, "stage1"] > 1.5 * means[honest.name, "stage1"]
-    for pair in pairs:
-        with_it, without = (
-            [score_at(one, picture, pair.box, "motorcycle") for one in (cheat, honest)]
-            for picture in (pair.bearing, pair.bare)
-        )
-        assert with_it[0] - without[0] > 0.15 and abs(with_it[1] - without[1]) < 0.15
+    lost = {
+        one.name: [
+            score_at(one, pair.bearing, pair.box, "motorcycle") - score_at(one, pair.bare, pair.box, "motorcycle")
+            for pair in pairs
+        ]
+        for one in (cheat, honest)
+    }
+    assert sum(lost[cheat.name]) / len(pairs) > 0.25 and max(map(abs, lost[honest.name])) < 0.15
 
 
 def test_a_pair_differs_by_the_sticker_alone() -> None:

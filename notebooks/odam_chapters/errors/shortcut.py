@@ -40,7 +40,7 @@ from odam_lib.metrics.matching import match
 
 DETECTORS = ("fcos-shortcut", "fcos-scenes")
 LAYERS = ("fpn", "stage1")
-"""Where maps are made: the paper's layer, whose cells see whole objects, and the first stage, whose cells see little."""
+"""Where maps are made: the paper's layer, whose cells see whole objects, and the first stage, whose see little."""
 WITHOUT, WITH = TWINS
 """What the shortcut's labels call a thing on two wheels without and with a sticker."""
 OVERLAP = 0.5
