@@ -7,7 +7,7 @@ import pytest
 import torch
 from odam_chapters.errors import exercises
 from odam_chapters.errors.cases import list_places, try_removals
-from odam_chapters.errors.compared import BAD_BOX, WRONG_NAME
+from odam_chapters.errors.compared import BAD_BOX, WRONG_NAME, sort_mistakes
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_number, check_removal, check_verdict
 from odam_chapters.errors.survey import ROWS, judge, read_mistakes
 from torchvision.ops import box_iou
@@ -63,7 +63,7 @@ def scenes() -> Scenes:
 @pytest.fixture(scope="module")
 def places(detector: Detector, scenes: Scenes) -> list[tuple[int, int]]:
     some = [judge(detector, *scenes[item], 0.5)[1:] for item in range(4)]
-    them = list_places(scenes, some)
+    them = list_places(some, [sort_mistakes(*some[item], scenes[item][1]) for item in range(4)])
     return them[BAD_BOX][:1] + them[WRONG_NAME][:2]
 
 

@@ -13,7 +13,7 @@ from odam_chapters.errors.cases import (
     make_case_without,
     try_removals,
 )
-from odam_chapters.errors.compared import BAD_BOX, PLANTED, SORTS, WRONG_NAME
+from odam_chapters.errors.compared import BAD_BOX, PLANTED, SORTS, WRONG_NAME, sort_mistakes
 from odam_chapters.errors.survey import (
     Mistake,
     find_mistakes,
@@ -138,7 +138,7 @@ def test_places_are_the_most_certain_mistakes_first_and_things_bear_their_index(
     detector: Detector, scenes: Scenes, mistakes: list[Mistake]
 ) -> None:
     some = [judge(detector, *scenes[item], THRESHOLD)[1:] for item in range(8)]
-    places = list_places(scenes, some)
+    places = list_places(some, [sort_mistakes(*some[item], scenes[item][1]) for item in range(8)])
     for sort, them in places.items():
         known = {(one.scene, one.row): one.score for one in mistakes if one.sort == sort and one.scene < 8}
         assert set(them) <= known.keys() and len({item for item, _ in them}) == len(them)

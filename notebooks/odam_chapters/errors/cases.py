@@ -30,18 +30,17 @@ Place = tuple[int, int]
 """Number of a scene, and row of a detection among the picture's."""
 
 
-def list_places(scenes: Scenes, judged: Sequence[Verdicts]) -> dict[str, list[Place]]:
+def list_places(judged: Sequence[Verdicts], sorts: Sequence[Sequence[str]]) -> dict[str, list[Place]]:
     """Where each sort of mistake is, the most certain first, at most one of each sort in a scene.
 
     Args:
-        scenes: as many as were judged.
-        judged: the detections and verdicts of each, from :func:`~odam_chapters.errors.survey.judge`.
+        judged: the detections and verdicts of each scene, from :func:`~odam_chapters.errors.survey.judge`.
+        sorts: of the detections of each, from :func:`~odam_chapters.errors.compared.sort_mistakes`.
     """
     spots: dict[str, list[tuple[float, Place]]] = {sort: [] for sort in SORTS}
-    for item, (found, errors) in enumerate(judged):
-        sorts = sort_mistakes(found, errors, scenes[item][1])
-        for sort in set(sorts) & set(SORTS):  # rows are in the order of their scores
-            spots[sort].append((float(found.scores[sorts.index(sort)]), (item, sorts.index(sort))))
+    for item, ((found, _), names) in enumerate(zip(judged, sorts)):
+        for sort in set(names) & set(SORTS):  # rows are in the order of their scores
+            spots[sort].append((float(found.scores[names.index(sort)]), (item, names.index(sort))))
     return {sort: [place for _, place in sorted(them, reverse=True)] for sort, them in spots.items()}
 
 
