@@ -139,7 +139,7 @@ def show_ninths(cases: Sequence[Case], title: str) -> Figure:
     """
     if not cases:
         return _nothing(title)
-    figure = Sheet(4.6, 3.4)
+    figure = Sheet(3.8, 2.4)
     panel = figure.subplots()
     case = zoom(replace(cases[0], true_box=None), 0.2)
     assert case.box is not None
@@ -149,7 +149,7 @@ def show_ninths(cases: Sequence[Case], title: str) -> Figure:
     for number in range(9):
         left, top = x1 + wide * (number % 3), y1 + high * (number // 3)
         panel.add_patch(Rectangle((left, top), wide, high, fill=False, edgecolor="white", lw=0.6))
-        _write_number(panel, left + wide / 2, top + high / 2, number, 11)
+        _write_number(panel, left + wide / 2, top + high / 2, number, 10)
     figure.suptitle(title, fontsize=10)
     return figure
 
