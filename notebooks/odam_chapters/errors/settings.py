@@ -12,6 +12,7 @@ PARAMETERS = {
     "SCORE_THRESHOLD": Number(0, 1),
     "ROWS": Count(1),
     "CONTROLS": Count(1),
+    "DRAWS": Count(1),
     "SEED": Count(0, 999),
     "PHOTO_DETECTOR": Text(),
     "PHOTO_THRESHOLD": Number(0, 1),
