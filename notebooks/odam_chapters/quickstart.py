@@ -9,6 +9,7 @@ from torchvision.ops import box_iou
 from odam_chapters.attributes.plots import show_cells
 from odam_chapters.judging.own_masks import OF_ALL, count_own_mask_wins, read_rows
 from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text
+from odam_chapters.pictures import save_small
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -29,6 +30,7 @@ __all__ = [
     "find_objects",
     "order_by_share",
     "read_rows",
+    "save_small",
     "show_cells",
     "tell_shares",
     "wilson",
