@@ -1,6 +1,5 @@
 """Notebook 00: which box is wrong, and whose pixels a map lies on, against values worked out by hand."""
 
-import pytest
 import torch
 from handmade_detections import CAT, DOG, ELSEWHERE, found
 from odam_chapters.quickstart import check_share, check_wrong, find_objects, order_by_share, tell_shares
@@ -40,9 +39,3 @@ def test_a_share_is_right_wrong_or_open() -> None:
         0.2: "the share outside", 0.7: "add up heat",
     }.items():  # fmt: skip
         assert reason in check_share(answer, heat, mask)
-
-
-def test_a_share_may_be_a_tensor_of_one_number() -> None:
-    assert check_share(torch.tensor([1.0]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool)).startswith("right")
-    with pytest.raises(RuntimeError):
-        check_share(torch.ones(2), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))

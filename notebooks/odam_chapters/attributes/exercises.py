@@ -90,7 +90,7 @@ def check_change(answer: float | None, trace: Trace, one: Detections, cells: Seq
     """Check a prediction of how the logit changes when some cells are set to zero, and measure it."""
     if answer is None:
         return "open: predict the change of the logit, a number."
-    before = float(trace.targets("logit", one)[0])
+    before = float(trace.targets("logit", one)[0].detach())
     gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
     influence = (gradient * features).sum(1)[0]
     predicted = -sum(float(influence[row, column]) for row, column in cells)
@@ -120,7 +120,7 @@ def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) 
     if not maps.zero()[0, 0]:
         largest = float(maps.maps[0].max())
         return f"not quite: somewhere this map says that a cell pulls the edge in, by {largest:.2g} pixels."
-    one, before = found[row], float(trace.targets(edge, found[row])[0])
+    one, before = found[row], float(trace.targets(edge, found[row])[0].detach())
     cells = (_gradient(trace, one, edge) * _features(trace, one)).sum(1)[0].nonzero().tolist()
     moves = [read_without(trace, one, edge, [cell]) - before for cell in cells]
     inwards, outwards = sum(move < 0 for move in moves), max([0.0, *moves])
