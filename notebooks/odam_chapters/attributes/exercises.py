@@ -44,7 +44,7 @@ def check_map(answer: Tensor | None, trace: Trace, one: Detections) -> str:
 def check_grad_cam(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     """Check a map of Grad-CAM that a learner made, ``Tensor[h, w]``."""
     if answer is None:
-        return "open: change one line of odam and make the map [h, w]."
+        return "open: make Grad-CAM's map [h, w] from g and A."
     gradient, features = _gradient(trace, one, "class"), _features(trace, one)
     shape = tuple(features.shape[-2:])
     if answer.squeeze().shape != shape:
@@ -152,9 +152,9 @@ def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatM
 
 def _compare(mine: Tensor, right: Tensor, wrong: dict[str, Tensor], what: str) -> str:
     """Which of some maps, up to a positive factor, an answer is."""
-    if torch.allclose(mine, right, rtol=1e-3, atol=1e-3 * float(right.max())):
+    if not (mine < 0).any() and torch.allclose(mine, right, rtol=1e-3, atol=1e-3 * float(right.max())):
         return f"right: the same as {what}."
-    if _parallel(mine, right):
+    if not (mine < 0).any() and _parallel(mine, right):
         return f"right, up to a factor of {float(mine.sum() / right.sum()):.2g}: the same places as {what}."
     reasons = [reason for reason, other in wrong.items() if _parallel(mine, other[0])]
     return f"not quite: {reasons[0] if reasons else 'g * A, summed over channels, then ReLU'}."
