@@ -180,3 +180,41 @@ def measure_effects_of_cells(
             values = measure_cell_effects(detector, image, trace, one, cells)
             effects.setdefault(name, []).append(values.expand(4, -1).cpu())
     return {name: torch.stack(values) for name, values in effects.items()}
+
+
+def survey_cells(
+    detector: Detector,
+    scenes: Mapping[int, Tensor],
+    score_threshold: float,
+    share: float,
+    heads: Mapping[str, tuple[int, int]],
+    seed: int,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """:func:`measure_effects_of_cells` of the detections of several scenes.
+
+    Args:
+        detector, score_threshold, share, heads: see there.
+        scenes: pictures by the number of their scene.
+        seed: of the random cells.
+
+    Returns:
+        By the choice ``Tensor[N, 4, 5]``, and int64 ``Tensor[N]``, the scene of each detection.
+
+    Raises:
+        ValueError: nothing is found in any of them.
+    """
+    generator, effects, scene_of = torch.Generator().manual_seed(seed), [], []
+    for number, image in scenes.items():
+        some = measure_effects_of_cells(detector, image, score_threshold, share, generator, heads)
+        if some:
+            effects.append(some)
+            scene_of += [number] * len(some[CROSS])
+    if not effects:
+        raise ValueError(f"Nothing is found above a score of {score_threshold:g}: choose a lower SCORE_THRESHOLD.")
+    return {name: torch.cat([one[name] for one in effects]) for name in effects[0]}, torch.tensor(scene_of)
+
+
+def estimate_losses(effects: Mapping[str, Tensor], scene_of: Tensor) -> dict[str, Estimate]:
+    """The mean share of the score that is lost, by the choice, with 95 % bootstrap intervals over scenes."""
+    losses = {name: -values[..., 0].double().mean(dim=1) for name, values in effects.items()}
+    return {name: Estimate(float(lost.mean()), *mean_interval(lost, scene_of)) for name, lost in losses.items()}

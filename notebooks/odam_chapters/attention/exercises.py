@@ -1,12 +1,20 @@
 """Checks for the exercises of notebook 05; that of a head's weights is in :mod:`~odam_chapters.attention.by_hand`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from odam_chapters.attention.attended import CROSS, ODAM_CLASS, estimate_edges, try_heads
+from odam_chapters.attention.attended import estimate_edges, try_heads
+from odam_chapters.attention.claims import BAND
+from odam_chapters.attention.reading import get_attention, read_cross_attention
+from odam_chapters.in_boxes import measure_rim_energy
+from odam_lib.detections import Detections
+from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
 from odam_lib.viz.drawing import TITLES
+
+CLOSE = 0.005
+"""Shares that differ by less are called equal."""
 
 
 def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, scene_of: Tensor) -> str:
@@ -48,22 +56,40 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     )
 
 
-def check_loss(answer: str | None, losses: Mapping[str, float]) -> str:
-    """Check a prediction of which choice of cells costs the most score.
+def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detections) -> str:
+    """Check what share of the energy of each head of the last layer lies along the edges of the boxes.
 
     Args:
-        answer: one of the names.
-        losses: share of the score lost, by the choice.
+        answer: a share for each head, the mean over the detections.
+        trace: a pass of a DETR.
+        detections: rows of it.
     """
-    if answer not in losses:
-        return f"open: answer with one of {', '.join(map(repr, losses))}."
-    found = max(losses, key=losses.__getitem__)
-    listed = ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
-    if answer == found:
-        return f"right: {listed}."
-    reasons = {
-        CROSS: "These cells were read most, but what was read is not yet what the score needed.",
-        ODAM_CLASS: "It is tempting, for ODAM is made from this score's gradient. But a gradient tells of a small change, "
-        "and a cell set to zero is a large one.",
-    }
-    return f"not quite, it is {found}: {listed}. {reasons.get(answer, 'Chance rarely finds what holds the score.')}"
+
+    def measure(layer: int) -> list[float]:
+        heads = range(len(get_attention(trace).cross[layer]))
+        maps = [read_cross_attention(trace, detections, layer, head) for head in heads]
+        return [float(measure_rim_energy(one, detections.boxes, BAND).mean()) for one in maps]
+
+    shares = measure(-1)
+    if answer is None:
+        return f"open: for each of the {len(shares)} heads give the mean share over all detections."
+    given = [float(one) for one in answer]
+    if len(given) != len(shares):
+        return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."
+    if _alike(given, shares):
+        best = max(range(len(shares)), key=shares.__getitem__)
+        mean = float(measure_rim_energy(read_cross_attention(trace, detections), detections.boxes, BAND).mean())
+        return (
+            f"right: head {best} has {shares[best]:.2f} of its energy along the edge, the mean over the heads only "
+            f"{mean:.2f}. A mean says what most heads do, and hides what one of them does."
+        )
+    if max(given) - min(given) < CLOSE:
+        return "not quite: the four numbers are one. Without head=... the mean over the heads is read, four times."
+    for layer in range(len(get_attention(trace).cross) - 1):
+        if _alike(given, measure(layer)):
+            return f"not quite: these are of layer {layer}. Layers count from 0; the last one is read by default."
+    return f"not quite: head 0 has {shares[0]:.2f}, you have {given[0]:.2f}. Is the band 0.15, and the mean over all?"
+
+
+def _alike(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    return max(abs(one - other) for one, other in zip(ours, theirs)) < CLOSE
