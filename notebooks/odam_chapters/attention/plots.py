@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from odam_chapters.charts import METHOD_COLOURS, draw_interval, draw_shares
+from odam_chapters.charts import METHOD_COLOURS, draw_interval
 from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import TITLES
 from odam_lib.viz.sheets import Sheet, name_entry
@@ -36,15 +36,4 @@ def show_by_edge(estimates: Mapping[str, Mapping[str, Estimate]], title: str, la
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_title(title, fontsize=11)
     figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
-    return figure
-
-
-def show_losses(losses: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Shares of the score and their intervals, a row for each choice of cells."""
-    figure = Sheet(7.6, 1.2 + 0.4 * len(losses))
-    panel = figure.subplots()
-    shares = {name: one.value for name, one in losses.items()}
-    draw_shares(panel, shares, {name: one[1:] for name, one in losses.items()}, label, METHOD_COLOURS, 7)
-    panel.set_xlim(left=min(0.0, *(one.low for one in losses.values())))
-    panel.set_title(title, fontsize=11)
     return figure
