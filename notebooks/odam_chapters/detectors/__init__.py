@@ -12,6 +12,6 @@ __all__, __getattr__, __dir__ = offer(
         "detectors.exercises": "check_better check_fake check_ranks",
         "detectors.randomize": "list_parts load_untrained name_part randomize_parts",
         "detectors.settings": "PARAMETERS",
-        "pictures": "show_columns show_detectors show_methods",
+        "pictures": "show_columns show_methods",
     },
 )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+from torchvision.ops import box_area
 
 from odam_chapters.detectors.agreement import measure_cosine, measure_energy_outside, measure_spread
 from odam_chapters.in_boxes import frame_box
@@ -40,13 +41,14 @@ def find_objects(detector: Detector, item: Item, score_threshold: float) -> Find
 
 
 def choose_object(finds: Mapping[str, Find], item: Item) -> int:
-    """The number of the object of a picture that every detector finds, the largest by its visible pixels.
+    """The number of the object of a picture that every detector finds, the one with the largest box.
 
     Raises:
         ValueError: there is none.
     """
     numbers = [number for _, objects in finds.values() for number in objects.tolist()]
-    sizes = {one: int(item[1]["masks"][one].sum()) for one in set(numbers) if numbers.count(one) == len(finds)}
+    areas = box_area(item[1]["boxes"]).tolist()
+    sizes = {one: areas[one] for one in set(numbers) if numbers.count(one) == len(finds)}
     if not sizes:
         raise ValueError("No object of the drawing is found by all detectors: choose a lower SCORE_THRESHOLD.")
     return max(sizes, key=sizes.__getitem__)
