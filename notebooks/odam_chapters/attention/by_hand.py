@@ -53,7 +53,8 @@ def record_attention(detector: Detector, image: Tensor) -> Asked:
     """
     if not isinstance(detector, DetrDetector):
         raise NoAttentionError(f"{detector.name} has no attention to read: choose a DETR, as detr-scenes.")
-    layer, made = detector.model.detr.model.decoder.layers[-1].encoder_attn, []
+    private, made = detector.private(), []
+    layer = private.model.detr.model.decoder.layers[-1].encoder_attn
 
     def record(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Any], output: tuple[Tensor, Tensor]) -> None:
         known = dict(zip(("hidden_states", "key_value_states"), given)) | named
@@ -62,12 +63,9 @@ def record_attention(detector: Detector, image: Tensor) -> Asked:
         seen = used.sum(dim=(0, 1)) > 0
         made.append(Asked(queries[0], keys[0, seen], layer, used[:, :, seen]))
 
-    handle = layer.register_forward_hook(record, with_kwargs=True)
-    try:
-        with torch.no_grad():
-            detector.run(image[None])
-    finally:
-        handle.remove()
+    layer.register_forward_hook(record, with_kwargs=True)
+    with torch.no_grad():
+        private.run(image[None])
     return made[0]
 
 

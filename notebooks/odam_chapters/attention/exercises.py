@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from odam_chapters.attention.attended import estimate_edges, try_heads
-from odam_chapters.attention.claims import BAND
+from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.reading import get_attention, read_cross_attention
-from odam_chapters.in_boxes import measure_rim_energy
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
@@ -57,7 +56,7 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
 
 
 def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detections) -> str:
-    """Check what share of the energy of each head of the last layer lies along the edges of the boxes.
+    """Check which share each head of the last layer has along the edges of the boxes, see :func:`measure_near_rim`.
 
     Args:
         answer: a share for each head, the mean over the detections.
@@ -68,7 +67,7 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
     def measure(layer: int) -> list[float]:
         heads = range(len(get_attention(trace).cross[layer]))
         maps = [read_cross_attention(trace, detections, layer, head) for head in heads]
-        return [float(measure_rim_energy(one, detections.boxes, BAND).mean()) for one in maps]
+        return [float(measure_near_rim(one, detections.boxes).mean()) for one in maps]
 
     shares = measure(-1)
     if answer is None:
@@ -78,17 +77,17 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
         return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."
     if _alike(given, shares):
         best = max(range(len(shares)), key=shares.__getitem__)
-        mean = float(measure_rim_energy(read_cross_attention(trace, detections), detections.boxes, BAND).mean())
+        mean = float(measure_near_rim(read_cross_attention(trace, detections), detections.boxes).mean())
         return (
-            f"right: head {best} has {shares[best]:.2f} of its energy along the edge, the mean over the heads only "
-            f"{mean:.2f}. A mean says what most heads do, and hides what one of them does."
+            f"right: head {best} has {shares[best]:.2f} along the edge, the mean over the heads only {mean:.2f}; half would "
+            "be even. A mean says what most heads do, and hides what one of them does."
         )
     if max(given) - min(given) < CLOSE:
         return "not quite: the four numbers are one. Without head=... the mean over the heads is read, four times."
     for layer in range(len(get_attention(trace).cross) - 1):
         if _alike(given, measure(layer)):
             return f"not quite: these are of layer {layer}. Layers count from 0; the last one is read by default."
-    return f"not quite: head 0 has {shares[0]:.2f}, you have {given[0]:.2f}. Is the band 0.15, and the mean over all?"
+    return f"not quite: head 0 has {shares[0]:.2f}, you have {given[0]:.2f}. Is it the mean over all detections?"
 
 
 def _alike(ours: Sequence[float], theirs: Sequence[float]) -> bool:
