@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.by_hand import check_attention, record_attention
+from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.exercises import check_rims
 from odam_chapters.attention.reading import read_cross_attention
 

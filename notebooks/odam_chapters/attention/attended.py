@@ -92,7 +92,7 @@ def choose_heads(energies: Tensor) -> dict[str, tuple[int, int]]:
 
 
 def try_heads(energies: Tensor, chosen: Mapping[str, tuple[int, int]]) -> Tensor:
-    """Whether the head of each edge points at it: energies as :func:`choose_heads` takes them to bool ``Tensor[N, 4]``."""
+    """Whether the head of each edge points at it: energies as of :func:`choose_heads` to bool ``Tensor[N, 4]``."""
     own = torch.stack([energies[:, *chosen[edge]] for edge in EDGES], dim=1)
     return points_at_own_edge(own)
 

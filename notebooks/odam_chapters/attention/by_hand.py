@@ -107,13 +107,13 @@ def _list_slips(asked: Asked, head: int) -> Iterator[tuple[Tensor, str]]:
     scaled = scores / width**0.5
     yield (
         scaled.softmax(dim=0),
-        "the softmax runs over the queries, so columns sum to 1. It looks right as a picture, but it would let each cell "
-        "choose among the queries; it is the query that shares its attention out, so rows sum to 1 (dim=1).",
+        "the softmax runs over the queries, so columns sum to 1. It looks right as a picture, but it would let each "
+        "cell choose among the queries; it is the query that shares its attention out, so rows sum to 1 (dim=1).",
     )
     yield (
         scores.softmax(dim=1),
-        f"rows sum to 1, yet the scores were not divided by the root of {width}. A sum of {width} products is large, so "
-        "nearly all weight goes to one cell, and the map looks pleasantly sharp.",
+        f"rows sum to 1, yet the scores were not divided by the root of {width}. A sum of {width} products is large, "
+        "so nearly all weight goes to one cell, and the map looks pleasantly sharp.",
     )
     yield (
         (scores / (width * heads) ** 0.5).softmax(dim=1),

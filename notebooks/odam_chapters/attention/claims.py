@@ -112,7 +112,7 @@ def find_near(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def measure_near_rim(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Of the energy of maps ``[N, H, W]`` in and near their boxes the share along the edge, ``Tensor[N]``; 0 of none."""
+    """Of the energy of maps ``[N, H, W]`` in and near their boxes the share along the edge: ``Tensor[N]``."""
     near = find_near(boxes, (maps.shape[-2], maps.shape[-1]))
     return measure_rim_energy(maps * near, boxes, BAND)
 

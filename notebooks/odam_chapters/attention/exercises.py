@@ -35,8 +35,8 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
         if answer[first] == answer[second]:
             return (
                 f"not quite: {first} and {second} have the same head, so for each object exactly one of the two is "
-                "right, whatever the head shows: 0.50, by arithmetic. It is tempting since a head that leans one way is "
-                f"right about that edge nearly always, and as often wrong about the other."
+                "right, whatever the head shows: 0.50, by arithmetic. It is tempting since a head that leans one way "
+                "is right about that edge nearly always, and as often wrong about the other."
             )
     shares = estimate_edges(try_heads(energies, answer), scene_of)
     mean, low, high = shares.pop("all")
@@ -50,8 +50,8 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     if high < 0.5:
         return f"not quite: {said}, worse than one map. Is an edge exchanged with the one across?"
     return (
-        f"not quite: {said}, which one map for all edges may reach. The {TITLES[worst]} has {shares[worst].value:.2f}: a "
-        "head that fits the object you look at need not fit others. Count over all objects of the even scenes."
+        f"not quite: {said}, which one map for all edges may reach. The {TITLES[worst]} has {shares[worst].value:.2f}: "
+        "a head that fits the object you look at need not fit others. Count over all objects of the even scenes."
     )
 
 
@@ -79,8 +79,8 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
         best = max(range(len(shares)), key=shares.__getitem__)
         mean = float(measure_near_rim(read_cross_attention(trace, detections), detections.boxes).mean())
         return (
-            f"right: head {best} has {shares[best]:.2f} along the edge, the mean over the heads only {mean:.2f}; half would "
-            "be even. A mean says what most heads do, and hides what one of them does."
+            f"right: head {best} has {shares[best]:.2f} along the edge, the mean over the heads only {mean:.2f}; half "
+            "would be even. A mean says what most heads do, and hides what one of them does."
         )
     if max(given) - min(given) < CLOSE:
         return "not quite: the four numbers are one. Without head=... the mean over the heads is read, four times."
