@@ -1,14 +1,15 @@
-"""Notebook 07: Odam-NMS and other rules of suppression in crowds."""
+"""Notebooks 07 and 92: Odam-NMS and other rules of suppression in crowds."""
 
 from odam_chapters import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "crowds.cases": "pick_couples find_failures find_telling_triple",
+        "crowds.cases": "draw_quiz find_couples find_failures find_telling_triple rate_guesses",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
         "crowds.estimates": "estimate_differences",
-        "crowds.exercises": "check_duplicate check_pairs",
+        "crowds.exercises": "check_correlation check_duplicate check_low check_pairs",
+        "crowds.knowledge": "BANDS estimate_knowledge list_knowledge",
         "crowds.decisions": "decide",
         "crowds.pair_widget": "PairPicker",
         "crowds.plots": "show_candidates show_couple_maps show_couples show_suppression show_thresholds",

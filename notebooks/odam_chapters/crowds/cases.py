@@ -1,18 +1,27 @@
 """Single cases from crowds: pairs and triples of boxes to decide about, people whom a rule loses or counts twice."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
+from odam_chapters.crowds.rules import RASTER
 from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
+from odam_lib.explainers.raster import raster_maps
+from odam_lib.explainers.suppression import find_candidates
 from odam_lib.kernels.nms import Kept
 from odam_lib.kernels.similarity import correlation
 from odam_lib.metrics.crowds import LEAST_IOU
+from odam_lib.metrics.intervals import Estimate, bootstrap
 
 LOST, DOUBLED = "lost", "counted twice"
+FITTING, LEAD, MOST_SHARED = 0.65, 0.15, 0.8
+"""What an eye needs to decide about two boxes, see :func:`list_couples`."""
 
 
 def find_owners(boxes: Tensor, truth: Tensor) -> Tensor:
@@ -70,52 +79,100 @@ def find_telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_thre
     return Triple(first, int(alike.indices[first]), int(apart.indices[first]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Couple:
-    """Two candidates whose boxes overlap: of one person, or of two?
+    """Two detections whose boxes overlap: of one person, or of two?
 
     Attributes:
-        better, worse: their rows.
+        picture: number of the crowd.
+        both: the two, the better first.
         iou, correlation: IoU of the two boxes, correlation of the two maps.
         same: whether both are of one person.
     """
 
-    better: int
-    worse: int
+    picture: int
+    both: Detections
     iou: float
     correlation: float
     same: bool
 
 
-def pick_couples(found: Detections, maps: Tensor, truth: Tensor, number: int, seed: int) -> list[Couple]:
-    """Overlapping pairs at random, as many of one person as of two where there are enough, in random order.
+def list_couples(found: Detections, maps: Tensor, truth: Tensor, picture: int, seed: int = 0) -> list[Couple]:
+    """The overlapping pairs of a picture that an eye can decide: one at random of each person, and of each two.
+
+    Both boxes lie wholly in the picture and fit their person by an IoU of at least ``FITTING``, and everybody else
+    worse by at least ``LEAD``; the IoU of the two is over 0.5 and at most ``MOST_SHARED``.
 
     Args:
-        found: N candidates, best first.
+        found: N detections, best first.
         maps: ``Tensor[N, h, w]``, their maps on one raster.
         truth: ``Tensor[G, 4]``, the people.
-        number: how many.
+        picture: its number.
         seed: random seed of the choice.
-
-    Returns:
-        At most so many pairs with an IoU over 0.5, both boxes being of somebody; each person, and each two, once.
     """
-    person, iou, agreement = find_owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
-    known = (person[:, None] >= 0) & (person >= 0)
-    rows = torch.nonzero(torch.ones_like(iou, dtype=torch.bool).triu(1) & known & (iou > LEAST_IOU)).cpu()
-    generator = torch.Generator().manual_seed(seed)
-    of_whom: dict[tuple[int, ...], tuple[int, int]] = {}
-    for one, two in rows[torch.randperm(len(rows), generator=generator)].tolist():
-        of_whom.setdefault(tuple(sorted((int(person[one]), int(person[two])))), (one, two))
-    kinds = {
-        flag: [pair for people, pair in of_whom.items() if (people[0] == people[1]) == flag] for flag in (True, False)
-    }
-    chosen = kinds[True][: -(-number // 2)] + kinds[False][: number // 2]
-    order = torch.randperm(len(chosen), generator=generator).tolist()
+    if not len(found) or not len(truth):
+        return []
+    overlap = box_iou(found.boxes, truth.to(found.boxes))
+    first, second = pad(overlap, (0, 1)).topk(2, dim=1).values.T
+    clear = (first >= FITTING) & (first - second >= LEAD) & (found.clipped().boxes == found.boxes).all(dim=1)
+    rows = torch.nonzero(clear).flatten()
+    chosen, agreement, person = found[rows], correlation(maps[rows]), overlap[rows].argmax(dim=1).tolist()
+    iou = box_iou(chosen.boxes, chosen.boxes)
+    pairs = torch.nonzero(((iou > LEAST_IOU) & (iou <= MOST_SHARED)).triu(1)).cpu()
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
+    of_whom: dict[frozenset[int], tuple[int, int]] = {}
+    for one, two in pairs[order].tolist():
+        of_whom.setdefault(frozenset((person[one], person[two])), (one, two))
     return [
-        Couple(one, two, float(iou[one, two]), float(agreement[one, two]), bool(person[one] == person[two]))
-        for one, two in (chosen[place] for place in order)
+        Couple(picture, chosen[[one, two]], float(iou[one, two]), float(agreement[one, two]), len(people) == 1)
+        for people, (one, two) in of_whom.items()
     ]
+
+
+@torch.no_grad()
+def find_couples(detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> list[Couple]:
+    """:func:`list_couples` of all pictures, among detections of a score over 0.5."""
+    couples: list[Couple] = []
+    for number, (image, target) in enumerate(pictures):
+        trace = detector.trace(image)
+        found = find_candidates(trace, 0.5)
+        couples += list_couples(found, raster_maps(trace, found, short_edge=RASTER), target["boxes"], number, number)
+    return couples
+
+
+def draw_quiz(couples: Sequence[Couple], number: int, seed: int) -> list[Couple]:
+    """At most ``number`` couples at random, half of one person and half of two where there are enough, mixed."""
+    generator = torch.Generator().manual_seed(seed)
+    mixed = [couples[row] for row in torch.randperm(len(couples), generator=generator).tolist()]
+    of_one, of_two = ([one for one in mixed if one.same == same] for same in (True, False))
+    chosen = of_one[: -(-number // 2)] + of_two[: number // 2]
+    return [chosen[row] for row in torch.randperm(len(chosen), generator=generator).tolist()]
+
+
+def rate_guesses(
+    couples: Sequence[Couple], guesses: Mapping[str, Callable[[Couple], bool]], repeats: int, seed: int = 0
+) -> dict[str, Estimate]:
+    """How often a rule is right: the mean of its shares of couples of one person and of couples of two.
+
+    Args:
+        couples: at least one of each kind.
+        guesses: couple -> whether a rule says that it is one person, by the rule's name.
+        repeats: draws of pictures behind each 95 % interval.
+        seed: of the draws.
+    """
+    same = torch.tensor([one.same for one in couples])
+    pictures = torch.tensor([one.picture for one in couples])
+
+    def rate(rows: Tensor) -> float:
+        right, of_one = rows[:, 0], rows[:, 1] > 0
+        return float(right[of_one].mean() + right[~of_one].mean()) / 2
+
+    rated = {}
+    for name, guess in guesses.items():
+        right = torch.tensor([guess(one) for one in couples]) == same
+        rows = torch.stack([right, same], dim=1).double()
+        rated[name] = Estimate(rate(rows), *bootstrap(rate, rows, pictures, repeats, seed))
+    return rated
 
 
 @dataclass(frozen=True, eq=False)
