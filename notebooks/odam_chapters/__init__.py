@@ -18,7 +18,8 @@ notebook  chapter
 shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,
           :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; pictures drawn once are
           :mod:`~odam_chapters.framework` and :mod:`~odam_chapters.rivals`; what a reader sets is checked
-          by :mod:`~odam_chapters.parameters`, what a reader answers by :mod:`~odam_chapters.exercises`
+          by :mod:`~odam_chapters.setup` and :mod:`~odam_chapters.parameters`, what a reader answers by
+          :mod:`~odam_chapters.exercises`
 ========  =======================================================================================================
 """
 

@@ -15,7 +15,7 @@ from odam_chapters.influence import (
     move_into,
     select_strongest,
 )
-from odam_chapters.parameters import counts, numbers, texts
+from odam_chapters.parameters import EVERYWHERE, Count, Number, Text, counts, numbers, texts
 from odam_chapters.pictures import show_average_maps, show_detectors, show_methods
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.explain import explain
@@ -25,6 +25,7 @@ from odam_lib.kernels.odam import combine
 from odam_lib.viz.drawing import TITLES
 
 __all__ = [
+    "PARAMETERS",
     "check_both_directions",
     "check_combined",
     "check_farthest_edge",
@@ -45,6 +46,23 @@ __all__ = [
     "show_methods",
     "texts",
 ]
+
+PARAMETERS = {
+    "DETECTOR": Text(),
+    "IMAGE": Text(),
+    "SCENE_DETECTOR": Text(),
+    "SCORE_THRESHOLD": Number(0, 1),
+    "MAX_OBJECTS": Count(1),
+    "SCENES": Count(1),
+    "MASKED_SCENES": Count(1, "SCENES"),
+    "BAND": Number(0, 0.5, above=True),
+    "CELL_SHARE": Number(0, 1, above=True),
+    "MASK_SHARE": Number(0, 1, above=True),
+    "CLEAR_MOVE": Number(0, 1),
+    "SEED": Count(0, 999),
+    **EVERYWHERE,
+}
+"""What a reader may set."""
 
 
 def check_farthest_edge(answer: str | None, towards: Mapping[str, float]) -> str:

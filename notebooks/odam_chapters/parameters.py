@@ -1,110 +1,177 @@
-"""What the notebooks' parameters may be: checked by name before any work, with one sentence for a wrong one."""
+"""What the notebooks' parameters may be: a rule for each, that refuses a wrong value with one sentence.
+
+A chapter lists the rules of its notebook by parameter, :func:`odam_chapters.setup.setup` applies them in that order::
+
+    PARAMETERS = {
+        "SCENES": Count(1),
+        "MASKED_SCENES": Count(1, "SCENES"),  # at most as many as SCENES, which stands before it
+        "PICTURE": Count(0, below="SCENES"),
+        "EDGE": Choice(EDGES),
+        "SHARE": Number(0, 1, above=True),
+        "ROOT": Text(empty=True),
+        **EVERYWHERE,
+    }
+
+A rule is anything that is called with a parameter's name, its value and all values by name. Where the rules here do not
+say it, a chapter writes a function.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+Rule = Callable[[str, Any, Mapping[str, Any]], None]
+"""Raises ``TypeError`` or ``ValueError`` with a sentence that begins with the name."""
 
-def texts(empty: bool = False, **given: Any) -> None:
-    """Refuse what is no text: names, paths.
+MANY = 10**6
 
-    Args:
+
+@dataclass(frozen=True)
+class Text:
+    """Text: a name, a path.
+
+    Attributes:
         empty: whether it may be empty.
-        given: parameters by name.
-
-    Raises:
-        TypeError: one is no text; names it.
-        ValueError: one is empty, or no path could hold it.
     """
-    for name, value in given.items():
+
+    empty: bool = False
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
         if not isinstance(value, str):
             raise TypeError(f'{name} is {value!r}: give text in quotes, as "fcos-scenes" or "runs/mine".')
         if "\0" in value:
             raise ValueError(f"{name} is {value!r}: give text without a zero byte.")
-        if not (value.strip() or empty):
+        if not (value.strip() or self.empty):
             raise ValueError(f"{name} is {value!r}: give text that is not empty.")
 
 
-def choices(among: Sequence[str], **given: Any) -> None:
-    """Refuse what is none of some names.
+@dataclass(frozen=True)
+class Choice:
+    """One of some names."""
 
-    Raises:
-        TypeError: one is no text; names it.
-        ValueError: it is another name; says which there are.
+    among: Sequence[str]
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
+        Text()(name, value, given)
+        if value not in self.among:
+            raise ValueError(f"{name} is {value!r}: choose among {', '.join(self.among)}.")
+
+
+@dataclass(frozen=True)
+class Count:
+    """A whole number.
+
+    Attributes:
+        least, most: what it may be; ``most`` may name a parameter that is checked before.
+        below: a parameter that is checked before and has to be larger.
     """
-    texts(**given)
-    for name, value in given.items():
-        if value not in among:
-            raise ValueError(f"{name} is {value!r}: choose among {', '.join(among)}.")
 
+    least: int
+    most: int | str = MANY
+    below: str = ""
 
-def counts(least: int, most: int = 10**6, **given: Any) -> None:
-    """Refuse what is no whole number, or too small or large a one.
-
-    Args:
-        least, most: what it may be.
-        given: parameters by name.
-
-    Raises:
-        TypeError: one is no whole number; names it.
-        ValueError: it is out of the range.
-    """
-    for name, value in given.items():
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
+        most = given[self.most] if isinstance(self.most, str) else self.most
+        most = min(most, given[self.below] - 1) if self.below else most
         if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"{name} is {value!r}: give a whole number from {least} to {most}.")
-        if not least <= value <= most:
-            raise ValueError(f"{name} is {value}: give a whole number from {least} to {most}.")
+            raise TypeError(f"{name} is {value!r}: give a whole number from {self.least} to {most}.")
+        if not self.least <= value <= most:
+            raise ValueError(f"{name} is {value}: give a whole number from {self.least} to {most}.")
 
 
-def count_lists(least: int, most: int = 10**6, **given: Any) -> None:
-    """Refuse what is no list of whole numbers, as :func:`counts` does each of them, or is empty."""
-    for name, value in given.items():
+@dataclass(frozen=True)
+class Counts:
+    """A list of one whole number or more, each from ``least`` to ``most``."""
+
+    least: int
+    most: int = MANY
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
         if not isinstance(value, (list, tuple)):
             raise TypeError(f"{name} is {value!r}: give a list of whole numbers, as [1, 10].")
         if not value:
             raise ValueError(f"{name} is empty: give one whole number or more, as [1, 10].")
-        counts(least, most, **{f"{name}[{place}]": item for place, item in enumerate(value)})
+        for place, item in enumerate(value):
+            Count(self.least, self.most)(f"{name}[{place}]", item, given)
 
 
-def numbers(low: float = -math.inf, high: float = math.inf, above: bool = False, **given: Any) -> None:
-    """Refuse what is no finite number, or out of a range.
+@dataclass(frozen=True)
+class Number:
+    """A finite number.
 
-    Args:
+    Attributes:
         low, high: the range.
         above: whether ``low`` itself is refused.
-        given: parameters by name.
-
-    Raises:
-        TypeError: one is no number; names it.
-        ValueError: it is out of the range, infinite or not a number.
     """
-    span = "" if low == -math.inf else f" above {low:g}" if above else f" from {low:g}"
-    span = f"{span} to {high:g}" if high < math.inf else span
-    for name, value in given.items():
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
+        span = "" if self.low == -math.inf else f" above {self.low:g}" if self.above else f" from {self.low:g}"
+        span = f"{span} to {self.high:g}" if self.high < math.inf else span
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{name} is {value!r}: give a finite number{span}.")
-        if not (math.isfinite(value) and low <= value <= high) or (above and value == low):
+        if not (math.isfinite(value) and self.low <= value <= self.high) or (self.above and value == self.low):
             raise ValueError(f"{name} is {value}: give a finite number{span}.")
 
 
-def lists(among: Sequence[str] | None = None, least: int = 1, **given: Any) -> None:
-    """Refuse what is no list of names.
+@dataclass(frozen=True)
+class Names:
+    """A list of names.
 
-    Args:
+    Attributes:
         among: which names there are; ``None`` where something else checks them.
         least: how many at least.
-        given: parameters by name.
-
-    Raises:
-        TypeError: one is no list of texts; names it.
-        ValueError: it is too short, or holds another name.
     """
-    for name, value in given.items():
+
+    among: Sequence[str] | None = None
+    least: int = 1
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise TypeError(f'{name} is {value!r}: give a list of names in quotes, as ["one", "two"].')
-        if len(value) < least:
-            raise ValueError(f"{name} is {value!r}: give {least} or more.")
-        unknown = [] if among is None else [item for item in value if item not in among]
+        if len(value) < self.least:
+            raise ValueError(f"{name} is {value!r}: give {self.least} or more.")
+        unknown = [] if self.among is None else [item for item in value if item not in self.among]
         if unknown:
-            raise ValueError(f"{name} holds {unknown[0]!r}: choose among {', '.join(among or ())}.")
+            raise ValueError(f"{name} holds {unknown[0]!r}: choose among {', '.join(self.among or ())}.")
+
+
+EVERYWHERE: Mapping[str, Rule] = {"DEVICE": Text(), "OUTPUT_DIR": Text()}
+"""What every notebook has."""
+
+
+# Until every notebook calls setup().
+
+
+def texts(empty: bool = False, **given: Any) -> None:
+    _apply(Text(empty), given)
+
+
+def choices(among: Sequence[str], **given: Any) -> None:
+    _apply(Choice(among), given)
+
+
+def counts(least: int, most: int = MANY, **given: Any) -> None:
+    _apply(Count(least, most), given)
+
+
+def count_lists(least: int, most: int = MANY, **given: Any) -> None:
+    _apply(Counts(least, most), given)
+
+
+def numbers(low: float = -math.inf, high: float = math.inf, above: bool = False, **given: Any) -> None:
+    _apply(Number(low, high, above), given)
+
+
+def lists(among: Sequence[str] | None = None, least: int = 1, **given: Any) -> None:
+    _apply(Names(among, least), given)
+
+
+def _apply(rule: Rule, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        rule(name, value, given)

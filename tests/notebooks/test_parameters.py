@@ -1,22 +1,21 @@
-"""Every parameter of every notebook is checked, by one sentence that names it, before any work."""
+"""Every parameter of every notebook has a rule, whose one sentence names it, before any work."""
 
 import ast
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cells import ROOT, code_of
-from odam_chapters import parameters
+from odam_chapters.crowds.settings import set_thresholds
+from odam_chapters.parameters import Choice, Count, Counts, Names, Number, Rule, Text
+from odam_chapters.setup import setup
 
-import odam_lib
-from odam_lib import files, images
-from odam_lib.datasets import opening
-from odam_lib.detectors import base, zoo
-
-NAMES = list(tomllib.loads((ROOT / "tests" / "notebooks.toml").read_text(encoding="utf-8")))
+LISTED = tomllib.loads((ROOT / "tests" / "notebooks.toml").read_text(encoding="utf-8"))
 WRONG: dict[str, tuple[Any, ...]] = {
     "str": (5, 2.5, None, True, ["fcos-scenes"], Path("runs")),
     "int": ("4", 2.5, -1, None, True, [4], float("nan"), 10**30),
@@ -26,87 +25,107 @@ WRONG: dict[str, tuple[Any, ...]] = {
 }
 
 
-def declared(name: str) -> Iterator[tuple[str, str]]:
-    """Parameters and their kinds, as the comments say."""
+def declared(name: str) -> Iterator[tuple[str, Any, str]]:
+    """Parameters, their values and their kinds, as the comments say."""
     for line in code_of(name)[0].splitlines():
-        yield line.split(" = ")[0], line.split("  # ")[1].split(":")[0].removesuffix(" of str")
+        parameter, rest = line.split(" = ", 1)
+        value, comment = rest.split("  # ")
+        yield parameter, ast.literal_eval(value), comment.split(":")[0].removesuffix(" of str")
 
 
-def is_import(source: str) -> bool:
-    return all(isinstance(statement, (ast.Import, ast.ImportFrom)) for statement in ast.parse(source).body)
+def rules_of(name: str) -> Mapping[str, Rule]:
+    """What the notebook's chapter says of its parameters."""
+    chapter = re.search(r"odam_chapters(?:\.| import (?:\w+, )*)(\w+)(?: as chapter| import)", code_of(name)[1])
+    assert chapter
+    return import_module(f"odam_chapters.{chapter[1]}").PARAMETERS
 
 
-class Worked(Exception):
-    """Something was done with the parameters."""
+@pytest.mark.parametrize("name", LISTED)
+def test_every_parameter_has_a_rule_that_takes_what_the_list_of_notebooks_gives(name: str, tmp_path) -> None:
+    rules, given = rules_of(name), {parameter: value for parameter, value, _ in declared(name)}
+    assert rules.keys() == given.keys()
+    for others in ({}, LISTED[name]["test"], LISTED[name]["gpu"]):
+        assert setup(rules, given | others | {"OUTPUT_DIR": str(tmp_path / "new")}) == tmp_path / "new"
+    assert (tmp_path / "new").is_dir()
 
 
-@pytest.fixture
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(*_: object, **__: object) -> None:
-        raise Worked
-
-    for place in (odam_lib, files, images, zoo, base, opening):
-        for name in ("load_detector", "load_image", "output_folder", "resolve_device", "open_dataset"):
-            if hasattr(place, name):
-                monkeypatch.setattr(place, name, work)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_wrong_parameter_is_named_before_any_work(name: str, no_work: None) -> None:
-    first, *cells = code_of(name)
-    known: dict[str, Any] = {}
-    while is_import(cells[0]):
-        exec(cells.pop(0), known)
-    checks = cells[0]
-    right = dict(known)
-    exec(first, right)
-    with pytest.raises(Worked):  # the parameters as they are
-        for source in cells:
-            exec(source, right)
-    kinds = dict(declared(name))
-    assert kinds
-    for parameter, kind in kinds.items():
+@pytest.mark.parametrize("name", LISTED)
+def test_a_wrong_parameter_is_named_before_any_work(name: str, tmp_path) -> None:
+    rules, known = rules_of(name), list(declared(name))
+    right = {parameter: value for parameter, value, _ in known} | {"OUTPUT_DIR": str(tmp_path / "new")}
+    for parameter, _, kind in known:
         for value in WRONG[kind]:
-            given = dict(known)
-            exec(first, given)
-            given[parameter] = value
             with pytest.raises((TypeError, ValueError)) as caught:
-                exec(checks, given)
+                setup(rules, right | {parameter: value})
             said = str(caught.value)
-            named = said.lower().replace(" ", "_").removeprefix("the_").startswith(parameter.lower())
-            assert named and ": " in said and "\n" not in said, (parameter, value, said)
-
-
-def test_what_a_person_may_give_is_taken() -> None:
-    parameters.texts(NAME="a", OTHER="b c")
-    parameters.texts(empty=True, NAME="")
-    parameters.choices(("a", "b"), NAME="b")
-    parameters.counts(0, NAME=0, OTHER=np.int64(3))
-    parameters.count_lists(1, NAME=[1, 10], OTHER=(2,))
-    parameters.numbers(0, 1, NAME=0, OTHER=1, THIRD=np.float32(0.5))
-    parameters.numbers(NAME=-5)
-    parameters.lists(least=0, NAME=[], OTHER=("a",))
-    parameters.lists(["a"], NAME=["a", "a"])
+            assert said.startswith(parameter) and ": " in said and "\n" not in said, (parameter, value, said)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("rule", "values"),
     [
-        (lambda: parameters.texts(A=" "), "A is ' ': give text that is not empty."),
-        (lambda: parameters.texts(A="a\0"), "A is 'a\\x00': give text without a zero byte."),
-        (lambda: parameters.choices(("a", "b"), A="c"), "A is 'c': choose among a, b."),
-        (lambda: parameters.counts(1, 5, A=6), "A is 6: give a whole number from 1 to 5."),
-        (lambda: parameters.counts(1, A=1.0), "A is 1.0: give a whole number from 1 to 1000000."),
-        (lambda: parameters.count_lists(1, A=[]), "A is empty: give one whole number or more, as [1, 10]."),
-        (lambda: parameters.count_lists(1, A=[1, 0]), "A[1] is 0: give a whole number from 1 to 1000000."),
-        (lambda: parameters.numbers(0, 1, A="high"), "A is 'high': give a finite number from 0 to 1."),
-        (lambda: parameters.numbers(0, 0.5, above=True, A=0), "A is 0: give a finite number above 0 to 0.5."),
-        (lambda: parameters.numbers(A=float("inf")), "A is inf: give a finite number."),
-        (lambda: parameters.lists(A=[]), "A is []: give 1 or more."),
-        (lambda: parameters.lists(["a"], A=["b"]), "A holds 'b': choose among a."),
+        (Text(), ["a", "b c"]),
+        (Text(empty=True), [""]),
+        (Choice(("a", "b")), ["b"]),
+        (Count(0), [0, np.int64(3)]),
+        (Count(0, "MOST"), [5]),
+        (Count(0, below="MOST"), [4]),
+        (Counts(1), [[1, 10], (2,)]),
+        (Number(0, 1), [0, 1, np.float32(0.5)]),
+        (Number(), [-5]),
+        (Names(least=0), [[], ("a",)]),
+        (Names(["a"]), [["a", "a"]]),
     ],
 )
-def test_the_sentence_says_what_may_be_given(call, said: str) -> None:
+def test_what_a_person_may_give_is_taken(rule: Rule, values: list[Any]) -> None:
+    for value in values:
+        rule("A", value, {"MOST": 5})
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "said"),
+    [
+        (Text(), " ", "A is ' ': give text that is not empty."),
+        (Text(), "a\0", "A is 'a\\x00': give text without a zero byte."),
+        (Choice(("a", "b")), "c", "A is 'c': choose among a, b."),
+        (Count(1, 5), 6, "A is 6: give a whole number from 1 to 5."),
+        (Count(1), 1.0, "A is 1.0: give a whole number from 1 to 1000000."),
+        (Count(1, "MOST"), 6, "A is 6: give a whole number from 1 to 5."),
+        (Count(0, below="MOST"), 5, "A is 5: give a whole number from 0 to 4."),
+        (Counts(1), [], "A is empty: give one whole number or more, as [1, 10]."),
+        (Counts(1), [1, 0], "A[1] is 0: give a whole number from 1 to 1000000."),
+        (Number(0, 1), "high", "A is 'high': give a finite number from 0 to 1."),
+        (Number(0, 0.5, above=True), 0, "A is 0: give a finite number above 0 to 0.5."),
+        (Number(), float("inf"), "A is inf: give a finite number."),
+        (Names(), [], "A is []: give 1 or more."),
+        (Names(["a"]), ["b"], "A holds 'b': choose among a."),
+    ],
+)
+def test_the_sentence_says_what_may_be_given(rule: Rule, value: Any, said: str) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
-        call()
+        rule("A", value, {"MOST": 5})
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "03_is_the_map_right",
+            {"DATASET": "coco"},
+            "DATASET is 'coco', of which no rows are bundled: set ROWS to ''.",
+        ),
+        ("03_is_the_map_right", {"LEFT_OUT": ["ODAM"]}, "LEFT_OUT leaves ODAM and one more; choose among ODAM,"),
+        ("06_odam_train", {"LIVE_SCENES": 5}, "LIVE_SCENES is 5: give 0, or at least 16, a batch."),
+        ("07_odam_nms_in_crowds", {"LOW": 0.7, "HIGH": 0.2}, "LOW is 0.7 and HIGH is 0.2: give 0 <= LOW <= HIGH <= 1."),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_told(name: str, given: dict[str, Any], said: str, tmp_path) -> None:
+    right = {parameter: value for parameter, value, _ in declared(name)} | {"OUTPUT_DIR": str(tmp_path)}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        setup(rules_of(name), right | given)
+
+
+def test_thresholds_that_are_not_given_are_the_detectors() -> None:
+    assert set_thresholds("fcos", -1.0, -1.0) == (0.3, 0.6) and set_thresholds("fcos", -1.0, 0.5) == (0.3, 0.5)

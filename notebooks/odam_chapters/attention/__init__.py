@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         "attention.claims": "look_at_scene read_looked",
         "attention.exercises": "check_heads",
         "attention.reading": "has_attention read_centre_attention read_cross_attention read_query_attention",
+        "attention.settings": "PARAMETERS",
         "attention.verdicts": "MEASURES find_largest_difference judge_claims tabulate_means write_verdicts",
         "attention.widget": "LocationPicker show_locations",
         "exercises": "check_most",

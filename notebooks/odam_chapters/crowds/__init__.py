@@ -16,6 +16,7 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.results": "load_results",
         "crowds.rules": "CLASSICAL ODAM_NMS PAPERS_ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS "
         "apply_rules find_candidates make_rules try_thresholds",
+        "crowds.settings": "PARAMETERS set_thresholds",
         "odam_train": "TRAINED pair_candidates",
         "statistics": "area_under_roc",
         "exercises": "check_most",

@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         "detectors.agreement": "measure_spread measure_cosine measure_edge_strength measure_energy_outside",
         "detectors.exercises": "check_fake check_more",
         "detectors.randomize": "list_parts load_untrained name_part randomize_parts",
+        "detectors.settings": "PARAMETERS",
         "exercises": "check_least",
         "in_boxes": "frame_box",
         "charts": "show_steps show_table",

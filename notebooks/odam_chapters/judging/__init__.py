@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         "judging.exercises": "check_cheat",
         "judging.leaks": "CHANGES count_specific read_leaks relate show_leak tabulate_falls uncover",
         "judging.own_masks": "OF_ALL OF_CLASS count_own_mask_wins read_rows",
+        "judging.settings": "PARAMETERS",
         "judging.stored": "begin_with",
         "judging.tables": "tabulate_means rank_methods summarize_wins count_wins",
         "statistics": "wilson",

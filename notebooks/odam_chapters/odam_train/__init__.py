@@ -10,6 +10,7 @@ __all__, __getattr__, __dir__ = offer(
         "odam_train.plots": "show_trade_off",
         "odam_train.separation": "align_surveys choose_representatives face_neighbours list_intervals pair_candidates "
         "pair_overlapping survey",
+        "odam_train.settings": "PARAMETERS",
         "odam_train.sweep": "TRAINED WEIGHTS make_base_settings read_outcomes tabulate_outcomes",
         "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",

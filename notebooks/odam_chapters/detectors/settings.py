@@ -1,0 +1,20 @@
+"""What a reader may set in notebook 02."""
+
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Names, Number, Text
+from odam_lib.heatmaps import EDGES
+
+PARAMETERS = {
+    "DETECTOR": Text(),
+    "DETECTORS": Names(),
+    "BACKBONES": Names(least=0),
+    "TWIN": Text(),
+    "EDGE": Choice(EDGES),
+    "SCENES": Count(1),
+    "CASCADE_SCENES": Count(1, "SCENES"),
+    "PICTURE": Count(0, below="SCENES"),
+    "SCORE_THRESHOLD": Number(0, 1),
+    "CELLS": Count(2, 1000),
+    "SEED": Count(0, 999),
+    "WEIGHTS_SEED": Count(0, 999),
+    **EVERYWHERE,
+}

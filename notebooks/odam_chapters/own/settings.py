@@ -1,0 +1,17 @@
+"""What a reader may set in notebook 09."""
+
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
+from odam_lib.datasets import KINDS
+
+PARAMETERS = {
+    "MINE": Choice(("faster-rcnn-scenes", "retinanet-scenes", "fcos-scenes")),
+    "DETECTOR": Text(),
+    "KIND": Choice(KINDS),
+    "ROOT": Text(empty=True),
+    "ANNOTATIONS": Text(empty=True),
+    "PICTURES": Count(1),
+    "SCORE_THRESHOLD": Number(0, 1),
+    "SHOWN": Count(1),
+    "SEED": Count(0, 999),
+    **EVERYWHERE,
+}
