@@ -12,7 +12,7 @@ notebook  chapter
 04        :mod:`~odam_chapters.errors`: a survey of mistakes, single cases, a browser of mistakes
 05        :mod:`~odam_chapters.attention`: DETR's attention beside its maps, a picker of places
 06        :mod:`~odam_chapters.odam_train`: a sweep of trainings, whether the maps of neighbours are apart
-07        :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
+07, 92    :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
 09        :mod:`~odam_chapters.own`: a toy detector, other people's models
 90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
 shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,

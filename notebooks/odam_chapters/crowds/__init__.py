@@ -5,7 +5,7 @@ from odam_chapters import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "crowds.cases": "draw_quiz find_couples find_failures find_telling_triple rate_guesses",
+        "crowds.cases": "draw_quiz find_couples find_telling_triple list_mistakes map_both rate_guesses",
         "crowds.costs": "rate_kernels time_kernels rate_pipelines time_pipelines",
         "crowds.estimates": "estimate_differences",
         "crowds.exercises": "check_correlation check_duplicate check_low check_pairs",
@@ -15,12 +15,11 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.plots": "show_candidates show_couple_maps show_couples show_suppression show_thresholds",
         "crowds.results": "load_results",
         "crowds.rules": "CLASSICAL ODAM_NMS PAPERS_ODAM_NMS RASTER SCORE_THRESHOLD THRESHOLDS "
-        "apply_rules find_candidates make_rules try_thresholds",
-        "crowds.settings": "PARAMETERS set_thresholds",
+        "apply_rules find_candidates make_rules shade try_thresholds",
+        "crowds.settings": "PARAMETERS TABLES open_crowds set_thresholds",
         "odam_train": "TRAINED pair_candidates",
         "statistics": "area_under_roc",
         "exercises": "check_most",
         "charts": "show_intervals",
-        "parameters": "choices counts numbers texts",
     },
 )

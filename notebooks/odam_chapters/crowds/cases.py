@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
-from odam_chapters.crowds.rules import RASTER
+from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, RASTER
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import find_candidates
-from odam_lib.kernels.nms import Kept
+from odam_lib.kernels.nms import Kept, nms, odam_nms
 from odam_lib.kernels.similarity import correlation
 from odam_lib.metrics.crowds import LEAST_IOU
 from odam_lib.metrics.intervals import Estimate, bootstrap
@@ -54,7 +54,7 @@ class Triple(NamedTuple):
     other: int
 
 
-def find_telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold: float = 0.5) -> Triple | None:
+def find_telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_threshold: float = 0.5) -> Triple:
     """Three candidates: two boxes that overlap the first one, whose maps say best that only one is of the same person.
 
     Args:
@@ -64,17 +64,20 @@ def find_telling_triple(found: Detections, maps: Tensor, truth: Tensor, iou_thre
         iou_threshold: what both IoUs are over.
 
     Returns:
-        Of all such triples the one with the largest difference of the two correlations; None if there is none.
+        Of all such triples the one with the largest difference of the two correlations.
+
+    Raises:
+        ValueError: there is none.
     """
     if not len(found):
-        return None
+        raise ValueError("PICTURE has no detection that is sure and whole: take another crowd.")
     person, iou, agreement = find_owners(found.boxes, truth), box_iou(found.boxes, found.boxes), correlation(maps)
     follows = torch.ones_like(iou, dtype=torch.bool).triu(1) & (iou > iou_threshold) & (person[:, None] >= 0)
     alike = torch.where(follows & (person[:, None] == person), agreement, -torch.inf).max(dim=1)
     apart = torch.where(follows & (person[:, None] != person) & (person >= 0), agreement, torch.inf).min(dim=1)
     gap = alike.values - apart.values
     if not gap.isfinite().any():
-        return None
+        raise ValueError("PICTURE has no two boxes of a person that a neighbour's overlaps: take another crowd.")
     first = int(torch.where(gap.isfinite(), gap, -torch.inf).argmax())
     return Triple(first, int(alike.indices[first]), int(apart.indices[first]))
 
@@ -130,6 +133,12 @@ def list_couples(found: Detections, maps: Tensor, truth: Tensor, picture: int, s
 
 
 @torch.no_grad()
+def map_both(detector: Detector, image: Tensor, both: Detections) -> Tensor:
+    """The maps of two detections of a picture ``[3, H, W]`` on a raster of its size: ``Tensor[2, h, w]``."""
+    return raster_maps(detector.trace(image), both, short_edge=min(image.shape[-2:]))
+
+
+@torch.no_grad()
 def find_couples(detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> list[Couple]:
     """:func:`list_couples` of all pictures, among detections of a score over 0.5."""
     couples: list[Couple] = []
@@ -141,11 +150,21 @@ def find_couples(detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[st
 
 
 def draw_quiz(couples: Sequence[Couple], number: int, seed: int) -> list[Couple]:
-    """At most ``number`` couples at random, half of one person and half of two where there are enough, mixed."""
+    """Couples for a quiz: some of two people at random, for each one of one person with the nearest IoU, mixed.
+
+    Args:
+        couples: what is drawn from.
+        number: how many at most, an even number.
+        seed: random seed of the draw.
+    """
     generator = torch.Generator().manual_seed(seed)
     mixed = [couples[row] for row in torch.randperm(len(couples), generator=generator).tolist()]
     of_one, of_two = ([one for one in mixed if one.same == same] for same in (True, False))
-    chosen = of_one[: -(-number // 2)] + of_two[: number // 2]
+    chosen: list[Couple] = []
+    for one in of_two[: min(number // 2, len(of_one))]:
+        nearest = min(of_one, key=lambda other: abs(other.iou - one.iou))
+        of_one.remove(nearest)
+        chosen += [one, nearest]
     return [chosen[row] for row in torch.randperm(len(chosen), generator=generator).tolist()]
 
 
@@ -222,3 +241,34 @@ def find_failures(found: Detections, maps: Tensor, kept: Kept, truth: Tensor) ->
         Failure(kind, truth[number], one, other, float(iou[one, other]), float(agreement[one, other]))
         for kind, number, one, other in (*ordered[0], *ordered[1])
     ]
+
+
+class Mistake(NamedTuple):
+    """A failure on one of several crowds: the crowd's number, the two detections, ``kept`` and ``other``, and it."""
+
+    picture: int
+    both: Detections
+    failure: Failure
+
+
+@torch.no_grad()
+def list_mistakes(
+    detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]], low: float, high: float
+) -> dict[str, list[Mistake]]:
+    """What NMS and Odam-NMS get wrong among detections of a score over 0.5, by the name of the rule; the surest first.
+
+    Args:
+        detector: what finds people.
+        pictures: items ``(image [3, H, W], target)`` with ``boxes`` of the people.
+        low, high: T_l and T_h of Odam-NMS.
+    """
+    mistakes: dict[str, list[Mistake]] = {CLASSICAL: [], ODAM_NMS: []}
+    for number, (image, target) in enumerate(pictures):
+        trace = detector.trace(image)
+        found = find_candidates(trace, 0.5)
+        maps = raster_maps(trace, found, short_edge=RASTER)
+        given = (found.boxes, found.scores, found.labels)
+        for name, kept in ((CLASSICAL, nms(*given)), (ODAM_NMS, odam_nms(*given, maps, low=low, high=high))):
+            failures = find_failures(found, maps, kept, target["boxes"])
+            mistakes[name] += [Mistake(number, found[[one.kept, one.other]], one) for one in failures]
+    return {name: sorted(each, key=lambda one: -float(one.both.scores[1])) for name, each in mistakes.items()}

@@ -85,7 +85,9 @@ def check_correlation(function: Callable[[Tensor, Tensor], Tensor] | None, seed:
             "not quite: a map three times as bright has another value. The plain dot product is tempting, but it asks "
             "how bright both are; divide each map by its length first."
         )
-    if math.isclose(float(given), float(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1]), rel_tol=1e-3):
+    if math.isclose(
+        float(given), float(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1]), rel_tol=1e-3
+    ):
         return (
             "not quite: that is Pearson's correlation, as the name suggests. Do not subtract the means: two maps that "
             "share no place should have 0, not less."

@@ -14,7 +14,9 @@ BANDS = {f"IoU {low} to {high}": (low, high) for low, high in ((0.5, 0.6), (0.6,
 MAPS, BOXES = "maps", "boxes"
 
 
-def estimate_areas(pairs: CandidatePairs, band: tuple[float, float], repeats: int, seed: int = 0) -> dict[str, Estimate]:
+def estimate_areas(
+    pairs: CandidatePairs, band: tuple[float, float], repeats: int, seed: int = 0
+) -> dict[str, Estimate]:
     """How often a pair of one person has more than a pair of two, both with an IoU in a band.
 
     Args:
@@ -45,7 +47,9 @@ def estimate_areas(pairs: CandidatePairs, band: tuple[float, float], repeats: in
     }
 
 
-def estimate_knowledge(scatter: Mapping[str, CandidatePairs], repeats: int) -> dict[tuple[str, str], dict[str, Estimate]]:
+def estimate_knowledge(
+    scatter: Mapping[str, CandidatePairs], repeats: int
+) -> dict[tuple[str, str], dict[str, Estimate]]:
     """:func:`estimate_areas` of each detector in each of ``BANDS``."""
     return {
         (detector, name): estimate_areas(pairs, band, repeats)
