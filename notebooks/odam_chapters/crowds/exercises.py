@@ -149,6 +149,6 @@ def check_low(answer: float | None, pairs: CandidatePairs, least_iou: float = 0.
             "everything one person is right so often; but then nobody is saved. Count the two kinds apart."
         )
     return (
-        f"not quite: {told}. A large T_l is tempting, since it saves every neighbour; but it parts boxes of one person, "
-        "and each of these is a box too many."
+        f"not quite: {told}. A large T_l is tempting, since it saves every neighbour; but it parts boxes of one "
+        "person, and each of these is a box too many."
     )
