@@ -12,7 +12,7 @@ from odam_chapters.detectors.exercises import check_fake, check_more
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
 from odam_chapters.exercises import check_least, check_most, check_side, find_side
 from odam_chapters.judging.exercises import check_cheat
-from odam_chapters.odam_train.exercises import check_odam_loss
+from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
 from odam_chapters.quickstart import check_shrinking
 from torch import Tensor
@@ -246,11 +246,49 @@ def test_the_loss_of_one_best_map() -> None:
         return torch.cat([-cosines[agree].log(), -(1 - cosines[objects != objects[best]]).log()]).mean()
 
     assert check_odam_loss(loss).startswith("right")
-    assert "no pair; four pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
+    assert "no pair; 5 pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
     assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
     assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
     assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+
+    def parts(maps: Tensor, objects: Tensor, best: int) -> tuple[Tensor, Tensor]:
+        unit = torch.nn.functional.normalize(maps.flatten(1), dim=1)
+        cosines, same = unit @ unit[best], objects == objects[best]
+        return -cosines[same & (torch.arange(len(maps)) != best)].log(), -(1 - cosines[~same]).log()
+
+    assert "that is the sum" in check_odam_loss(lambda *given: torch.cat(parts(*given)).sum())
+    assert "two means, added" in check_odam_loss(lambda *given: sum(one.mean() for one in parts(*given)))
+    assert "might become the same" in check_odam_loss(lambda *given: parts(*given)[0].mean())
+    assert "would part, too" in check_odam_loss(lambda *given: parts(*given)[1].mean())
     assert check_odam_loss(None).startswith("open")
+
+
+def test_in_first_order_only_the_activations_learn() -> None:
+    def first(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features, create_graph=True)
+        return torch.relu((gradient.detach() * features).sum(dim=1))[0]
+
+    def second(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features, create_graph=True)
+        return torch.relu((gradient * features).sum(dim=1))
+
+    assert check_first_order(first).startswith("right")
+    assert "this is second order" in check_first_order(second)
+    assert "nothing can learn from it" in check_first_order(lambda *given: first(*given).detach())
+    assert "another map" in check_first_order(lambda *given: 2 * first(*given))
+    assert check_first_order(None).startswith("open")
+
+
+def test_the_gap_is_what_is_wider() -> None:
+    same, images = torch.tensor([True, True, False, False]), torch.arange(4)
+    before, after = (
+        CandidatePairs(torch.full((4,), 0.7), torch.tensor(values), same, images)
+        for values in ([0.8, 0.6, 0.5, 0.5], [0.7, 0.5, 0.2, 0.2])
+    )
+    assert check_gap(0.2, before, after) == "right: from 0.20 to 0.40, wider by 0.20."
+    assert "the pairs of one person fell, too" in check_gap(0.3, before, after)
+    assert "Subtract it" in check_gap(0.4, before, after) and "0.90; keep pairs" in check_gap(0.9, before, after)
+    assert check_gap(None, before, after).startswith("open")
 
 
 def test_pairs_are_counted_beside_the_rules() -> None:

@@ -52,18 +52,16 @@ def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> Scenes | 
     return crowds
 
 
-TABLES = {
+IN_CROWDS = {
     "DETECTOR": Choice(tuple(FAMILIES)),
     "DATASET": Choice(("crowd", "crowdhuman")),
     "ROOT": Text(empty=True),
     "PICTURES": Count(2),
     "LOW": Number(-1, 1),
     "HIGH": be_above_low,
-    "TIMED": Count(1),
     "DRAWS": Count(1),
     "SEED": Count(0, 999),
     **EVERYWHERE,
 }
-"""The rules of notebook 92."""
-
-PARAMETERS = {name: rule for name, rule in TABLES.items() if name != "TIMED"} | {"PICTURE": Count(0)}
+"""What both notebooks have."""
+PARAMETERS = {**IN_CROWDS, "PICTURE": Count(0)}
