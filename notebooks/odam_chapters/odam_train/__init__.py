@@ -15,6 +15,8 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",
         "charts": "show_intervals show_pairs",
-        "pictures": "show_average_maps show_columns",
+        "exercises": "check_most",
+        "parameters": "choices counts numbers texts",
+        "pictures": "crop show_average_maps show_columns",
     },
 )
