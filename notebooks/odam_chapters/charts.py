@@ -13,6 +13,7 @@ from torch import Tensor
 
 from odam_chapters.rows import read_rows
 from odam_chapters.timing import Cost
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
 from odam_lib.viz.sheets import Sheet, name_entry
 
@@ -62,6 +63,17 @@ def draw_shares(
     panel.set_ylim(len(shares) - 0.4, -0.6)
     panel.grid(axis="x", alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
+    """Numbers in [0, 1] and their intervals, a row for each; the axis goes below 0 where an interval does."""
+    figure = Sheet(7.6, 1.2 + 0.4 * len(estimates))
+    panel = figure.subplots()
+    shares = {name: one.value for name, one in estimates.items()}
+    draw_shares(panel, shares, {name: one[1:] for name, one in estimates.items()}, label, METHOD_COLOURS, 7)
+    panel.set_xlim(left=min(0.0, *(one.low for one in estimates.values())))
+    panel.set_title(title, fontsize=11)
+    return figure
 
 
 def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:

@@ -20,6 +20,7 @@ from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
+from odam_chapters.attention.plots import show_by_edge
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
@@ -85,6 +86,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
+        "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
+        "show_by_edge": lambda: show_by_edge({name: {"x1": Estimate(0.3, *interval[name])}}, name, name, name),
         "show_table": lambda: charts.show_table(torch.rand(2, 2), [name, name], name, name),
         "show_intervals": lambda: charts.show_intervals(lines, {"m": name}, name),
         "show_pairs": lambda: charts.show_pairs({name: pair}, name),
