@@ -26,7 +26,7 @@ from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
-from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -113,6 +113,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
+        "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
+        "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
