@@ -20,13 +20,14 @@ from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
+from odam_chapters.attention.plots import show_by_edge
 from odam_chapters.attributes import plots as attribute_plots
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
-from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -87,6 +88,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
+        "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
+        "show_by_edge": lambda: show_by_edge({name: {"x1": Estimate(0.3, *interval[name])}}, name, name, name),
         "show_table": lambda: charts.show_table(torch.rand(2, 2), [name, name], name, name),
         "show_intervals": lambda: charts.show_intervals(lines, {"m": name}, name),
         "show_pairs": lambda: charts.show_pairs({name: pair}, name),
@@ -117,6 +120,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_moves": lambda: attribute_plots.show_moves({name: Estimate(0.1, 0.0, 0.2)}, name),
         "show_first_order": lambda: attribute_plots.show_first_order(torch.rand(3), torch.rand(3), name, name),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
+        "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
+        "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
