@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
-from odam_chapters.judging import leaks
+from odam_chapters.judging import features, leaks
 from odam_chapters.judging.leaks import CHANGES, KINDS, Covered
 from torch import Tensor, nn
 
@@ -119,7 +119,7 @@ def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None
     maps, masks = torch.rand(1, 5, 7, generator=generator), torch.rand(3, 40, 60, generator=generator) < 0.4
     for grid in (Grid(0.5, 0.5, 8, 8), Grid(10, 4, 5, 6), Grid(10, 4, 5, 6, bounded=True)):
         whole, within = (
-            leaks.spread_over_cells(some, grid, (40, 60), (5, 7)) for some in (torch.ones_like(masks), masks)
+            features.spread_over_cells(some, grid, (40, 60), (5, 7)) for some in (torch.ones_like(masks), masks)
         )
         assert ((whole - 1).abs() < 1e-5).all()
         read = sample_grid(maps, grid, (40, 60), (40, 60))
