@@ -18,6 +18,7 @@ CHAPTERS = (
     "crowds",
     "own",
     "costs",
+    "all_methods",
 )
 
 

@@ -1,9 +1,12 @@
 """The bundled rows of every comparison."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from odam_chapters.rows import read_rows
 from odam_lib.evaluation.rows import Evaluation
-from odam_lib.files import from_root
+from odam_lib.evaluation.tables import write_markdown
+from odam_lib.files import data_root
 
 FILES: Mapping[str, str] = {
     "fcos-scenes": "FCOS",
@@ -22,11 +25,29 @@ FILES: Mapping[str, str] = {
 """What rows are of, by the name of their file; a file that is not there was not measured yet."""
 
 
-def read_all(folder: str) -> dict[str, Evaluation]:
-    """The rows of ``FILES`` that a folder holds, by what they are of; none where no folder is given.
+BY = ("detector", "dataset", "method")
+INSERTION = ("insertion", "insertion, zeros outwards", "insertion on blur", "object in the first sixth", "zero pixels")
+"""Columns of the rows that say why insertion prefers D-RISE with some detectors; see ``tools/insertion_causes.py``."""
+
+
+def read_all() -> dict[str, Evaluation]:
+    """The bundled rows of ``FILES``, by what they are of.
 
     Raises:
         ValueError: a file cannot be read, or is of other weights than those here.
     """
-    paths = {what: from_root(folder) / f"{file}.csv.gz" for file, what in FILES.items()} if folder else {}
+    paths = {what: data_root() / "evaluation" / f"{file}.csv.gz" for file, what in FILES.items()}
     return {what: Evaluation.load(path) for what, path in paths.items() if path.is_file()}
+
+
+def tabulate_insertion(path: Path) -> str:
+    """The means of ``INSERTION`` as a Markdown table, a line for each detector, data set and method.
+
+    Raises:
+        FileNotFoundError: there are no such rows.
+        ValueError: the file holds something else, or is damaged.
+    """
+    rows = read_rows(path, "rows of insertion", "python tools/insertion_causes.py", str)
+    means = rows.astype(dict.fromkeys(INSERTION, float)).groupby(list(BY), sort=False)[list(INSERTION)].mean()
+    lines = [[", ".join(case), *(f"{mean:.2f}" for mean in numbers)] for case, *numbers in means.itertuples()]
+    return write_markdown([["", *INSERTION], *lines])
