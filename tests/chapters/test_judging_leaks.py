@@ -130,6 +130,22 @@ def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None
         torch.testing.assert_close((maps * weights * within).sum(dim=(1, 2)), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("uses_other", [True, False])
+def test_a_change_reaches_the_score_by_the_cells_that_show_it(uses_other: bool) -> None:
+    picture, covered = open_leaky(uses_other)
+    mask = picture.target["masks"][1]
+    route = features.follow(picture.trace, picture.detections, covered.pictures[1][0], mask)
+    if uses_other:
+        assert route.beneath > 3 * route.elsewhere > 0  # between two cells either is seen
+    else:
+        assert route == (0, 0)
+
+
+def test_the_worst_leaks_are_found_first_and_once() -> None:
+    rows = pd.DataFrame([leak(0.5, 0.4, 0.3, image=1), leak(0.1, 0.8, 0.3, image=2), leak(0.2, 0.7, 0.3, image=2)])
+    assert leaks.find_leaks(rows, 1) == [2] and leaks.find_leaks(rows, 2) == [2, 1]
+
+
 def test_each_change_is_of_one_object_that_covers_another() -> None:
     scene = make_scene(1, "street", 96)
     rendered = render(scene)
