@@ -21,10 +21,20 @@ from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.drawing import SEQUENTIAL, TITLES, add_combined, blend, draw_box, draw_colour_bar, resize, to_png
+from odam_lib.viz.drawing import (
+    SEQUENTIAL,
+    TITLES,
+    add_combined,
+    blend,
+    draw_box,
+    draw_colour_bar,
+    to_png,
+    write_label,
+)
 from odam_lib.viz.grids import PictureGrid
-from odam_lib.viz.plots import check_numbers, check_shown, name_row, show_detections
+from odam_lib.viz.plots import check_masks, check_numbers, check_shown, show_detections
 from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, make_legible, tell_count
+from odam_lib.viz.views import MARGIN, enclose
 
 
 def show_methods(
@@ -33,8 +43,10 @@ def show_methods(
     attribute: str,
     title: str | None = None,
     numbers: Sequence[int] | None = None,
+    margin: float | None = MARGIN,
+    masks: Tensor | None = None,
 ) -> Figure:
-    """One attribute by several methods or settings: a row for each object, a column for each method.
+    """One attribute by several methods or settings: a row for each object, cropped to its box, a map for each method.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -42,7 +54,7 @@ def show_methods(
             more than ``MOST_ROWS`` detections the first are shown, and the title says so.
         attribute: one that all of them computed.
         title: the figure's message.
-        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+        numbers, margin, masks: see :func:`odam_lib.viz.show_maps`.
 
     Returns:
         The figure; :func:`show_detections` where there is no detection to show.
@@ -63,15 +75,16 @@ def show_methods(
     numbers = check_numbers(numbers, len(first))
     shown = {name: add_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
     found = first.detections[:MOST_ROWS]
-    grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(shown), 2.0)
+    masks = check_masks(masks, image, len(first))
+    grid = PictureGrid(image, _name_rows(found, numbers), list(shown), found.boxes, margin)
     for row, box in enumerate(found.boxes):
-        grid.draw(row, [grid.small, *(grid.blends(one[row])[0] for one in shown.values())])
+        grid.draw(row, [grid.small[row], *(grid.blends(row, one[row])[0] for one in shown.values())], masks[row])
         for column in range(len(shown) + 1):
             grid.draw_box(row, column, box, numbers[row], attribute)
         for column, one in enumerate(shown.values(), start=1):
             grid.draw_reason(row, column, one.reasons[row][0])
     title = title or f"The {TITLES[attribute]} of the same detections, by method"
-    grid.finish(list(shown), tell_count(title, len(found), len(first), "objects"))
+    grid.finish(tell_count(title, len(found), len(first), "objects"))
     _draw_colour_bars(grid, shown)
     return grid.figure
 
@@ -120,15 +133,24 @@ def show_average_maps(
 
 
 def show_detectors(
-    image: Tensor, detectors: Mapping[str, HeatMaps], attributes: Sequence[str], title: str | None = None
+    image: Tensor,
+    detectors: Mapping[str, HeatMaps],
+    attributes: Sequence[str],
+    title: str | None = None,
+    margin: float | None = MARGIN,
+    mask: Tensor | None = None,
 ) -> Figure:
-    """One object several times: a row for each detector or setting, a column for each attribute.
+    """One object several times: a row for each detector or setting, a map for each attribute.
+
+    All rows show the same part of the picture: what is around all boxes of the object.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
         detectors: maps of that image by the name of their row; of each the first detection is shown, if there is one.
         attributes: columns, any of the attributes that all computed and ``combined``.
         title: the figure's message.
+        margin: what is shown around the boxes, as a share of the longer side; ``None`` for the whole picture.
+        mask: bool ``Tensor[H, W]`` of the object, outlined in every panel.
 
     Raises:
         ValueError: no detector, or an attribute that was not computed.
@@ -139,15 +161,20 @@ def show_detectors(
     for one in detectors.values():
         check_shown(image, one)
     shown = {name: add_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
-    names = [f"{make_legible(name)}\n{_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
-    grid = PictureGrid(image, names, len(attributes), 1.45)
+    names = [f"{make_legible(name)} {_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
+    (mask,) = check_masks(None if mask is None else mask[None], image, 1)
+    found = torch.cat([maps.detections.boxes.cpu() for maps in shown.values()])
+    around = enclose(found) if len(found) else torch.tensor([0.0, 0.0, image.shape[-1], image.shape[-2]])
+    headings = [TITLES[attribute] for attribute in attributes]
+    grid = PictureGrid(image, names, headings, around.expand(len(names), 4), margin)
     for row, maps in zip(range(MOST_ROWS), shown.values()):
-        grid.draw(row, [grid.small, *(grid.blends(maps[0]) if len(maps) else [grid.small] * len(attributes))])
+        small = grid.small[row]
+        grid.draw(row, [small, *(grid.blends(row, maps[0]) if len(maps) else [small] * len(attributes))], mask)
         for column, attribute in enumerate(("", *attributes)) if len(maps) else ():
             grid.draw_box(row, column, maps.detections.boxes[0], 0, attribute)
             grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
     title = tell_count(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
-    grid.finish([TITLES[attribute] for attribute in attributes], title)
+    grid.finish(title)
     _draw_colour_bars(grid, shown)
     return grid.figure
 
@@ -158,8 +185,10 @@ def show_columns(
     columns: Mapping[str, Tensor],
     title: str,
     numbers: Sequence[int] | None = None,
+    margin: float | None = MARGIN,
+    masks: Tensor | None = None,
 ) -> Figure:
-    """Maps of any origin side by side: a row for each object, a column for each kind of map, the picture first.
+    """Maps of any origin side by side: a row for each object, cropped to its box, the picture first, then its maps.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -167,10 +196,10 @@ def show_columns(
         columns: ``Tensor[N, H, W]`` aligned with the picture, non-negative, by the heading of their column; a column
             named as an edge in ``TITLES`` has that edge drawn thick. Each map is scaled by itself.
         title: the figure's message.
-        numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+        numbers, margin, masks: see :func:`odam_lib.viz.show_maps`.
 
     Raises:
-        TypeError, ValueError: an argument of another type, or not one map or number for each object.
+        TypeError, ValueError: an argument of another type, or not one map, number or mask for each object.
     """
     check_image(image)
     check_detections(detections)
@@ -181,14 +210,15 @@ def show_columns(
         return show_detections(image, detections)
     numbers = check_numbers(numbers, len(detections))
     found = detections[:MOST_ROWS]
-    grid = PictureGrid(image, [name_row(found, numbers, row) for row in range(len(found))], len(columns), 1.35)
+    masks = check_masks(masks, image, len(detections))
+    grid = PictureGrid(image, _name_rows(found, numbers), list(columns), found.boxes, margin)
     edges = {TITLES[edge]: edge for edge in EDGES}
     for row, box in enumerate(found.boxes):
-        heats = [min_max(resize(maps[row : row + 1].cpu(), grid.size)[0]) for maps in columns.values()]
-        grid.draw(row, [grid.small, *(blend(grid.small, heat) for heat in heats)])
+        heats = [grid.views[row].cut(min_max(maps[row : row + 1].cpu()))[0] for maps in columns.values()]
+        grid.draw(row, [grid.small[row], *(blend(grid.small[row], heat) for heat in heats)], masks[row])
         for column, heading in enumerate(("detection", *columns)):
             grid.draw_box(row, column, box, numbers[row], edges.get(heading, ""))
-    grid.finish(list(columns), tell_count(title, len(found), len(detections), "objects"))
+    grid.finish(tell_count(title, len(found), len(detections), "objects"))
     return grid.figure
 
 
@@ -220,7 +250,7 @@ def find_part(boxes: Tensor, image: Tensor, margin: float) -> tuple[tuple[Ellips
         image: ``Tensor[3, H, W]``.
         margin: how much is shown around all boxes together, as a share of the longer side.
     """
-    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
+    low, high = enclose(boxes).split(2)
     around, limits = margin * (high - low).max(), boxes.new_tensor([image.shape[-1], image.shape[-2]])
     left, top = (low - around).floor().clamp(min=0).int().tolist()
     right, bottom = torch.minimum((high + around).ceil(), limits).int().tolist()
@@ -237,6 +267,10 @@ def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
     """Outline boxes ``[N, 4]`` that are not the panel's subject: where many lie, the lines add up."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).tolist()
     panel.add_collection(PolyCollection(corners, facecolors="none", edgecolors=tint, linewidths=0.7, alpha=0.7))
+
+
+def _name_rows(found: Detections, numbers: Sequence[int]) -> list[str]:
+    return [write_label(found, row, numbers[row]) for row in range(len(found))]
 
 
 def _score_of(maps: HeatMaps) -> str:

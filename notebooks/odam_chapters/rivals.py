@@ -34,7 +34,7 @@ def main() -> None:
     two = found[found.labels == found.labels.mode().values][:2]
     maps = {name: known[name](trace, two, ("class",)).normalized().to_image()[:, 0] for name in asked.methods}
     title = f"Class maps of {asked.detector} by ODAM and its rivals"
-    save_small(show_columns(*crop(trace.image.cpu(), two, maps), title), asked.output)
+    save_small(show_columns(*crop(trace.image.cpu(), two, maps), title, margin=None), asked.output)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,10 @@ OPACITY = 0.8
 FILE_DPI = 120
 
 
+LETTER_SIZE = 5.2, 12.5
+"""Points of a label's letter, wide and high, with what stands around it."""
+
+
 DISPLAY_SIDE = 640
 """Longer pictures are reduced to this many pixels for display."""
 
@@ -119,7 +123,7 @@ def draw_outline(panel: Axes, box: Tensor, tint: str, style: str = "-") -> None:
     )
 
 
-def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str | None = None) -> None:
+def draw_box(panel: Axes, box: Tensor, colour: int, edge: str | None = None) -> None:
     """Outline a box ``(x1, y1, x2, y2)`` in an object's colour; ``edge`` is drawn thick."""
     x1, y1, x2, y2 = box.tolist()
     tint = OBJECT_COLOURS[colour % len(OBJECT_COLOURS)]
@@ -132,11 +136,49 @@ def draw_box(panel: Axes, box: Tensor, colour: int, label: str = "", edge: str |
             "y2": ((x1, x2), (y2, y2)),
         }
         panel.plot(*ends[edge], color=tint, lw=2.6, solid_capstyle="butt")
-    if label:
+
+
+def draw_labels(panel: Axes, detections: Detections, points: float) -> None:
+    """Number, class and score of every detection, in its colour, at its box and where no other label stands.
+
+    Args:
+        panel: shows the whole picture, whose pixels are its coordinates.
+        detections: their rows are their numbers.
+        points: how many points (1/72 inch) wide a pixel of the picture is shown.
+    """
+    names = [write_label(detections, row) for row in range(len(detections))]
+    sizes = [(LETTER_SIZE[0] * len(name) / points, LETTER_SIZE[1] / points) for name in names]
+    corners = place_labels(detections.boxes.tolist(), sizes, detections.image_size)
+    for row, ((left, top), name) in enumerate(zip(corners, names)):
         panel.text(
-            max(x1, 0), max(y1, 0), label, fontsize=8, va="bottom" if y1 > 14 else "top", color="black", clip_on=True,
-            bbox={"facecolor": tint, "edgecolor": "none", "pad": 1.2},
+            left, top + sizes[row][1] / 2, name, fontsize=8, va="center", color="black", clip_on=True,
+            bbox={"facecolor": OBJECT_COLOURS[row % len(OBJECT_COLOURS)], "edgecolor": "none", "pad": 1.2},
         )  # fmt: skip
+
+
+def place_labels(
+    boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[float, float]], image_size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """The left and top of a label for each box: above its corners or in them, at the first place that is free.
+
+    Args:
+        boxes: (x1, y1, x2, y2) in pixels.
+        sizes: (width, height) of each label in pixels.
+        image_size: (height, width) of the picture, which no label leaves.
+
+    Returns:
+        One place a box. Where every place is taken, the label stands where least of it is covered.
+    """
+    taken = torch.zeros(0, 4)
+    for (x1, y1, x2, y2), (wide, high) in zip(boxes, sizes):
+        right, bottom = max(image_size[1] - wide, 0), max(image_size[0] - high, 0)
+        rows = (y1 - high, y1, y2 - high, y2, *(y1 + high * step for step in range(1, 8)))
+        places = [(min(max(left, 0), right), min(max(top, 0), bottom)) for top in rows for left in (x1, x2 - wide)]
+        each = torch.tensor([[left, top, left + wide, top + high] for left, top in places])
+        corner = torch.maximum(each[:, None, :2], taken[:, :2])
+        hidden = (torch.minimum(each[:, None, 2:], taken[:, 2:]) - corner).clamp(min=0).prod(dim=2).sum(dim=1)
+        taken = torch.cat([taken, each[[int(hidden.argmin())]]])
+    return [(left, top) for left, top, *_ in taken.tolist()]
 
 
 def encode_png(image: Tensor) -> bytes:
@@ -161,13 +203,14 @@ def save_png(figure: Figure, path: Path, dpi: int = FILE_DPI) -> Path:
 
 
 def draw_colour_bar(figure: Figure, panel: Axes, shown: HeatMaps) -> None:
+    """Below the pictures, for maps that are all drawn by their own maximum."""
     signed = any((maps < 0).any() for maps in shown.maps)
     scale = Normalize(-1 if signed else 0, 1)
     bar = figure.colorbar(
-        ScalarMappable(scale, DIVERGING if signed else SEQUENTIAL), ax=panel, fraction=0.04, pad=0.01, aspect=30,
-        anchor=(0, 1),
+        ScalarMappable(scale, DIVERGING if signed else SEQUENTIAL), ax=panel, location="bottom", shrink=0.4,
+        fraction=0.04, pad=0.01, aspect=25,
     )  # fmt: skip
-    bar.set_label("influence,\neach map / its own maximum", fontsize=8)
+    bar.set_label("influence, each map / its own maximum", fontsize=8)
     bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
     bar.ax.tick_params(labelsize=8)
 

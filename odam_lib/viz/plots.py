@@ -12,12 +12,14 @@ from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
 from odam_lib.images import check_image
 from odam_lib.kernels import checks
 from odam_lib.viz.drawing import (
+    DISPLAY_SIDE,
     OPACITY,
     TITLES,
     add_combined,
     blend,
     draw_box,
     draw_colour_bar,
+    draw_labels,
     draw_picture,
     fit_size,
     resize,
@@ -25,6 +27,10 @@ from odam_lib.viz.drawing import (
 )
 from odam_lib.viz.grids import PictureGrid
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS, Sheet, tell_count
+from odam_lib.viz.views import MARGIN, outline_mask, view_box
+
+WIDTH = 5.2
+"""Inches of a figure of one picture."""
 
 
 def show_detections(image: Tensor, detections: Detections, title: str | None = None) -> Figure:
@@ -44,7 +50,8 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
     draw_picture(panel, resize(image, fit_size(detections.image_size)), detections.image_size)
     shown = detections[:MOST_BOXES]
     for row, box in enumerate(shown.boxes):
-        draw_box(panel, box, row, label=write_label(shown, row))
+        draw_box(panel, box, row)
+    draw_labels(panel, shown, 72 * WIDTH / detections.image_size[1])
     found = f"{len(detections)} object{'s' if len(detections) != 1 else ''} found"
     title = title or (found if len(detections) else "No object above the score threshold")
     panel.set_title(tell_count(title, len(shown), len(detections), "objects"))
@@ -52,9 +59,15 @@ def show_detections(image: Tensor, detections: Detections, title: str | None = N
 
 
 def show_map(
-    image: Tensor, heat_maps: HeatMaps, row: int = 0, attribute: str = "class", opacity: float = OPACITY
+    image: Tensor,
+    heat_maps: HeatMaps,
+    row: int = 0,
+    attribute: str = "class",
+    opacity: float = OPACITY,
+    margin: float | None = MARGIN,
+    mask: Tensor | None = None,
 ) -> Figure:
-    """One map over the picture, with the box, the edge that is explained, and a colour bar.
+    """One map over the part of the picture around its box, with the box, the edge that is explained, and a colour bar.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -62,6 +75,8 @@ def show_map(
         row: which detection.
         attribute: one of the computed attributes, or ``combined``.
         opacity: opacity of the map where it is largest.
+        margin: what is shown around the box, as a share of its longer side; ``None`` for the whole picture.
+        mask: bool ``Tensor[H, W]`` that is outlined, such as the object's.
 
     Returns:
         The figure; :func:`show_detections` where there is no detection to show.
@@ -76,11 +91,15 @@ def show_map(
         return show_detections(image, heat_maps.detections)
     row = checks.row(row, len(heat_maps))
     one = add_combined(heat_maps[row], [attribute]).normalized()
-    figure, panel = _single(image.shape, bar=True)
-    size = fit_size(one.detections.image_size)
-    heat = one.to_image(size)[0, 0].cpu()
-    draw_picture(panel, blend(resize(image.cpu(), size), heat, opacity), one.detections.image_size)
-    draw_box(panel, one.detections.boxes[0], row, edge=attribute)
+    box = one.detections.boxes[0]
+    view = view_box(box, one.detections.image_size, DISPLAY_SIDE, margin)
+    shown = blend(view.cut(image.cpu()), view.spread(one)[0], opacity)
+    shown = shown if mask is None else outline_mask(shown, view.cut(mask[None].cpu())[0] > 0.5)
+    figure, panel = _single(shown.shape, bar=True)
+    draw_picture(panel, shown, one.detections.image_size)
+    panel.images[0].set_extent(view.extent)
+    draw_box(panel, box, row, edge=attribute)
+    panel.set(xlim=view.extent[:2], ylim=view.extent[2:])
     if one.reasons[0][0]:
         panel.text(0.5, 0.5, "zero", transform=panel.transAxes, ha="center", color="white", fontsize=9)
     panel.set_title(f"{write_label(one.detections, 0, row)}: {TITLES[attribute]}")
@@ -94,8 +113,12 @@ def show_maps(
     attributes: Sequence[str] = (*ATTRIBUTES, COMBINED),
     title: str | None = None,
     numbers: Sequence[int] | None = None,
+    margin: float | None = MARGIN,
+    masks: Tensor | None = None,
 ) -> Figure:
-    """A grid: a row for each object, a column for each attribute, the picture first.
+    """A row for each object: the part of the picture around its box, then that part under the map of each attribute.
+
+    A row of more than four pictures goes on in the next line, so that none is narrower than 220 pixels on a screen.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -103,32 +126,33 @@ def show_maps(
         attributes: columns, any of the computed attributes and ``combined``.
         title: the figure's message.
         numbers: the objects' numbers in other figures, which decide their colours; default their rows.
+        margin: what is shown around a box, as a share of its longer side; ``None`` for the whole picture.
+        masks: bool ``Tensor[N, H, W]``, one for each object, outlined in its row.
 
     Returns:
         The figure; :func:`show_detections` where there is no detection to show.
 
     Raises:
         TypeError: an argument of another type.
-        ValueError: an attribute was not computed, or not one number for each object.
+        ValueError: an attribute was not computed, or not one number or mask for each object.
     """
     check_shown(image, heat_maps)
     if len(heat_maps) == 0:
         return show_detections(image, heat_maps.detections)
     numbers = check_numbers(numbers, len(heat_maps))
     shown = add_combined(heat_maps[:MOST_ROWS], attributes).normalized()
-    grid = PictureGrid(
-        image, [name_row(shown.detections, numbers, row) for row in range(len(shown))], len(attributes), 1.7
-    )
+    masks = check_masks(masks, image, len(heat_maps))
+    names = [write_label(shown.detections, row, numbers[row]) for row in range(len(shown))]
+    headings = [TITLES[attribute] for attribute in attributes]
+    grid = PictureGrid(image, names, headings, shown.detections.boxes, margin)
     for row in range(len(shown)):
-        grid.draw(row, [grid.small, *grid.blends(shown[row])])
+        grid.draw(row, [grid.small[row], *grid.blends(row, shown[row])], masks[row])
         grid.draw_box(row, 0, shown.detections.boxes[row], numbers[row])
         for column, attribute in enumerate(attributes, start=1):
             grid.draw_box(row, column, shown.detections.boxes[row], numbers[row], attribute)
             grid.draw_reason(row, column, shown.reasons[row][column - 1])
     title = title or "Each object has its own map, and so has each edge of its box"
-    grid.finish(
-        [TITLES[attribute] for attribute in attributes], tell_count(title, len(shown), len(heat_maps), "objects")
-    )
+    grid.finish(tell_count(title, len(shown), len(heat_maps), "objects"))
     draw_colour_bar(grid.figure, grid.panel, shown)
     return grid.figure
 
@@ -147,13 +171,15 @@ def check_numbers(numbers: Sequence[int] | None, count: int) -> list[int]:
     return found
 
 
+def check_masks(masks: Tensor | None, image: Tensor, count: int) -> Sequence[Tensor | None]:
+    """One mask of a picture for each of some objects, or as many times ``None``."""
+    if masks is None:
+        return [None] * count
+    return list(checks.tensor("masks", masks, f"[{count}, {image.shape[-2]}, {image.shape[-1]}]", "bool"))
+
+
 def _single(shape: torch.Size, bar: bool = False) -> tuple[Figure, Axes]:
     """A figure of one picture."""
     aspect = min(max(shape[-2] / shape[-1], 0.4), 2.5)
-    figure = Sheet(5.2 + (0.6 if bar else 0), 5.2 * aspect + 0.35)
+    figure = Sheet(WIDTH, WIDTH * aspect + (0.9 if bar else 0.35))
     return figure, figure.subplots()
-
-
-def name_row(detections: Detections, numbers: Sequence[int], row: int) -> str:
-    """Number and class of a detection above its score."""
-    return "\n".join(write_label(detections, row, numbers[row]).rsplit(" ", 1))

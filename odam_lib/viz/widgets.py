@@ -30,6 +30,7 @@ from odam_lib.viz.drawing import (
     add_combined,
     blend,
     draw_box,
+    draw_labels,
     encode_png,
     fit_size,
     resize,
@@ -95,8 +96,9 @@ def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, se
         panel.set_title(TITLES.get(key, "detections"), fontsize=9)
         if key != "all":
             draw_box(panel, detections.boxes[selected], selected, edge=key)
-    for row in range(len(listed)):
-        draw_box(panels["all"], detections.boxes[row], row, label=write_label(detections, row))
+    for row, box in enumerate(listed.boxes):
+        draw_box(panels["all"], box, row)
+    draw_labels(panels["all"], listed, 72 * 4.0 / width)
     figure.suptitle(f"Why {write_label(detections, selected)} was found there\n{more}".strip(), fontsize=11)
     return figure
 

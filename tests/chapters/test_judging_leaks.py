@@ -109,7 +109,7 @@ def test_the_figure_tells_the_score_after_each_change() -> None:
     (row,) = leaks.judge_leaks(picture, covered)
     after = row["score"] * (1 - row["removed"])
     told = [text.get_text() for text in leaks.show_leak(picture, covered).findobj(Text)]
-    assert {f"other object {change}:\nscore {after:.2f}" for change in CHANGES[:2]} <= set(told)
+    assert {f"other object {change}: score {after:.2f}" for change in CHANGES[:2]} <= set(told)
     none = leaks.show_leak(picture, Covered(torch.eye(2), {}))
     assert any("No detected object is covered" in text.get_text() for text in none.findobj(Text))
 

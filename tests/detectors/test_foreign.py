@@ -95,7 +95,7 @@ def test_the_sign_of_its_edges(foreign, image) -> None:
 def test_front_door_figures_and_picker_work(foreign, image) -> None:
     maps = explain(foreign, image, score_threshold=0.6)
     assert len(maps) > 0 and maps.to_image().shape == (len(maps), 5, *SIZE)
-    assert len(show_maps(image, maps[:2]).axes[0].images) == 2
+    assert len(show_maps(image, maps[:2]).axes[0].images) == 2 * 7
     picker = InstancePicker(foreign, image, maps.detections[:3])
     assert picker.heat_maps.detections.source == maps.detections.source
 

@@ -1,5 +1,6 @@
 """Pictures: the map never hides the picture, and what is drawn is what was computed."""
 
+import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from odam_chapters.pictures import crop, save_small, show_average_maps, show_columns, show_detectors, show_methods
@@ -16,23 +18,29 @@ from planted import PlantedDetector, planted_image
 from odam_lib import ODAM, explain
 from odam_lib.detections import Detections
 from odam_lib.heatmaps import HeatMaps
-from odam_lib.viz.drawing import OBJECT_COLOURS, TITLES, blend, fit_size, save_png, to_png
+from odam_lib.viz.drawing import OBJECT_COLOURS, TITLES, blend, fit_size, place_labels, save_png, to_png
 from odam_lib.viz.plots import show_detections, show_map, show_maps
 from odam_lib.viz.sheets import MOST_BOXES, MOST_ROWS
+from odam_lib.viz.views import outline_mask, view_box
 
 
 def cells(figure: Figure) -> list[list[np.ndarray]]:
     """The pictures of a grid, row by row."""
-    centres = figure.axes[0].get_xticks()
-    return [
-        [strip.get_array()[:, int(at - centres[0]) : int(at + centres[0])] for at in centres]
-        for strip in figure.axes[0].images
+    drawn, count = [image.get_array() for image in figure.axes[0].images], len(names(figure))
+    return [drawn[at : at + len(drawn) // count] for at in range(0, len(drawn), len(drawn) // count)]
+
+
+def names(figure: Figure) -> list[str]:
+    """Of a grid's rows."""
+    return [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
+
+
+def headings(figure: Figure) -> list[str]:
+    """What stands above the maps of a grid's first row."""
+    found = [
+        text.get_text() for text in figure.axes[0].texts if text.get_weight() != "bold" and text.get_va() == "bottom"
     ]
-
-
-def labels(figure: Figure, axis: str) -> list[str]:
-    """What stands above (``x``) or beside (``y``) a grid."""
-    return [text.get_text() for text in getattr(figure.axes[0], f"get_{axis}ticklabels")()]
+    return found[: len(found) // len(names(figure))]
 
 
 def sides(figure: Figure) -> list[tuple[np.ndarray, str, float]]:
@@ -43,6 +51,64 @@ def sides(figure: Figure) -> list[tuple[np.ndarray, str, float]]:
 
 def coloured(picture: np.ndarray) -> np.ndarray:
     return picture.max(axis=2).astype(float) - picture.min(axis=2)
+
+
+def test_a_row_shows_its_box_and_what_is_around_it_as_wide_as_a_page_allows(detector, held_out) -> None:
+    image = held_out[0][0]
+    maps = explain(detector, image)[:2]
+    figure = show_maps(image, maps, margin=0.5)
+    figure.draw_without_rendering()
+    for view, box in zip(
+        (view_box(box, image.shape[-2:], 336, 0.5) for box in maps.detections.boxes), maps.detections.boxes
+    ):
+        assert view.left <= box[0] and view.top <= box[1] and view.right >= box[2] and view.bottom >= box[3]
+        longest = float((box[2:] - box[:2]).max())
+        assert max(view.right - view.left, view.bottom - view.top) <= 2 * longest + 1
+    left, right, *_ = figure.axes[0].images[0].get_extent()
+    (start, _), (end, _) = figure.axes[0].transData.transform([(left, 0), (right, 0)])
+    assert end - start >= 220 and figure.bbox.width <= 960
+
+
+def test_a_part_of_a_picture_and_of_its_map_are_the_same_part() -> None:
+    image, heat = torch.rand(3, 60, 90), torch.zeros(1, 60, 90)
+    heat[0, 40, 70] = 1
+    view = view_box(torch.tensor([60.0, 30, 80, 50]), (60, 90), 100, 0.5)
+    assert (view.left, view.top, view.right, view.bottom) == (50, 20, 90, 60) and view.size == (100, 100)
+    y, x = divmod(int(view.cut(heat).argmax()), 100)
+    assert abs(x / view.scale + view.left - 70.5) < 1 and abs(y / view.scale + view.top - 40.5) < 1
+    assert torch.equal(view_box(torch.tensor([0.0, 0, 90, 60]), (60, 90), 90, None).cut(image), image)
+    with pytest.raises(ValueError, match="margin is -1"):
+        view_box(torch.tensor([0.0, 0, 9, 9]), (60, 90), 90, -1)
+
+
+def test_a_masks_outline_lies_around_it_and_not_on_it() -> None:
+    grey, mask = torch.full((3, 30, 30), 0.5), torch.zeros(30, 30, dtype=torch.bool)
+    mask[10:20, 10:20] = True
+    outlined = outline_mask(grey, mask)
+    assert (
+        (outlined[:, mask] == 0.5).all() and (outlined[:, 9, 10:20] == 1).all() and (outlined[:, 7, 10:20] == 0).all()
+    )
+    assert (outlined[:, :6] == 0.5).all()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 4), min_size=1, max_size=12))
+def test_no_label_hides_another_or_leaves_the_picture(corners: list[tuple[int, ...]]) -> None:
+    boxes = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
+    sizes = [(15.0, 3.0)] * len(boxes)
+    placed = place_labels(boxes, sizes, (70, 70))
+    shown = [(left, top, left + 15, top + 3) for left, top in placed]
+    assert all(left >= 0 and top >= 0 and right <= 70 and bottom <= 70 for left, top, right, bottom in shown)
+    for one, other in itertools.combinations(shown, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_the_labels_of_one_spot_are_drawn_apart(detector, held_out) -> None:
+    image, found = held_out[0][0], detector.detect(held_out[0][0])[:1]
+    crowd = replace(found[[0, 0, 0]], boxes=found.boxes.expand(3, 4) + torch.tensor([[0.0], [2], [4]]))
+    figure = show_detections(image, crowd)
+    figure.draw_without_rendering()
+    extents = [text.get_bbox_patch().get_window_extent() for text in figure.axes[0].texts]
+    assert len(extents) == 3 and not any(one.overlaps(other) for one, other in itertools.combinations(extents, 2))
 
 
 def test_the_picture_stays_visible_under_the_hottest_map() -> None:
@@ -78,12 +144,12 @@ def test_a_drawn_map_is_hot_where_the_map_is(detector, held_out, tmp_path) -> No
     image = held_out[0][0]
     maps = explain(detector, image)
     for attribute in ("class", "x2", "combined"):
-        panel = show_map(image, maps, 0, attribute).axes[0]
+        panel = show_map(image, maps, 0, attribute, margin=None).axes[0]
         assert maps.detections.names()[0] in panel.get_title()
         drawn = panel.images[0].get_array().astype(float)
         saturation = drawn.max(axis=2) - drawn.min(axis=2)
         one = maps[0].combined() if attribute == "combined" else maps[0].select(attribute)
-        heat = one.normalized().to_image()[0, 0].numpy()
+        heat = one.normalized().to_image(drawn.shape[:2])[0, 0].numpy()
         assert saturation[heat > 0.8].mean() > 3 * saturation[heat < 0.02].mean()
     picture = Image.open(save_png(show_maps(image, maps), tmp_path / "grid.png"))
     assert picture.width > 600 and np.asarray(picture.convert("RGB")).std() > 20
@@ -94,7 +160,7 @@ def test_the_grid_has_a_panel_for_each_object_and_attribute(detector, held_out) 
     maps = explain(detector, image, attributes=("class", "y1"))
     figure = show_maps(image, maps, ("class", "y1"))
     assert [len(row) for row in cells(figure)] == [3] * len(maps)
-    assert labels(figure, "x") == ["detection", TITLES["class"], TITLES["y1"]]
+    assert headings(figure) == [TITLES["class"], TITLES["y1"]]
     assert len(sides(figure)) == 4 * 3 * len(maps)
     thick = [ends for ends, _, width in sides(figure) if width > 2]
     assert len(thick) == len(maps) and all(ends[0, 1] == ends[1, 1] for ends in thick)  # the top edges
@@ -113,9 +179,9 @@ def test_methods_stand_side_by_side_with_a_colour_bar_for_each_kind(detector, he
     }
     figure = show_methods(image, methods, "x2")
     assert [len(row) for row in cells(figure)] == [3] * len(found)
-    assert labels(figure, "x") == ["detection", "expands", "signed"]
-    bars = [panel for panel in figure.axes if "influence" in panel.get_ylabel()]
-    assert sorted(bar.get_ylim() for bar in bars) == [(-1, 1), (0, 1)]
+    assert headings(figure) == ["expands", "signed"]
+    bars = [panel for panel in figure.axes if "influence" in panel.get_xlabel()]
+    assert sorted(bar.get_xlim() for bar in bars) == [(-1, 1), (0, 1)]
     with pytest.raises(ValueError, match="different detections"):
         show_methods(image, methods | {"other": methods["signed"][0]}, "x2")
     with pytest.raises(ValueError, match="no method"):
@@ -145,13 +211,14 @@ def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> No
     maps = explain(detector, image)
     figure = show_detectors(image, {"one": maps, "other": maps[:0]}, ("class", "combined"), "Two")
     found, lost = cells(figure)
-    assert labels(figure, "y") == [f"one\n{maps.detections.scores[0]:.2f}", "other\nnot found"]
+    assert names(figure) == [f"one {maps.detections.scores[0]:.2f}", "other not found"]
     assert len(found) == len(lost) == 3 and all((picture == lost[0]).all() for picture in lost)
-    assert len(sides(figure)) == 3 * 4 and all(ends[:, 1].max() <= found[0].shape[0] for ends, *_ in sides(figure))
+    top = figure.axes[0].images[3].get_extent()[3]  # of the second row
+    assert len(sides(figure)) == 3 * 4 and all(ends[:, 1].max() < top for ends, *_ in sides(figure))
     signed = explain(detector, image, method=ODAM(rectify="none"))
     settings = show_detectors(image, {"ReLU": maps, "none": signed}, ("x1", "x2"))
-    bars = [panel for panel in settings.axes if "influence" in panel.get_ylabel()]
-    assert sorted(bar.get_ylim() for bar in bars) == [(-1, 1), (0, 1)]
+    bars = [panel for panel in settings.axes if "influence" in panel.get_xlabel()]
+    assert sorted(bar.get_xlim() for bar in bars) == [(-1, 1), (0, 1)]
     with pytest.raises(ValueError, match="no detector"):
         show_detectors(image, {}, ("class",))
 
@@ -170,10 +237,9 @@ def test_columns_show_each_map_where_it_lies_with_its_heading_and_the_objects_nu
     half = image.shape[-1] // 2
     left[..., :half], right[..., half:] = 1, 7
     columns = {"somewhere": left, TITLES["x2"]: right}
-    figure = show_columns(image, found, columns, "Halves", numbers=[3, 5])
-    assert figure.get_suptitle() == "Halves" and labels(figure, "x") == ["detection", *columns]
-    names = [f"{n} {name}\n{score:.2f}" for n, name, score in zip((3, 5), found.names(), found.scores)]
-    assert labels(figure, "y") == names
+    figure = show_columns(image, found, columns, "Halves", numbers=[3, 5], margin=None)
+    assert figure.get_suptitle() == "Halves" and headings(figure) == [*columns]
+    assert names(figure) == [f"{n} {name} {score:.2f}" for n, name, score in zip((3, 5), found.names(), found.scores)]
     for row in cells(figure):
         middle = row[0].shape[1] // 2
         for picture, hot in ((row[1], np.s_[:, : middle - 2]), (row[2], np.s_[:, middle + 2 :])):
@@ -181,9 +247,8 @@ def test_columns_show_each_map_where_it_lies_with_its_heading_and_the_objects_nu
             assert shades[hot].mean() > 5 * (shades.sum() - shades[hot].sum()) / (shades.size / 2)
     assert [width > 2 for *_, width in sides(figure)] == ([False] * 8 + [False, True, False, False]) * 2
     thick = next(ends for ends, _, width in sides(figure) if width > 2)
-    shown = cells(figure)[0][0].shape[1]
-    start = figure.axes[0].get_xticks()[2] - shown / 2
-    assert list(thick[:, 0]) == pytest.approx([start + float(found.boxes[0, 2]) * shown / image.shape[-1]] * 2)
+    start, end, *_ = figure.axes[0].images[2].get_extent()
+    assert list(thick[:, 0]) == pytest.approx([start + float(found.boxes[0, 2]) * (end - start) / image.shape[-1]] * 2)
     assert sides(figure)[0][1] == OBJECT_COLOURS[3]
 
 
@@ -202,9 +267,9 @@ def test_a_figure_with_a_row_each_stops_at_a_number_that_it_states(number: int) 
         show_methods(image, {"ODAM": maps}, "class"),
         show_columns(image, maps.detections, heat, "My title"),
     ):
-        assert len(figure.axes[0].images) == MOST_ROWS == len(labels(figure, "y"))
+        assert len(figure.axes[0].images) == 2 * MOST_ROWS and len(names(figure)) == MOST_ROWS
         stated = f"The first {MOST_ROWS} of {number} objects"
-        assert (stated in figure.get_suptitle()) == (number > MOST_ROWS)
+        assert (stated in figure.get_suptitle().replace("\n", " ")) == (number > MOST_ROWS)
 
 
 def test_a_picture_stops_at_a_number_of_boxes_that_it_states() -> None:
@@ -214,7 +279,7 @@ def test_a_picture_stops_at_a_number_of_boxes_that_it_states() -> None:
     assert panel.get_title().startswith(f"600 objects found\nThe first {MOST_BOXES} of 600 objects")
 
 
-def test_a_row_costs_under_a_tenth_of_a_second() -> None:
+def test_a_row_costs_under_a_fifth_of_a_second() -> None:
     """Time of the processor, since other processes may hold it: the best of three."""
     image, spent = planted_image(), []
     maps = many(20)
@@ -222,7 +287,7 @@ def test_a_row_costs_under_a_tenth_of_a_second() -> None:
         begin = time.process_time()
         to_png(show_maps(image, maps))
         spent.append((time.process_time() - begin) / len(maps))
-    assert min(spent) < 0.1
+    assert min(spent) < 0.2
 
 
 def test_no_box_leaves_its_picture(detector, held_out) -> None:

@@ -35,9 +35,9 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.viz.drawing import resize
+from odam_lib.viz.drawing import write_label
 from odam_lib.viz.grids import PictureGrid
-from odam_lib.viz.plots import name_row, show_detections
+from odam_lib.viz.plots import show_detections
 
 CHANGES = ("removed", "repainted", "silenced")
 """What is done to the other object. ``removed``: the scene is drawn without it and its shadow, so that what it hid is
@@ -241,14 +241,15 @@ def show_leak(picture: Picture, covered: Covered) -> Figure:
     worst = max(pairs, key=lambda row: float(row["energy"]) - float(row["own"]))
     place = picture.own.tolist().index(worst["object"])
     detection, score = picture.detections[place : place + 1], float(worst["score"])
-    grid = PictureGrid(image, [name_row(detection, [0], 0)], 3, 1.7)
-    changed = [resize(one, grid.size) for one in covered.pictures[int(worst["other"])]]
-    grid.draw(0, [grid.small, *grid.blends(ODAM()(trace, detection, ("class",)).normalized()[0]), *changed])
+    told = [f"other object {change}: score {score * (1 - float(worst[change])):.2f}" for change in CHANGES[:2]]
+    heading = f"class map: {worst['energy']:.0%} on the other object, {worst['own']:.0%} on its own"
+    grid = PictureGrid(image, [write_label(detection, 0)], [heading, *told], detection.boxes)
+    changed = [grid.views[0].cut(one) for one in covered.pictures[int(worst["other"])]]
+    maps = ODAM()(trace, detection, ("class",)).normalized()
+    grid.draw(0, [grid.small[0], *grid.blends(0, maps[0]), *changed])
     for column in range(4):
         grid.draw_box(0, column, detection.boxes[0], 0)
-    told = [f"other object {change}:\nscore {score * (1 - float(worst[change])):.2f}" for change in CHANGES[:2]]
-    heading = f"class map: {worst['energy']:.0%} on the\nother object, {worst['own']:.0%} on its own"
-    grid.finish([heading, *told], "Does the detector use the object that this map lies on?")
+    grid.finish("Does the detector use the object that this map lies on?")
     return grid.figure
 
 

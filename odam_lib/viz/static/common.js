@@ -3,6 +3,7 @@
 
 const SAME_PLACE = 6; // CSS pixels: a click this close to the last one repeats it
 const LABEL_ROOM = 0.08; // share of the picture's height that a label needs above its box
+const NUMBER_WIDE = 22; // CSS pixels of the number of a box that is not chosen
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 function make(tag, attributes = {}, children = []) {
@@ -51,14 +52,22 @@ function outline({ box: [x1, y1, x2, y2], colour }, [height, width]) {
   return node;
 }
 
-function detection(object, row, size) {
+/** How many boxes before this one have their label where it would have its own. */
+function crowding({ box: [left, top] }, before, [height, width]) {
+  const near = ({ box: [x, y] }) => Math.abs(x - left) < 0.06 * width && Math.abs(y - top) < 0.05 * height;
+  return before.filter(near).length;
+}
+
+function detection(object, row, size, before) {
   const number = object.label.split(" ", 1)[0];
   const label = make("span", { class: "odam-label" }, [
     make("b", {}, [number]),
     make("span", {}, [object.label.slice(number.length)]),
   ]);
   label.classList.toggle("odam-above", object.box[1] > LABEL_ROOM * size[0]);
-  label.classList.toggle("odam-leftward", object.box[0] + object.box[2] > 1.2 * size[1]);
+  const leftward = object.box[0] + object.box[2] > 1.2 * size[1];
+  label.classList.toggle("odam-leftward", leftward);
+  label.style[leftward ? "marginRight" : "marginLeft"] = `${NUMBER_WIDE * crowding(object, before, size)}px`;
   const node = outline(object, size);
   node.append(label);
   for (const [name, value] of [["role", "option"], ["aria-label", object.label], ["data-row", row]])
@@ -84,7 +93,7 @@ function pick(boxes, x, y, repeated, selected, free) {
  */
 function objectList({ title, size, objects, picture, selected, choose, free = () => true }) {
   const boxes = objects.map((object) => object.box);
-  const options = objects.map((object, row) => detection(object, row, size));
+  const options = objects.map((object, row) => detection(object, row, size, objects.slice(0, row)));
   const list = frame("odam-objects", size, [picture, ...options]);
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", title);
