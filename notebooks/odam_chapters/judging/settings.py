@@ -7,7 +7,6 @@ PARAMETERS = {
     "PICTURE": Count(0),
     "OBJECT": Count(0),
     "MASKS": Count(1),
-    "STEPS": Count(1),
     "SEED": Count(0, 999),
     **EVERYWHERE,
 }
