@@ -51,6 +51,12 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
         (["--output", "{cached}", *TINY], "scenes-crowd-64-1-0.pt is damaged"),
     ],
+    "notebooks/odam_chapters/errors/shortcut.py": [
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{new}", "--setting", "forest"], "unknown setting 'forest'"),
+        (["{new}", "--masks", "0"], "masks"),
+    ],
     "notebooks/odam_chapters/errors/survey.py": [
         (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
         (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
@@ -108,7 +114,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.csv", "{folder}"], "cannot be written"),
         (["{folder}", "{folder}"], "is a folder"),
     ],
-    "tools/paper_map.py": [(["check"], "crowd-results.safetensors.gz: No such file")],
+    "tools/paper_map.py": [(["check"], "No such file or directory")],
     "tools/notebooks.py": [
         (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
     ],

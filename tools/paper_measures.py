@@ -150,6 +150,41 @@ def measure_columns(
         yield Number(label(value), text, len(pictures), judge(shifted, expect, len(pictures)) if expect else "")
 
 
+def measure_contrast(
+    file: str,
+    of: Sequence[str],
+    column: str,
+    split: str,
+    between: Sequence[str],
+    key: str,
+    same: Sequence[str],
+    where: dict[str, list[str]] | None = None,
+    expect: str = "",
+) -> Iterator[Number]:
+    """A column for the first of two values ``between`` of the column ``key``, minus the second, paired over ``same``.
+
+    For each value ``of`` of the column ``split``; the first of ``same`` is the picture.
+    """
+    for value in of:
+        columns: list[dict[tuple[str, ...], float]] = [
+            {
+                tuple(row[name] for name in same): float(row[column])
+                for row in read_table(file)
+                if row[split] == value
+                and row[key] == one
+                and all(row[name] in some for name, some in (where or {}).items())
+            }
+            for one in between
+        ]
+        common = [one for one in columns[0] if one in columns[1]]
+        if not common:
+            raise UnmeasuredError(value)
+        values = torch.tensor([columns[0][one] - columns[1][one] for one in common], dtype=torch.float64)
+        pictures = torch.tensor([int(one[0]) for one in common])
+        estimate = Estimate(float(values.mean()), *mean_interval(values, pictures))
+        yield Number(label(value), spell(estimate, False, "+"), len(common), judge(estimate, expect, len(common)))
+
+
 def measure_training(
     pairs: Sequence[Sequence[str]], metrics: Sequence[str], method: str = "ODAM", expect: str = ""
 ) -> Iterator[Number]:
@@ -288,6 +323,7 @@ MEASURES: dict[str, Callable[..., Iterator[Number]]] = {
     "means": measure_means,
     "best VEA": measure_best_vea,
     "columns": measure_columns,
+    "contrast": measure_contrast,
     "training": measure_training,
     "sweep": measure_sweep,
     "crowds": measure_crowds,

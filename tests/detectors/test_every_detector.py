@@ -26,7 +26,7 @@ FAST = [
     ("faster-rcnn-scenes", "fpn"),
     ("yolov3-tiny", "fpn"),
 ]
-GROUP_NORMED = ["fcos-groupnorm-scenes", "fcos-pvt-scenes"]
+GROUP_NORMED = ["fcos-groupnorm-scenes"]
 PICTURE = torch.rand(3, 150, 203, generator=torch.Generator().manual_seed(1))
 
 

@@ -44,7 +44,7 @@ def assigned(detector: Detector, images: list[Tensor], targets: list[dict[str, T
 
 
 @pytest.mark.parametrize("attribute", ["logit", "class"])
-@pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "fcos-pvt"])
+@pytest.mark.parametrize("name", ["fcos", "fcos-groupnorm", "retinanet", "retinanet-pvt"])
 def test_maps_of_dense_detectors_are_those_of_an_explanation(name: str, attribute: str) -> None:
     detector, (images, targets) = built(name), batch()
     positives = assigned(detector, images[:1], targets[:1])

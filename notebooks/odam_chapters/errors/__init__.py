@@ -11,6 +11,7 @@ __all__, __getattr__, __dir__ = offer(
         "errors.photos": "find_bad_edge find_confusion select_ninths",
         "errors.plots": "Case show_covering show_evidence show_gallery show_means show_ninths zoom",
         "errors.settings": "PARAMETERS",
+        "errors.shortcut": "DETECTORS LAYERS find_bearers make_sticker_case read_outcomes",
         "errors.survey": "WRONG_CLASS judge open_pictures read_mistakes survey_scene",
         "errors.widget": "MistakeBrowser",
         "statistics": "area_under_roc",
