@@ -20,6 +20,8 @@ from odam_lib.viz.grids import PictureGrid
 
 COLOUR = 1
 """Of the object's box in every figure."""
+MARGIN = 0.1
+"""Shown around the box, as a share of its longer side: what is removed is to be seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ def show_experiment(experiment: Experiment, parts: Sequence[str], title: str) ->
     places = [experiment.place(part) for part in parts]
     headings = [f"without the {part}: {experiment.scores[at]:.2f}" for part, at in zip(parts, places)]
     detection = experiment.detection
-    grid = PictureGrid(experiment.image, [write_label(detection, 0)], headings, detection.boxes)
+    grid = PictureGrid(experiment.image, [write_label(detection, 0)], headings, detection.boxes, MARGIN)
     grid.draw(0, [grid.small[0], *(grid.views[0].cut(experiment.pictures[at]) for at in places)])
     for column, box in enumerate([detection.boxes[0], *experiment.boxes[places].cpu()]):
         grid.draw_box(0, column, box, COLOUR)
