@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 from odam_chapters.rows import read_rows
@@ -288,8 +290,11 @@ def show_growth(
             panel.plot([at for at, *_ in beyond], [value for _, value, _ in beyond], "--", color=tint, lw=1.2)
     if mark is not None:
         panel.axhline(mark[0], color="0.4", lw=1, ls=":")
-        panel.text(0.01, mark[0], mark[1], transform=panel.get_yaxis_transform(), fontsize=8, color="0.3", va="bottom")
+        at = panel.get_yaxis_transform()
+        panel.text(0.99, mark[0], mark[1], transform=at, fontsize=8, color="0.3", ha="right", va="bottom")
     panel.set(xscale="log", yscale="log", xlabel=across, ylabel=unit, title=title)
+    for axis in (panel.xaxis, panel.yaxis):
+        _write_plain_numbers(axis)
     panel.title.set_fontsize(11)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
@@ -297,6 +302,14 @@ def show_growth(
         panel.plot([], [], "--", color="0.4", lw=1.2, label="extrapolated")
     panel.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _write_plain_numbers(axis: Axis) -> None:
+    """1, 10, 100 at a logarithmic axis instead of powers, and where it spans less than a thousandfold 2 and 5 too."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def show_cost_ratios(

@@ -75,10 +75,10 @@ def show_methods(
     numbers = check_numbers(numbers, len(first))
     shown = {name: add_combined(one[:MOST_ROWS], [attribute]).normalized() for name, one in methods.items()}
     found = first.detections[:MOST_ROWS]
-    masks = check_masks(masks, image, len(first))
+    outlined = check_masks(masks, image, len(first))
     grid = PictureGrid(image, _name_rows(found, numbers), list(shown), found.boxes, margin)
     for row, box in enumerate(found.boxes):
-        grid.draw(row, [grid.small[row], *(grid.blends(row, one[row])[0] for one in shown.values())], masks[row])
+        grid.draw(row, [grid.small[row], *(grid.blends(row, one[row])[0] for one in shown.values())], outlined[row])
         for column in range(len(shown) + 1):
             grid.draw_box(row, column, box, numbers[row], attribute)
         for column, one in enumerate(shown.values(), start=1):
@@ -162,14 +162,14 @@ def show_detectors(
         check_shown(image, one)
     shown = {name: add_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
     names = [f"{make_legible(name)} {_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
-    (mask,) = check_masks(None if mask is None else mask[None], image, 1)
+    (outlined,) = check_masks(None if mask is None else mask[None], image, 1)
     found = torch.cat([maps.detections.boxes.cpu() for maps in shown.values()])
     around = enclose(found) if len(found) else torch.tensor([0.0, 0.0, image.shape[-1], image.shape[-2]])
     headings = [TITLES[attribute] for attribute in attributes]
     grid = PictureGrid(image, names, headings, around.expand(len(names), 4), margin)
     for row, maps in zip(range(MOST_ROWS), shown.values()):
         small = grid.small[row]
-        grid.draw(row, [small, *(grid.blends(row, maps[0]) if len(maps) else [small] * len(attributes))], mask)
+        grid.draw(row, [small, *(grid.blends(row, maps[0]) if len(maps) else [small] * len(attributes))], outlined)
         for column, attribute in enumerate(("", *attributes)) if len(maps) else ():
             grid.draw_box(row, column, maps.detections.boxes[0], 0, attribute)
             grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
@@ -210,12 +210,12 @@ def show_columns(
         return show_detections(image, detections)
     numbers = check_numbers(numbers, len(detections))
     found = detections[:MOST_ROWS]
-    masks = check_masks(masks, image, len(detections))
+    outlined = check_masks(masks, image, len(detections))
     grid = PictureGrid(image, _name_rows(found, numbers), list(columns), found.boxes, margin)
     edges = {TITLES[edge]: edge for edge in EDGES}
     for row, box in enumerate(found.boxes):
         heats = [grid.views[row].cut(min_max(maps[row : row + 1].cpu()))[0] for maps in columns.values()]
-        grid.draw(row, [grid.small[row], *(blend(grid.small[row], heat) for heat in heats)], masks[row])
+        grid.draw(row, [grid.small[row], *(blend(grid.small[row], heat) for heat in heats)], outlined[row])
         for column, heading in enumerate(("detection", *columns)):
             grid.draw_box(row, column, box, numbers[row], edges.get(heading, ""))
     grid.finish(tell_count(title, len(found), len(detections), "objects"))

@@ -141,12 +141,12 @@ def show_maps(
         return show_detections(image, heat_maps.detections)
     numbers = check_numbers(numbers, len(heat_maps))
     shown = add_combined(heat_maps[:MOST_ROWS], attributes).normalized()
-    masks = check_masks(masks, image, len(heat_maps))
+    outlined = check_masks(masks, image, len(heat_maps))
     names = [write_label(shown.detections, row, numbers[row]) for row in range(len(shown))]
     headings = [TITLES[attribute] for attribute in attributes]
     grid = PictureGrid(image, names, headings, shown.detections.boxes, margin)
     for row in range(len(shown)):
-        grid.draw(row, [grid.small[row], *grid.blends(row, shown[row])], masks[row])
+        grid.draw(row, [grid.small[row], *grid.blends(row, shown[row])], outlined[row])
         grid.draw_box(row, 0, shown.detections.boxes[row], numbers[row])
         for column, attribute in enumerate(attributes, start=1):
             grid.draw_box(row, column, shown.detections.boxes[row], numbers[row], attribute)

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 from odam_chapters import timing
-from odam_chapters.costs.exercises import check_break_even, check_factor
+from odam_chapters.costs.exercises import check_break_even, check_factor, check_reach
 from odam_chapters.timing import Cost, find_break_even, fit_exponent, measure, measure_growth, tabulate
 
 MEGABYTES = 10**6
@@ -116,3 +116,16 @@ def test_break_even_is_right_wrong_or_open() -> None:
     assert "too many" in check_break_even(500, growth, 0.5) and "too few" in check_break_even(5, growth, 0.5)
     assert check_break_even(None, growth, 0.5).startswith("open")
     assert check_break_even(5, linear(1), 0.5).startswith("open: nothing was measured")
+
+
+def test_the_reach_of_a_prediction_is_told_with_what_was_forgotten() -> None:
+    assert check_reach(lambda n, high, wide: min(3 + 2 * n, high) * min(3 + 2 * n, wide) / high / wide).startswith(
+        "right"
+    )
+    assert "it has two" in check_reach(lambda n, high, wide: (3 + 2 * n) / high / wide)
+    assert "the last one" in check_reach(lambda n, high, wide: (1 + 2 * n) ** 2 / high / wide)
+    assert "ends where the level ends" in check_reach(lambda n, high, wide: (3 + 2 * n) ** 2 / high / wide)
+    assert "divide by" in check_reach(lambda n, high, wide: (3 + 2 * n) ** 2)
+    assert "0.5000, and 121 of 6400" in check_reach(lambda n, high, wide: 0.5)
+    assert "TypeError" in check_reach(lambda n, high, wide: None)
+    assert check_reach(None).startswith("open")
