@@ -20,12 +20,13 @@ from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
+from odam_chapters.attention.plots import show_by_edge
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
-from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -35,6 +36,7 @@ import odam_lib
 import odam_lib.viz.sheets as sheets
 from odam_lib import explain
 from odam_lib.files import data_root
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz import plots
 from odam_lib.viz.drawing import to_png
 from odam_lib.viz.sheets import LONGEST_NAME, Sheet, make_legible
@@ -84,6 +86,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
+        "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
+        "show_by_edge": lambda: show_by_edge({name: {"x1": Estimate(0.3, *interval[name])}}, name, name, name),
         "show_table": lambda: charts.show_table(torch.rand(2, 2), [name, name], name, name),
         "show_intervals": lambda: charts.show_intervals(lines, {"m": name}, name),
         "show_pairs": lambda: charts.show_pairs({name: pair}, name),
@@ -109,6 +113,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
+        "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
+        "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
