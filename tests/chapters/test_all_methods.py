@@ -10,10 +10,9 @@ from odam_lib.files import data_root
 
 
 def test_every_bundled_comparison_is_listed_and_read() -> None:
-    """Rows with a settings file beside them are comparisons of methods, those of crowds and of smoothing apart."""
-    bundled = {path.stem for path in (data_root() / "evaluation").glob("*-*.json") if path.with_suffix(".csv.gz").exists()}
-    others = {name for name in bundled if "crowd" in name or name.startswith(("smoothing", "window", "shortcut"))}
-    assert bundled - others - {"fcos-groupnorm-scenes"} <= FILES.keys()
+    bundled = {path.name.split(".")[0] for path in (data_root() / "evaluation").glob("*.csv.gz")}
+    assert {name for name in bundled if name.startswith(("rivals", "bbam", "drise"))} <= FILES.keys()
+    assert len(read_all()) == len(bundled & FILES.keys()) > 0
     assert all("ODAM" in table.methods for table in read_all().values())
 
 

@@ -257,7 +257,8 @@ def test_energy_is_told_apart_from_what_it_is_taken_for() -> None:
 
 
 def test_the_two_parts_that_matter_are_told_from_bright_ones() -> None:
-    falls, bright = {"torso": 0.3, "head": 0.2, "leg": 0.1, "arm": 0.0}, {"torso": 9.0, "head": 0.1, "leg": 8.0, "arm": 1.0}
+    falls = {"torso": 0.3, "head": 0.2, "leg": 0.1, "arm": 0.0}
+    bright = {"torso": 9.0, "head": 0.1, "leg": 8.0, "arm": 1.0}
     assert check_needed(("head", "torso"), falls, bright).startswith("right: the score loses 0.30")
     assert "It was tempting" in check_needed(("torso", "leg"), falls, bright)
     assert "without the arm it loses 0.00." in check_needed(("torso", "arm"), falls, bright)

@@ -57,7 +57,9 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
         return f"right: the score loses {told}."
     (wrong, *_) = sorted(set(answer) - set(needed), key=brightest.count, reverse=True)
     why = f"without the {wrong} it loses {falls[wrong]:.2f}"
-    tempting = ". It was tempting, since ODAM's map is bright there: the map does not tell" if wrong in brightest else ""
+    tempting = (
+        ". It was tempting, since ODAM's map is bright there: the map does not tell" if wrong in brightest else ""
+    )
     return f"not quite: the score loses {told}; {why}{tempting}."
 
 
