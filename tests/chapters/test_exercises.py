@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from odam_chapters.attention.exercises import check_heads
-from odam_chapters.attributes import check_both_directions, check_combined, check_farthest_edge
+from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_fake, check_more
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
@@ -49,24 +49,10 @@ def test_side_is_right_wrong_or_open(explained) -> None:
     assert check_side("left", maps[:0], "x2").startswith("open")
 
 
-def test_farthest_edge() -> None:
-    towards = {"x1": 0.2, "y1": 0.1, "x2": 0.2, "y2": 0.3}
-    assert check_farthest_edge("y1", towards).startswith("right: maps of the top edge")
-    assert "you said the left edge" in check_farthest_edge("x1", towards)
-    assert check_farthest_edge(None, towards).startswith("open")
-    assert "nothing was measured" in check_farthest_edge("y1", towards | {"y1": float("nan")})
-
-
-def test_shrinking_and_both_directions(detector, explained) -> None:
+def test_shrinking(detector, explained) -> None:
     image, maps = explained
     assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
     assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
-    for method in (ODAM(rectify="abs"), ODAM(rectify="abs", gradient="negative", smoothing=None)):
-        assert check_both_directions(method, detector, image, maps).startswith("right")
-    assert "what shrinks the box is missing" in check_both_directions(ODAM(), detector, image, maps)
-    assert "what expands" in check_both_directions(ODAM(gradient="negative"), detector, image, maps)
-    assert "signed" in check_both_directions(ODAM(rectify="none"), detector, image, maps)
-    assert check_both_directions(None, detector, image, maps).startswith("open")
 
 
 def careless(maps: Tensor) -> Tensor:
