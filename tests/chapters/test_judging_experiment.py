@@ -1,5 +1,6 @@
 """A scene without one part: what the same prediction says there, and which part a map misses."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_object_of_the_series_hangs_on_a_head_that_no_map_shows(picture: Pic
     assert set(sorted(falls, key=falls.get)[-2:]) == {"torso", "head"} and falls["right arm"] < 0.05
     filled = BoxFill()(picture.trace, experiment.detection, ("class",))
     bright = experiment.of_parts(measure_brightness(experiment, filled))
-    assert bright.keys() == falls.keys() and max(bright.values()) - min(bright.values()) < 1.5
+    assert bright.keys() == falls.keys() and bright["head"] == pytest.approx(bright["torso"], rel=0.05)
 
 
 def test_what_is_missed_matters_and_is_dark() -> None:
@@ -67,7 +68,8 @@ def test_figures_tell_the_scores(picture: Picture, experiment: Experiment) -> No
     told = texts(show_experiment(experiment, ["head"], "title"))
     assert f"without the head: {experiment.scores[experiment.place('head')]:.2f}" in told
     told = texts(show_changed(picture, 3, {"nothing": picture.trace.image, "all": torch.rand(3, 256, 256)}, "title"))
-    assert "nothing: 100% left" in told and "all: 0% left" in told
+    left = dict(re.findall(r"(nothing|all): (\d+)% left", told))
+    assert left["nothing"] == "100" and int(left["all"]) < 30
 
 
 def test_an_object_that_is_not_found_is_replaced_by_the_first_and_none_is_told(picture: Picture) -> None:
