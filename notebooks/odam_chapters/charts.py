@@ -13,6 +13,7 @@ from torch import Tensor
 
 from odam_chapters.rows import read_rows
 from odam_chapters.timing import Cost
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, save_png
 from odam_lib.viz.sheets import Sheet, name_entry
 
@@ -64,6 +65,24 @@ def draw_shares(
     panel.spines[["top", "right"]].set_visible(False)
 
 
+def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
+    """Numbers and their intervals, a row for each, without those that are NaN.
+
+    The axis is that of shares, 0 to 1; where an interval goes below 0, that of differences, as wide as the intervals.
+    """
+    shown = {name: one for name, one in estimates.items() if one.value == one.value}
+    figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
+    panel = figure.subplots()
+    shares = {name: one.value for name, one in shown.items()}
+    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS, 7)
+    low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
+    if low < 0:
+        panel.set_xlim(1.1 * low, 1.1 * high)
+        panel.axvline(0, color="0.4", lw=1)
+    panel.set_title(title, fontsize=11)
+    return figure
+
+
 def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
     """A number and its interval at one place of the vertical axis."""
     panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
@@ -97,7 +116,11 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
 
 
 def show_intervals(
-    lines: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], title: str, marked: str = "ODAM"
+    lines: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, str],
+    title: str,
+    marked: str = "ODAM",
+    mark: float | None = None,
 ) -> Figure:
     """Means with their intervals: a panel for each metric, a row for each method.
 
@@ -106,6 +129,7 @@ def show_intervals(
         metrics: what stands over the panel of each metric, by its name.
         title: the figure's message.
         marked: the methods whose names begin so are coloured.
+        mark: a number to draw a vertical line at in each panel.
     """
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = -(-len(metrics) // 4)
@@ -117,6 +141,8 @@ def show_intervals(
             place = methods.index(line["method"])
             tint = METHOD_COLOURS[0] if line["method"].startswith(marked) else "0.35"
             draw_interval(panel, place, line["mean"], (line["low"], line["high"]), tint, 5)
+        if mark is not None:
+            panel.axvline(mark, color="0.4", lw=1, ls=":")
         panel.set_title(heading, fontsize=9)
         panel.set_yticks(range(len(methods)), methods, fontsize=8)
         panel.set_ylim(len(methods) - 0.5, -0.5)

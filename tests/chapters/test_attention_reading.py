@@ -9,13 +9,11 @@ from odam_chapters.attention.reading import (
     NoAttentionError,
     count_cells,
     find_cell,
-    has_attention,
     locate_cell,
     read_attention_cells,
     read_centre_attention,
     read_cross_attention,
     read_encoder_attention,
-    read_query_attention,
 )
 from torch import Tensor
 
@@ -92,30 +90,24 @@ def test_weights_of_cells_sum_to_one_and_of_queries_to_at_most_one(untrained) ->
     torch.testing.assert_close(cells.sum(dim=(1, 2)), torch.ones(3))
     heads = torch.stack([read_attention_cells(trace, some, head=head) for head in range(4)])
     torch.testing.assert_close(heads.mean(dim=0), cells)
-    everyone = read_query_attention(trace, trace.candidates)
-    torch.testing.assert_close(everyone.sum(dim=1), torch.ones(25))
-    assert torch.equal(read_query_attention(trace, some), everyone[[4, 1, 7]][:, [4, 1, 7]])
-    assert read_query_attention(planted(trace), trace.candidates[[3, 4]]).tolist() == [[0, 1], [0, 0]]
 
 
 def test_no_detections_give_no_maps(untrained) -> None:
     trace = untrained.trace(torch.rand(3, 256, 256))
     nothing = trace.candidates[[]]
     assert read_cross_attention(trace, nothing).shape == read_centre_attention(trace, nothing).shape == (0, 256, 256)
-    assert read_query_attention(trace, nothing).shape == (0, 0)
 
 
 def test_rows_of_another_picture_are_refused(untrained) -> None:
     trace, other = (untrained.trace(torch.rand(3, 256, 256)) for _ in range(2))
-    for read in (read_cross_attention, read_query_attention, read_attention_cells, read_centre_attention):
+    for read in (read_cross_attention, read_attention_cells, read_centre_attention):
         with pytest.raises(ValueError, match="explain detections with the detector and the image that made them"):
             read(trace, other.candidates)
 
 
 def test_a_detector_without_attention_is_told_in_a_sentence(detector, held_out, untrained) -> None:
     trace = detector.trace(held_out[0][0])
-    assert not has_attention(trace) and has_attention(untrained.trace(torch.rand(3, 256, 256)))
-    for read in (read_cross_attention, read_query_attention, read_attention_cells, read_centre_attention):
+    for read in (read_cross_attention, read_attention_cells, read_centre_attention):
         with pytest.raises(NoAttentionError, match=r"fcos-scenes .* has no attention to read"):
             read(trace, trace.detections(0.5))
     with pytest.raises(NoAttentionError, match="choose a DETR"):
@@ -133,7 +125,6 @@ def test_layers_and_heads_are_chosen_as_rows_are(untrained) -> None:
         lambda layer: read_encoder_attention(trace, 1, 1, layer),
         lambda layer: read_attention_cells(trace, found, layer),
         lambda layer: read_attention_cells(trace, found, -1, layer),
-        lambda layer: read_query_attention(trace, found, layer),
     ):
         for layer, error in ((99, IndexError), ("last", TypeError), (True, TypeError), (1.0, TypeError)):
             with pytest.raises(error, match=r"does not exist: there are|give one row, a whole number"):

@@ -16,8 +16,10 @@ CHAPTERS = (
     "attention",
     "odam_train",
     "crowds",
+    "crowd_tables",
     "own",
     "costs",
+    "all_methods",
 )
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from matplotlib.colors import to_rgba
+from odam_chapters.attention.plots import show_by_edge
 from odam_chapters.charts import (
     draw_training_curves,
     show_cost_ratios,
+    show_estimates,
     show_growth,
     show_pairs,
     show_shares,
@@ -17,6 +19,7 @@ from odam_chapters.charts import (
 )
 from odam_chapters.timing import Cost
 
+from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import to_png
 
 SHARES = {"maps": (30, 40), "heads": (3, 12), "none": (0, 0)}
@@ -56,6 +59,24 @@ def test_the_first_share_is_on_top_and_keeps_its_own_colour() -> None:
 def test_without_any_share_only_the_mark_is_drawn() -> None:
     panel = show_shares({"none": (0, 0)}, {}, "Nothing", "share", (0.5, "chance")).axes[0]
     assert [line.get_label() for line in panel.lines] == ["chance"]
+
+
+def test_estimates_are_drawn_with_their_intervals_and_the_axis_holds_them() -> None:
+    shares = {"maps": Estimate(0.75, 0.6, 0.86), "heads": Estimate(0.25, -0.1, 0.5)}
+    panel = show_estimates(shares, "Win", "share").axes[0]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["maps", "heads"]
+    whiskers = [line.get_xydata().tolist() for line in panel.lines if line.get_linewidth() == 3]
+    assert whiskers == [[[0.6, 0], [0.86, 0]], [[-0.1, 1], [0.5, 1]]]
+    assert panel.get_title() == "Win" and panel.get_xlabel() == "share" and panel.get_xlim() == (-0.1, 1)
+
+
+def test_edges_have_a_row_each_and_methods_a_colour() -> None:
+    of = {"x1": Estimate(0.9, 0.8, 1.0), "all": Estimate(0.6, 0.5, 0.7)}
+    panel = show_by_edge({"maps": of, "heads": of}, "Maps win", "share", "chance").axes[0]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["left edge (x1)", "all edges"]
+    dots = [line for line in panel.lines if line.get_marker() == "o" and len(line.get_xdata()) == 1]
+    assert [(line.get_xdata()[0], round(float(line.get_ydata()[0]))) for line in dots] == [(0.9, 0), (0.6, 1)] * 2
+    assert dots[0].get_color() == dots[1].get_color() != dots[2].get_color()
 
 
 def test_a_table_shows_its_numbers_and_leaves_out_what_is_undefined() -> None:
@@ -108,3 +129,12 @@ def test_pairs_are_drawn_by_kind_with_the_means_of_their_bins() -> None:
     for panel, (ours, others) in zip(figure.axes, ((high, low), (low, high))):
         lines = {line.get_label(): line.get_xydata().tolist() for line in panel.lines}
         assert lines["same person"] == ours and lines["different people"] == others
+
+
+def test_estimates_leave_out_what_was_not_measured_and_show_differences_around_zero() -> None:
+    nothing, share = Estimate(math.nan, math.nan, math.nan), Estimate(0.5, 0.4, 0.6)
+    panel = show_estimates({"a": share, "b": nothing}, "Message", "share").axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
+    assert list(panel.lines[0].get_xdata()) == [0.4, 0.6] and panel.get_xlim() == (0, 1)
+    low, high = show_estimates({"a": Estimate(0.1, -0.1, 0.3)}, "Message", "difference").axes[0].get_xlim()
+    assert -0.2 < low < -0.1 and 0.3 < high < 0.4

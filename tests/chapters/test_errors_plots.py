@@ -1,7 +1,6 @@
 """Figures of mistakes and the browser: each drawn thing stands where it belongs."""
 
 import io
-import math
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 from odam_chapters.errors.plots import (
     Case,
     show_covering,
-    show_estimates,
     show_evidence,
     show_gallery,
     show_ninths,
@@ -19,7 +17,6 @@ from odam_chapters.errors.plots import (
 from odam_chapters.errors.widget import MistakeBrowser
 from PIL import Image
 
-from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.sheets import MOST_ROWS
 
 
@@ -131,15 +128,6 @@ def test_the_curves_of_covering_start_where_nothing_is_hidden() -> None:
     assert others == pytest.approx([0.8, *scores[:, 1, 0].tolist()])
     assert true.lines[2].get_ydata() == pytest.approx([0.1, *scores[:, 1, 1].tolist()])
     assert "no example" in show_covering([], (0.1,)).texts[0].get_text()
-
-
-def test_estimates_leave_out_what_was_not_measured_and_show_differences_around_zero() -> None:
-    nothing, share = Estimate(math.nan, math.nan, math.nan), Estimate(0.5, 0.4, 0.6)
-    panel = show_estimates({"a": share, "b": nothing}, "Message", "share").axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
-    assert list(panel.lines[0].get_xdata()) == [0.4, 0.6] and panel.get_xlim() == (0, 1)
-    low, high = show_estimates({"a": Estimate(0.1, -0.1, 0.3)}, "Message", "difference").axes[0].get_xlim()
-    assert low == -high and high > 0.3
 
 
 def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:

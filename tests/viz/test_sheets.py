@@ -20,12 +20,14 @@ from hypothesis import given, settings, strategies as st
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
+from odam_chapters.attention.plots import show_by_edge
+from odam_chapters.attributes import plots as attribute_plots
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
-from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -75,6 +77,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
     cost = {name: {name: {10: Cost(0.5, 1, True), 100: Cost(5.0, 1, False)}}}
     pair = (torch.rand(30), torch.rand(30), torch.rand(30) > 0.5)
     couple = found.boxes[:2]
+    trace, cells = detector.trace(image), maps.maps[0][0]
     outcomes = read_outcomes(data_root() / "evaluation" / "odam-train-fcos.csv")
     return {
         "show_detections": lambda: plots.show_detections(image, found),
@@ -85,6 +88,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
+        "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
+        "show_by_edge": lambda: show_by_edge({name: {"x1": Estimate(0.3, *interval[name])}}, name, name, name),
         "show_table": lambda: charts.show_table(torch.rand(2, 2), [name, name], name, name),
         "show_intervals": lambda: charts.show_intervals(lines, {"m": name}, name),
         "show_pairs": lambda: charts.show_pairs({name: pair}, name),
@@ -110,8 +115,14 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_covering": lambda: error_plots.show_covering(
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
+        "show_cells": lambda: attribute_plots.show_cells(trace, [(name, found[0], cells)], name, image[:1] > 0.5),
+        "show_cells of nothing": lambda: attribute_plots.show_cells(trace, [], name),
+        "show_scaling": lambda: attribute_plots.show_scaling((1, 2), {name: (1.0, 2.0)}, {name: 1.0}, name),
+        "show_moves": lambda: attribute_plots.show_moves({name: Estimate(0.1, 0.0, 0.2)}, name),
+        "show_first_order": lambda: attribute_plots.show_first_order(torch.rand(3), torch.rand(3), name, name),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
-        "show_estimates": lambda: error_plots.show_estimates({name: Estimate(0.3, 0.2, 0.4)}, name, name),
+        "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
+        "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
     }
@@ -124,8 +135,8 @@ def test_the_figures_above_are_all_there_are() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("show_")
     }
-    # show_locations shows places of attention and no name, show_leak our own scenes with their names.
-    assert made - {"show_locations", "show_leak"} <= figures("a").keys()
+    # show_locations shows places of attention and no name, the others our own scenes with their names.
+    assert made - {"show_locations", "show_leak", "show_experiment", "show_changed"} <= figures("a").keys()
 
 
 def test_every_figure_is_drawn_on_a_sheet() -> None:
@@ -163,12 +174,12 @@ def test_a_formula_is_drawn_letter_for_letter(kind: str) -> None:
 
 
 def test_numbers_at_an_axis_stay_formulas_where_names_do_not() -> None:
-    figure = figures("$a$")["show_growth"]()
+    figure = figures("$a$")["show_cost_ratios"]()
     to_png(figure)
     panel = figure.axes[0]
-    assert any("mathdefault" in tick.get_text() for tick in panel.get_yticklabels())
-    assert all(tick.get_parse_math() for tick in panel.get_yticklabels())
-    assert not any(text.get_parse_math() for text in (panel.title, panel.xaxis.label, *panel.texts))
+    assert any("mathdefault" in tick.get_text() for tick in panel.get_xticklabels())
+    assert all(tick.get_parse_math() for tick in panel.get_xticklabels())
+    assert not any(text.get_parse_math() for text in (panel.title, panel.xaxis.label, *panel.get_yticklabels()))
 
 
 def test_a_users_tex_does_not_read_names() -> None:

@@ -105,6 +105,18 @@ def choose_cells(attended: Tensor, named: Tensor, generator: torch.Generator) ->
     return torch.stack([select_strongest(one, number) for one in (*ranked, neither)])
 
 
+def find_near(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """What lies in each of boxes ``[N, 4]`` or within ``BAND`` of it: bool ``Tensor[N, H, W]`` of (height, width)."""
+    reach = BAND * (boxes[:, 2:] - boxes[:, :2])
+    return box_regions(torch.cat([boxes[:, :2] - reach, boxes[:, 2:] + reach], dim=1), size)
+
+
+def measure_near_rim(maps: Tensor, boxes: Tensor) -> Tensor:
+    """Of the energy of maps ``[N, H, W]`` in and near their boxes the share along the edge: ``Tensor[N]``."""
+    near = find_near(boxes, (maps.shape[-2], maps.shape[-1]))
+    return measure_rim_energy(maps * near, boxes, BAND)
+
+
 def measure_shares(trace: Trace, detections: Detections) -> dict[str, Tensor]:
     """Where the energy of attention and of ODAM's maps lies: all columns of :class:`Looked` that are shares of energy.
 
@@ -128,9 +140,7 @@ def measure_shares(trace: Trace, detections: Detections) -> dict[str, Tensor]:
         "edges": maps[:, 1:],
         "control": spread_cells(trace, alike.to(maps))[:, None],
     }
-    reach = BAND * (boxes[:, 2:] - boxes[:, :2])
-    grown = torch.cat([boxes[:, :2] - reach, boxes[:, 2:] + reach], dim=1)
-    inside, near = (box_regions(one, detections.image_size)[:, None] for one in (boxes, grown))
+    inside, near = box_regions(boxes, detections.image_size)[:, None], find_near(boxes, detections.image_size)[:, None]
     columns = {
         f"{measure}_{kind}": measure_rim_energy(each * counted, boxes[:, None], BAND).mean(dim=1)
         for measure, counted in (("rim", torch.ones_like(near)), ("near", near))

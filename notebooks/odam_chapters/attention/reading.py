@@ -13,9 +13,18 @@ class NoAttentionError(ValueError):
     """The detector has no attention weights to read."""
 
 
-def has_attention(trace: Trace) -> bool:
-    """Whether a pass has attention weights to read."""
-    return isinstance(trace, QueryTrace) and trace.attention is not None
+def find_objects(trace: Trace, score_threshold: float) -> Detections:
+    """The detections of a pass that has attention weights to read, one or more.
+
+    Raises:
+        NoAttentionError: the detector has none.
+        ValueError: nothing is found, or the threshold is outside [0, 1].
+    """
+    get_attention(trace)
+    found = trace.detections(score_threshold)
+    if not len(found):
+        raise ValueError(f"Nothing is found above a score of {score_threshold:g}: choose a lower SCORE_THRESHOLD.")
+    return found
 
 
 def get_attention(trace: Trace) -> Attention:
@@ -119,29 +128,6 @@ def read_attention_cells(trace: Trace, detections: Detections, layer: int = -1, 
 def read_cross_attention(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:
     """:func:`read_attention_cells` at the pixels of the image: ``Tensor[N, H, W]``."""
     return spread_cells(trace, read_attention_cells(trace, detections, layer, head))
-
-
-def read_query_attention(trace: Trace, detections: Detections, layer: int = -1) -> Tensor:
-    """The decoder's self-attention between the queries of the detections, the mean over the heads.
-
-    Args:
-        trace: a pass of a DETR.
-        detections: N rows of that pass.
-        layer: of the decoder; the last one by default.
-
-    Returns:
-        ``Tensor[N, N]``: how much row i took from row j. Rows sum to less than one: the rest went to queries that
-        found nothing.
-
-    Raises:
-        NoAttentionError: the detector has no attention.
-        TypeError, IndexError: no ``Detections``, or no such layer or head.
-        ValueError: detections of another image or detector.
-    """
-    attention = get_attention(trace)
-    trace.check(detections, ("class",))
-    layer = checks.row(layer, len(attention.queries), "Layer")
-    return attention.queries[layer].mean(dim=0)[detections.index][:, detections.index]
 
 
 def read_centre_cells(trace: Trace, detections: Detections) -> Tensor:

@@ -10,11 +10,12 @@ __all__, __getattr__, __dir__ = offer(
         "errors.evidence": "compare_maps estimate mend_by_sort share_energy tell_mended",
         "errors.exercises": "check_cover check_culprit check_number check_removal check_verdict",
         "errors.photos": "find_bad_edge find_confusion measure_covered measure_hidden",
-        "errors.plots": "show_covering show_estimates show_evidence show_gallery show_ninths show_things",
+        "errors.plots": "show_covering show_evidence show_gallery show_ninths show_things",
         "errors.shortcut": "DETECTORS find_bearers make_sticker_case read_outcomes",
         "errors.settings": "PARAMETERS",
         "errors.survey": "find_mistakes judge read_mistakes",
         "errors.widget": "MistakeBrowser",
+        "charts": "show_estimates",
         "statistics": "wilson",
     },
 )

@@ -13,10 +13,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from odam_chapters.charts import draw_shares
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
-from odam_lib.metrics.intervals import Estimate
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
@@ -192,28 +190,6 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
         *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
     )
     figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers in [-1, 1] with their intervals, a row for each; those that are NaN are left out.
-
-    Args:
-        estimates: by name.
-        title: the figure's message.
-        label: what the numbers are.
-    """
-    shown = {name: one for name, one in estimates.items() if one.value == one.value}
-    figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
-    panel = figure.subplots()
-    means = {name: one.value for name, one in shown.items()}
-    intervals = {name: (one.low, one.high) for name, one in shown.items()}
-    draw_shares(panel, means, intervals, label if shown else "nothing was measured", OBJECT_COLOURS[4:5], 7)
-    if any(one.low < 0 for one in shown.values()):
-        most = max(abs(end) for ends in intervals.values() for end in ends)
-        panel.set_xlim(-1.1 * most, 1.1 * most)
-        panel.axvline(0, color="0.4", lw=1)
-    panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
     return figure
 
 
