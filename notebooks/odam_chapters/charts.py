@@ -68,7 +68,8 @@ def draw_shares(
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
     """Numbers and their intervals, a row for each, without those that are NaN.
 
-    The axis is that of shares, 0 to 1; where an interval goes below 0, that of differences, as wide as the intervals.
+    The axis is that of shares, 0 to 1; where an interval goes below 0 it begins there, and
+    ends with them if all are small.
     """
     shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
@@ -77,7 +78,7 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
     draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS, 7)
     low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
     if low < 0:
-        panel.set_xlim(1.1 * low, 1.1 * high)
+        panel.set_xlim(low, 1 if high > 0.5 else high)
         panel.axvline(0, color="0.4", lw=1)
     panel.set_title(title, fontsize=11)
     return figure
