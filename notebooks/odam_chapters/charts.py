@@ -66,11 +66,7 @@ def draw_shares(
 
 
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers and their intervals, a row for each, without those that are NaN.
-
-    The axis is that of shares, 0 to 1; where an interval goes below 0 it begins there, and
-    ends with them if all are small.
-    """
+    """Numbers in [0, 1] and their intervals, a row for each but NaN; small differences get an axis of their size."""
     shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
     panel = figure.subplots()
@@ -79,7 +75,6 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
     low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
     if low < 0:
         panel.set_xlim(low, 1 if high > 0.5 else high)
-        panel.axvline(0, color="0.4", lw=1)
     panel.set_title(title, fontsize=11)
     return figure
 
