@@ -30,12 +30,12 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
     values = torch.stack([one.flatten(), other.flatten()])
     once = values.argsort(dim=1).double()
     slips = {
-        "this is the correlation of the values: the brightest cell decides nearly alone. Of ranks each cell has the same "
-        "say.": torch.corrcoef(values)[0, 1],
+        "this is the correlation of the values: the brightest cell decides nearly alone. Of ranks each cell has the "
+        "same say.": torch.corrcoef(values)[0, 1],
         "this is the cosine, which finds any two maps without negative values alike, since neither is "
         "centred.": torch.cosine_similarity(*values, dim=0),
-        "argsort says which cell is the k-th, not which rank each cell has. It is tempting since it returns whole numbers, "
-        "too: sort its result once more.": torch.corrcoef(once)[0, 1],
+        "argsort says which cell is the k-th, not which rank each cell has. It is tempting since it returns whole "
+        "numbers, too: sort its result once more.": torch.corrcoef(once)[0, 1],
     }
     for why, slip in slips.items():
         if abs(found - float(slip)) < CLOSE:
@@ -96,7 +96,7 @@ def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> 
         return f"right: {said}."
     if difference.mean() > 0:
         return (
-            f"not quite: {said}. The mean is larger, which is tempting, but the interval holds 0: other scenes may turn "
-            "it round."
+            f"not quite: {said}. The mean is larger, which is tempting, but the interval holds 0: other scenes may "
+            "turn it round."
         )
     return f"not quite: {said}. It is not more."
