@@ -15,6 +15,7 @@ notebook  chapter
 07        :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
 09        :mod:`~odam_chapters.own`: a toy detector, other people's models
 90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
+92        :mod:`~odam_chapters.crowd_tables`: what of the chapter of crowds makes the whole tables
 shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,
           :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; pictures drawn once are
           :mod:`~odam_chapters.framework` and :mod:`~odam_chapters.rivals`; what a reader sets is checked

@@ -109,7 +109,11 @@ def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> 
 
 
 def show_intervals(
-    lines: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], title: str, marked: str = "ODAM"
+    lines: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, str],
+    title: str,
+    marked: str = "ODAM",
+    mark: float | None = None,
 ) -> Figure:
     """Means with their intervals: a panel for each metric, a row for each method.
 
@@ -118,6 +122,7 @@ def show_intervals(
         metrics: what stands over the panel of each metric, by its name.
         title: the figure's message.
         marked: the methods whose names begin so are coloured.
+        mark: a number to draw a vertical line at in each panel.
     """
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = -(-len(metrics) // 4)
@@ -129,6 +134,8 @@ def show_intervals(
             place = methods.index(line["method"])
             tint = METHOD_COLOURS[0] if line["method"].startswith(marked) else "0.35"
             draw_interval(panel, place, line["mean"], (line["low"], line["high"]), tint, 5)
+        if mark is not None:
+            panel.axvline(mark, color="0.4", lw=1, ls=":")
         panel.set_title(heading, fontsize=9)
         panel.set_yticks(range(len(methods)), methods, fontsize=8)
         panel.set_ylim(len(methods) - 0.5, -0.5)

@@ -77,7 +77,7 @@ class Count:
         most = min(most, given[self.below] - 1) if self.below else most
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError(f"{name} is {value!r}: give a whole number from {self.least} to {most}.")
-        if not self.least <= value <= most:
+        if not self.least <= int(value) <= most:
             raise ValueError(f"{name} is {value}: give a whole number from {self.least} to {most}.")
 
 
@@ -115,7 +115,8 @@ class Number:
         span = f"{span} to {self.high:g}" if self.high < math.inf else span
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{name} is {value!r}: give a finite number{span}.")
-        if not (math.isfinite(value) and self.low <= value <= self.high) or (self.above and value == self.low):
+        number = float(value)
+        if not (math.isfinite(number) and self.low <= number <= self.high) or (self.above and number == self.low):
             raise ValueError(f"{name} is {value}: give a finite number{span}.")
 
 

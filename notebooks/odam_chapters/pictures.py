@@ -31,7 +31,7 @@ from odam_lib.viz.drawing import (
     to_png,
     write_label,
 )
-from odam_lib.viz.grids import PictureGrid
+from odam_lib.viz.grids import MOST_IN_LINE, PANEL, PictureGrid
 from odam_lib.viz.plots import check_masks, check_numbers, check_shown, show_detections
 from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, make_legible, tell_count
 from odam_lib.viz.views import MARGIN, enclose
@@ -111,7 +111,8 @@ def show_average_maps(
         raise ValueError("There is no average map to show: give at least one row and one attribute.")
     for name, maps in frames.items():
         checks.tensor(f"row {name!r}", maps, f"[{len(attributes)}, cells, cells]", "float")
-    figure = Sheet(1.9 * len(attributes) + 0.6, 1.9 * len(frames) + 0.5)
+    side = min(PANEL, MOST_IN_LINE * PANEL / len(attributes))
+    figure = Sheet(side * len(attributes) + 0.6, side * len(frames) + 0.5)
     axes = figure.subplots(len(frames), len(attributes), squeeze=False).tolist()
     for panels, (name, maps) in zip(axes, frames.items()):
         panels[0].set_ylabel(name, fontsize=9)

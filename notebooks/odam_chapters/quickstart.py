@@ -1,27 +1,39 @@
 """Notebook 00: a first explanation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
-from odam_chapters.exercises import check_side
-from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text, counts, lists, numbers, texts
+from odam_chapters.attributes.plots import show_cells
+from odam_chapters.judging.own_masks import OF_ALL, count_own_mask_wins, read_rows
+from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text
+from odam_chapters.pictures import save_small
+from odam_chapters.statistics import wilson
+from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import TARGETS
 from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels.similarity import cosines
+from odam_lib.metrics.matching import match
 
 __all__ = [
+    "OF_ALL",
     "PARAMETERS",
+    "check_share",
     "check_shrinking",
-    "check_side",
-    "counts",
-    "lists",
-    "numbers",
-    "texts",
+    "check_wrong",
+    "count_own_mask_wins",
+    "find_objects",
+    "order_by_share",
+    "read_rows",
+    "save_small",
+    "show_cells",
+    "tell_shares",
+    "wilson",
 ]
 
 PARAMETERS = {
@@ -35,6 +47,79 @@ PARAMETERS = {
     **EVERYWHERE,
 }
 """What a reader may set."""
+
+
+def find_objects(found: Detections, truth: Mapping[str, Tensor]) -> list[int]:
+    """Which object each detection found: its number among the true ones, -1 where the detection is wrong.
+
+    Args:
+        found: N detections.
+        truth: ``boxes`` and ``labels`` of the picture's objects.
+    """
+    rows = match(found, truth["boxes"], truth["labels"]).tolist()
+    return [rows.index(row) if row in rows else -1 for row in range(len(found))]
+
+
+def tell_shares(share: Tensor, own: int) -> str:
+    """How much of a map's energy lies on its own object, beside the best other one.
+
+    Args:
+        share: ``Tensor[M]``, the energy on each of M objects.
+        own: the number of its own object, -1 for a wrong detection.
+    """
+    others = [value for number, value in enumerate(share.tolist()) if number != own]
+    best = max(others, default=0.0)
+    if own < 0:
+        return f"there is no such object; most on any other one {best:.1f}"
+    return f"own mask {float(share[own]):.1f}, best other mask {best:.1f}"
+
+
+def order_by_share(shares: Tensor, own: Sequence[int]) -> list[int]:
+    """The rows of maps, from the one with the least energy on its own object; wrong detections come first.
+
+    Args:
+        shares: ``Tensor[N, M]``.
+        own: of each of N maps the number of its object, or -1.
+    """
+    mine = [float(shares[row, number]) if number >= 0 else -1.0 for row, number in enumerate(own)]
+    return sorted(range(len(own)), key=mine.__getitem__)
+
+
+def check_wrong(answer: int | None, found: Detections, truth: Mapping[str, Tensor]) -> str:
+    """Check which detection a learner thinks to be wrong."""
+    own = find_objects(found, truth)
+    if -1 not in own:
+        return "open: no box is wrong here; choose another SCENE_DETECTOR."
+    if answer is None or not 0 <= answer < len(found):
+        return f"open: give the number of a box, 0 to {len(found) - 1}."
+    overlap = box_iou(found.boxes[answer : answer + 1].cpu(), truth["boxes"])[0]
+    name = found.names()[answer]
+    if own[answer] >= 0:
+        return (
+            f"not quite: there is a {name}, and the box has an IoU of {float(overlap[own[answer]]):.2f} with it. What "
+            "stands behind others looks wrong, but its box still ends where the object does."
+        )
+    covered = found.categories[int(truth["labels"][overlap.argmax()])]
+    return f"right: no {name} fills this box; what fits best is a {covered}, with an IoU of {float(overlap.max()):.2f}."
+
+
+def check_share(answer: float | Tensor | None, heat: Tensor, mask: Tensor) -> str:
+    """Check the share of a map's energy ``Tensor[H, W]`` within a mask."""
+    if answer is None:
+        return "open: compute the share of the map's sum that lies within the mask."
+    value, inside = float(answer), heat * mask
+    wrong = {
+        float(mask.float().mean()): "that is the share of the picture which the mask covers, whatever the map",
+        float(inside.sum()): "that is the energy inside, in the map's own unit; divide by all of it",
+        float(inside.sum() / mask.sum()): "that is the mean within the mask; divide by the map's sum, not by the area",
+        float(((heat > 0) & mask).sum() / (heat > 0).sum()): "that counts pixels; a bright one shall weigh more",
+        float(1 - inside.sum() / heat.sum()): "that is the share outside",
+    }
+    share = float(inside.sum() / heat.sum())
+    if abs(value - share) < 2e-3:
+        return f"right: {share:.2f} of the energy lies on the object's visible pixels."
+    reasons = [reason for number, reason in wrong.items() if abs(value - number) < 1e-3]
+    return f"not quite: {reasons[0] if reasons else 'add up heat where mask is true, and divide by the sum of heat'}."
 
 
 def check_shrinking(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:

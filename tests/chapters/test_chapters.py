@@ -16,6 +16,7 @@ CHAPTERS = (
     "attention",
     "odam_train",
     "crowds",
+    "crowd_tables",
     "own",
     "costs",
 )

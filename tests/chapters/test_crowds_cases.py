@@ -1,16 +1,22 @@
 """Single cases from crowds, planted so that the right one is known; and their pictures."""
 
+import math
+
 import pytest
 import torch
 from odam_chapters.crowds.cases import (
     DOUBLED,
     LOST,
+    Couple,
     Triple,
+    draw_quiz,
     find_failures,
     find_owners,
     find_telling_triple,
-    pick_couples,
+    list_couples,
+    rate_guesses,
 )
+from odam_chapters.crowds.knowledge import BANDS, estimate_areas, estimate_knowledge, list_knowledge
 from odam_chapters.crowds.plots import (
     FALSE,
     FOUND,
@@ -22,7 +28,10 @@ from odam_chapters.crowds.plots import (
     show_suppression,
     show_thresholds,
 )
+from odam_chapters.crowds.rules import shade
+from odam_chapters.odam_train.separation import CandidatePairs
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from odam_lib.detections import Detections
 from odam_lib.kernels.nms import Kept
@@ -66,27 +75,51 @@ def test_a_box_is_of_the_person_it_overlaps_most() -> None:
 
 def test_the_triple_is_of_one_person_twice_and_of_the_neighbour() -> None:
     assert find_telling_triple(FOUR, MAPS, TRUTH) == Triple(0, 1, 2)
-    assert find_telling_triple(FOUR[[0, 1, 3]], MAPS[[0, 1, 3]], TRUTH) is None  # nobody else overlaps
-    assert find_telling_triple(FOUR[:0], MAPS[:0], TRUTH) is None
-    assert find_telling_triple(FOUR, MAPS, TRUTH, iou_threshold=0.95) is None
+    for rows, threshold in (([0, 1, 3], 0.5), ([], 0.5), ([0, 1, 2, 3], 0.95)):  # nobody else overlaps
+        with pytest.raises(ValueError, match="PICTURE has no"):
+            find_telling_triple(FOUR[rows], MAPS[rows], TRUTH, iou_threshold=threshold)
     two = crowd((LEFT, 0.9), ([0.5, 0, 10.5, 20], 0.8), (RIGHT, 0.7), (LEFT, 0.6))
     wider = bright((1, 0, 0), (1, 0.5, 0), (0, 1, 0), (1, 0, 0))
     # Of two of the same person the one that agrees more.
     assert find_telling_triple(two, wider, TRUTH) == Triple(0, 3, 2)
 
 
-def test_couples_are_overlapping_pairs_half_of_one_person() -> None:
-    drawn = pick_couples(FOUR, MAPS, TRUTH, 2, seed=0)
-    assert {one.same for one in drawn} == {True, False}
-    for one in pick_couples(FOUR, MAPS, TRUTH, 10, seed=1):
-        assert one.better < one.worse < 3 and one.iou > 0.5
-        assert one.same == ((one.better, one.worse) == (0, 1))
-        unit = torch.nn.functional.normalize(MAPS.flatten(1), dim=1)
-        assert one.correlation == pytest.approx(float(unit[one.better] @ unit[one.worse]))
-    assert pick_couples(FOUR, MAPS, TRUTH, 10, seed=1) == pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)
-    # Rows 0 and 1 are of one person, and each of them with row 2 of the same two.
-    assert len(pick_couples(FOUR, MAPS, TRUTH, 10, seed=1)) == 2
-    assert not pick_couples(FOUR[:1], MAPS[:1], TRUTH, 4, seed=0)
+APART, SHIFTED = [4.0, 0.0, 14.0, 20.0], [1.2, 0.0, 11.2, 20.0]
+CLEAR = torch.tensor([LEFT, APART, FAR])
+
+
+def test_couples_are_pairs_that_an_eye_can_decide() -> None:
+    near = [3.0, 0.0, 13.0, 20.0]  # of the second person, by 9 to 7 of ten columns more than of the first
+    found = crowd((LEFT, 0.9), (SHIFTED, 0.8), (near, 0.7), (FAR, 0.6), ([0.1, 0, 10.1, 20], 0.5))
+    maps = bright((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0))
+    listed = list_couples(found, maps, CLEAR, picture=7)
+    assert {one.same for one in listed} == {True, False} and {one.picture for one in listed} == {7}
+    for one in listed:
+        assert 0.5 < one.iou <= 0.8 and one.both.scores[0] > one.both.scores[1]
+        assert one.iou == pytest.approx(float(box_iou(one.both.boxes, one.both.boxes)[0, 1]))
+    # Between two people nobody can say whose a box is.
+    between = crowd((LEFT, 0.9), ([2.0, 0, 12.0, 20], 0.8))
+    assert not list_couples(between, maps[:2], CLEAR, 0) and not list_couples(found[:0], maps[:0], CLEAR, 0)
+
+
+def couple(iou: float, same: bool, picture: int = 0, agreement: float = 0.0) -> Couple:
+    return Couple(picture, FOUR[:2], iou, agreement, same)
+
+
+def test_a_quiz_pairs_one_person_with_two_of_the_same_overlap() -> None:
+    couples = [couple(iou, same) for iou in (0.5, 0.6, 0.7, 0.8) for same in (True, False)]
+    drawn = draw_quiz(couples, 6, seed=1)
+    assert len(drawn) == 6 and sorted(one.iou for one in drawn if one.same) == sorted(
+        one.iou for one in drawn if not one.same
+    )
+    assert draw_quiz(couples, 6, seed=1) == drawn and not draw_quiz(couples[:1], 6, seed=0)
+
+
+def test_guesses_are_rated_by_both_kinds_alike() -> None:
+    couples = [couple(0.7, True, place, 0.9) for place in range(9)] + [couple(0.6, False, 9, 0.1)]
+    guesses = {"one": lambda one: True, "maps": lambda one: one.correlation > 0.5}
+    rated = rate_guesses(couples, guesses, repeats=20)
+    assert rated["one"].value == 0.5 and rated["maps"] == (1, 1, 1)
 
 
 def test_failures_are_people_lost_and_people_counted_twice() -> None:
@@ -160,3 +193,18 @@ def test_thresholds_hold_their_number_and_the_chosen_pair_is_framed() -> None:
     assert [text.get_text() for text in panel.texts] == ["50.0", "60.0", "", "70.0"]
     assert panel.patches[0].get_bbox().extents.tolist() == [0.5, 0.5, 1.5, 1.5]
     assert not show_thresholds({"JI": values}, [0.0, 0.8], [0.6, 1.0], (0.3, 1.0), "Elsewhere").axes[0].patches
+
+
+def test_maps_know_more_than_boxes_where_they_part_what_boxes_do_not() -> None:
+    same = torch.tensor([True, False] * 6)
+    pairs = CandidatePairs(torch.full((12,), 0.65), same.float(), same, torch.arange(12) // 4)
+    areas = estimate_areas(pairs, (0.6, 0.7), repeats=10)
+    assert areas["maps"] == (1, 1, 1) and areas["boxes"] == (0.5, 0.5, 0.5) and areas["difference"].low == 0.5
+    assert math.isnan(estimate_areas(pairs, (0.7, 0.8), repeats=10)["maps"].value)
+    lines = list_knowledge(estimate_knowledge({"mine": pairs}, repeats=1))
+    assert {line["method"] for line in lines} == {"maps, mine", "boxes, mine"} and len(lines) == 2 * len(BANDS)
+
+
+def test_a_grid_of_thresholds_is_empty_where_a_pair_was_not_tried() -> None:
+    shaded = shade({(0.0, 1.0): 2, (0.0, 0.6): 1, (0.8, 1.0): 3}, float)
+    assert shaded.nan_to_num(-1).tolist() == [[1, 2], [-1, 3]]

@@ -1,17 +1,19 @@
 """The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from odam_chapters.attention.exercises import check_heads
-from odam_chapters.attributes import check_both_directions, check_combined, check_farthest_edge
-from odam_chapters.crowds.exercises import check_duplicate, check_pairs
+from odam_chapters.attributes import check_combined
+from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_fake, check_more
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
 from odam_chapters.exercises import check_least, check_most, check_side, find_side
 from odam_chapters.judging.exercises import check_cheat
-from odam_chapters.odam_train.exercises import check_odam_loss
+from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
+from odam_chapters.odam_train.separation import CandidatePairs
 from odam_chapters.quickstart import check_shrinking
 from torch import Tensor
 
@@ -47,24 +49,10 @@ def test_side_is_right_wrong_or_open(explained) -> None:
     assert check_side("left", maps[:0], "x2").startswith("open")
 
 
-def test_farthest_edge() -> None:
-    towards = {"x1": 0.2, "y1": 0.1, "x2": 0.2, "y2": 0.3}
-    assert check_farthest_edge("y1", towards).startswith("right: maps of the top edge")
-    assert "you said the left edge" in check_farthest_edge("x1", towards)
-    assert check_farthest_edge(None, towards).startswith("open")
-    assert "nothing was measured" in check_farthest_edge("y1", towards | {"y1": float("nan")})
-
-
-def test_shrinking_and_both_directions(detector, explained) -> None:
+def test_shrinking(detector, explained) -> None:
     image, maps = explained
     assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
     assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
-    for method in (ODAM(rectify="abs"), ODAM(rectify="abs", gradient="negative", smoothing=None)):
-        assert check_both_directions(method, detector, image, maps).startswith("right")
-    assert "what shrinks the box is missing" in check_both_directions(ODAM(), detector, image, maps)
-    assert "what expands" in check_both_directions(ODAM(gradient="negative"), detector, image, maps)
-    assert "signed" in check_both_directions(ODAM(rectify="none"), detector, image, maps)
-    assert check_both_directions(None, detector, image, maps).startswith("open")
 
 
 def careless(maps: Tensor) -> Tensor:
@@ -252,26 +240,99 @@ def test_the_loss_of_one_best_map() -> None:
         return torch.cat([-cosines[agree].log(), -(1 - cosines[objects != objects[best]]).log()]).mean()
 
     assert check_odam_loss(loss).startswith("right")
-    assert "no pair; four pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
+    assert "no pair; 5 pairs remain" in check_odam_loss(lambda *given: loss(*given, itself=True))
     assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
     assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
     assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+
+    def parts(maps: Tensor, objects: Tensor, best: int) -> tuple[Tensor, Tensor]:
+        unit = torch.nn.functional.normalize(maps.flatten(1), dim=1)
+        cosines, same = unit @ unit[best], objects == objects[best]
+        return -cosines[same & (torch.arange(len(maps)) != best)].log(), -(1 - cosines[~same]).log()
+
+    assert "that is the sum" in check_odam_loss(lambda *given: torch.cat(parts(*given)).sum())
+    assert "two means, added" in check_odam_loss(lambda *given: sum(one.mean() for one in parts(*given)))
+    assert "might become the same" in check_odam_loss(lambda *given: parts(*given)[0].mean())
+    assert "would part, too" in check_odam_loss(lambda *given: parts(*given)[1].mean())
     assert check_odam_loss(None).startswith("open")
 
 
+def test_in_first_order_only_the_activations_learn() -> None:
+    def first(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features, create_graph=True)
+        return torch.relu((gradient.detach() * features).sum(dim=1))[0]
+
+    def second(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features, create_graph=True)
+        return torch.relu((gradient * features).sum(dim=1))
+
+    assert check_first_order(first).startswith("right")
+    assert "this is second order" in check_first_order(second)
+    assert "nothing can learn from it" in check_first_order(lambda *given: first(*given).detach())
+    assert "another map" in check_first_order(lambda *given: 2 * first(*given))
+    assert check_first_order(None).startswith("open")
+
+
+def test_the_gap_is_what_is_wider() -> None:
+    same, images = torch.tensor([True, True, False, False]), torch.arange(4)
+    before, after = (
+        CandidatePairs(torch.full((4,), 0.7), torch.tensor(values), same, images)
+        for values in ([0.8, 0.6, 0.5, 0.5], [0.7, 0.5, 0.2, 0.2])
+    )
+    assert check_gap(0.2, before, after) == "right: from 0.20 to 0.40, wider by 0.20."
+    assert "the pairs of one person fell, too" in check_gap(0.3, before, after)
+    assert "Subtract it" in check_gap(0.4, before, after) and "0.90; keep pairs" in check_gap(0.9, before, after)
+    assert check_gap(None, before, after).startswith("open")
+
+
 def test_pairs_are_counted_beside_the_rules() -> None:
-    truth, rules = [True, False, False], {"NMS": [True, True, True], "Odam-NMS": [True, False, True]}
-    assert check_pairs(truth, truth, rules) == "right: all of them. Right of 3: you 3, NMS 1, Odam-NMS 2."
-    assert check_pairs([True, True, False], truth, rules).startswith("not quite: wrong about pair 1. Right of 3: you 2")
+    truth = [True, False, False]
+    rules = {"NMS": [True, True, True], "boxes": [False, True, False], "maps": [True, False, True]}
+    said = check_pairs(truth, truth, rules)
+    assert said.startswith("right: all of them. Right of 3: you 3, NMS 1, boxes 1, maps 2. ")
+    assert "the maps do better than the boxes, and you beat them" in said
+    said = check_pairs([True, True, False], truth, rules)
+    assert said.startswith("not quite: wrong about pair 1. Right of 3: you 2") and "you and they are level" in said
+    turned = {"boxes": rules["maps"], "maps": rules["boxes"]}
+    assert "the maps do worse than the boxes, and they beat you" in check_pairs([False, True, True], truth, turned)
     assert check_pairs([True, None, False], truth, rules).startswith("open")
     assert check_pairs([True], truth, rules).startswith("open")
+
+
+def test_the_correlation_of_two_maps() -> None:
+    def divided(length: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda one, two: (one * two).sum() / length(one) / length(two)
+
+    def pearson(one: Tensor, two: Tensor) -> Tensor:
+        return divided(torch.norm)(one - one.mean(), two - two.mean())
+
+    assert check_correlation(divided(torch.norm)).startswith("right: 1 for the same map")
+    assert "how bright both are" in check_correlation(lambda one, two: (one * two).sum())
+    assert "Pearson" in check_correlation(pearson)
+    for length in (torch.sum, torch.max):
+        assert "which should be 1" in check_correlation(divided(length))
+    assert "sum over the cells" in check_correlation(lambda one, two: one * two)
+    assert "is right" in check_correlation(lambda one, two: divided(torch.norm)(one, two).sqrt())
+    assert check_correlation(None).startswith("open")
+
+
+def test_the_lower_threshold_sorts_both_kinds() -> None:
+    same = torch.tensor([True] * 8 + [False] * 2)
+    values = torch.tensor([0.5, 0.6, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9, 0.2, 0.3])
+    pairs = CandidatePairs(torch.full((10,), 0.7), values, same, torch.zeros(10))
+    assert check_low(0.4, pairs).startswith("right: T_l 0.4 calls 100% of the pairs of one person one, and 100%")
+    assert "80% of all pairs are of one person" in check_low(0.0, pairs)
+    assert "parts boxes of one person" in check_low(0.95, pairs)
+    assert "no threshold" in check_low(4, pairs) and check_low(None, pairs).startswith("open")
 
 
 def test_the_rule_of_duplicates() -> None:
     assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (low if iou > t_iou else high)).startswith(
         "right"
     )
-    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou and corr > low).startswith("not quite")
-    assert check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou).startswith("not quite")
-    assert check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low)).startswith("not")
+    assert "only the first half" in check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou and corr > low)
+    assert "classical NMS" in check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou)
+    assert "swapped" in check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low))
+    assert "saves the neighbour" in check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou or corr > high)
+    assert "is another object" in check_duplicate(lambda *given: True)
     assert check_duplicate(None).startswith("open")

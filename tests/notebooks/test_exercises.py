@@ -120,6 +120,14 @@ def test_every_exercise_with_a_stub_has_answers_that_go_wrong_for_a_reason(name:
         assert exercise["wrong"] and all(wrong["says"] for wrong in exercise["wrong"]), variable
 
 
+def test_the_series_has_exercises_enough_and_most_of_them_are_done_and_not_guessed() -> None:
+    missing = sorted(LISTED.keys() - set(TAUGHT))
+    if missing:
+        pytest.skip(f"no answers yet: {', '.join(missing)}")
+    kinds = [exercise["kind"] for name in TAUGHT for exercise in answers(name).values()]
+    assert len(kinds) >= 20 and len(kinds) - kinds.count("prediction") >= 14
+
+
 def test_the_answers_are_of_notebooks() -> None:
     assert {path.stem for path in ANSWERS.glob("*.toml")} <= LISTED.keys()
 

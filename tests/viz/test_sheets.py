@@ -21,12 +21,13 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from odam_chapters import charts, pictures
 from odam_chapters.attention.plots import show_by_edge
+from odam_chapters.attributes import plots as attribute_plots
 from odam_chapters.crowds import plots as crowd_plots
 from odam_chapters.crowds.pair_widget import PairPicker, show_pair
 from odam_chapters.errors import plots as error_plots
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
-from odam_chapters.odam_train.plots import show_trade_off
+from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
@@ -76,6 +77,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
     cost = {name: {name: {10: Cost(0.5, 1, True), 100: Cost(5.0, 1, False)}}}
     pair = (torch.rand(30), torch.rand(30), torch.rand(30) > 0.5)
     couple = found.boxes[:2]
+    trace, cells = detector.trace(image), maps.maps[0][0]
     outcomes = read_outcomes(data_root() / "evaluation" / "odam-train-fcos.csv")
     return {
         "show_detections": lambda: plots.show_detections(image, found),
@@ -112,7 +114,14 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_covering": lambda: error_plots.show_covering(
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
+        "show_cells": lambda: attribute_plots.show_cells(trace, [(name, found[0], cells)], name, image[:1] > 0.5),
+        "show_cells of nothing": lambda: attribute_plots.show_cells(trace, [], name),
+        "show_scaling": lambda: attribute_plots.show_scaling((1, 2), {name: (1.0, 2.0)}, {name: 1.0}, name),
+        "show_moves": lambda: attribute_plots.show_moves({name: Estimate(0.1, 0.0, 0.2)}, name),
+        "show_first_order": lambda: attribute_plots.show_first_order(torch.rand(3), torch.rand(3), name, name),
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
+        "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
+        "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),

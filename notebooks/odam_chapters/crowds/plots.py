@@ -82,15 +82,15 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
     """Pairs of boxes, a panel for each: the first solid, the second dashed.
 
     Args:
-        pairs: P >= 1 items: image ``[3, H, W]``, two boxes ``[2, 4]``; of more than ``MOST_ROWS`` the first are shown,
+        pairs: P items: image ``[3, H, W]``, two boxes ``[2, 4]``; of more than ``MOST_ROWS`` the first are shown,
             and the title says so.
         captions: one a pair.
         title: the figure's message.
     """
     title, pairs = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS]
-    columns = min(len(pairs), 3)
-    rows = -(-len(pairs) // columns)
-    figure = Sheet(1.8 * columns, 2.0 * rows + 0.4)
+    columns = max(1, min(len(pairs), 3))
+    rows = max(1, -(-len(pairs) // columns))
+    figure = Sheet(2.8 * columns, 3.0 * rows + 0.4)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (image, boxes), caption in zip(panels, pairs, captions):
         _couple(panel, image, boxes.cpu(), image)
@@ -107,16 +107,15 @@ def show_couple_maps(
     """Pairs of boxes and their maps, a row for each: both boxes, then the map of each of them.
 
     Args:
-        pairs: P >= 1 items: image ``[3, H, W]``, two boxes ``[2, 4]``, their maps ``[2, H, W]`` aligned with the image.
+        pairs: P items: image ``[3, H, W]``, two boxes ``[2, 4]``, their maps ``[2, H, W]`` aligned with the image.
             Of more than ``MOST_ROWS`` the first are shown, and the title says so.
         captions: three for each pair.
         title: the figure's message.
     """
     title, pairs, captions = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS], captions[:MOST_ROWS]
-    figure = Sheet(5.7, 2.05 * len(pairs) + 0.4)
-    for line, (image, boxes, maps), texts in zip(
-        figure.subplots(len(pairs), 3, squeeze=False), pairs, captions, strict=True
-    ):
+    figure = Sheet(8.4, 2.95 * max(1, len(pairs)) + 0.4)
+    lines = figure.subplots(len(pairs), 3, squeeze=False) if pairs else ()
+    for line, (image, boxes, maps), texts in zip(lines, pairs, captions, strict=True):
         shown = fit_size((image.shape[-2], image.shape[-1]))
         small, heats = resize(image.cpu(), shown), [min_max(resize(one[None].cpu(), shown)[0]) for one in maps]
         _couple(line[0], image, boxes.cpu(), small)

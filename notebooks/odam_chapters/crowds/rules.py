@@ -1,6 +1,6 @@
 """Rules of suppression, what they leave of a detector's candidates in crowds, and how Odam-NMS got its thresholds."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -135,6 +135,14 @@ def try_thresholds(
             kept = odam_nms(found.boxes, found.scores, found.labels, maps, low=low, high=high)
             done[low, high].append(make_picture(found, kept, target))
     return {pair: match_crowds(each) for pair, each in done.items()}
+
+
+def shade(tried: Mapping[Thresholds, CrowdMatches], measure: Callable[[CrowdMatches], float]) -> Tensor:
+    """A number for each pair that was tried: ``Tensor[L, H]`` by T_l and T_h in rising order, NaN of other pairs."""
+    lows, highs = (sorted({pair[axis] for pair in tried}) for axis in (0, 1))
+    return torch.tensor(
+        [[measure(tried[low, high]) if (low, high) in tried else torch.nan for high in highs] for low in lows]
+    )
 
 
 def choose_thresholds(tried: Mapping[Thresholds, CrowdMatches]) -> Thresholds:

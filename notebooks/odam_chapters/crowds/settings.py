@@ -1,11 +1,12 @@
-"""What a reader may set in notebook 07."""
+"""What a reader may set in notebooks 07 and 92."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from odam_chapters.crowds.rules import THRESHOLDS
 from odam_chapters.crowds.tables import FAMILIES
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text, counts
+from odam_lib.datasets import CrowdHuman, Scenes
 
 
 def set_thresholds(detector: str, low: float, high: float) -> tuple[float, float]:
@@ -31,16 +32,36 @@ def be_above_low(name: str, value: Any, given: Mapping[str, Any]) -> None:
     set_thresholds(given["DETECTOR"], given["LOW"], value)
 
 
-PARAMETERS = {
+def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> Scenes | CrowdHuman:
+    """Held-out crowds, drawn here or photographs.
+
+    Args:
+        dataset: ``crowd`` or ``crowdhuman``.
+        root: folder of CrowdHuman; empty for where the library keeps data sets.
+        seed: of drawn crowds.
+        numbers: how many crowds are needed, by the name of the parameter that asks for them.
+
+    Raises:
+        OSError: there is no CrowdHuman.
+        ValueError: a number is larger than that of the photographs.
+    """
+    if dataset == "crowd":
+        return Scenes("val", max(numbers.values()), "crowd", seed=seed)
+    crowds = CrowdHuman(root or None, "val")
+    counts(1, len(crowds), **numbers)
+    return crowds
+
+
+IN_CROWDS = {
     "DETECTOR": Choice(tuple(FAMILIES)),
     "DATASET": Choice(("crowd", "crowdhuman")),
     "ROOT": Text(empty=True),
     "PICTURES": Count(2),
-    "PICTURE": Count(0),
     "LOW": Number(-1, 1),
     "HIGH": be_above_low,
-    "TIMED": Count(1),
     "DRAWS": Count(1),
     "SEED": Count(0, 999),
     **EVERYWHERE,
 }
+"""What both notebooks have."""
+PARAMETERS = {**IN_CROWDS, "PICTURE": Count(0)}

@@ -80,6 +80,24 @@ def list_intervals(scores: Scores, detectors: tuple[str, ...]) -> list[dict[str,
     ]
 
 
+def list_differences(
+    found: Mapping[str, CrowdMatches], reference: CrowdMatches, repeats: int = REPEATS, seed: int = 0
+) -> list[dict[str, str | float]]:
+    """By how many points each rule exceeds another one, for :func:`odam_chapters.charts.show_intervals`.
+
+    Args:
+        found: by the name of the row.
+        reference: of the rule that is subtracted, on the same pictures.
+        repeats: number of draws of pictures.
+        seed: of the draws.
+    """
+    return [
+        {"method": name, "metric": metric, "mean": 100 * value, "low": 100 * low, "high": 100 * high}
+        for name, each in found.items()
+        for metric, (value, low, high) in estimate_differences(each, reference, repeats=repeats, seed=seed).items()
+    ]
+
+
 class Comparison(NamedTuple):
     """By how much Odam-NMS with Odam-Train exceeds another rule in one number, on the same pictures."""
 

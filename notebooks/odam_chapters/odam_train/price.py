@@ -1,14 +1,29 @@
 """What Odam-Train changes in a method's rows, and how they then stand against those of rivals (Tab. 1, 3a, 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from odam_chapters.statistics import relative_change
 from odam_chapters.tables import write_text
+from odam_lib.detectors.base import Detector
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.verdicts import judge_paired
+from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
+
+
+def match_detections(detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> CrowdMatches:
+    """A detector's own detections of a score over 0.05, matched with the people of each picture.
+
+    Args:
+        detector: what finds people.
+        pictures: items ``(image [3, H, W], target)`` with ``boxes`` of the people.
+    """
+    found = [(detector.detect(image, 0.05), target["boxes"]) for image, target in pictures]
+    return match_crowds(
+        [CrowdPicture(one.boxes.cpu(), one.scores.cpu(), truth, torch.zeros(0, 4)) for one, truth in found]
+    )
 
 
 def align_rows(before: Evaluation, after: Evaluation, method: str, metric: str) -> tuple[Tensor, Tensor, Tensor]:

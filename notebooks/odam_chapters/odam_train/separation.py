@@ -16,7 +16,7 @@ from odam_lib.explainers.explain import Explainer, check_explainer
 from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
 from odam_lib.metrics.localization import energy_inside, pointing
 
 RASTER = 50
@@ -69,6 +69,43 @@ def pair_overlapping(boxes: Tensor, least_iou: float = 0.3) -> Tensor:
     checks.tensor("boxes", boxes, "[N, 4]")
     least_iou = checks.number("The least IoU", least_iou, "[0, 1]")
     return torch.nonzero(box_iou(boxes, boxes).triu(diagonal=1) > least_iou)
+
+
+def choose_couple(traces: Mapping[str, Trace], target: Mapping[str, Tensor], least_iou: float = 0.3) -> Tensor:
+    """Two people to look at: wholly in the picture, predicted by every detector, with the largest common area.
+
+    Args:
+        traces: of one picture, by the detector's name.
+        target: ``boxes`` and ``labels`` of the people.
+        least_iou: of the two boxes.
+
+    Returns:
+        ``Tensor[2]``, int64.
+
+    Raises:
+        ValueError: there are no such two.
+    """
+    boxes, size = target["boxes"], min(next(iter(traces.values())).image.shape[-2:])
+    found = [set(choose_representatives(each, boxes, target["labels"])[1].tolist()) for each in traces.values()]
+    inside = ((boxes >= 0) & (boxes <= size)).all(dim=1)
+    people = torch.tensor([person for person in sorted(set.intersection(*found)) if inside[person]], dtype=torch.int64)
+    pairs = people[pair_overlapping(boxes[people], least_iou)]
+    if not len(pairs):
+        raise ValueError("PICTURE has no two people who overlap and are found by both detectors: take another crowd.")
+    low, high = boxes[pairs, :2].amax(dim=1), boxes[pairs, 2:].amin(dim=1)
+    return pairs[(high - low).prod(dim=1).argmax()]
+
+
+def represent(trace: Trace, target: Mapping[str, Tensor], people: Tensor) -> Detections:
+    """The prediction of each of some people, see :func:`choose_representatives`; every one of them has one.
+
+    Args:
+        trace: one forward pass.
+        target: ``boxes`` and ``labels`` of all people.
+        people: ``Tensor[N]``, int64.
+    """
+    found, own = choose_representatives(trace, target["boxes"], target["labels"])
+    return found[[own.tolist().index(person) for person in people.tolist()]]
 
 
 def correlate_pairs(maps: Tensor, pairs: Tensor) -> Tensor:
@@ -232,6 +269,34 @@ class CandidatePairs:
         chosen = (self.ious > least_iou) & (self.same == same) & self.correlations.isfinite()
         values = self.correlations[chosen].double()
         return Estimate(float(values.mean()), *mean_interval(values, self.images[chosen])), len(values)
+
+
+def estimate_gaps(pairs: CandidatePairs, repeats: int = 200, seed: int = 0) -> dict[float, Estimate]:
+    """By how much the maps of one person agree more than those of two, in bands of the IoU that are 0.1 wide.
+
+    Args:
+        pairs: of candidates.
+        repeats: draws of pictures behind each 95 % interval.
+        seed: of the draws.
+
+    Returns:
+        The difference of the mean correlations by the middle of the band, of those with ten pairs of each kind or more.
+    """
+    known = pairs.correlations.isfinite()
+    band = (pairs.ious * 10).long().clamp(max=9)
+
+    def gap(rows: Tensor) -> float:
+        same = rows[:, 1] > 0
+        return float(rows[same, 0].mean() - rows[~same, 0].mean())
+
+    gaps = {}
+    for number in range(10):
+        chosen = known & (band == number)
+        rows = torch.stack([pairs.correlations, pairs.same.to(pairs.correlations)], dim=1)[chosen].double()
+        if min(int(rows[:, 1].sum()), int((1 - rows[:, 1]).sum())) >= 10:
+            drawn = bootstrap(gap, rows, pairs.images[chosen], repeats, seed)
+            gaps[(number + 0.5) / 10] = Estimate(gap(rows), *drawn)
+    return gaps
 
 
 def pair_candidates(
