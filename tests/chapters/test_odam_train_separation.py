@@ -7,9 +7,12 @@ import torch
 from odam_chapters.odam_train.separation import (
     CandidatePairs,
     align_surveys,
+    choose_couple,
     choose_representatives,
     correlate_pairs,
+    estimate_gaps,
     pair_overlapping,
+    represent,
     survey,
 )
 from odam_chapters.statistics import relative_change
@@ -52,6 +55,30 @@ def test_of_nothing_there_is_nothing(crowd, detector) -> None:
     assert len(found) == len(own) == 0
     with pytest.raises(ValueError, match="no picture to look at"):
         survey(detector, [], ODAM())
+
+
+def test_the_couple_overlaps_most_and_each_has_its_own_prediction(crowd, detector) -> None:
+    image, target = crowd[0]
+    trace = detector.trace(image)
+    people = choose_couple({"one": trace, "two": trace}, target)
+    every = choose_representatives(trace, target["boxes"], target["labels"])
+    boxes = target["boxes"][people]
+    assert box_iou(boxes, boxes)[0, 1] > 0.3 and (boxes >= 0).all() and (boxes <= min(image.shape[-2:])).all()
+    assert torch.equal(represent(trace, target, people).boxes, every[0][torch.isin(every[1], people)].boxes)
+    alone = {name: target[name][:1] for name in ("boxes", "labels")}
+    with pytest.raises(ValueError, match="PICTURE has no two people"):
+        choose_couple({"one": trace}, alone)
+
+
+def test_a_gap_is_one_person_minus_two_within_a_band() -> None:
+    same = torch.tensor([True, False]).repeat(20)
+    ious = torch.tensor([0.55] * 20 + [0.75] * 20)
+    pairs = CandidatePairs(ious, torch.where(same, 0.8, 0.5) + (ious > 0.6) * 0.1 * same, same, torch.arange(40) // 10)
+    gaps = estimate_gaps(pairs, repeats=10)
+    assert list(gaps) == [0.55, 0.75]
+    assert gaps[0.55] == pytest.approx((0.3, 0.3, 0.3)) and gaps[0.75] == pytest.approx((0.4, 0.4, 0.4))
+    few = CandidatePairs(ious[:8], pairs.correlations[:8], same[:8], pairs.images[:8])
+    assert estimate_gaps(few) == {}
 
 
 def test_pairs_overlap_and_occur_once() -> None:

@@ -173,12 +173,12 @@ def test_a_formula_is_drawn_letter_for_letter(kind: str) -> None:
 
 
 def test_numbers_at_an_axis_stay_formulas_where_names_do_not() -> None:
-    figure = figures("$a$")["show_growth"]()
+    figure = figures("$a$")["show_cost_ratios"]()
     to_png(figure)
     panel = figure.axes[0]
-    assert any("mathdefault" in tick.get_text() for tick in panel.get_yticklabels())
-    assert all(tick.get_parse_math() for tick in panel.get_yticklabels())
-    assert not any(text.get_parse_math() for text in (panel.title, panel.xaxis.label, *panel.texts))
+    assert any("mathdefault" in tick.get_text() for tick in panel.get_xticklabels())
+    assert all(tick.get_parse_math() for tick in panel.get_xticklabels())
+    assert not any(text.get_parse_math() for text in (panel.title, panel.xaxis.label, *panel.get_yticklabels()))
 
 
 def test_a_users_tex_does_not_read_names() -> None:

@@ -40,8 +40,8 @@ def show_cells(
         margin: how much is shown around all boxes together, as a share of the longer side.
     """
     if not panels:
-        figure = Sheet(6.0, 0.8)
-        figure.suptitle("No object above the score threshold", fontsize=11)
+        figure = Sheet(6.0, 0.9)
+        figure.suptitle(f"{title}\nNo object above the score threshold", fontsize=11)
         return figure
     edges = {TITLES[edge]: edge for edge in EDGES}
     part, corner = find_part(torch.cat([one.boxes for _, one, _ in panels]).cpu(), trace.image.cpu(), margin)

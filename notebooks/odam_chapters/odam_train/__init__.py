@@ -15,8 +15,6 @@ __all__, __getattr__, __dir__ = offer(
         "crowds.estimates": "estimate_differences",
         "statistics": "relative_change",
         "charts": "show_intervals show_pairs",
-        "exercises": "check_most",
-        "parameters": "choices counts numbers texts",
-        "pictures": "crop show_average_maps show_columns",
+        "pictures": "show_average_maps show_columns",
     },
 )
