@@ -8,13 +8,14 @@ notebook  chapter
 00        :mod:`~odam_chapters.quickstart`
 01        :mod:`~odam_chapters.attributes`
 02        :mod:`~odam_chapters.detectors`: weights made random, part by part
-03        :mod:`~odam_chapters.judging`: maps judged by their own object's pixels
+03        :mod:`~odam_chapters.judging`: parts taken away, features followed, maps that leak
 04        :mod:`~odam_chapters.errors`: a survey of mistakes, single cases, a browser of mistakes
 05        :mod:`~odam_chapters.attention`: DETR's attention beside its maps, a picker of places
 06        :mod:`~odam_chapters.odam_train`: a sweep of trainings, whether the maps of neighbours are apart
 07        :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
 09        :mod:`~odam_chapters.own`: a toy detector, other people's models
 90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
+91        :mod:`~odam_chapters.all_methods`: the rows of every comparison
 92        :mod:`~odam_chapters.crowd_tables`: what of the chapter of crowds makes the whole tables
 shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures` of maps,
           :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; pictures drawn once are

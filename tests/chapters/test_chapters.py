@@ -19,6 +19,7 @@ CHAPTERS = (
     "crowd_tables",
     "own",
     "costs",
+    "all_methods",
 )
 
 

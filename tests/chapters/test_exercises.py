@@ -11,7 +11,7 @@ from odam_chapters.crowds.exercises import check_correlation, check_duplicate, c
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
 from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
 from odam_chapters.exercises import check_most, check_side, find_side
-from odam_chapters.judging.exercises import check_cheat
+from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
 from odam_chapters.quickstart import check_shrinking
@@ -240,9 +240,36 @@ def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> Non
 
     assert check_cheat(None, boxes, size, 0.7).startswith("open")
     assert check_cheat(painted, boxes, size, 0.7).startswith("right: 1.00")
-    assert check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7).startswith("not quite: 0.20")
+    even = check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7)
+    assert even.startswith("not quite: 0.20") and "bright everywhere" in even
     assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
     assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
+
+
+def test_energy_is_told_apart_from_what_it_is_taken_for() -> None:
+    def energy(heat: Tensor, mask: Tensor) -> Tensor:
+        return heat[mask].sum() / heat.sum().clamp(min=1e-9)
+
+    assert check_energy(energy) == "right: 0.58, as energy_inside says."
+    assert "divide 0 by 0" in check_energy(lambda heat, mask: heat[mask].sum() / heat.sum())
+    assert {check_energy(wrong) for wrong, _ in NOT_ENERGY} == {f"not quite: {why}." for _, why in NOT_ENERGY}
+    assert "12 units" in check_energy(lambda heat, mask: 0.1) and check_energy(None).startswith("open")
+
+
+def test_the_two_parts_that_matter_are_told_from_bright_ones() -> None:
+    falls = {"torso": 0.3, "head": 0.2, "leg": 0.1, "arm": 0.0}
+    bright = {"torso": 9.0, "head": 0.1, "leg": 8.0, "arm": 1.0}
+    assert check_needed(("head", "torso"), falls, bright).startswith("right: the score loses 0.30")
+    assert "It was tempting" in check_needed(("torso", "leg"), falls, bright)
+    assert "without the arm it loses 0.00." in check_needed(("torso", "arm"), falls, bright)
+    for nothing in (None, "torso", ("torso", "torso"), ("torso", "ear")):
+        assert check_needed(nothing, falls, bright).startswith("open")
+
+
+def test_zeros_are_judged_by_the_features_beneath_them() -> None:
+    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.01")
+    assert "take where it is 0" in check_zero(0.9, -0.01, 0.9)
+    assert check_zero(0.3, -0.01, 0.9).startswith("not quite, +0.30") and check_zero(None, 0, 1).startswith("open")
 
 
 def test_the_loss_of_one_best_map() -> None:

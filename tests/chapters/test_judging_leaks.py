@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
-from odam_chapters.judging import leaks
+from odam_chapters.judging import features, leaks
 from odam_chapters.judging.leaks import CHANGES, KINDS, Covered
 from torch import Tensor, nn
 
@@ -119,7 +119,7 @@ def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None
     maps, masks = torch.rand(1, 5, 7, generator=generator), torch.rand(3, 40, 60, generator=generator) < 0.4
     for grid in (Grid(0.5, 0.5, 8, 8), Grid(10, 4, 5, 6), Grid(10, 4, 5, 6, bounded=True)):
         whole, within = (
-            leaks.spread_over_cells(some, grid, (40, 60), (5, 7)) for some in (torch.ones_like(masks), masks)
+            features.spread_over_cells(some, grid, (40, 60), (5, 7)) for some in (torch.ones_like(masks), masks)
         )
         assert ((whole - 1).abs() < 1e-5).all()
         read = sample_grid(maps, grid, (40, 60), (40, 60))
@@ -128,6 +128,22 @@ def test_the_share_of_a_cell_within_a_mask_is_what_its_energy_there_is() -> None
         ).reshape(5, 7)
         expected = (read * masks).sum(dim=(1, 2))
         torch.testing.assert_close((maps * weights * within).sum(dim=(1, 2)), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("uses_other", [True, False])
+def test_a_change_reaches_the_score_by_the_cells_that_show_it(uses_other: bool) -> None:
+    picture, covered = open_leaky(uses_other)
+    mask = picture.target["masks"][1]
+    route = features.follow(picture.trace, picture.detections, covered.pictures[1][0], mask)
+    if uses_other:
+        assert route.beneath > 3 * route.elsewhere > 0  # between two cells either is seen
+    else:
+        assert route == (0, 0)
+
+
+def test_the_worst_leaks_are_found_first_and_once() -> None:
+    rows = pd.DataFrame([leak(0.5, 0.4, 0.3, image=1), leak(0.1, 0.8, 0.3, image=2), leak(0.2, 0.7, 0.3, image=2)])
+    assert leaks.find_leaks(rows, 1) == [2] and leaks.find_leaks(rows, 2) == [2, 1]
 
 
 def test_each_change_is_of_one_object_that_covers_another() -> None:

@@ -150,7 +150,7 @@ def test_maps_may_be_judged_on_own_data_without_masks(tmp_path) -> None:
     content["categories"].append({"id": 40, "name": "unicorn"})
     path.write_text(json.dumps(content), encoding="utf-8")
     own = {"DATASET": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(path), "OUTPUT_DIR": str(tmp_path)}
-    name = "03_is_the_map_right"
+    name = "91_all_methods"
     printed = "".join(run_cells(name, tool.listed()[name]["test"] | own))
     assert "Left out: VEA, VEA best, pointing mask" in printed and "fcos-scenes cannot detect: unicorn" in printed
     assert "best by energy box" in printed and "best by ODI box" in printed and "best by VEA" not in printed

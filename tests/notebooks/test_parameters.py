@@ -112,11 +112,11 @@ def test_the_sentence_says_what_may_be_given(rule: Rule, value: Any, said: str) 
     ("name", "given", "said"),
     [
         (
-            "03_is_the_map_right",
+            "91_all_methods",
             {"DATASET": "coco"},
             "DATASET is 'coco', of which no rows are bundled: set ROWS to ''.",
         ),
-        ("03_is_the_map_right", {"LEFT_OUT": ["ODAM"]}, "LEFT_OUT leaves ODAM and one more; choose among ODAM,"),
+        ("91_all_methods", {"LEFT_OUT": ["ODAM"]}, "LEFT_OUT leaves ODAM and one more; choose among ODAM,"),
         ("06_odam_train", {"LIVE_SCENES": 5}, "LIVE_SCENES is 5: give 0, or at least 16, a batch."),
         ("07_odam_nms_in_crowds", {"LOW": 0.7, "HIGH": 0.2}, "LOW is 0.7 and HIGH is 0.2: give 0 <= LOW <= HIGH <= 1."),
     ],

@@ -19,13 +19,11 @@ from torch import Tensor
 from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
-from odam_chapters.influence import edit_features
+from odam_chapters.judging.features import silence
 from odam_chapters.rows import Kind, read_rows
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scene, Scenes, render
-from odam_lib.detections import Detections
-from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import Picture
@@ -34,7 +32,6 @@ from odam_lib.evaluation.rows import Row
 from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.controls import RandomMap
 from odam_lib.explainers.odam import ODAM
-from odam_lib.kernels.grid import Grid, line_shares
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
 from odam_lib.metrics.localization import energy_inside
@@ -103,41 +100,6 @@ def uncover(scene: Scene) -> Covered:
             for other in others
         },
     )
-
-
-def spread_over_cells(masks: Tensor, grid: Grid, input_size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """How much of what each cell of a feature map shows lies within each mask, as the map's energy there is counted.
-
-    Args:
-        masks: bool ``Tensor[M, H, W]`` of the picture.
-        grid: where the cells lie on the detector's input.
-        input_size: (height, width) of the picture as the detector saw it.
-        cells: (height, width) of the feature map.
-
-    Returns:
-        ``Tensor[M, height, width]`` in [0, 1].
-    """
-    starts, steps = (grid.y, grid.x), (grid.dy, grid.dx)
-    rows, columns = (
-        line_shares(
-            ((torch.arange(pixels) + 0.5) * seen / pixels - start) / step,
-            torch.arange(number),
-            torch.tensor([number]),
-            grid.bounded,
-        ).to(masks.device)
-        for pixels, seen, start, step, number in zip(masks.shape[1:], input_size, starts, steps, cells)
-    )
-    return rows.T @ masks.float() @ columns / (rows.sum(dim=0)[:, None] * columns.sum(dim=0)).clamp(min=1e-9)
-
-
-def silence(trace: Trace, detections: Detections, mask: Tensor) -> Tensor:
-    """By which share of itself each score falls if the features beneath a mask, bool ``Tensor[H, W]``, are zero."""
-    kept = [
-        one.detach() * (1 - spread_over_cells(mask[None], grid, trace.input_size, (one.shape[-2], one.shape[-1])))
-        for one, grid in zip(trace.features, trace.grids)
-    ]
-    with edit_features(trace, kept):
-        return measure_influences(trace, detections, trace.image[None])[:, 0, 0]
 
 
 def judge_leaks(picture: Picture, covered: Covered) -> Iterator[Row]:
@@ -259,6 +221,12 @@ def tabulate_falls(rows: pd.DataFrame) -> list[Row]:
             number = {"n": len(some), "mean": float(falls.mean()), "low": low, "high": high}
             lines.append({"method": f"{name}, {band}", "metric": change, **number})
     return lines
+
+
+def find_leaks(rows: pd.DataFrame, number: int) -> list[int]:
+    """The pictures of the maps that lie most on another object instead of their own, the worst first, each once."""
+    leaked = (rows["energy"] - rows["own"]).sort_values(ascending=False)
+    return rows.loc[leaked.index, "image_id"].unique()[:number].tolist()
 
 
 def show_leak(picture: Picture, covered: Covered) -> Figure:
