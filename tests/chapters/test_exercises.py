@@ -8,8 +8,8 @@ import torch
 from odam_chapters.attention.exercises import check_heads
 from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
-from odam_chapters.detectors.exercises import check_fake, check_more
-from odam_chapters.exercises import check_least, check_most, check_side, find_side
+from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
+from odam_chapters.exercises import check_most, check_side, find_side
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
@@ -20,6 +20,7 @@ from odam_lib import ODAM, explain
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.odam import combine, min_max
 from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics.agreement import rank_correlation
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +84,6 @@ def test_maps_without_a_centre_are_told(explained) -> None:
     assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
 
 
-def test_the_least_is_right_wrong_or_open() -> None:
-    values = {"fpn": 0.1, "stage1": 0.3}
-    assert check_least(None, values, "spread").startswith("open: where is the spread least?")
-    assert check_least("roi", values, "spread").startswith("open")
-    assert check_least("fpn", values, "spread").startswith("right: the spread is least at fpn (fpn 0.10, stage1 0.30)")
-    assert check_least("stage1", values, "spread").startswith("not quite, you said stage1")
-    assert "nothing was measured" in check_least("fpn", {"fpn": float("nan")}, "spread")
-    assert "nothing was measured" in check_least("fpn", {}, "spread")
-
-
 def test_the_most_is_right_wrong_or_open() -> None:
     values = {"ODAM, class map": 0.6, "cross-attention": 0.9}
     asked = check_most(None, values, "loss")
@@ -140,11 +131,34 @@ def test_heads_that_do_not_exist_are_told() -> None:
         assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, *given)
 
 
-def test_more_is_right_wrong_or_open() -> None:
-    assert check_more(None, 0.4, "energy").startswith("open: measure the energy")
-    assert check_more(0.4, 0.4, "energy").startswith("not quite")
-    assert check_more(0.5, 0.4, "energy").startswith("right")
-    assert "nothing was measured" in check_more(0.5, float("nan"), "energy")
+def test_a_rank_correlation_is_right_and_slips_are_named() -> None:
+    first, second = torch.rand(2, 6, 6, generator=torch.Generator().manual_seed(1))
+
+    def correlate(turned: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda one, other: torch.corrcoef(torch.stack([turned(map_.flatten()) for map_ in (one, other)]))[0, 1]
+
+    def cosine(one: Tensor, other: Tensor) -> Tensor:
+        return torch.cosine_similarity(one.flatten(), other.flatten(), dim=0)
+
+    assert check_ranks(None, first, second).startswith("open")
+    right = check_ranks(correlate(lambda values: values.argsort().argsort().double()), first, second)
+    assert right == f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
+    assert "the brightest cell decides" in check_ranks(correlate(lambda values: values), first, second)
+    assert "sort its result once more" in check_ranks(correlate(lambda v: v.argsort().double()), first, second)
+    assert "neither is centred" in check_ranks(cosine, first, second)
+    assert "your function says 0.00" in check_ranks(lambda *_: 0.0, first, second)
+
+
+def test_more_is_right_beyond_chance_only() -> None:
+    reference, scenes = torch.linspace(0.2, 0.4, 12), torch.arange(12) // 3
+    assert check_better(None, reference, scenes).startswith("open: measure the energy of 12 objects")
+    for typed in (0.99, torch.tensor(0.99), torch.ones(3)):
+        assert "give Tensor[12], the energy of each object" in check_better(typed, reference, scenes)
+    lost = torch.where(torch.arange(12) == 4, torch.nan, reference + 0.05)
+    assert check_better(lost, reference, scenes).startswith("right: +0.050 for the same object")
+    unsure = reference + torch.tensor([0.3, -0.2, 0.1, -0.1]).repeat_interleave(3)
+    assert "the interval holds 0" in check_better(unsure, reference, scenes)
+    assert check_better(reference, reference, scenes).endswith("It is not more.")
 
 
 def test_a_fake_is_judged_by_its_energy() -> None:

@@ -85,7 +85,6 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_maps": lambda: plots.show_maps(image, maps, title=name),
         "show_methods": lambda: pictures.show_methods(image, {name: maps}, "x1", name),
         "show_average_maps": lambda: pictures.show_average_maps({name: torch.rand(1, 9, 9)}, ["x1"], title=name),
-        "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
         "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
