@@ -9,7 +9,6 @@ from odam_chapters.attention.exercises import check_heads
 from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
-from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
 from odam_chapters.exercises import check_most, check_side, find_side
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
@@ -176,60 +175,6 @@ def test_a_fake_is_judged_by_its_energy() -> None:
     assert "shape (8, 10)" in check_fake(lambda *_: torch.ones(3), image, box, mask, 0.4)
     for bad in (-1.0, 0.0, float("nan")):
         assert "finite" in check_fake(lambda *_, bad=bad: torch.full((8, 10), bad), image, box, mask, 0.4)
-
-
-def test_a_culprit_is_whatever_mends_the_mistake() -> None:
-    mends = {"0 bed": False, "1 ottoman": True, "2 dog": False}
-    assert (
-        check_culprit("1 ottoman", mends) == "right: without 1 ottoman the mistake is gone, and without no other thing."
-    )
-    assert "so it is without 2 dog" in check_culprit("1 ottoman", mends | {"2 dog": True})
-    assert check_culprit("2 dog", mends) == "not quite: without 2 dog the mistake stays; it goes without 1 ottoman."
-    assert "without any other single thing" in check_culprit("0 bed", {"0 bed": False})
-    for unknown in (None, "3 cat"):
-        assert check_culprit(unknown, mends).startswith("open: what misled it? Answer with one of '0 bed'")
-    assert check_culprit("0 bed", {}).startswith("open: there is no mistake")
-
-
-@pytest.mark.parametrize(
-    ("answer", "after", "sentence"),
-    [
-        ([4, 1], (0.1, 0.6), "right: the truck wins, and gains by it (car 0.80 to 0.10, truck 0.10 to 0.60)."),
-        ([0], (0.75, 0.12), "not quite: the car hardly needs what you covered"),
-        ([4], (0.4, 0.3), "not quite: the truck gains but does not win"),
-        ([6, 7], (0.3, 0.12), "not quite: both names need what you covered, none gains"),
-        ([6, 7, 8], (0.05, 0.12), "not quite: the truck is ahead only since the car fell"),
-        (range(9), (0.0, 0.01), "not quite: with 9 of 9 parts hidden hardly anything is left"),
-        ([4, 4, 4, 4, 4, 4], (0.4, 0.3), "not quite: the truck gains but does not win"),
-    ],
-)
-def test_a_cover_is_right_if_the_true_name_wins_by_it(answer, after, sentence) -> None:
-    asked = []
-
-    def scores(numbers):
-        asked.append(numbers)
-        return after
-
-    assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith(sentence)
-    assert asked == [answer]
-
-
-def test_a_cover_that_is_no_answer_costs_no_pass() -> None:
-    def scores(numbers):
-        raise AssertionError
-
-    for answer in (None, [], [9], [-1], [1.5]):
-        assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith("open: what would you cover")
-    assert check_cover([1], scores, (), ()).startswith("open: no class was confused")
-
-
-def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:
-    assert check_share(0.8, 0.87, (0.85, 0.9), "boxes").startswith("right: the share of boxes is 0.87")
-    assert check_share(0.3, 0.5, (0.25, 0.75), "boxes").startswith("right")
-    assert check_share(0.7, 0.87, (0.85, 0.9), "boxes").startswith("not quite, you said 0.7")
-    for absent in (None, 1.5):
-        assert check_share(absent, 0.87, (0.85, 0.9), "boxes").startswith("open: what is the share")
-    assert "nothing was measured" in check_share(0.5, float("nan"), (float("nan"),) * 2, "boxes")
 
 
 def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> None:
