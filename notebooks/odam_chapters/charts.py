@@ -79,7 +79,7 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
     return figure
 
 
-def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
+def draw_interval(panel: Axes, place: float, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
     """A number and its interval at one place of the vertical axis."""
     panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
     panel.plot(middle, place, "o", color=tint, ms=size)

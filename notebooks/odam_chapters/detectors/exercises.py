@@ -33,7 +33,7 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
         "this is the correlation of the values: the brightest cell decides nearly alone. Of ranks each cell has the "
         "same say.": torch.corrcoef(values)[0, 1],
         "this is the cosine, which finds any two maps without negative values alike, since neither is "
-        "centred.": torch.cosine_similarity(*values, dim=0),
+        "centred.": torch.cosine_similarity(values[0], values[1], dim=0),
         "argsort says which cell is the k-th, not which rank each cell has. It is tempting since it returns whole "
         "numbers, too: sort its result once more.": torch.corrcoef(once)[0, 1],
     }
