@@ -16,7 +16,7 @@ from odam_chapters import in_boxes, influence, statistics
 from odam_chapters.detectors import agreement as alike
 from odam_chapters.errors import compared
 from odam_chapters.odam_train import separation
-from odam_chapters.pictures import show_average_maps, show_columns, show_detectors, show_methods
+from odam_chapters.pictures import show_average_maps, show_columns, show_methods
 from PIL import Image
 from torch import nn
 
@@ -241,7 +241,6 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("row that is not there", lambda: show_map(pic, heat, 7), IndexError, "Detection 7 does not exist"),
     ("row of an attribute", lambda: show_map(pic, heat, "class"), T, "chosen by 'class': give one row"),
     ("methods in a list", lambda: show_methods(pic, [heat], "class"), T, "are a list of 1: give a dict"),
-    ("detectors in a list", lambda: show_detectors(pic, [heat], ("class",)), T, "are a list of 1: give a dict"),
     ("columns of arrays", lambda: show_columns(pic, found, {"a": maps.numpy()}, ""), T, "column 'a' is a NumPy array"),
     ("columns in a list", lambda: show_columns(pic, found, [maps], ""), T, "columns are a list of 1: give a dict"),
     ("frames in a list", lambda: show_average_maps([maps], ("x1",)), T, "frames are a list of 1: give a dict"),

@@ -66,17 +66,20 @@ def draw_shares(
 
 
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers in [0, 1] and their intervals, a row for each; the axis goes below 0 where an interval does."""
-    figure = Sheet(7.6, 1.2 + 0.4 * len(estimates))
+    """Numbers in [0, 1] and their intervals, a row for each but NaN; small differences get an axis of their size."""
+    shown = {name: one for name, one in estimates.items() if one.value == one.value}
+    figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
     panel = figure.subplots()
-    shares = {name: one.value for name, one in estimates.items()}
-    draw_shares(panel, shares, {name: one[1:] for name, one in estimates.items()}, label, METHOD_COLOURS, 7)
-    panel.set_xlim(left=min(0.0, *(one.low for one in estimates.values())))
+    shares = {name: one.value for name, one in shown.items()}
+    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS, 7)
+    low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
+    if low < 0:
+        panel.set_xlim(low, 1 if high > 0.5 else high)
     panel.set_title(title, fontsize=11)
     return figure
 
 
-def draw_interval(panel: Axes, place: int, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
+def draw_interval(panel: Axes, place: float, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
     """A number and its interval at one place of the vertical axis."""
     panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
     panel.plot(middle, place, "o", color=tint, ms=size)

@@ -1,6 +1,6 @@
 """Checks for the notebooks' exercises: each returns a sentence that says whether an answer is right, and why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -52,33 +52,19 @@ def check_side(answer: str | None, heat_maps: HeatMaps, attribute: str) -> str:
     return f"{grade}: the map's centre of mass lies {'in the ' if found == 'centre' else 'at the '}{found} of the box."
 
 
-def check_least(answer: str | None, values: Mapping[str, float], what: str) -> str:
-    """Check a prediction of which of several things has the least of something.
+def check_most(answer: str | None, values: Mapping[str, float], what: str) -> str:
+    """Check a prediction of which of several things has the most of something.
 
     Args:
         answer: one of the names.
         values: by name; NaN where nothing was measured.
         what: name of the number, for the sentence.
     """
-    question = f"where is the {what} least? Answer with one of {', '.join(values)}."
-    return _check_winner(answer, values, min, question, f"the {what} is least at")
-
-
-def check_most(answer: str | None, values: Mapping[str, float], what: str) -> str:
-    """Check a prediction of which of several things has the most of something; see :func:`check_least`."""
-    question = f"where is the {what} largest? Answer with one of {', '.join(map(repr, values))}."
-    return _check_winner(answer, values, max, question, f"the {what} is largest with")
-
-
-def _check_winner(
-    answer: str | None, values: Mapping[str, float], winner: Callable[..., str], question: str, claim: str
-) -> str:
-    """Compare an answer with the name that ``winner`` takes; the question is asked where it is no name at all."""
     if not values or any(value != value for value in values.values()):
         return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
     if answer not in values:
-        return f"open: {question}"
-    found = winner(values, key=values.__getitem__)
+        return f"open: where is the {what} largest? Answer with one of {', '.join(map(repr, values))}."
+    found = max(values, key=values.__getitem__)
     grade = "right" if answer == found else f"not quite, you said {answer}"
     listed = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
-    return f"{grade}: {claim} {found} ({listed})."
+    return f"{grade}: the {what} is largest with {found} ({listed})."

@@ -33,7 +33,7 @@ from odam_lib.viz.drawing import (
 )
 from odam_lib.viz.grids import MOST_IN_LINE, PANEL, PictureGrid
 from odam_lib.viz.plots import check_masks, check_numbers, check_shown, show_detections
-from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, make_legible, tell_count
+from odam_lib.viz.sheets import MOST_ROWS, SCREEN_DPI, Sheet, tell_count
 from odam_lib.viz.views import MARGIN, enclose
 
 
@@ -133,53 +133,6 @@ def show_average_maps(
     return figure
 
 
-def show_detectors(
-    image: Tensor,
-    detectors: Mapping[str, HeatMaps],
-    attributes: Sequence[str],
-    title: str | None = None,
-    margin: float | None = MARGIN,
-    mask: Tensor | None = None,
-) -> Figure:
-    """One object several times: a row for each detector or setting, a map for each attribute.
-
-    All rows show the same part of the picture: what is around all boxes of the object.
-
-    Args:
-        image: ``Tensor[3, H, W]`` in [0, 1].
-        detectors: maps of that image by the name of their row; of each the first detection is shown, if there is one.
-        attributes: columns, any of the attributes that all computed and ``combined``.
-        title: the figure's message.
-        margin: what is shown around the boxes, as a share of the longer side; ``None`` for the whole picture.
-        mask: bool ``Tensor[H, W]`` of the object, outlined in every panel.
-
-    Raises:
-        ValueError: no detector, or an attribute that was not computed.
-    """
-    if not detectors:
-        raise ValueError("There is no detector to show: give at least one.")
-    checks.kind("The detectors", detectors, Mapping, "a dict of HeatMaps by the detector's name")
-    for one in detectors.values():
-        check_shown(image, one)
-    shown = {name: add_combined(maps[:1], attributes).normalized() for name, maps in detectors.items()}
-    names = [f"{make_legible(name)} {_score_of(maps)}" for name, maps in list(shown.items())[:MOST_ROWS]]
-    (outlined,) = check_masks(None if mask is None else mask[None], image, 1)
-    found = torch.cat([maps.detections.boxes.cpu() for maps in shown.values()])
-    around = enclose(found) if len(found) else torch.tensor([0.0, 0.0, image.shape[-1], image.shape[-2]])
-    headings = [TITLES[attribute] for attribute in attributes]
-    grid = PictureGrid(image, names, headings, around.expand(len(names), 4), margin)
-    for row, maps in zip(range(MOST_ROWS), shown.values()):
-        small = grid.small[row]
-        grid.draw(row, [small, *(grid.blends(row, maps[0]) if len(maps) else [small] * len(attributes))], outlined)
-        for column, attribute in enumerate(("", *attributes)) if len(maps) else ():
-            grid.draw_box(row, column, maps.detections.boxes[0], 0, attribute)
-            grid.draw_reason(row, column, maps.reasons[0][column - 1] if column else "")
-    title = tell_count(title or "One object, seen by several detectors", len(names), len(shown), "detectors")
-    grid.finish(title)
-    _draw_colour_bars(grid, shown)
-    return grid.figure
-
-
 def show_columns(
     image: Tensor,
     detections: Detections,
@@ -272,10 +225,6 @@ def draw_thin(panel: Axes, boxes: Tensor, tint: str) -> None:
 
 def _name_rows(found: Detections, numbers: Sequence[int]) -> list[str]:
     return [write_label(found, row, numbers[row]) for row in range(len(found))]
-
-
-def _score_of(maps: HeatMaps) -> str:
-    return f"{maps.detections.scores[0]:.2f}" if len(maps) else "not found"
 
 
 def _draw_colour_bars(grid: PictureGrid, shown: Mapping[str, HeatMaps]) -> None:

@@ -129,3 +129,11 @@ def test_pairs_are_drawn_by_kind_with_the_means_of_their_bins() -> None:
     for panel, (ours, others) in zip(figure.axes, ((high, low), (low, high))):
         lines = {line.get_label(): line.get_xydata().tolist() for line in panel.lines}
         assert lines["same person"] == ours and lines["different people"] == others
+
+
+def test_estimates_leave_out_what_was_not_measured_and_show_differences_around_zero() -> None:
+    nothing, share = Estimate(math.nan, math.nan, math.nan), Estimate(0.5, 0.4, 0.6)
+    panel = show_estimates({"a": share, "b": nothing}, "Message", "share").axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
+    assert list(panel.lines[0].get_xdata()) == [0.4, 0.6] and panel.get_xlim() == (0, 1)
+    assert show_estimates({"a": Estimate(0.1, -0.1, 0.3)}, "Message", "share").axes[0].get_xlim() == (-0.1, 0.3)

@@ -3,14 +3,15 @@
 import pytest
 import torch
 from odam_chapters.errors.compared import measure_deviations
-from odam_chapters.errors.photos import find_bad_edge, find_confusion, select_ninths
+from odam_chapters.errors.photos import find_bad_edge, find_confusion, measure_covered, measure_hidden, select_ninths
 from odam_chapters.errors.survey import judge, speak_of
-from odam_chapters.influence import hide, measure_scores_without
+from odam_chapters.influence import hide, measure_edge_moves, measure_scores_without, select_strongest
 
 from odam_lib import ODAM, load_detector
 from odam_lib.datasets.categories import Relabelled, relabel
 from odam_lib.datasets.opening import open_dataset
 from odam_lib.detectors.base import Detector
+from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import energy_inside
 
 DOG, TRUCK = 1, 2
@@ -97,3 +98,20 @@ def test_another_object_of_the_class_is_called_so(detector: Detector, photos: Re
     judged = judge(detector, image, target, 0.25)
     stories = [find_bad_edge(image, target, judged, row, photos.categories, 0.2) for row in range(len(judged[1]))]
     assert [one.other for one in stories if one] == ["other horse"]
+
+
+def test_covers_are_the_maps_strongest_pixels_and_then_random_places(detector: Detector, seen: tuple) -> None:
+    one = find_confusion(*seen, 0)
+    scores = measure_covered(detector, one, 0.1, 2, torch.Generator().manual_seed(0))
+    count = round(0.1 * int(box_regions(one.prediction.boxes, one.prediction.image_size).sum()))
+    strongest = torch.stack([select_strongest(heat, count) for heat in one.maps])
+    expected = measure_scores_without(detector, one.image, one.prediction, strongest, one.labels)
+    assert scores.shape == (4, 2) and torch.allclose(scores[:2], expected)
+
+
+def test_a_bad_edge_is_read_again_without_the_other_object(detector: Detector, photos: Relabelled, seen: tuple) -> None:
+    one = find_bad_edge(*seen, seen[2][1].names().index("dog"), photos.categories, least=0.2)
+    moved, elsewhere = measure_hidden(detector, one, 3, torch.Generator().manual_seed(0))
+    x1, _, x2, _ = one.prediction.boxes[0]
+    moves = measure_edge_moves(detector, one.image, one.prediction, one.mask[None])
+    assert moved == pytest.approx(float((x2 - x1) * moves[0, one.edge]), rel=1e-4) and elsewhere.shape == (3,)

@@ -1,12 +1,19 @@
 """Figures of mistakes and the browser: each drawn thing stands where it belongs."""
 
 import io
-import math
 
 import numpy as np
 import pytest
 import torch
-from odam_chapters.errors.plots import Case, show_covering, show_evidence, show_gallery, show_means, show_ninths, zoom
+from odam_chapters.errors.plots import (
+    Case,
+    show_covering,
+    show_evidence,
+    show_gallery,
+    show_ninths,
+    show_things,
+    zoom,
+)
 from odam_chapters.errors.widget import MistakeBrowser
 from PIL import Image
 
@@ -44,6 +51,16 @@ def test_evidence_has_a_heading_over_each_map_and_one_thick_edge_in_it() -> None
     assert titles == ["mislocalised: bed 0.90", "wrong: right edge (x2)", "best: left edge (x1)"]
     ends = [panel.lines[0].get_xdata()[0] for panel in figure.axes[1:3]]
     assert ends == [25.0, 5.0] and not figure.axes[0].lines
+    assert [panel.get_xlim()[1] for panel in figure.axes[:3]] == [60, 35, 35]  # the maps from close by
+
+
+def test_a_close_up_keeps_the_scale_of_the_whole_map() -> None:
+    heat = torch.zeros(40, 60)
+    heat[15, 20], heat[39, 59] = 1, 4  # the maximum lies outside the close-up
+    panels = show_evidence([case(maps={"all": heat}, edges={})], "Scale").axes
+    dim = panels[1].images[0].get_array()
+    alone = show_evidence([case(maps={"all": heat.clamp(max=1)}, edges={})], "Scale").axes[1].images[0].get_array()
+    assert np.abs(dim.astype(float) - alone).max() > 0
 
 
 def test_the_legend_explains_only_what_is_drawn() -> None:
@@ -82,10 +99,22 @@ def test_the_close_up_shows_both_boxes_and_keeps_everything_in_place() -> None:
 
 
 def test_the_parts_of_a_box_are_numbered_in_reading_order() -> None:
-    panel = show_ninths(case(), "Parts").axes[0]
+    panel = show_ninths([case()], "Parts").axes[0]
     places = {text.get_text(): text.get_position() for text in panel.texts}
     assert list(places) == [str(number) for number in range(9)]
-    assert places["5"] == pytest.approx((5 + 20 * 5 / 6, 6 + 24 / 2)) and places["7"] == pytest.approx((15, 26))
+    across, down = places["5"][0] - places["4"][0], places["7"][1] - places["4"][1]
+    assert (across, down) == pytest.approx((20 / 3, 24 / 3))
+    assert places["4"] == pytest.approx((15, 18 - 1))  # a row of pixels is cut off above
+    assert "no example" in show_ninths([], "Parts").texts[0].get_text()
+
+
+def test_things_bear_their_numbers_in_their_middle() -> None:
+    mask = torch.zeros(40, 60, dtype=torch.bool)
+    mask[10:21, 30:51] = True
+    panel = show_things([case(things={3: ("ottoman", mask)})], "Whose fault?").axes[0]
+    number, names = panel.texts
+    assert (number.get_text(), *number.get_position()) == ("3", 40, 15) and names.get_text() == "3 ottoman"
+    assert "no example" in show_things([], "Whose fault?").texts[0].get_text()
 
 
 def test_the_curves_of_covering_start_where_nothing_is_hidden() -> None:
@@ -99,14 +128,6 @@ def test_the_curves_of_covering_start_where_nothing_is_hidden() -> None:
     assert others == pytest.approx([0.8, *scores[:, 1, 0].tolist()])
     assert true.lines[2].get_ydata() == pytest.approx([0.1, *scores[:, 1, 1].tolist()])
     assert "no example" in show_covering([], (0.1,)).texts[0].get_text()
-
-
-def test_means_leave_out_what_was_not_measured() -> None:
-    panel = show_means(
-        {"a": 0.5, "b": math.nan}, {"a": (0.4, 0.6), "b": (math.nan, math.nan)}, "Message", "share"
-    ).axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
-    assert list(panel.lines[0].get_xdata()) == [0.4, 0.6]
 
 
 def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:

@@ -8,9 +8,8 @@ import torch
 from odam_chapters.attention.exercises import check_heads
 from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
-from odam_chapters.detectors.exercises import check_fake, check_more
-from odam_chapters.errors.exercises import check_cover, check_culprit, check_share
-from odam_chapters.exercises import check_least, check_most, check_side, find_side
+from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
+from odam_chapters.exercises import check_most, check_side, find_side
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
@@ -21,6 +20,7 @@ from odam_lib import ODAM, explain
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.odam import combine, min_max
 from odam_lib.kernels.regions import box_regions
+from odam_lib.metrics.agreement import rank_correlation
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +84,6 @@ def test_maps_without_a_centre_are_told(explained) -> None:
     assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
 
 
-def test_the_least_is_right_wrong_or_open() -> None:
-    values = {"fpn": 0.1, "stage1": 0.3}
-    assert check_least(None, values, "spread").startswith("open: where is the spread least?")
-    assert check_least("roi", values, "spread").startswith("open")
-    assert check_least("fpn", values, "spread").startswith("right: the spread is least at fpn (fpn 0.10, stage1 0.30)")
-    assert check_least("stage1", values, "spread").startswith("not quite, you said stage1")
-    assert "nothing was measured" in check_least("fpn", {"fpn": float("nan")}, "spread")
-    assert "nothing was measured" in check_least("fpn", {}, "spread")
-
-
 def test_the_most_is_right_wrong_or_open() -> None:
     values = {"ODAM, class map": 0.6, "cross-attention": 0.9}
     asked = check_most(None, values, "loss")
@@ -141,11 +131,34 @@ def test_heads_that_do_not_exist_are_told() -> None:
         assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, *given)
 
 
-def test_more_is_right_wrong_or_open() -> None:
-    assert check_more(None, 0.4, "energy").startswith("open: measure the energy")
-    assert check_more(0.4, 0.4, "energy").startswith("not quite")
-    assert check_more(0.5, 0.4, "energy").startswith("right")
-    assert "nothing was measured" in check_more(0.5, float("nan"), "energy")
+def test_a_rank_correlation_is_right_and_slips_are_named() -> None:
+    first, second = torch.rand(2, 6, 6, generator=torch.Generator().manual_seed(1))
+
+    def correlate(turned: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda one, other: torch.corrcoef(torch.stack([turned(map_.flatten()) for map_ in (one, other)]))[0, 1]
+
+    def cosine(one: Tensor, other: Tensor) -> Tensor:
+        return torch.cosine_similarity(one.flatten(), other.flatten(), dim=0)
+
+    assert check_ranks(None, first, second).startswith("open")
+    right = check_ranks(correlate(lambda values: values.argsort().argsort().double()), first, second)
+    assert right == f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
+    assert "the brightest cell decides" in check_ranks(correlate(lambda values: values), first, second)
+    assert "sort its result once more" in check_ranks(correlate(lambda v: v.argsort().double()), first, second)
+    assert "neither is centred" in check_ranks(cosine, first, second)
+    assert "your function says 0.00" in check_ranks(lambda *_: 0.0, first, second)
+
+
+def test_more_is_right_beyond_chance_only() -> None:
+    reference, scenes = torch.linspace(0.2, 0.4, 12), torch.arange(12) // 3
+    assert check_better(None, reference, scenes).startswith("open: measure the energy of 12 objects")
+    for typed in (0.99, torch.tensor(0.99), torch.ones(3)):
+        assert "give Tensor[12], the energy of each object" in check_better(typed, reference, scenes)
+    lost = torch.where(torch.arange(12) == 4, torch.nan, reference + 0.05)
+    assert check_better(lost, reference, scenes).startswith("right: +0.050 for the same object")
+    unsure = reference + torch.tensor([0.3, -0.2, 0.1, -0.1]).repeat_interleave(3)
+    assert "the interval holds 0" in check_better(unsure, reference, scenes)
+    assert check_better(reference, reference, scenes).endswith("It is not more.")
 
 
 def test_a_fake_is_judged_by_its_energy() -> None:
@@ -162,60 +175,6 @@ def test_a_fake_is_judged_by_its_energy() -> None:
     assert "shape (8, 10)" in check_fake(lambda *_: torch.ones(3), image, box, mask, 0.4)
     for bad in (-1.0, 0.0, float("nan")):
         assert "finite" in check_fake(lambda *_, bad=bad: torch.full((8, 10), bad), image, box, mask, 0.4)
-
-
-def test_a_culprit_is_whatever_mends_the_mistake() -> None:
-    mends = {"0 bed": False, "1 ottoman": True, "2 dog": False}
-    assert (
-        check_culprit("1 ottoman", mends) == "right: without 1 ottoman the mistake is gone, and without no other thing."
-    )
-    assert "so it is without 2 dog" in check_culprit("1 ottoman", mends | {"2 dog": True})
-    assert check_culprit("2 dog", mends) == "not quite: without 2 dog the mistake stays; it goes without 1 ottoman."
-    assert "without any other single thing" in check_culprit("0 bed", {"0 bed": False})
-    for unknown in (None, "3 cat"):
-        assert check_culprit(unknown, mends).startswith("open: what misled it? Answer with one of '0 bed'")
-    assert check_culprit("0 bed", {}).startswith("open: there is no mistake")
-
-
-@pytest.mark.parametrize(
-    ("answer", "after", "sentence"),
-    [
-        ([4, 1], (0.1, 0.6), "right: the truck wins, and gains by it (car 0.80 to 0.10, truck 0.10 to 0.60)."),
-        ([0], (0.75, 0.12), "not quite: the car hardly needs what you covered"),
-        ([4], (0.4, 0.3), "not quite: the truck gains but does not win"),
-        ([6, 7], (0.3, 0.12), "not quite: both names need what you covered, none gains"),
-        ([6, 7, 8], (0.05, 0.12), "not quite: the truck is ahead only since the car fell"),
-        (range(9), (0.0, 0.01), "not quite: with 9 of 9 parts hidden hardly anything is left"),
-        ([4, 4, 4, 4, 4, 4], (0.4, 0.3), "not quite: the truck gains but does not win"),
-    ],
-)
-def test_a_cover_is_right_if_the_true_name_wins_by_it(answer, after, sentence) -> None:
-    asked = []
-
-    def scores(numbers):
-        asked.append(numbers)
-        return after
-
-    assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith(sentence)
-    assert asked == [answer]
-
-
-def test_a_cover_that_is_no_answer_costs_no_pass() -> None:
-    def scores(numbers):
-        raise AssertionError
-
-    for answer in (None, [], [9], [-1], [1.5]):
-        assert check_cover(answer, scores, ("car", "truck"), (0.8, 0.1)).startswith("open: what would you cover")
-    assert check_cover([1], scores, (), ()).startswith("open: no class was confused")
-
-
-def test_a_share_is_right_within_its_interval_or_a_tenth() -> None:
-    assert check_share(0.8, 0.87, (0.85, 0.9), "boxes").startswith("right: the share of boxes is 0.87")
-    assert check_share(0.3, 0.5, (0.25, 0.75), "boxes").startswith("right")
-    assert check_share(0.7, 0.87, (0.85, 0.9), "boxes").startswith("not quite, you said 0.7")
-    for absent in (None, 1.5):
-        assert check_share(absent, 0.87, (0.85, 0.9), "boxes").startswith("open: what is the share")
-    assert "nothing was measured" in check_share(0.5, float("nan"), (float("nan"),) * 2, "boxes")
 
 
 def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> None:

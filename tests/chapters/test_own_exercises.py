@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from odam_chapters.own.exercises import check_formula, check_silence
+from odam_chapters.own.data import open_pictures
+from odam_chapters.own.exercises import check_cells, check_formula, check_silence
 from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, draw_blobs, measure_distances
+from odam_chapters.own.wrapped import compare_conditions, note_condition
 from torch import Tensor
 
 from odam_lib import ODAM, Detections, explain, wrap
+from odam_lib.files import data_root
 from odam_lib.heatmaps import EDGES
 
 
@@ -86,15 +89,45 @@ def test_the_numbers_to_explain(formula: Callable | None, sentence: str) -> None
 
 
 def test_silence_is_not_the_same_as_being_right() -> None:
-    scores, right = torch.tensor([0.9, 0.8, 0.6, 0.4]), torch.tensor([True, True, False, True])
-
-    def outcome(threshold: float) -> tuple[int, int, int]:
-        kept = scores >= threshold
-        found = int((kept & right).sum())
-        return found, int((kept & ~right).sum()), 5 - found
-
-    assert check_silence(0.7, outcome) == "right: at 0.7 all 2 detections are right. The price: 3 of 5 are missed."
-    assert check_silence(0.5, outcome) == "not quite: at 0.5 it is right 2 times and still wrong 1 times."
-    assert "says nothing at all (5 objects missed)" in check_silence(1.0, outcome)
+    detector, image = BlobDetector(BlobNet()), draw_blobs()
+    found = detector.detect(image)
+    right = {"boxes": found.boxes, "labels": found.labels}
+    data = [(image, right), (image, right | {"labels": found.labels.flip(0)})]
+    assert check_silence(0.5, detector, data, [0]).startswith("right: at 0.5 all 2 detections are right. The price: 0")
+    assert (
+        check_silence(0.5, detector, data, [0, 1]) == "not quite: at 0.5 it is right 2 times and still wrong 2 times."
+    )
+    assert "says nothing at all (4 objects missed)" in check_silence(1.0, detector, data, [0, 1])
     for absent in (None, 1.5, -0.1):
-        assert check_silence(absent, outcome).startswith("open: at which least score")
+        assert check_silence(absent, detector, data, [0]).startswith("open: at which least score")
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        (None, "open: list the cells"),
+        ([(6, 5), (6, 4), (6, 3)], "right: [(6, 3), (6, 4), (6, 5)], each worth 8 pixels"),
+        ([(6, 3), (6, 4), (6, 5), (6, 6)], "not quite: the middle cell is where distances begin"),
+        ([(6, 7), (6, 8), (6, 9)], "not quite: those move the right edge"),
+        ([(row, column) for row in range(4, 9) for column in (3, 4, 5)], "not quite: the columns are right"),
+        ([], "not quite: the distance is 8 times"),
+    ],
+)
+def test_the_cells_of_a_map_are_worked_out_on_paper(cells: list | None, sentence: str) -> None:
+    assert check_cells(cells).startswith(sentence)
+
+
+def test_a_wrapped_models_condition_tells_what_changed() -> None:
+    model = BlobNet()
+    before = note_condition(model)
+    assert all(compare_conditions(before, note_condition(model)).values())
+    model.eval().requires_grad_(False)
+    model.head.bias += 1
+    model.backbone.register_forward_hook(lambda *given: None)
+    assert not any(compare_conditions(before, note_condition(model)).values())
+
+
+def test_own_pictures_are_no_more_than_there_are() -> None:
+    annotations = str(data_root() / "photos" / "annotations.json")
+    dataset, items = open_pictures("coco", 50, 0, annotations=annotations)
+    assert sorted(items) == list(range(len(dataset))) and open_pictures("coco", 2, 0, "", annotations)[1] == items[:2]

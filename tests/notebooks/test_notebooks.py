@@ -159,12 +159,13 @@ def test_maps_may_be_judged_on_own_data_without_masks(tmp_path) -> None:
 
 
 def test_mistakes_may_be_looked_for_in_own_data_by_a_detector_of_other_classes(tmp_path) -> None:
-    """YOLO knows COCO's classes; on photographs the detector of scenes confuses everything."""
+    """YOLO knows COCO's classes."""
     export(Scenes("val", 2), tmp_path, workers=0)
-    own = {"DATASET": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(tmp_path / "annotations.json")}
-    given = {"PICTURES": 2, "DETECTOR": "yolov3-tiny", "PHOTO_DETECTOR": "fcos-scenes", "OUTPUT_DIR": str(tmp_path)}
-    name = "04_error_modes"
+    own = {"KIND": "coco", "ROOT": str(tmp_path / "images"), "ANNOTATIONS": str(tmp_path / "annotations.json")}
+    given = {"PICTURES": 2, "DETECTOR": "yolov3-tiny", "OUTPUT_DIR": str(tmp_path)}
+    name = "09_your_own_detector"
     texts = run_cells(name, tool.listed()[name]["test"] | own | given)
-    assert "2 pictures of 'coco'\n" in texts and any("nothing planted" in text for text in texts)
+    assert any("yolov3-tiny cannot know: 0 of" in text for text in texts)
+    assert any("yolov3-tiny on 2 pictures" in text for text in texts)
     with pytest.raises(OSError, match="There is no annotation file"):
         run_cells(name, own | given | {"ANNOTATIONS": "absent.json"})

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from odam_chapters.pictures import crop, save_small, show_average_maps, show_columns, show_detectors, show_methods
+from odam_chapters.pictures import crop, save_small, show_average_maps, show_columns, show_methods
 from PIL import Image
 from planted import PlantedDetector, planted_image
 
@@ -204,23 +204,6 @@ def test_nothing_found_is_a_picture_and_a_sentence(detector, held_out) -> None:
     for figure in (show_detections(image, maps.detections), show_maps(image, maps), show_map(image, maps)):
         assert figure.axes[0].get_title() == "No object above the score threshold"
         assert len(figure.axes[0].images) == 1
-
-
-def test_detectors_have_a_row_each_even_without_a_find(detector, held_out) -> None:
-    image = held_out[0][0]
-    maps = explain(detector, image)
-    figure = show_detectors(image, {"one": maps, "other": maps[:0]}, ("class", "combined"), "Two")
-    found, lost = cells(figure)
-    assert names(figure) == [f"one {maps.detections.scores[0]:.2f}", "other not found"]
-    assert len(found) == len(lost) == 3 and all((picture == lost[0]).all() for picture in lost)
-    top = figure.axes[0].images[3].get_extent()[3]  # of the second row
-    assert len(sides(figure)) == 3 * 4 and all(ends[:, 1].max() < top for ends, *_ in sides(figure))
-    signed = explain(detector, image, method=ODAM(rectify="none"))
-    settings = show_detectors(image, {"ReLU": maps, "none": signed}, ("x1", "x2"))
-    bars = [panel for panel in settings.axes if "influence" in panel.get_xlabel()]
-    assert sorted(bar.get_xlim() for bar in bars) == [(-1, 1), (0, 1)]
-    with pytest.raises(ValueError, match="no detector"):
-        show_detectors(image, {}, ("class",))
 
 
 def test_a_figure_that_is_kept_has_few_colours(tmp_path: Path) -> None:

@@ -85,7 +85,6 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_maps": lambda: plots.show_maps(image, maps, title=name),
         "show_methods": lambda: pictures.show_methods(image, {name: maps}, "x1", name),
         "show_average_maps": lambda: pictures.show_average_maps({name: torch.rand(1, 9, 9)}, ["x1"], title=name),
-        "show_detectors": lambda: pictures.show_detectors(image, {name: maps}, ["x1"], name),
         "show_columns": lambda: pictures.show_columns(image, found, {name: heat}, name),
         "show_shares": lambda: charts.show_shares({name: (1, 3)}, interval, name, name, (0.5, name)),
         "show_estimates": lambda: charts.show_estimates({name: Estimate(0.3, *interval[name])}, name, name),
@@ -110,7 +109,8 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_gallery": lambda: error_plots.show_gallery([case], name),
         "show_gallery of nothing": lambda: error_plots.show_gallery([], name),
         "show_evidence": lambda: error_plots.show_evidence([case], name),
-        "show_ninths": lambda: error_plots.show_ninths(case, name),
+        "show_ninths": lambda: error_plots.show_ninths([case], name),
+        "show_things": lambda: error_plots.show_things([replace(case, things={0: (name, image[0] > 0.7)})], name),
         "show_covering": lambda: error_plots.show_covering(
             [((name, name), torch.rand(2), torch.rand(2, 5, 2))], shares
         ),
@@ -122,7 +122,6 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_trade_off": lambda: show_trade_off([replace(outcome, variant=name) for outcome in outcomes], name),
         "show_cosines": lambda: show_cosines({name: torch.rand(3, 3)}, torch.tensor([0, 0, 1]), name),
         "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
-        "show_means": lambda: error_plots.show_means({name: 0.3}, interval, name, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
     }

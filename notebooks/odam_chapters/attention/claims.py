@@ -28,6 +28,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.detr import ENCODER
 from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.runs import open_picture
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
@@ -224,8 +225,6 @@ def read_looked(path: Path) -> list[Looked]:
 @command
 def main() -> None:
     """Measure the paper's claims about DETR's attention on held-out scenes and write a row an object."""
-    from odam_lib.detectors.zoo import load_detector
-
     parser = argparse.ArgumentParser(
         prog="python -m odam_chapters.attention.claims",
         description=main.__doc__,

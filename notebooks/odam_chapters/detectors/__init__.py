@@ -5,14 +5,13 @@ from odam_chapters import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "detectors.agreement": "measure_spread measure_cosine measure_edge_strength measure_energy_outside",
-        "detectors.exercises": "check_fake check_more",
+        "charts": "show_estimates show_steps show_table",
+        "detectors.agreement": "measure_edge_strength",
+        "detectors.compared": "choose_object compare_derivatives compare_detectors find_objects frame_found "
+        "frame_in_box group_pairs measure_energies",
+        "detectors.exercises": "check_better check_fake check_ranks",
         "detectors.randomize": "list_parts load_untrained name_part randomize_parts",
         "detectors.settings": "PARAMETERS",
-        "exercises": "check_least",
-        "in_boxes": "frame_box",
-        "charts": "show_steps show_table",
-        "parameters": "choices counts lists numbers texts",
-        "pictures": "show_detectors show_methods",
+        "pictures": "show_columns show_methods",
     },
 )

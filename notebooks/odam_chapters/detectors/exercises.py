@@ -5,18 +5,42 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from odam_lib.metrics.agreement import rank_correlation
+from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.localization import energy_inside
 
+CLOSE = 0.002
+"""Correlations that differ by less are called equal."""
 
-def check_more(value: float | None, reference: float, what: str) -> str:
-    """Check that a number the learner measured is larger than a reference."""
-    if reference != reference or (value is not None and value != value):
-        return "open: nothing was measured; choose a lower SCORE_THRESHOLD or more scenes."
-    if value is None:
-        return f"open: measure the {what} of your own choice; {reference:.2f} is to be beaten."
-    if value <= reference:
-        return f"not quite: {value:.2f} is not more than {reference:.2f}."
-    return f"right: {what} {value:.2f}, more than {reference:.2f}."
+
+def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tensor, second: Tensor) -> str:
+    """Check a rank correlation of two maps; a usual slip is named.
+
+    Args:
+        function: (map ``[H, W]``, map ``[H, W]``) -> Spearman's rank correlation.
+        first, second: ``Tensor[H, W]``, the maps whose correlation is told at the end.
+    """
+    if function is None:
+        return "open: write a function (map, map) -> number in [-1, 1]."
+    one, other = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(0)).pow(4)
+    other = other + one
+    found, wanted = float(function(one.clone(), other.clone())), float(rank_correlation(one, other))
+    if abs(found - wanted) < CLOSE:
+        return f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
+    values = torch.stack([one.flatten(), other.flatten()])
+    once = values.argsort(dim=1).double()
+    slips = {
+        "this is the correlation of the values: the brightest cell decides nearly alone. Of ranks each cell has the "
+        "same say.": torch.corrcoef(values)[0, 1],
+        "this is the cosine, which finds any two maps without negative values alike, since neither is "
+        "centred.": torch.cosine_similarity(values[0], values[1], dim=0),
+        "argsort says which cell is the k-th, not which rank each cell has. It is tempting since it returns whole "
+        "numbers, too: sort its result once more.": torch.corrcoef(once)[0, 1],
+    }
+    for why, slip in slips.items():
+        if abs(found - float(slip)) < CLOSE:
+            return f"not quite: {why}"
+    return f"not quite: of two maps made up here it is {wanted:.2f}, your function says {found:.2f}."
 
 
 def check_fake(
@@ -46,3 +70,33 @@ def check_fake(
         f"right: {share:.2f} of its energy lies in the object, of the detector's map {reference:.2f}. And it knows "
         "nothing of any detector: after every step of the cascade it is the same, correlation 1."
     )
+
+
+def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> str:
+    """Check that maps have more of their energy on the object than others, by more than chance.
+
+    Args:
+        answer: ``Tensor[N]``, the share of each object; NaN where it was not found.
+        reference: ``Tensor[N]``, what is to be beaten.
+        scene_of: int64 ``Tensor[N]``.
+    """
+    number, mean = len(reference), float(reference.nanmean())
+    if answer is None:
+        return f"open: measure the energy of {number} objects at a layer of your choice; {mean:.2f} is to be beaten."
+    if not isinstance(answer, Tensor) or answer.shape != reference.shape:
+        return (
+            f"not quite: give Tensor[{number}], the energy of each object. A mean alone does not say whether it would "
+            "be larger on other objects, too."
+        )
+    known = ~(answer.isnan() | reference.isnan())
+    difference = (answer - reference)[known].double()
+    low, high = mean_interval(difference, scene_of[known])
+    said = f"{difference.mean():+.3f} for the same object, 95 % interval {low:+.3f} to {high:+.3f}"
+    if low > 0:
+        return f"right: {said}."
+    if difference.mean() > 0:
+        return (
+            f"not quite: {said}. The mean is larger, which is tempting, but the interval holds 0: other scenes may "
+            "turn it round."
+        )
+    return f"not quite: {said}. It is not more."

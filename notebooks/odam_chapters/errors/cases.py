@@ -1,15 +1,21 @@
 """From a mistake to what is shown of it: the maps that speak of it, and how much of them lies on a distractor."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
+from odam_chapters.errors.compared import (
+    BAD_BOX,
+    PLANTED,
+    SORTS,
+    WRONG_NAME,
+    find_mended,
+    find_worst_and_best_edge,
+    sort_mistakes,
+)
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, WRONG_EDGE, judge, speak_of
-from odam_lib.datasets.categories import original, renumbered
+from odam_chapters.errors.survey import Judged, Verdicts, judge, speak_of
 from odam_lib.datasets.scenes import Scenes, render
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -20,14 +26,30 @@ from odam_lib.metrics.errors import VERDICTS, Errors
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import TITLES
 
-Judged = tuple[Trace, Detections, Errors]
+Place = tuple[int, int]
+"""Number of a scene, and row of a detection among the picture's."""
+
+
+def list_places(judged: Sequence[Verdicts], sorts: Sequence[Sequence[str]]) -> dict[str, list[Place]]:
+    """Where each sort of mistake is, the most certain first, at most one of each sort in a scene.
+
+    Args:
+        judged: the detections and verdicts of each scene, from :func:`~odam_chapters.errors.survey.judge`.
+        sorts: of the detections of each, from :func:`~odam_chapters.errors.compared.sort_mistakes`.
+    """
+    spots: dict[str, list[tuple[float, Place]]] = {sort: [] for sort in SORTS}
+    for item, ((found, _), names) in enumerate(zip(judged, sorts)):
+        for sort in set(names) & set(SORTS):  # rows are in the order of their scores
+            spots[sort].append((float(found.scores[names.index(sort)]), (item, names.index(sort))))
+    return {sort: [place for _, place in sorted(them, reverse=True)] for sort, them in spots.items()}
 
 
 def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, Tensor]) -> str:
-    """One mistake in words: its verdict, what was said, with which score, and what is true."""
-    verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+    """One mistake in words: what went wrong, what was said, with which score, and for a wrong name the true one."""
+    sort, chosen = sort_mistakes(found, errors, target)[row], int(errors.objects[row])
+    verdict = PLANTED if sort == PLANTED else VERDICTS[errors.verdicts[row]]
     said = f"{verdict}:\n{found.names()[row]} {found.scores[row]:.2f}"
-    if verdict in WRONG_CLASS:
+    if sort == WRONG_NAME:
         true = int(target["labels"][chosen])
         named = found.categories[true] if true < len(found.categories) else "thing that the detector does not know"
         said += f", it is a {named}"
@@ -37,8 +59,8 @@ def describe(found: Detections, errors: Errors, row: int, target: Mapping[str, T
 def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int, maps: bool = True) -> Case:
     """A mistake ready to be shown.
 
-    A mislocalised detection gets the maps of its wrong and of its best edge, one of the wrong class those of the same
-    prediction's scores for what it said and for what is true, any other its class map.
+    A bad box gets the maps of its wrong and of its best edge, a wrong name those of the same prediction's scores for
+    what it said and for what is true, any other mistake its class map.
 
     Args:
         image: ``Tensor[3, H, W]`` in [0, 1].
@@ -68,11 +90,11 @@ def make_case(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: 
 def _maps(target: Mapping[str, Tensor], judged: Judged, row: int) -> list[tuple[str, str, Tensor]]:
     """Words, the edge or an empty text, and the map ``Tensor[H, W]``."""
     trace, found, errors = judged
-    one, verdict, chosen = found[row], VERDICTS[errors.verdicts[row]], int(errors.objects[row])
-    if verdict in WRONG_EDGE:
+    one, sort, chosen = found[row], sort_mistakes(found, errors, target)[row], int(errors.objects[row])
+    if sort == BAD_BOX:
         return explain_edges(trace, one, target["boxes"][chosen])
     spoken = [("said", one)]
-    if verdict in WRONG_CLASS and int(target["labels"][chosen]) < len(one.categories):
+    if sort == WRONG_NAME and int(target["labels"][chosen]) < len(one.categories):
         spoken.append(("true", speak_of(one, target["labels"][[chosen]])))
     return [
         (
@@ -107,47 +129,75 @@ def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
     return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
 
 
-def try_removals(detector: Detector, dataset: Any, item: int, row: int, score_threshold: float) -> dict[str, bool]:
+def try_removals(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> dict[int, bool]:
     """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
 
     Args:
         detector: what made it.
-        dataset: :class:`~odam_lib.datasets.scenes.Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made
-            of them.
-        item, row: number of the scene, and of the detection among the picture's.
+        scenes: where it was made.
+        place: of the mistake.
         score_threshold: with which it was made.
 
     Returns:
-        For each thing, as ``"3 caravan"``: its index in the scene and its name.
+        By the thing's index in the scene.
     """
-    scenes: Scenes = original(dataset)
+    item, row = place
     scene = scenes.scene(item)
-    image, target = dataset[item]
-    _, found, errors = judge(detector, image, target, score_threshold)
-    visible = render(scene).instances
+    _, found, errors = judge(detector, *scenes[item], score_threshold)
     chosen = int(errors.objects[row])
-    about = visible[chosen].index if chosen >= 0 else None
+    about = render(scene).instances[chosen].index if chosen >= 0 else None
     outcome = {}
     for thing in scene.objects:
         if thing.index != about:
-            without, its_target = scenes.item_of(scene.without(thing.index))
-            _, others, their_errors = judge(detector, without, renumbered(dataset, its_target), score_threshold)
-            outcome[f"{thing.index} {thing.name}"] = bool(find_mended(found, errors, others, their_errors)[row])
+            _, others, theirs = judge(detector, *scenes.item_of(scene.without(thing.index)), score_threshold)
+            outcome[thing.index] = bool(find_mended(found, errors, others, theirs)[row])
     return outcome
 
 
-def make_case_without(detector: Detector, dataset: Any, item: int, chosen: int, score_threshold: float) -> Case:
-    """A scene without its distractor, with the right detection of one object if there is one.
+def compare_removals(
+    detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+) -> tuple[list[bool], list[bool]]:
+    """Whether some mistakes are gone without the planted thing, and, as a control, without each other thing in turn."""
+    planted, others = [], []
+    for place in places:
+        for index, gone in try_removals(detector, scenes, place, score_threshold).items():
+            (others if scenes.scene(place[0]).get(index).lures is None else planted).append(gone)
+    return planted, others
+
+
+def line_up(scenes: Scenes, judged: Sequence[Verdicts], place: Place) -> Case:
+    """A mistake with all the things that are seen in its scene, by their index there.
+
+    Args:
+        scenes: as many as were judged.
+        judged: the detections and verdicts of each.
+        place: of the mistake.
+    """
+    item, row = place
+    seen = render(scenes.scene(item))
+    things = sorted((*seen.instances, *seen.distractors), key=lambda one: one.index)
+    return Case(
+        image=scenes[item][0],
+        box=judged[item][0].boxes[row].cpu(),
+        true_box=None,
+        distractor=None,
+        caption=f"{judged[item][0].names()[row]} {judged[item][0].scores[row]:.2f}",
+        things={one.index: (one.name, torch.from_numpy(one.mask)) for one in things},
+    )
+
+
+def make_case_without(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> Case:
+    """The scene of a mistake without its distractor, with the right detection of the object that it was about.
 
     Args:
         detector: what looks at it.
-        dataset: scenes of the split ``distractors``, perhaps relabelled.
-        item: number of the scene.
-        chosen: row of the object in the scene's target; -1 for none.
+        scenes: of the split ``distractors``.
+        place: of the mistake.
         score_threshold: least score of a detection.
     """
-    image, target = original(dataset).without_distractors(item)
-    target = renumbered(dataset, target)
+    item, row = place
+    chosen = int(judge(detector, *scenes[item], score_threshold)[2].objects[row])
+    image, target = scenes.without_distractors(item)
     _, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero((errors.verdicts == 0) & (errors.objects == chosen)).flatten().tolist() if chosen >= 0 else []
     right, wrong = int((errors.verdicts == 0).sum()), int((errors.verdicts != 0).sum())

@@ -1,11 +1,58 @@
-"""Mistakes compared with the truth, edge by edge, and with those in another picture of the scene."""
+"""Mistakes compared with the truth: what went wrong, at which edge, and whether it also does in another picture."""
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+from torch.nn.functional import pad
+from torchvision.ops import box_iou, masks_to_boxes
 
 from odam_lib.detections import Detections, check_detections
 from odam_lib.kernels import checks
 from odam_lib.metrics.errors import Errors
+
+SAME_THING = 0.5
+"""From which IoU on a box fits a thing."""
+PLANTED, BAD_BOX, WRONG_NAME, DUPLICATE, OTHER = SORTS = (
+    "planted thing named",
+    "bad box",
+    "wrong name",
+    "duplicate",
+    "other",
+)
+"""What went wrong, see :func:`sort_mistakes`."""
+
+
+def sort_mistakes(found: Detections, errors: Errors, target: Mapping[str, Tensor]) -> list[str]:
+    """What went wrong with each detection: a verdict says where a box lies, not what was taken for an object.
+
+    A box of the right class with an IoU of 0.1 to 0.5 is ``mislocalised``. Either its edges are wrong, or it fits the
+    distractor beside the object, and the distractor was taken for an object; that is another mistake.
+
+    Args:
+        found: N of one picture.
+        errors: their verdicts.
+        target: of the picture, perhaps with ``distractor_masks``.
+
+    Returns:
+        For each one of ``SORTS``; empty for what is correct. ``planted thing named``: an IoU of at least 0.5 with the
+        box around the distractor's visible pixels and less with every object. ``wrong name``: ``misclassified``.
+        ``other``: what fits neither an object nor the distractor, and has no object's class nearby.
+    """
+    near = overlap_distractor(found, target) >= SAME_THING
+    plain = {"correct": "", "duplicate": DUPLICATE, "misclassified": WRONG_NAME}
+    rest = {"mislocalised": BAD_BOX}
+    return [
+        plain[name] if name in plain else PLANTED if planted else rest.get(name, OTHER)
+        for name, planted in zip(errors.names(), near.tolist())
+    ]
+
+
+def overlap_distractor(found: Detections, target: Mapping[str, Tensor]) -> Tensor:
+    """The IoU of N boxes with that around the distractor's visible pixels, ``Tensor[N]``; 0 where there is none."""
+    masks = target.get("distractor_masks", torch.zeros(0, 1, 1))
+    boxes = masks_to_boxes(masks) + torch.tensor([0.0, 0, 1, 1])
+    return pad(box_iou(found.boxes.cpu(), boxes), (0, 1)).amax(dim=1)
 
 
 def measure_deviations(boxes: Tensor, true_boxes: Tensor) -> Tensor:

@@ -1,26 +1,132 @@
 """Checks for the exercises of notebook 04."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torchvision.ops import box_iou
+
+from odam_chapters.errors.cases import Place, try_removals
+from odam_chapters.errors.compared import SAME_THING
+from odam_chapters.errors.evidence import tell_mended
+from odam_chapters.errors.photos import Confusion, select_ninths
+from odam_chapters.errors.survey import Mistake, judge
+from odam_chapters.influence import measure_scores_without
+from odam_lib.datasets.scenes import Scenes
+from odam_lib.detectors.base import Detector
+from odam_lib.metrics.errors import VERDICTS
 
 CLEAR = 0.1
 """A score has clearly changed if it has by this much."""
+RULES = (
+    (0.8, 0.0, False, "correct", "it fits an object of its class, and no better box does"),
+    (0.8, 0.0, True, "duplicate", "the box is good, but a better one has this object; else ten boxes are ten hits"),
+    (0.6, 0.7, False, "correct", "it fits an object of its class, whatever else it touches"),
+    (0.3, 0.7, False, "misclassified", "it fits an object of another class; the touch of 0.3 is a neighbour's"),
+    (0.3, 0.4, False, "mislocalised", "it fits nothing, and the touch of its own class comes first"),
+    (0.0, 0.3, False, "mislocalised and misclassified", "it touches nothing but an object of another class"),
+    (0.3, 0.0, True, "mislocalised", "a duplicate has to fit: 0.3 is no second box of that object"),
+    (0.05, 0.08, False, "background", "less than 0.1 with everything is a touch of nothing"),
+    (0.5, 0.1, False, "correct", "an IoU of exactly 0.5 is enough"),
+    (0.1, 0.0, False, "mislocalised", "an IoU of exactly 0.1 is a touch"),
+)
+"""IoU with an object of the class, with one of another, whether a better box has the former; the verdict, and why."""
+Verdict = Callable[[float, float, bool], str]
+Removal = Callable[[Place, int], Any]
 
 
-def check_culprit(answer: str | None, mends: Mapping[str, bool]) -> str:
+def check_verdict(rule: Verdict | None) -> str:
+    """Check a function that says which of ``VERDICTS`` a box gets; the first case that it gets wrong is explained.
+
+    Args:
+        rule: (largest IoU with an object of its class, with one of another class, whether a better box has the former)
+            -> one of ``VERDICTS``.
+    """
+    if rule is None:
+        return "open: write a function (same, other, taken) that returns a verdict."
+    for same, other, taken, verdict, reason in RULES:
+        said = rule(same, other, taken)
+        if said not in VERDICTS:
+            return f"not quite: it returns {said!r}, which is none of {', '.join(VERDICTS)}."
+        if said != verdict:
+            asked = f"same {same:g}, other {other:g}, taken {taken}"
+            return f"not quite: {asked} is {said!r} by your rule and should be {verdict!r}: {reason}."
+    return f"right: all {len(RULES)} cases; every box gets one verdict, and the first rule that fits decides."
+
+
+def check_removal(
+    removal: Removal | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+) -> str:
+    """Check a function that says whether a mistake is gone without one thing of its scene.
+
+    Args:
+        removal: (place, the thing's index in the scene) -> whether it is gone.
+        detector: what made the mistakes.
+        scenes: where it made them.
+        places: of mistakes to try it on, with every thing that can be removed.
+        score_threshold: with which they were made.
+    """
+    if removal is None or not places:
+        return "open: write a function (place, thing) that says whether the mistake is gone without the thing."
+    tried = 0
+    for place in places:
+        for thing, gone in try_removals(detector, scenes, place, score_threshold).items():
+            said, tried = removal(place, thing), tried + 1
+            if bool(said) != gone:
+                about = f"the mistake at {place} without thing {thing}"
+                return f"not quite: {about}: {_explain(gone, detector, scenes, place, thing, score_threshold)}"
+    return f"right: the same answer as ours for {tried} removals from {len(places)} scenes."
+
+
+def _explain(gone: bool, detector: Detector, scenes: Scenes, place: Place, thing: int, score_threshold: float) -> str:
+    """Why a mistake is gone, or is not."""
+    item, row = place
+    _, before, _ = judge(detector, *scenes[item], score_threshold)
+    scene = scenes.scene(item).without(thing)
+    _, after, errors = judge(detector, *scenes.item_of(scene), score_threshold)
+    overlaps = box_iou(before.boxes[[row]], after.boxes)[0].cpu()
+    same = (overlaps >= SAME_THING) & (after.labels == before.labels[row]).cpu()
+    wrong = errors.verdicts != 0
+    name = before.names()[row]
+    if not gone:
+        where = float(overlaps[same & wrong].max())
+        return (
+            f"a wrong {name} is still there, with an IoU of {where:.2f}; a box that moved a little is the same mistake."
+        )
+    if (same & ~wrong).any():
+        return f"a {name} is still there, but now it is right; what has become right is no mistake."
+    if (wrong & (overlaps >= SAME_THING)).any():
+        return f"what is wrong there has another name now; that mistake is not the wrong {name}."
+    if wrong.any():
+        return f"the wrong {name} is gone; the mistakes that are left lie elsewhere, and were not asked about."
+    return f"no wrong {name} is left."
+
+
+def check_culprit(
+    answer: int | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+) -> str:
     """Check which thing misled a detector, by what its removal does: it is to blame if the mistake is gone without it.
 
     Args:
-        answer: one of the names.
-        mends: for each thing in the scene, whether the mistake is gone without it.
+        answer: index of the thing in the first place's scene.
+        detector: what made the mistake.
+        scenes: where it made it.
+        places: of mistakes, the first of which is asked about.
+        score_threshold: with which it was made.
     """
-    if not mends:
-        return "open: there is no mistake to look at; take more scenes or another SEED."
+    if not places:
+        return "open: there is no mistake to look at; take more PICTURES or another SEED."
+    things = [thing.index for thing in scenes.scene(places[0][0]).objects]
+    if answer not in things:
+        return f"open: what misled it? Answer with one of {', '.join(map(str, things))}."
+    mends = try_removals(detector, scenes, places[0], score_threshold)
     if answer not in mends:
-        return f"open: what misled it? Answer with one of {', '.join(map(repr, mends))}."
-    guilty = [name for name, gone in mends.items() if gone]
+        return (
+            f"not quite: {answer} is the object that the box should fit; without it there is nothing to be wrong about."
+        )
+    guilty = [str(name) for name, gone in mends.items() if gone]
+    others = [name for name in guilty if name != str(answer)]
     if mends[answer]:
-        others = [name for name in guilty if name != answer]
         return f"right: without {answer} the mistake is gone" + (
             f"; so it is without {', '.join(others)}." if others else ", and without no other thing."
         )
@@ -29,54 +135,65 @@ def check_culprit(answer: str | None, mends: Mapping[str, bool]) -> str:
     return f"not quite: without {answer} the mistake stays; it goes without {', '.join(guilty)}."
 
 
-def check_cover(
-    answer: Sequence[int] | None,
-    scores: Callable[[Sequence[int]], Sequence[float]],
-    names: Sequence[str],
-    before: Sequence[float],
-) -> str:
+def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[Mistake]) -> str:
+    """Check a number of a mistake that needs no map and tells as well as its map which mistakes a removal mends.
+
+    Args:
+        number: of a row of the survey.
+        mistakes: of one detector, some of them mended.
+    """
+    if number is None:
+        return "open: write a function of a mistake that returns a number."
+    values = torch.tensor([float(number(one)) for one in mistakes])
+    known = {
+        "mended": "that is the answer itself, which nobody has before the removal",
+        "evidence": "that is the map's energy, the number to beat",
+        "class_share": "that is read off a map",
+        "wrong_edge_share": "that is read off a map",
+        "true_class_share": "that is read off a map",
+    }
+    for name, reason in known.items():
+        those = torch.tensor([float(getattr(one, name)) for one in mistakes])
+        if torch.equal(those.nan_to_num(), values.nan_to_num()):
+            return f"not quite: {reason}."
+    if values.isnan().any():
+        return "not quite: it is not a number for some mistakes; take one that all of them have."
+    yours, theirs = tell_mended(number, mistakes), tell_mended(lambda one: one.evidence, mistakes)
+    told = f"area {yours.value:.2f} ({yours.low:.2f} to {yours.high:.2f}), the map's energy {theirs.value:.2f}"
+    if yours.high >= theirs.value:
+        return f"right: {told}. It tells as well, and needs no map."
+    if yours.value < 0.5:
+        return f"not quite: {told}. Below 0.5 it tells, but the wrong way round: try its negative."
+    return f"not quite: {told}. What is true of a box that was drawn for the planted thing?"
+
+
+def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Sequence[Confusion]) -> str:
     """Check which ninths of a box to cover so that a detector says what is true instead of what it said.
 
     Args:
         answer: numbers of the ninths, 0 to 8.
-        scores: from covered ninths to the scores of the class that was said and of the true one.
-        names: names of both classes; empty where there is no such mistake.
-        before: both scores with nothing covered.
+        detector: what confused two classes.
+        confusions: the first is asked about.
     """
-    if not names:
+    if not confusions:
         return "open: no class was confused in these pictures; take another PHOTO_DETECTOR or PHOTO_THRESHOLD."
+    one = confusions[0]
+    names, (first, second) = one.names, one.scores.tolist()
     if not answer or any(number not in range(9) for number in answer):
         return (
             f"open: what would you cover so that the {names[0]} becomes a {names[1]}? Answer with numbers from 0 to 8."
         )
-    (said, true), start = scores(answer), tuple(before)
-    told = f"{names[0]} {start[0]:.2f} to {said:.2f}, {names[1]} {start[1]:.2f} to {true:.2f}"
-    if true > said and true >= start[1] + CLEAR:
+    region = select_ninths(one.prediction.boxes[0].cpu(), answer, one.prediction.image_size)
+    said, true = measure_scores_without(detector, one.image, one.prediction, region[None], one.labels)[0].tolist()
+    told = f"{names[0]} {first:.2f} to {said:.2f}, {names[1]} {second:.2f} to {true:.2f}"
+    if true > said and true >= second + CLEAR:
         return f"right: the {names[1]} wins, and gains by it ({told})."
     if len(set(answer)) > 5:
         return f"not quite: with {len(set(answer))} of 9 parts hidden hardly anything is left to name ({told})."
     if true > said:
         return f"not quite: the {names[1]} is ahead only since the {names[0]} fell; it gained nothing itself ({told})."
-    if said > start[0] - CLEAR:
+    if said > first - CLEAR:
         return f"not quite: the {names[0]} hardly needs what you covered ({told})."
-    if true < start[1] + CLEAR:
+    if true < second + CLEAR:
         return f"not quite: both names need what you covered, none gains ({told})."
     return f"not quite: the {names[1]} gains but does not win ({told}); what else speaks for the {names[0]}?"
-
-
-def check_share(answer: float | None, share: float, interval: tuple[float, float], what: str) -> str:
-    """Check a guess of a share; inside the interval of what was measured, or within 0.1 of it, it is right.
-
-    Args:
-        answer: in [0, 1].
-        share: what was measured.
-        interval: its 95 % interval.
-        what: what it is a share of, for the sentence.
-    """
-    if math.isnan(share):
-        return "open: nothing was measured; take more scenes or a lower SCORE_THRESHOLD."
-    if answer is None or not 0 <= answer <= 1:
-        return f"open: what is the share of {what}? Answer with a number from 0 to 1."
-    near = abs(answer - share) <= 0.1 or interval[0] <= answer <= interval[1]
-    grade = "right" if near else f"not quite, you said {answer:g}"
-    return f"{grade}: the share of {what} is {share:.2f}, 95 % interval {interval[0]:.2f} to {interval[1]:.2f}."

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odam_chapters.errors.cases import Judged, explain_edges
+from odam_chapters.errors.cases import explain_edges, make_case
 from odam_chapters.errors.compared import find_worst_and_best_edge, measure_deviations
 from odam_chapters.errors.plots import Case
-from odam_chapters.errors.survey import WRONG_CLASS, speak_of
+from odam_chapters.errors.survey import Judged, speak_of
+from odam_chapters.influence import measure_edge_moves, measure_scores_without, move_into, roll_in, select_strongest
 from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.regions import box_regions
@@ -29,6 +31,7 @@ class Confusion:
         names: names of both.
         scores: ``Tensor[2]``, of both.
         maps: ``Tensor[2, H, W]``, of both, zero outside the box.
+        case: ready to be shown.
     """
 
     image: Tensor
@@ -37,6 +40,7 @@ class Confusion:
     names: tuple[str, str]
     scores: Tensor
     maps: Tensor
+    case: Case
 
 
 def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, row: int) -> Confusion | None:
@@ -50,7 +54,7 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
     """
     trace, found, errors = judged
     one = found[row]
-    true = int(target["labels"][errors.objects[row]]) if errors.names()[row] in WRONG_CLASS else 0
+    true = int(target["labels"][errors.objects[row]]) if errors.names()[row] == "misclassified" else 0
     if not 0 < true < len(one.categories):
         return None
     other = speak_of(one, torch.tensor([true]))
@@ -62,7 +66,29 @@ def find_confusion(image: Tensor, target: Mapping[str, Tensor], judged: Judged, 
         names=(one.names()[0], other.names()[0]),
         scores=torch.cat([one.scores, other.scores]).cpu(),
         maps=(heats * box_regions(one.boxes, one.image_size)).cpu(),
+        case=make_case(image, target, judged, row),
     )
+
+
+def measure_covered(detector: Detector, one: Confusion, share: float, draws: int, generator: torch.Generator) -> Tensor:
+    """The scores of both classes when a share of the box is hidden.
+
+    Args:
+        detector: what confused them.
+        one: the confusion.
+        share: of the box, in (0, 1].
+        draws: how many random places.
+        generator: of the random places, on the CPU.
+
+    Returns:
+        ``Tensor[2 + draws, 2]``: where the map of what was said is strongest, where that of what is true is, and where
+        the former's patch lies at random places of the box.
+    """
+    box = one.prediction.boxes[0].cpu()
+    count = round(share * int(box_regions(box[None], one.prediction.image_size).sum()))
+    strong = [select_strongest(heat, count) for heat in one.maps]
+    regions = torch.stack(strong + [roll_in(strong[0], box, generator) for _ in range(draws)])
+    return measure_scores_without(detector, one.image, one.prediction, regions, one.labels).cpu()
 
 
 def select_ninths(box: Tensor, numbers: Sequence[int], size: tuple[int, int]) -> Tensor:
@@ -132,7 +158,7 @@ def find_bad_edge(
     """
     trace, found, errors = judged
     one, chosen = found[row], int(errors.objects[row])
-    if chosen < 0 or errors.names()[row] in WRONG_CLASS or len(target["labels"]) < 2:
+    if chosen < 0 or target["labels"][chosen] != one.labels[0].cpu() or len(target["labels"]) < 2:
         return None
     box, true_box = one.boxes[0].cpu(), target["boxes"][chosen]
     worst = int(find_worst_and_best_edge(box[None], true_box[None])[0])
@@ -168,6 +194,25 @@ def find_bad_edge(
             edges={heading: edge for heading, (_, edge, _) in zip(headings, pairs)},
         ),
     )
+
+
+def measure_hidden(detector: Detector, one: BadEdge, draws: int, generator: torch.Generator) -> tuple[float, Tensor]:
+    """How far a bad edge moves when the other object is hidden, and when its shape is hidden elsewhere in the box.
+
+    Args:
+        detector: what placed it.
+        one: the bad edge.
+        draws: how many random places.
+        generator: of the random places, on the CPU.
+
+    Returns:
+        Pixels outwards, and a ``Tensor[draws]`` of such; NaN where the object is lost.
+    """
+    box = one.prediction.boxes[0].cpu()
+    places = torch.stack([one.mask] + [move_into(one.mask, box, generator) for _ in range(draws)])
+    side = float((box[2:] - box[:2])[one.edge % 2])
+    moves = side * measure_edge_moves(detector, one.image, one.prediction, places)[:, one.edge].cpu()
+    return float(moves[0]), moves[1:]
 
 
 def _another(name: str, one: Detections) -> str:

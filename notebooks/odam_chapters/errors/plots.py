@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from odam_chapters.charts import draw_shares
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
@@ -36,6 +35,7 @@ class Case:
         caption: caption of the case.
         maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
         edges: by heading the edge that is drawn thick.
+        things: name and visible pixels, bool ``Tensor[H, W]``, of what is in the picture, by number.
     """
 
     image: Tensor
@@ -45,6 +45,7 @@ class Case:
     caption: str
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     edges: Mapping[str, str] = field(default_factory=dict)
+    things: Mapping[int, tuple[str, Tensor]] = field(default_factory=dict)
 
 
 def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
@@ -73,7 +74,7 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
 
 
 def show_evidence(cases: Sequence[Case], title: str) -> Figure:
-    """Mistakes with their maps: a row for each, the picture first, a heading over every map.
+    """Mistakes with their maps: a row for each, the whole picture first, then each map from close by under its heading.
 
     Args:
         cases: what to show, each with as many maps; of none the figure says so, and of more than ``MOST_ROWS`` it shows
@@ -84,14 +85,15 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
         return _nothing(title)
     title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = 1 + max(len(case.maps) for case in cases)
-    high = [2.3 * _aspect(case) + 0.5 for case in cases]
-    figure = Sheet(2.5 * wide + 0.7, sum(high) + 0.7)
+    near = [_close_up(case) for case in cases]
+    high = [2.8 * max(_aspect(case), _aspect(part)) + 0.5 for case, part in zip(cases, near)]
+    figure = Sheet(2.9 * wide + 0.7, sum(high) + 0.7)
     axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
-    for panels, case in zip(axes, cases):
+    for panels, case, part in zip(axes, cases, near):
         _scene(panels[0], case, case.image)
         panels[0].set_title(case.caption, fontsize=8, y=1)
-        for panel, (heading, heat) in zip(panels[1:], case.maps.items()):
-            _scene(panel, case, blend(case.image.cpu(), min_max(heat.cpu())), case.edges.get(heading))
+        for panel, (heading, heat) in zip(panels[1:], part.maps.items()):
+            _scene(panel, part, blend(part.image.cpu(), heat), part.edges.get(heading))
             panel.set_title(heading, fontsize=8, y=1)
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), matplotlib.colormaps[SEQUENTIAL]),
@@ -126,27 +128,26 @@ def zoom(case: Case, margin: float = 0.4) -> Case:
     )
 
 
-def show_ninths(case: Case, title: str) -> Figure:
-    """A case with the nine parts of its box, numbered from 0 in reading order.
+def show_ninths(cases: Sequence[Case], title: str) -> Figure:
+    """The first case's box from close by, with its nine parts numbered from 0 in reading order.
 
     Args:
-        case: with a box.
+        cases: each with a box; of none the figure says so.
         title: the figure's message.
     """
-    figure = Sheet(4.2, 3.0)
+    if not cases:
+        return _nothing(title)
+    figure = Sheet(3.8, 2.4)
     panel = figure.subplots()
-    _scene(panel, replace(case, true_box=None), case.image)
-    x1, y1, x2, y2 = case.box.tolist() if case.box is not None else (0.0, 0.0, 0.0, 0.0)
-    outline = [withStroke(linewidth=2, foreground="black")]
+    case = zoom(replace(cases[0], true_box=None), 0.2)
+    assert case.box is not None
+    _scene(panel, case, case.image)
+    x1, y1, x2, y2 = case.box.tolist()
+    wide, high = (x2 - x1) / 3, (y2 - y1) / 3
     for number in range(9):
-        row, column = divmod(number, 3)
-        wide, high = (x2 - x1) / 3, (y2 - y1) / 3
-        corner = x1 + column * wide, y1 + row * high
-        panel.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor="white", lw=0.6))
-        panel.text(
-            corner[0] + wide / 2, corner[1] + high / 2, str(number), ha="center", va="center", fontsize=9,
-            color="white", path_effects=outline,
-        )  # fmt: skip
+        left, top = x1 + wide * (number % 3), y1 + high * (number // 3)
+        panel.add_patch(Rectangle((left, top), wide, high, fill=False, edgecolor="white", lw=0.6))
+        _write_number(panel, left + wide / 2, top + high / 2, number, 10)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -192,23 +193,37 @@ def show_covering(curves: Sequence[tuple[Sequence[str], Tensor, Tensor]], shares
     return figure
 
 
-def show_means(
-    means: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], title: str, label: str
-) -> Figure:
-    """Numbers in [0, 1] with their intervals, a row for each; those that are NaN are left out.
+def show_things(cases: Sequence[Case], title: str) -> Figure:
+    """The first case's picture whose things bear their numbers, with the names beside it, and the wrong box.
 
     Args:
-        means: by name.
-        intervals: (low, high) by name.
+        cases: with things; of none the figure says so.
         title: the figure's message.
-        label: what the numbers are.
     """
-    shown = {name: value for name, value in means.items() if value == value}
-    figure = Sheet(7.4, 1.4 + 0.36 * max(len(shown), 1))
+    if not cases:
+        return _nothing(title)
+    figure, case = Sheet(6.4, 4.2), cases[0]
     panel = figure.subplots()
-    draw_shares(panel, shown, intervals, label if shown else "nothing was measured", OBJECT_COLOURS[4:5], 7)
-    panel.set_title(title, fontsize=11, loc="left" if len(title) > 60 else "center")
+    _scene(panel, case, case.image)
+    panel.set_title(case.caption, fontsize=9, y=1)
+    for number, (_, mask) in case.things.items():
+        down, across = torch.nonzero(mask).float().mean(dim=0).tolist()
+        _write_number(panel, across, down, number, 14)
+    names = "\n".join(f"{number} {name}" for number, (name, _) in case.things.items())
+    panel.text(1.03, 0.5, names, transform=panel.transAxes, va="center", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _write_number(panel: matplotlib.axes.Axes, across: float, down: float, number: int, size: float) -> None:
+    outline = [withStroke(linewidth=3, foreground="black")]
+    panel.text(across, down, str(number), ha="center", va="center", fontsize=size, color="white", path_effects=outline)
+
+
+def _close_up(case: Case) -> Case:
+    """What is around the boxes of a case with maps, each map scaled by its maximum in the whole picture."""
+    scaled = {heading: min_max(heat.cpu()) for heading, heat in case.maps.items()}
+    return zoom(replace(case, maps=scaled)) if scaled else case
 
 
 def _aspect(case: Case) -> float:

@@ -8,33 +8,37 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from odam_chapters.errors.compared import find_mended, find_worst_and_best_edge
+from odam_chapters.errors.compared import (
+    BAD_BOX,
+    WRONG_NAME,
+    find_mended,
+    find_worst_and_best_edge,
+    overlap_distractor,
+    sort_mistakes,
+)
 from odam_chapters.rows import read_records
 from odam_lib.command import command
-from odam_lib.datasets.categories import original, renumbered
-from odam_lib.datasets.opening import KINDS, open_dataset
 from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import owned, user_path, write_rows
+from odam_lib.files import data_root, owned, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
 from odam_lib.metrics.localization import energy_inside
 
-SPLIT_OF = {"scenes": "val", "distractors": "distractors"}
-"""The split of :class:`Scenes` by the name of the data set."""
-WRONG_EDGE = ("mislocalised",)
-WRONG_CLASS = ("misclassified", "mislocalised and misclassified")
+ROWS = data_root() / "evaluation" / "distractors.csv"
+Judged = tuple[Trace, Detections, Errors]
+Verdicts = tuple[Detections, Errors]
+AGREEMENT = 0.9
+"""Stored rows are used where at least this share of the mistakes is found again."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,16 @@ class Mistake:
         detector: its name.
         scene, row: number of the scene in its data set, row of the detection among the picture's.
         verdict: one of ``VERDICTS`` but ``correct``.
+        sort: one of ``SORTS``.
+        overlap, planted_overlap: its IoU with the object that the verdict speaks of, for background the largest with
+            any, and that with the box around the distractor's visible pixels.
         label, true_label: what it was called, and what the object is that the verdict speaks of; empty for background.
         score: in [0, 1].
         kind: kind of the distractor.
-        wrong_edge, best_edge: the edges of a mislocalised detection; else empty.
+        wrong_edge, best_edge: the edges of a bad box; else empty.
         class_share, wrong_edge_share, best_edge_share: shares of its maps; the latter two NaN without such an edge.
-        true_class_share: share of the same prediction's map for the object's true class; NaN unless the class is wrong
-            and the detector knows the true one.
+        true_class_share: share of the same prediction's map for the object's true class; NaN unless it is a wrong
+            name.
         clean_share: share of the wrong edge's map of the same object's correct detection without the distractor, on
             the pixels where that was; NaN where there is none.
         area_share: the distractor's share of the picture.
@@ -63,6 +70,9 @@ class Mistake:
     scene: int
     row: int
     verdict: str
+    sort: str
+    overlap: float
+    planted_overlap: float
     label: str
     true_label: str
     score: float
@@ -81,40 +91,7 @@ class Mistake:
     @property
     def evidence(self) -> float:
         """The share of the map that speaks of the mistake: the wrong edge's, or the class map's."""
-        return self.wrong_edge_share if self.verdict in WRONG_EDGE else self.class_share
-
-
-def open_pictures(
-    name: str, number: int, seed: int = 0, root: str | Path | None = None, annotations: str | Path | None = None
-) -> tuple[Dataset[tuple[Tensor, dict]], list[int], tuple[str, ...]]:
-    """A data set to look for mistakes in.
-
-    Args:
-        name: ``scenes`` (held out from training), ``distractors``, or another kind of
-            :func:`~odam_lib.datasets.opening.open_dataset`.
-        number: how many pictures.
-        seed: random seed of the scenes, or of the choice among the pictures.
-        root: folder of the data set; default where it is fetched to.
-        annotations: annotations of own data; none if it is a published data set.
-
-    Returns:
-        The data set, the items to take, and the class names that its labels mean.
-
-    Raises:
-        FileNotFoundError: it is not there; says how to get it.
-        ValueError: an unknown name, or a number or seed that is not possible.
-    """
-    if name not in SPLIT_OF and name not in KINDS:
-        raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join(dict.fromkeys((*SPLIT_OF, *KINDS)))}.")
-    if name in SPLIT_OF and not (root or annotations):
-        return Scenes(SPLIT_OF[name], number, seed=seed), list(range(number)), CATEGORIES
-    if name in SPLIT_OF:
-        raise ValueError(f"The data set {name!r} is made here: give no root and no annotations, or another kind.")
-    dataset = open_dataset(name, root or "", annotations or "")
-    if not 1 <= number <= len(dataset) or seed < 0:
-        raise ValueError(f"Number {number}, seed {seed}: give 1 to {len(dataset)} pictures and a seed of 0 or more.")
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    return dataset, order[:number].tolist(), dataset.categories
+        return self.wrong_edge_share if self.sort == BAD_BOX else self.class_share
 
 
 def judge(
@@ -162,43 +139,45 @@ def speak_of(detections: Detections, labels: Tensor) -> Detections:
     return replace(detections, labels=labels, scores=scores)
 
 
-def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: float = 0.5) -> list[Mistake]:
+def survey_scene(detector: Detector, scenes: Scenes, item: int, score_threshold: float = 0.5) -> list[Mistake]:
     """All mistakes in one scene of the split ``distractors``, explained, and looked for again without its distractor.
 
     Args:
         detector: what looks at it.
-        dataset: :class:`Scenes`, or what :func:`~odam_lib.datasets.categories.relabel` made of them.
+        scenes: of the split ``distractors``.
         item: number of the scene.
         score_threshold: least score of a detection.
 
     Raises:
         ValueError: the scenes have no distractors.
     """
-    scenes: Scenes = original(dataset)
     if not scenes.distracted:
         raise ValueError("These scenes have no distractors: give Scenes('distractors', ...).")
-    image, target = dataset[item]
+    image, target = scenes[item]
     trace, found, errors = judge(detector, image, target, score_threshold)
     rows = torch.nonzero(errors.verdicts != 0).flatten()
     if not len(rows):
         return []
-    clean_image, clean_target = scenes.without_distractors(item)
-    clean = judge(detector, clean_image, renumbered(dataset, clean_target), score_threshold)
+    clean = judge(detector, *scenes.without_distractors(item), score_threshold)
     gone = find_mended(found, errors, clean[1], clean[2])
     mask = target["distractor_masks"][0]
-    wrong = found[rows.to(found.boxes.device)]
+    wrong, sorts, near = (
+        found[rows.to(found.boxes.device)],
+        sort_mistakes(found, errors, target),
+        overlap_distractor(found, target),
+    )
     shares = energy_inside(ODAM()(trace, wrong, ATTRIBUTES).to_image().cpu(), mask)
     area = box_regions(wrong.boxes.cpu(), wrong.image_size)
     inside = (area & mask).sum(dim=(1, 2)) / area.sum(dim=(1, 2)).clamp(min=1)
     mistakes = []
     for place, row in enumerate(rows.tolist()):
-        verdict, chosen = VERDICTS[errors.verdicts[row]], int(errors.objects[row])
+        sort, chosen = sorts[row], int(errors.objects[row])
         true = int(target["labels"][chosen]) if chosen >= 0 else 0
         of_edges = ("", "", math.nan, math.nan, math.nan)
-        if verdict in WRONG_EDGE:
+        if sort == BAD_BOX:
             of_edges = _edges(wrong.boxes[place].cpu(), target["boxes"][chosen], shares[place], clean, chosen, mask)
         true_class = math.nan
-        if verdict in WRONG_CLASS and true < len(found.categories):
+        if sort == WRONG_NAME:
             other = speak_of(wrong[place], torch.tensor([true]))
             true_class = float(energy_inside(ODAM()(trace, other, ("class",)).to_image().cpu(), mask))
         mistakes.append(
@@ -206,9 +185,12 @@ def survey_scene(detector: Detector, dataset: Any, item: int, score_threshold: f
                 detector=detector.name,
                 scene=item,
                 row=row,
-                verdict=verdict,
+                verdict=VERDICTS[errors.verdicts[row]],
+                sort=sort,
+                overlap=float(errors.overlaps[row]),
+                planted_overlap=float(near[row]),
                 label=wrong.names()[place],
-                true_label=dataset.categories[true] if chosen >= 0 else "",
+                true_label=CATEGORIES[true] if chosen >= 0 else "",
                 score=float(wrong.scores[place]),
                 kind=DISTRACTORS[int(target["distractor_kinds"][0])],
                 wrong_edge=of_edges[0],
@@ -257,6 +239,39 @@ def read_mistakes(path: Path) -> list[Mistake]:
         ValueError: it holds something else, or is damaged.
     """
     return read_records(path, "mistakes", "python -m odam_chapters.errors.survey", Mistake)
+
+
+def find_mistakes(
+    detector: Detector, scenes: Scenes, score_threshold: float, judged: Sequence[Verdicts]
+) -> list[Mistake]:
+    """The stored mistakes of 300 scenes where they are still true, else those of these scenes.
+
+    They are where scenes and threshold are the stored ones' and most mistakes of these scenes are found there again:
+    a detection next to the threshold may fall on its other side on another processor.
+
+    Args:
+        detector: what looks at them.
+        scenes: of the split ``distractors``.
+        score_threshold: least score of a detection.
+        judged: the detections and verdicts of each of these scenes, from :func:`judge`.
+
+    Raises:
+        RuntimeError: the stored mistakes are those of another detector of that name.
+    """
+    stored = [one for one in read_mistakes(ROWS) if one.detector == detector.name]
+    if not stored or scenes.first != Scenes("distractors", 1).first or score_threshold != 0.5:
+        return [one for item in range(len(scenes)) for one in survey_scene(detector, scenes, item, score_threshold)]
+    here = {
+        (item, verdict, label)
+        for item, (found, errors) in enumerate(judged)
+        for verdict, label in zip(errors.names(), found.names())
+        if verdict != "correct"
+    }
+    seen = range(min(len(scenes), 1 + max(one.scene for one in stored)))
+    there = {(one.scene, one.verdict, one.label) for one in stored if one.scene in seen}
+    if len(here & there) < AGREEMENT * len({one for one in here if one[0] in seen} | there):
+        raise RuntimeError(f"The stored mistakes of {detector.name} are not those found here: run the survey again.")
+    return stored
 
 
 @command

@@ -5,10 +5,10 @@ from odam_chapters import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "own.exercises": "check_formula check_silence",
+        "own.exercises": "check_cells check_formula check_silence",
+        "own.data": "open_pictures",
         "own.settings": "PARAMETERS",
-        "errors": "judge make_case open_pictures show_evidence show_gallery",
-        "exercises": "check_side",
-        "parameters": "choices counts numbers texts",
+        "own.wrapped": "compare compare_conditions note_condition",
+        "errors": "judge make_case show_evidence show_gallery",
     },
 )

@@ -1,14 +1,22 @@
 """Checks for the exercises of notebook 09, like those of :mod:`odam_chapters.exercises`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from odam_chapters.errors.survey import judge
 from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, draw_blobs, measure_distances
 from odam_lib.detections import Detections
+from odam_lib.detectors.base import Detector
+from odam_lib.explainers.explain import explain
+from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
+from odam_lib.metrics.errors import MISSED
 from odam_lib.viz.drawing import TITLES
+
+MIDDLE = 6, 6
+"""The cell, (row, column), of the red blob's prediction."""
 
 
 def check_formula(formula: Formula | None) -> str:
@@ -78,16 +86,46 @@ def _refusals(formula: Formula, trace: BlobTrace, found: Detections) -> str:
     return "right: the numbers grow with the score and with the box, and what does not fit is refused."
 
 
-def check_silence(threshold: float | None, outcome: Callable[[float], tuple[int, int, int]]) -> str:
+def check_cells(cells: Sequence[tuple[int, int]] | None) -> str:
+    """Check at which cells the map of the red blob's left edge is not zero, without smoothing.
+
+    Args:
+        cells: (row, column) of each.
+    """
+    if cells is None:
+        return "open: list the cells, each as (row, column)."
+    detector, image = BlobDetector(BlobNet()), draw_blobs()
+    heat = explain(detector, image, attributes=("x1",), method=ODAM(smoothing=None)).maps[0][0]
+    right = {(row, column) for row, column in heat.nonzero().tolist()}
+    yours = {(int(row), int(column)) for row, column in cells}
+    if yours == right:
+        return f"right: {sorted(right)}, each worth {heat.max():.0f} pixels, and no other cell has a say."
+    (row, column) = MIDDLE
+    if yours == right | {MIDDLE}:
+        return "not quite: the middle cell is where distances begin; it counts its neighbours and not itself."
+    if yours == {(row, 2 * column - one) for _, one in right}:
+        return "not quite: those move the right edge; the left edge's distance counts the cells to the left."
+    if {one for _, one in yours} == {one for _, one in right}:
+        return "not quite: the columns are right, but the head counts along one row; the others have weight 0."
+    return f"not quite: the distance is 8 times the number of coloured cells from {MIDDLE} to the left, in its row."
+
+
+def check_silence(
+    threshold: float | None, detector: Detector, dataset: Sequence[tuple[Tensor, dict]], items: Sequence[int]
+) -> str:
     """Check a score threshold above which nothing that a detector says is wrong, and something still right.
 
     Args:
         threshold: in [0, 1].
-        outcome: from a threshold to how many detections are right, how many wrong, and how many objects are missed.
+        detector: what speaks.
+        dataset: pictures and targets, labels as the detector's.
+        items: which of them.
     """
     if threshold is None or not 0 <= threshold <= 1:
         return "open: at which least score is nothing wrong any more? Answer with a number from 0 to 1."
-    right, wrong, missed = outcome(threshold)
+    verdicts = [judge(detector, *dataset[item], threshold)[2] for item in items]
+    right, missed = (sum(one.counts()[name] for one in verdicts) for name in ("correct", MISSED))
+    wrong = sum(len(one) for one in verdicts) - right
     if wrong:
         return f"not quite: at {threshold:g} it is right {right} times and still wrong {wrong} times."
     if not right:
