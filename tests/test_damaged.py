@@ -79,7 +79,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "checkpoint": (CHECKPOINT, write_checkpoint, read_checkpoint),
     "cache": ("scenes.pt", write_cache, lambda path: Cached(Scenes("train", 2, None, 64), path)),
     "crowds": ("a.safetensors.gz", copied("evaluation/crowd-results.safetensors.gz"), CrowdResults.load),
-    "mistakes": ("a.csv", copied("evaluation/distractors.csv"), read_mistakes),
+    "mistakes": ("a.csv.gz", copied("evaluation/distractors.csv.gz"), read_mistakes),
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
     "claims": ("a.csv.gz", copied("evaluation/detr-claims.csv.gz"), read_looked),
@@ -337,7 +337,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, HeatMaps], object]]] = {
     "mistakes": (
         "a.csv",
         lambda folder, _: write_mistakes(
-            read_mistakes(data_root() / "evaluation" / "distractors.csv"), folder / "a.csv"
+            read_mistakes(data_root() / "evaluation" / "distractors.csv.gz"), folder / "a.csv"
         ),
     ),
     "figure": ("a.png", _picture),

@@ -98,7 +98,7 @@ def rounded(one: Mistake) -> dict[str, float]:
 def test_the_bundled_rows_are_what_the_survey_finds_today(mistakes: list[Mistake], scenes: Scenes) -> None:
     bundled = [
         one
-        for one in read_mistakes(data_root() / "evaluation" / "distractors.csv")
+        for one in read_mistakes(data_root() / "evaluation" / "distractors.csv.gz")
         if one.detector == "fcos-scenes" and one.scene < len(scenes)
     ]
     # A detection next to the threshold may fall on its other side on another processor.

@@ -34,7 +34,7 @@ from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
 from odam_lib.metrics.localization import energy_inside
 
-ROWS = data_root() / "evaluation" / "distractors.csv"
+ROWS = data_root() / "evaluation" / "distractors.csv.gz"
 Judged = tuple[Trace, Detections, Errors]
 Verdicts = tuple[Detections, Errors]
 AGREEMENT = 0.9
