@@ -53,14 +53,15 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
 
 
 def with_palette(png: bytes) -> bytes:
-    """A PNG picture in at most 256 colours, about a quarter of its size: the repository keeps every figure."""
+    """A PNG picture in at most 128 colours, about a sixth of its size: the repository keeps every figure."""
     with Image.open(io.BytesIO(png)) as opened:
         if opened.mode == "P":
             return png
         layer = opened.convert("RGBA")
     picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     written = io.BytesIO()
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4).save(written, "png", optimize=True)
+    few = picture.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+    few.save(written, "png", optimize=True)
     return written.getvalue()
 
 
