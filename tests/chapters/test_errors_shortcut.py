@@ -57,6 +57,18 @@ def test_stored_rows_are_what_is_measured_now() -> None:
         assert one.energy == pytest.approx(there.energy, abs=1e-3, nan_ok=True)
 
 
+def test_the_contrast_is_paired_and_asks_for_both_detectors() -> None:
+    made = [
+        Outcome(name, "", scene, 0, "motorcycle", 0.9, 0.1, 0.8, "fpn", "ODAM", energy, 0.0, 0.1)
+        for scene, pair in ((1, (0.5, 0.1)), (2, (0.3, 0.1)))
+        for name, energy in zip(DETECTORS, pair)
+    ]
+    alone = replace(made[0], scene=3)
+    assert shortcut.contrast([*made, alone], "fpn", "ODAM") == pytest.approx((0.3, 0.2, 0.4))
+    with pytest.raises(ValueError, match="no maps by 'ODAM' at 'stage1' of both fcos-shortcut and fcos-scenes"):
+        shortcut.contrast(made, "stage1", "ODAM")
+
+
 def test_rows_of_other_weights_are_refused(tmp_path) -> None:
     row = Outcome("fcos-scenes", "00000000", 0, 1, "motorcycle", 0.9, 0.1, 0.8, "fpn", "ODAM", 0.5, 1.0, 0.05)
     write_rows(tmp_path / "rows.csv.gz", [vars(replace(row))])

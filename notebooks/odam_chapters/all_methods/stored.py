@@ -17,6 +17,7 @@ FILES: Mapping[str, str] = {
     "rivals-faster-rcnn-scenes": "Faster R-CNN, newer methods",
     "rivals-yolov3-tiny": "photographs, newer methods",
     "rivals-costly-fcos-scenes": "FCOS, slow methods",
+    "bbam-fcos-scenes": "FCOS, BBAM",
     "bbam-faster-rcnn-scenes": "Faster R-CNN, BBAM",
     "bbam-fcos-groupnorm-scenes": "FCOS with GroupNorm, BBAM",
     "bbam-yolov3-tiny": "photographs, BBAM",

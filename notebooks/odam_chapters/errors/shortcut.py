@@ -35,6 +35,7 @@ from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
+from odam_lib.metrics.intervals import Estimate, mean_interval
 from odam_lib.metrics.localization import energy_inside, pointing
 from odam_lib.metrics.matching import match
 
@@ -239,6 +240,29 @@ def read_outcomes(path: Path) -> list[Outcome]:
                 f"by {made_by}."
             )
     return outcomes
+
+
+def contrast(outcomes: Sequence[Outcome], layer: str, method: str) -> Estimate:
+    """How much more of a map lies on the sticker with the first of ``DETECTORS`` than with the second.
+
+    Paired over motorcycles, the interval over scenes.
+
+    Raises:
+        ValueError: the outcomes have no such maps of both.
+    """
+    cheat, honest = (
+        {
+            (one.scene, one.object): one.energy
+            for one in outcomes
+            if (one.detector, one.layer, one.method) == (detector, layer, method)
+        }
+        for detector in DETECTORS
+    )
+    common = [key for key in cheat if key in honest]
+    if not common:
+        raise ValueError(f"There are no maps by {method!r} at {layer!r} of both {' and '.join(DETECTORS)}.")
+    gains = torch.tensor([cheat[key] - honest[key] for key in common], dtype=torch.float64)
+    return Estimate(float(gains.mean()), *mean_interval(gains, torch.tensor([scene for scene, _ in common])))
 
 
 @command

@@ -12,8 +12,9 @@ __all__, __getattr__, __dir__ = offer(
         "judging.own_masks": "OF_CLASS count_own_mask_wins read_rows",
         "judging.settings": "PARAMETERS",
         "judging.tables": "count_wins name_winners tabulate_verdicts",
+        "errors.shortcut": "contrast read_outcomes",
         "statistics": "wilson",
-        "charts": "show_intervals show_part_bars",
+        "charts": "show_estimates show_intervals show_part_bars",
         "pictures": "show_methods",
     },
 )
