@@ -66,7 +66,7 @@ def draw_shares(
 
 
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers in [0, 1] and their intervals, a row for each but NaN; small differences get an axis of their size."""
+    """Numbers in [0, 1] and their intervals, a row for each but NaN; small ones get an axis of their size."""
     shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
     panel = figure.subplots()
@@ -75,6 +75,8 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
     low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
     if low < 0:
         panel.set_xlim(low, 1 if high > 0.5 else high)
+    elif high < 0.2:
+        panel.set_xlim(0, 1.1 * high)
     panel.set_title(title, fontsize=11)
     return figure
 
