@@ -144,35 +144,3 @@ class Names:
 
 EVERYWHERE: Mapping[str, Rule] = {"DEVICE": Text(), "OUTPUT_DIR": Text()}
 """What every notebook has."""
-
-
-# Until every notebook calls setup().
-
-
-def texts(empty: bool = False, **given: Any) -> None:
-    _apply(Text(empty), given)
-
-
-def choices(among: Sequence[str], **given: Any) -> None:
-    _apply(Choice(among), given)
-
-
-def counts(least: int, most: int = MANY, **given: Any) -> None:
-    _apply(Count(least, most), given)
-
-
-def count_lists(least: int, most: int = MANY, **given: Any) -> None:
-    _apply(Counts(least, most), given)
-
-
-def numbers(low: float = -math.inf, high: float = math.inf, above: bool = False, **given: Any) -> None:
-    _apply(Number(low, high, above), given)
-
-
-def lists(among: Sequence[str] | None = None, least: int = 1, **given: Any) -> None:
-    _apply(Names(among, least), given)
-
-
-def _apply(rule: Rule, given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        rule(name, value, given)

@@ -5,7 +5,7 @@ from typing import Any
 
 from odam_chapters.crowds.rules import THRESHOLDS
 from odam_chapters.crowds.tables import FAMILIES
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text, counts
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
 from odam_lib.datasets import CrowdHuman, Scenes
 
 
@@ -48,7 +48,8 @@ def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> Scenes | 
     if dataset == "crowd":
         return Scenes("val", max(numbers.values()), "crowd", seed=seed)
     crowds = CrowdHuman(root or None, "val")
-    counts(1, len(crowds), **numbers)
+    for name, number in numbers.items():
+        Count(1, len(crowds))(name, number, numbers)
     return crowds
 
 
