@@ -29,6 +29,8 @@ STYLES = {FOUND: (OBJECT_COLOURS[1], "-"), MISSED: (OBJECT_COLOURS[5], "--"), FA
 """Colour and line of a box by what it is of."""
 MARGIN = 0.25
 """What is shown around two boxes, as a share of their longer side."""
+LEGEND_WIDTH = 5.4
+"""Inches that the three entries of the legend need: a figure of one panel is narrower than its legend."""
 
 
 def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], title: str) -> Figure:
@@ -42,7 +44,7 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Sheet(3.7 * len(kept), 3.7 * size[0] / size[1] + 0.9)
+    figure = Sheet(max(3.7 * len(kept), LEGEND_WIDTH), 3.7 * size[0] / size[1] + 0.9)
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
         person = match_greedily(box_iou(boxes, truth))

@@ -45,6 +45,15 @@ def check_odam_loss(function: Callable[[Tensor, Tensor, int], Tensor] | None, se
     for value, why in mistakes.items():
         if math.isclose(found.item(), value, rel_tol=1e-3):
             return f"not quite: {why}"
+    free = cosines(maps, torch.tensor([1]))[0]
+    agreeing, differing = free[same & others], free[~same]
+    if math.isclose(found.item(), torch.cat([1 - agreeing, differing]).mean().item(), rel_tol=1e-3):
+        return (
+            "not quite: the cosines themselves, without a logarithm. They have the same best maps; but only the "
+            "logarithm grows without end where two people have one map."
+        )
+    if math.isclose(found.item(), -torch.cat([(1 - agreeing).log(), differing.log()]).mean().item(), rel_tol=1e-3):
+        return "not quite: the two losses are swapped: this one pulls different people's maps together."
     brighter = torch.as_tensor(function(maps * 2, objects.clone(), 1)).float()
     if not math.isclose(found.item(), brighter.item(), rel_tol=1e-3):
         return "not quite: maps twice as bright have another loss; divide each map by its length first."
@@ -97,6 +106,8 @@ def check_gap(answer: float | None, before: CandidatePairs, after: CandidatePair
     wider = (ones[1] - twos[1]) - (ones[0] - twos[0])
     if math.isclose(answer, wider, abs_tol=0.005):
         return f"right: from {ones[0] - twos[0]:.2f} to {ones[1] - twos[1]:.2f}, wider by {wider:.2f}."
+    if math.isclose(answer, -wider, abs_tol=0.005):
+        return "not quite: the sign is the other way round: the gap with Odam-Train minus the gap without."
     if math.isclose(answer, twos[0] - twos[1], abs_tol=0.005):
         return (
             "not quite: so far the pairs of two people fell. It is tempting to call that the gain, but the pairs of "
