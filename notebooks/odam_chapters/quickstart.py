@@ -90,7 +90,7 @@ def check_wrong(answer: int | None, found: Detections, truth: Mapping[str, Tenso
     own = find_objects(found, truth)
     if -1 not in own:
         return "open: no box is wrong here; choose another SCENE_DETECTOR."
-    if answer is None or not 0 <= answer < len(found):
+    if answer not in range(len(found)):
         return f"open: give the number of a box, 0 to {len(found) - 1}."
     overlap = box_iou(found.boxes[answer : answer + 1].cpu(), truth["boxes"])[0]
     name = found.names()[answer]
@@ -107,6 +107,8 @@ def check_share(answer: float | Tensor | None, heat: Tensor, mask: Tensor) -> st
     """Check the share of a map's energy ``Tensor[H, W]`` within a mask."""
     if answer is None:
         return "open: compute the share of the map's sum that lies within the mask."
+    if isinstance(answer, Tensor) and answer.numel() != 1:
+        return f"not quite: that is {answer.numel()} numbers; add them up, and divide by the sum of heat."
     value, inside = float(answer), heat * mask
     wrong = {
         float(mask.float().mean()): "that is the share of the picture which the mask covers, whatever the map",

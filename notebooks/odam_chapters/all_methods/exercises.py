@@ -14,7 +14,9 @@ def check_difference(function: Callable[[Values, Values], float] | None) -> str:
     """Check a function of two methods' values by object that returns the mean paired difference."""
     if function is None:
         return "open: write a function of two dicts, value by (picture, object), that returns one number."
-    given = float(function(OURS, THEIRS))
+    if (said := function(OURS, THEIRS)) is None:
+        return "not quite: the function returns nothing; end it with return."
+    given = float(said)
     if isnan(given):
         return "not quite: NaN. A value is NaN where the metric is undefined: leave out objects where either is."
     if abs(given - 4 / 3) < 1e-6:

@@ -43,9 +43,10 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     said = f"{mean:.2f} (95 % interval {low:.2f} to {high:.2f})"
     worst = min(shares, key=lambda edge: shares[edge].value)
     if low > 0.5:
+        best = float((energies > energies[..., [2, 3, 0, 1]]).double().mean(dim=0).flatten(0, 1).amax(dim=0).mean())
         return (
             f"right: on scenes that you did not choose on, these heads point at their own edge in {said} of the cases; "
-            "one map for all edges cannot exceed 0.50."
+            f"one map for all edges cannot exceed 0.50, the heads that are best on these scenes have {best:.2f}."
         )
     if high < 0.5:
         return f"not quite: {said}, worse than one map. Is an edge exchanged with the one across?"
@@ -72,6 +73,8 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
     shares = measure(-1)
     if answer is None:
         return f"open: for each of the {len(shares)} heads give the mean share over all detections."
+    if any(isinstance(one, Tensor) and one.numel() != 1 for one in answer):
+        return "not quite: the share of a head is one number, the mean over the detections."
     given = [float(one) for one in answer]
     if len(given) != len(shares):
         return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."

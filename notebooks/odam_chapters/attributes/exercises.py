@@ -10,13 +10,13 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
-from odam_lib.heatmaps import HeatMaps
+from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.kernels.odam import combine
 
 
 def check_map(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     """Check a class map without smoothing that a learner made, ``Tensor[h, w]``, against the library's."""
-    if answer is None:
+    if not isinstance(answer, Tensor):
         return "open: make the map [h, w] from g and A."
     gradient, features = _gradient(trace, one, "class"), _features(trace, one)
     product, shape = gradient * features, tuple(features.shape[-2:])
@@ -33,17 +33,24 @@ def check_map(answer: Tensor | None, trace: Trace, one: Detections) -> str:
         "this is the gradient alone: how much a cell could matter. Times A it becomes how much it does": gradient.sum(
             1
         ).relu(),
+        "the gradient was rectified first. What lowers the class must be able to cancel, in the same cell, what raises "
+        "it": (gradient.relu() * features).sum(1),
+        "the gradient lost its sign, so what speaks against the class counts as if it spoke for it": (
+            gradient.abs() * features
+        ).sum(1),
         "this is the sum of the activations: it shows what is bright, whatever was asked": features.sum(1).relu(),
         "the gradient was averaged over the cells first: that is Grad-CAM, the next section": _pooled(
             gradient, features
         )[None],
     }
-    return _compare(mine, ODAM(smoothing=None)(trace, one, ("class",)).maps[0][0], wrong, "explain(...) without Phi")
+    recipe = "g * A, summed over channels, then ReLU"
+    library = ODAM(smoothing=None)(trace, one, ("class",)).maps[0][0]
+    return _compare(mine, library, wrong, "explain(...) without Phi", recipe)
 
 
 def check_grad_cam(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     """Check a map of Grad-CAM that a learner made, ``Tensor[h, w]``."""
-    if answer is None:
+    if not isinstance(answer, Tensor):
         return "open: make Grad-CAM's map [h, w] from g and A."
     gradient, features = _gradient(trace, one, "class"), _features(trace, one)
     shape = tuple(features.shape[-2:])
@@ -59,23 +66,35 @@ def check_grad_cam(answer: Tensor | None, trace: Trace, one: Detections) -> str:
         .sum(1)
         .relu(),
         "the rectifier is missing": (gradient.mean((2, 3), keepdim=True) * features).sum(1),
+        "this is one weight for all channels; average over the cells only, dimensions 2 and 3": (
+            gradient.mean() * features
+        )
+        .sum(1)
+        .relu(),
     }
-    return _compare(answer.detach().squeeze(), _pooled(gradient, features), wrong, "Grad-CAM")
+    recipe = "one weight for each channel, times A, summed over channels, then ReLU"
+    return _compare(answer.detach().squeeze(), _pooled(gradient, features), wrong, "Grad-CAM", recipe)
 
 
 def check_total(
     function: Callable[[Tensor, Tensor], Tensor] | None, detectors: Mapping[str, Detector], image: Tensor
 ) -> str:
     """Check a function that returns what a map sums to before the rectifier, on the surest object of each detector."""
+    asked = "write a function of g and A, both [1, K, h, w], that returns one number"
     if function is None:
-        return "open: write a function of g and A, both [1, K, h, w], that returns one number."
+        return f"open: {asked}."
+    if not callable(function):
+        return f"not quite: {asked}, as lambda g, A: ...; the check calls it with two detectors."
     lines = []
     for name, detector in detectors.items():
         trace = detector.trace(image)
         one = trace.candidates[trace.candidates.scores.argmax().reshape(1)]
         gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
         product = gradient * features
-        mine, total = float(function(gradient, features)), float(product.sum())
+        made, total = torch.as_tensor(function(gradient, features)), float(product.sum())
+        if made.numel() != 1:
+            return f"not quite: this returns {made.numel()} numbers; sum over all channels and all cells."
+        mine = float(made)
         if _near(mine, float(product.sum(1).relu().sum()), product):
             return "not quite: this sums what ReLU left, where nothing can cancel; sum before it."
         if _near(mine, float(product.abs().sum()), product):
@@ -115,6 +134,8 @@ def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) 
     """
     if answer is None:
         return "open: give (row, edge) of a shrinking map that is zero everywhere."
+    if answer not in [(row, edge) for row in range(len(found)) for edge in EDGES]:
+        return f"open: give a row from 0 to {len(found) - 1} and one of {', '.join(EDGES)}, as (0, 'x1')."
     row, edge = answer
     maps = ODAM(smoothing=None, gradient="negative")(trace, found[row], (edge,))
     if not maps.zero()[0, 0]:
@@ -132,7 +153,7 @@ def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) 
 
 def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatMaps) -> str:
     """Check a function that makes the combined map ``Tensor[h, w]`` of raw maps ``Tensor[attributes, h, w]``."""
-    if function is None or not len(heat_maps):
+    if not callable(function) or not len(heat_maps):
         return "open: write a function of a tensor [attributes, h, w] that returns the combined map [h, w]."
     raw = heat_maps.maps[0]
     made = function(raw.clone())
@@ -150,14 +171,15 @@ def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatM
     return "not quite: take each map's minimum away, divide by its new maximum, then take the maximum over the maps."
 
 
-def _compare(mine: Tensor, right: Tensor, wrong: dict[str, Tensor], what: str) -> str:
-    """Which of some maps, up to a positive factor, an answer is."""
+def _compare(mine: Tensor, right: Tensor, wrong: dict[str, Tensor], what: str, recipe: str) -> str:
+    """Which of some maps, up to a positive factor, an answer is; the recipe is told where it is none of them."""
     if not (mine < 0).any() and torch.allclose(mine, right, rtol=1e-3, atol=1e-3 * float(right.max())):
         return f"right: the same as {what}."
     if not (mine < 0).any() and _parallel(mine, right):
-        return f"right, up to a factor of {float(mine.sum() / right.sum()):.2g}: the same places as {what}."
+        factor = float(mine.sum() / right.sum())
+        return f"right, up to a factor of {factor:.{2 if factor < 100 else 4}g}: the same places as {what}."
     reasons = [reason for reason, other in wrong.items() if _parallel(mine, other[0])]
-    return f"not quite: {reasons[0] if reasons else 'g * A, summed over channels, then ReLU'}."
+    return f"not quite: {reasons[0] if reasons else recipe}."
 
 
 def _parallel(one: Tensor, other: Tensor) -> bool:

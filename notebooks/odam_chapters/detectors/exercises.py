@@ -20,11 +20,14 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
         function: (map ``[H, W]``, map ``[H, W]``) -> Spearman's rank correlation.
         first, second: ``Tensor[H, W]``, the maps whose correlation is told at the end.
     """
-    if function is None:
+    if not callable(function):
         return "open: write a function (map, map) -> number in [-1, 1]."
     one, other = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(0)).pow(4)
     other = other + one
-    found, wanted = float(function(one.clone(), other.clone())), float(rank_correlation(one, other))
+    made, wanted = torch.as_tensor(function(one.clone(), other.clone())), float(rank_correlation(one, other))
+    if made.numel() != 1:
+        return f"not quite: this returns {made.numel()} numbers. torch.corrcoef gives a matrix: take [0, 1] of it."
+    found = float(made)
     if abs(found - wanted) < CLOSE:
         return f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
     values = torch.stack([one.flatten(), other.flatten()])
@@ -55,7 +58,7 @@ def check_fake(
         mask: bool ``Tensor[H, W]``, its visible pixels.
         reference: the share of energy that the detector's map of it has there.
     """
-    if function is None:
+    if not callable(function):
         return "open: write a function (image, box) -> map [H, W] that asks no detector."
     made = function(image.clone(), box.clone())
     if not isinstance(made, Tensor) or made.shape != image.shape[1:]:
@@ -66,6 +69,9 @@ def check_fake(
     share = float(energy_inside(made, mask))
     if share <= reference:
         return f"not quite: {share:.2f} of its energy lies in the object, of the detector's map {reference:.2f}."
+    mirrored = torch.stack([image.shape[-1] - box[2], box[1], image.shape[-1] - box[0], box[3]])
+    if torch.equal(made, function(image.flip(-1), mirrored).float()):
+        return "not quite: of the mirrored picture and box it makes the same map; use nothing but image and box."
     return (
         f"right: {share:.2f} of its energy lies in the object, of the detector's map {reference:.2f}. And it knows "
         "nothing of any detector: after every step of the cascade it is the same, correlation 1."
@@ -89,6 +95,8 @@ def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> 
             "be larger on other objects, too."
         )
     known = ~(answer.isnan() | reference.isnan())
+    if answer[known].unique().numel() < 2:
+        return "not quite: this is one number for all objects; measure each."
     difference = (answer - reference)[known].double()
     low, high = mean_interval(difference, scene_of[known])
     said = f"{difference.mean():+.3f} for the same object, 95 % interval {low:+.3f} to {high:+.3f}"

@@ -67,7 +67,9 @@ def check_energy(function: Callable[[Tensor, Tensor], Tensor | float] | None) ->
     """Check a function of a map ``[H, W]`` and a mask ``[H, W]`` that returns the share of energy inside."""
     if function is None:
         return "open: write a function of a map and a mask that returns one number."
-    given, right = float(function(HEAT, MASK)), float(energy_inside(HEAT, MASK))
+    if (said := function(HEAT, MASK)) is None:
+        return "not quite: the function returns nothing; end it with return."
+    given, right = float(said), float(energy_inside(HEAT, MASK))
     for other, why in NOT_ENERGY:
         if abs(given - float(other(HEAT, MASK))) < 1e-4:
             return f"not quite: {why}."
@@ -88,6 +90,7 @@ def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
     """
     if answer is None:
         return "open: silence the features where the map is 0, and give the share of the score that is lost."
+    answer = float(answer)
     if abs(answer - of_zeros) < 0.005:
         return (
             f"right: {of_zeros:+.2f} of the score; without all the other features it is {of_bright:+.2f}. The features "

@@ -24,7 +24,7 @@ def check_formula(formula: Formula | None) -> str:
 
     It is tried on the two blobs; a usual mistake is told by what it does to the maps.
     """
-    if formula is None:
+    if not callable(formula):
         return "open: write a function (trace, attribute, detections) that returns one number for each detection."
     trace = BlobDetector(BlobNet(), formula).trace(draw_blobs())
     found = trace.detections(0.5)
@@ -97,10 +97,15 @@ def check_cells(cells: Sequence[tuple[int, int]] | None) -> str:
     detector, image = BlobDetector(BlobNet()), draw_blobs()
     heat = explain(detector, image, attributes=("x1",), method=ODAM(smoothing=None)).maps[0][0]
     right = {(row, column) for row, column in heat.nonzero().tolist()}
-    yours = {(int(row), int(column)) for row, column in cells}
+    try:
+        yours = {(int(row), int(column)) for row, column in cells}
+    except (TypeError, ValueError):
+        return "open: list the cells, each as (row, column), even if it is one only."
     if yours == right:
         return f"right: {sorted(right)}, each worth {heat.max():.0f} pixels, and no other cell has a say."
     (row, column) = MIDDLE
+    if yours == {(column, row) for row, column in right}:
+        return "not quite: these are (column, row); the row comes first."
     if yours == right | {MIDDLE}:
         return "not quite: the middle cell is where distances begin; it counts its neighbours and not itself."
     if yours == {(row, 2 * column - one) for _, one in right}:
@@ -127,12 +132,16 @@ def check_silence(
     right, missed = (sum(one.counts()[name] for one in verdicts) for name in ("correct", MISSED))
     wrong = sum(len(one) for one in verdicts) - right
     if wrong:
-        return f"not quite: at {threshold:g} it is right {right} times and still wrong {wrong} times."
+        return f"not quite: at {threshold:g} it is right {_times(right)} and still wrong {_times(wrong)}."
     if not right:
         return f"not quite: at {threshold:g} it says nothing at all ({missed} objects missed); silence is never wrong."
     return (
         f"right: at {threshold:g} all {right} detections are right. The price: {missed} of {right + missed} are missed."
     )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _listed(numbers: Tensor) -> str:
