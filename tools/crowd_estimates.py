@@ -11,7 +11,7 @@ from odam_lib.files import data_root, sha256, write_rows
 from odam_lib.metrics.intervals import Estimate
 
 CROWDS = data_root() / "evaluation" / "crowd-estimates.csv"
-REPEATS = 200
+REPEATS = 500
 """Draws of pictures for an interval."""
 
 
