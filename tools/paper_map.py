@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import crowd_estimates
 import torch
-from crowd_estimates import asked, estimate_asked, estimate_crowds
+from crowd_estimates import estimate_asked, estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.tables import tabulate_scores_in_markdown
 from odam_chapters.judging.own_masks import OF_ALL, OF_CLASS, count_own_mask_wins, read_rows as read_own_masks
@@ -179,7 +180,7 @@ def table_crowds(without: Sequence[str] = ()) -> str:
     """Every rule of suppression on every crowd detector."""
     results = load_results()
     pairs = [(name, rule) for name in results.detectors for rule in results.rules(name) if rule not in without]
-    asked().update(pairs)  # all of them, before the first that is not kept ends this
+    crowd_estimates.asked().update(pairs)  # all of them, before the first that is not kept ends this
     try:
         scores = {pair: estimate_crowds(*pair) for pair in pairs}
     except KeyError as error:
