@@ -94,8 +94,13 @@ def test_runs_from_a_clean_kernel_with_other_parameters(name: str, tmp_path) -> 
     assert page.count("data:image/png;base64") >= 3 and tool.WIDGET_VIEW not in page
 
 
+TRIED_AS_RETINANET = "retinanet-pvt-scenes"
+"""Its head and levels are RetinaNet's; what its backbone changes is tried in tests/detectors and by 02's own cells."""
+
+
 @pytest.mark.parametrize(
-    ("name", "detector"), [(name, detector) for name in NAMES for detector in detectors_of(name)[1:]]
+    ("name", "detector"),
+    [(name, one) for name in NAMES for one in detectors_of(name)[1:] if one != TRIED_AS_RETINANET],
 )
 def test_runs_with_every_other_detector(name: str, detector: str, tmp_path) -> None:
     run_cells(name, tool.listed()[name]["test"] | {"OUTPUT_DIR": str(tmp_path), "DETECTOR": detector})
