@@ -12,6 +12,7 @@ from crowd_estimates import estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, THRESHOLDS
 from odam_chapters.crowds.tables import LESS_IS_BETTER
+from odam_chapters.errors.shortcut import contrast, read_outcomes
 from odam_chapters.judging.leaks import count_specific, read_leaks, relate
 from odam_chapters.statistics import relative_change, wilson
 from paper_numbers import (
@@ -150,39 +151,14 @@ def measure_columns(
         yield Number(label(value), text, len(pictures), judge(shifted, expect, len(pictures)) if expect else "")
 
 
-def measure_contrast(
-    file: str,
-    of: Sequence[str],
-    column: str,
-    split: str,
-    between: Sequence[str],
-    key: str,
-    same: Sequence[str],
-    where: dict[str, list[str]] | None = None,
-    expect: str = "",
-) -> Iterator[Number]:
-    """A column for the first of two values ``between`` of the column ``key``, minus the second, paired over ``same``.
-
-    For each value ``of`` of the column ``split``; the first of ``same`` is the picture.
-    """
-    for value in of:
-        columns: list[dict[tuple[str, ...], float]] = [
-            {
-                tuple(row[name] for name in same): float(row[column])
-                for row in read_table(file)
-                if row[split] == value
-                and row[key] == one
-                and all(row[name] in some for name, some in (where or {}).items())
-            }
-            for one in between
-        ]
-        common = [one for one in columns[0] if one in columns[1]]
-        if not common:
-            raise UnmeasuredError(value)
-        values = torch.tensor([columns[0][one] - columns[1][one] for one in common], dtype=torch.float64)
-        pictures = torch.tensor([int(one[0]) for one in common])
-        estimate = Estimate(float(values.mean()), *mean_interval(values, pictures))
-        yield Number(label(value), spell(estimate, False, "+"), len(common), judge(estimate, expect, len(common)))
+def measure_sticker(of: Sequence[str], layer: str, expect: str = "") -> Iterator[Number]:
+    """How much more of each method's map lies on a sticker with the detector that goes by it than with another."""
+    outcomes = read_outcomes(rows_at("shortcut"))
+    for method in of:
+        shown = [one for one in outcomes if (one.layer, one.method) == (layer, method)]
+        number = len({(one.scene, one.object) for one in shown})
+        estimate = contrast(shown, layer, method)
+        yield Number(label(method), spell(estimate, False, "+"), number, judge(estimate, expect, number))
 
 
 def measure_training(
@@ -323,7 +299,7 @@ MEASURES: dict[str, Callable[..., Iterator[Number]]] = {
     "means": measure_means,
     "best VEA": measure_best_vea,
     "columns": measure_columns,
-    "contrast": measure_contrast,
+    "sticker": measure_sticker,
     "training": measure_training,
     "sweep": measure_sweep,
     "crowds": measure_crowds,

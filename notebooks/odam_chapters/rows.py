@@ -3,12 +3,13 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import pandas as pd
 
+from odam_lib.detectors.weights import read_version
 from odam_lib.files import open_rows
 
 Kind = Callable[[str], Any]
@@ -47,3 +48,27 @@ def read_records(path: Path, what: str, made_by: str, record: type[T]) -> list[T
     truth = {"True": True, "False": False}.__getitem__
     kinds = {name: truth if kind is bool else kind for name, kind in get_type_hints(record).items()}
     return [record(**row) for row in read_rows(path, what, made_by, kinds).to_dict("records")]
+
+
+def hash_of(detector: str) -> str:
+    """The beginning of the hash of a bundled detector's weights."""
+    return read_version(detector)["sha256"][:8]
+
+
+def refuse_other_weights(path: Path, made_by: str, used: Iterable[tuple[str, str]]) -> None:
+    """Refuse rows that were made with other weights than those here.
+
+    Args:
+        path: of the rows.
+        made_by: what writes such files.
+        used: each detector of the rows with the beginning of its weights' hash, as of :func:`hash_of`.
+
+    Raises:
+        ValueError: the weights here are others.
+    """
+    for name, weights in dict.fromkeys(used):
+        if weights != hash_of(name):
+            raise ValueError(
+                f"{path} was made with weights {weights} of {name}, and those here are {hash_of(name)}: make it again "
+                f"by {made_by}."
+            )

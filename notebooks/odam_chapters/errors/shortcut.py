@@ -19,7 +19,7 @@ from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
 from odam_chapters.errors.plots import Case
-from odam_chapters.rows import read_records
+from odam_chapters.rows import hash_of, read_records, refuse_other_weights
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Instance, Scene, Scenes, render
 from odam_lib.datasets.scenes.painters.stickers import STICKER
@@ -27,7 +27,6 @@ from odam_lib.datasets.scenes.shortcut import TWINS, shows_sticker
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
-from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.methods import RIVALS, comparison
 from odam_lib.explainers.controls import BoxFill, CentredGaussian, RandomMap
@@ -219,11 +218,6 @@ def select_methods(methods: Mapping[str, Explainer], layer: str) -> dict[str, Ex
     return {name: method for name, method in methods.items() if layer == LAYERS[0] or not isinstance(method, same)}
 
 
-def hash_of(detector: str) -> str:
-    """The beginning of the hash of a bundled detector's weights."""
-    return read_version(detector)["sha256"][:8]
-
-
 def read_outcomes(path: Path) -> list[Outcome]:
     """The rows that :func:`main` wrote.
 
@@ -233,12 +227,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """
     made_by = "python -m odam_chapters.errors.shortcut"
     outcomes = read_records(path, "outcomes of stickers", made_by, Outcome)
-    for name, weights in dict.fromkeys((one.detector, one.weights) for one in outcomes):
-        if weights != hash_of(name):
-            raise ValueError(
-                f"{path} was made with weights {weights} of {name}, and those here are {hash_of(name)}: make it again "
-                f"by {made_by}."
-            )
+    refuse_other_weights(path, made_by, ((one.detector, one.weights) for one in outcomes))
     return outcomes
 
 

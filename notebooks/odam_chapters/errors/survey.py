@@ -27,6 +27,7 @@ from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import data_root, owned, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
@@ -277,8 +278,6 @@ def find_mistakes(
 @command
 def main() -> None:
     """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
-    from odam_lib.detectors.zoo import load_detector
-
     parser = argparse.ArgumentParser(
         prog="python -m odam_chapters.errors.survey",
         description=main.__doc__,

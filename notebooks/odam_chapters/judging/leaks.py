@@ -20,11 +20,10 @@ from torchvision.transforms.functional import to_tensor
 from tqdm import tqdm
 
 from odam_chapters.judging.features import silence
-from odam_chapters.rows import Kind, read_rows
+from odam_chapters.rows import Kind, hash_of, read_rows, refuse_other_weights
 from odam_lib import files
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scene, Scenes, render
-from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import Picture
 from odam_lib.evaluation.planted import measure_influences
@@ -137,19 +136,10 @@ def read_leaks(path: Path) -> pd.DataFrame:
         ValueError: the file holds something else, is damaged, or was made with other weights of a detector than those
             here.
     """
-    rows = read_rows(path, "rows of leaks", "python -m odam_chapters.judging.leaks", KINDS)
-    for name, weights in rows[["detector", "weights"]].drop_duplicates().itertuples(index=False):
-        if weights != hash_of(name):
-            raise ValueError(
-                f"{path} was made with weights {weights} of {name}, and those here are {hash_of(name)}: make it again "
-                "by python -m odam_chapters.judging.leaks."
-            )
+    made_by = "python -m odam_chapters.judging.leaks"
+    rows = read_rows(path, "rows of leaks", made_by, KINDS)
+    refuse_other_weights(path, made_by, zip(rows["detector"], rows["weights"]))
     return rows
-
-
-def hash_of(detector: str) -> str:
-    """The beginning of the hash of a bundled detector's weights."""
-    return read_version(detector)["sha256"][:8]
 
 
 def count_specific(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
