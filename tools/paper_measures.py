@@ -35,7 +35,7 @@ from paper_numbers import (
 from odam_lib.evaluation.tables import select_metrics
 from odam_lib.evaluation.verdicts import SMALLER_IS_BETTER, best_threshold, compare_paired
 from odam_lib.files import data_root
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 
 
 def direction(metric: str) -> str:
@@ -113,7 +113,7 @@ def measure_best_vea(files: Sequence[str], method: str, other: str) -> Iterator[
             said.append(f"{name} {found.estimate(name, columns[-1]).value:.3f} at {columns[-1][4:]}")
         ours, pictures = found.values(method, columns[0])
         difference = ours - found.values(other, columns[1])[0]
-        estimate = Estimate(float(difference.mean()), *mean_interval(difference, pictures))
+        estimate = estimate_mean(difference, pictures)
         text = f"{', '.join(said)}; {spell(estimate)}"
         yield Number(label(file), text, len(ours), judge(estimate, "more", len(ours)))
 
@@ -145,7 +145,7 @@ def measure_columns(
         pictures = torch.tensor([int(row[group]) for row in rows])[known]
         if not len(pictures):
             raise UnmeasuredError(value)
-        estimate = Estimate(float(values[known].mean()), *mean_interval(values[known], pictures))
+        estimate = estimate_mean(values[known], pictures)
         shifted = Estimate(*(one - than for one in estimate))
         text = spell(estimate, percent, "+" if minus else "")
         yield Number(label(value), text, len(pictures), judge(shifted, expect, len(pictures)) if expect else "")

@@ -72,6 +72,11 @@ def mean_interval(
     return ratio_interval(values, torch.ones_like(values), groups, repeats, seed, level)
 
 
+def estimate_mean(values: Tensor, groups: Tensor) -> Estimate:
+    """A mean with its :func:`mean_interval`; NaN of no values."""
+    return Estimate(float(values.mean()), *mean_interval(values, groups))
+
+
 def ratio_interval(
     above: Tensor, below: Tensor, groups: Tensor, repeats: int = REPEATS, seed: int = 0, level: float = LEVEL
 ) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from odam_chapters.attention.exercises import check_heads
 from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
-from odam_chapters.exercises import check_most, check_side, find_side
+from odam_chapters.exercises import check_most
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
@@ -27,26 +26,6 @@ from odam_lib.metrics.agreement import rank_correlation
 def explained(detector, held_out):
     image = held_out[0][0]
     return image, explain(detector, image)
-
-
-@pytest.mark.parametrize(
-    ("pixel", "side"),
-    [((5, 5), "centre"), ((5, 1), "left"), ((5, 9), "right"), ((1, 5), "top"), ((9, 5), "bottom"), ((6, 1), "left")],
-)
-def test_side_by_hand(pixel: tuple[int, int], side: str) -> None:
-    heat = torch.zeros(20, 20)
-    heat[pixel], heat[19, 19] = 1, 5  # what lies outside the box does not count
-    assert find_side(heat, torch.tensor([0.0, 0.0, 11.0, 11.0])) == side
-
-
-def test_side_is_right_wrong_or_open(explained) -> None:
-    _, maps = explained
-    heat = maps.to_image()[0, 3]
-    found = find_side(heat, maps.detections.boxes[0])
-    assert check_side(found, maps, "x2").startswith("right")
-    assert check_side("top" if found != "top" else "left", maps, "x2").startswith("not quite")
-    assert check_side(None, maps, "x2").startswith("open") and "no answer" in check_side("up", maps, "x2")
-    assert check_side("left", maps[:0], "x2").startswith("open")
 
 
 def test_shrinking(detector, explained) -> None:
@@ -71,17 +50,6 @@ def test_combined(explained) -> None:
     assert "return a tensor of shape" in check_combined(lambda maps: maps, maps)
     for open_answer in (check_combined(None, maps), check_combined(combine, maps[:0])):
         assert open_answer.startswith("open")
-
-
-def test_maps_without_a_centre_are_told(explained) -> None:
-    _, maps = explained
-    first = maps[0].select("x2")
-    zero = replace(first, maps=(0 * first.maps[0],), reasons=(("nothing moves it",),))
-    assert "zero (nothing moves it)" in check_side("left", zero, "x2")
-    outside = torch.zeros_like(first.maps[0])
-    outside[:, -1, -1] = 1
-    corner = replace(first.detections, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
-    assert "outside the box" in check_side("left", replace(first, maps=(outside,), detections=corner), "x2")
 
 
 def test_the_most_is_right_wrong_or_open() -> None:

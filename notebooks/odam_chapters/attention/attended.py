@@ -15,7 +15,7 @@ from odam_lib.detectors.trace import Trace
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 
 OPPOSITE = (2, 3, 0, 1)
 """For x1, y1, x2, y2 the place of the edge across."""
@@ -105,7 +105,7 @@ def estimate_edges(right: Tensor, scene_of: Tensor) -> dict[str, Estimate]:
         scene_of: int64 ``Tensor[N]``: intervals are 95 % bootstrap intervals over scenes.
     """
     columns = dict(zip(EDGES, right.double().T)) | {"all": right.double().mean(dim=1)}
-    return {name: Estimate(float(one.mean()), *mean_interval(one, scene_of)) for name, one in columns.items()}
+    return {name: estimate_mean(one, scene_of) for name, one in columns.items()}
 
 
 def find_inward_moves(effects: Tensor) -> Tensor:
@@ -217,4 +217,4 @@ def survey_cells(
 def estimate_losses(effects: Mapping[str, Tensor], scene_of: Tensor) -> dict[str, Estimate]:
     """The mean share of the score that is lost, by the choice, with 95 % bootstrap intervals over scenes."""
     losses = {name: -values[..., 0].double().mean(dim=1) for name, values in effects.items()}
-    return {name: Estimate(float(lost.mean()), *mean_interval(lost, scene_of)) for name, lost in losses.items()}
+    return {name: estimate_mean(lost, scene_of) for name, lost in losses.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from odam_chapters.attention.claims import Looked
 from odam_chapters.tables import write_text
 from odam_lib.evaluation.verdicts import LEAST_OBJECTS, difference_interval
-from odam_lib.metrics.intervals import LEVEL, Estimate, mean_interval
+from odam_lib.metrics.intervals import LEVEL, Estimate, estimate_mean
 
 MEASURES = {
     "rim": "energy along the box's edge",
@@ -93,7 +93,7 @@ def judge_claims(rows: Sequence[Looked]) -> list[Judged]:
             verdict = "reproduced" if (low > 0) == claim.more else "contradicted"
         if len(rows) < LEAST_OBJECTS:
             verdict = f"too few objects: {len(rows)}"
-        judged.append(Judged(claim, len(rows), estimate_mean(differences, rows), verdict))
+        judged.append(Judged(claim, len(rows), estimate_mean(differences, scenes), verdict))
     return judged
 
 
@@ -102,17 +102,12 @@ def take_column(rows: Sequence[Looked], measure: str, name: str) -> Tensor:
     return torch.tensor([getattr(one, f"{measure}_{name}") for one in rows], dtype=torch.float64)
 
 
-def estimate_mean(values: Tensor, rows: Sequence[Looked]) -> Estimate:
-    """The mean of a number of each row, and its 95 % bootstrap interval over scenes."""
-    return Estimate(float(values.mean()), *mean_interval(values, torch.tensor([one.scene for one in rows])))
-
-
 def tabulate_means(rows: Sequence[Looked]) -> list[dict[str, Any]]:
     """For each measure and map ``method, metric, mean, low, high``, as ``show_intervals`` reads."""
-    lines = []
+    scenes, lines = torch.tensor([one.scene for one in rows]), []
     for name, title in MAPS.items():
         for measure in (one for one in MEASURES if f"{one}_{name}" in COLUMNS):
-            mean, low, high = estimate_mean(take_column(rows, measure, name), rows)
+            mean, low, high = estimate_mean(take_column(rows, measure, name), scenes)
             lines.append({"method": title, "metric": measure, "mean": mean, "low": low, "high": high})
     return lines
 

@@ -20,7 +20,7 @@ from odam_lib.explainers.explain import explain
 from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.grid import sample_grid
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
@@ -224,4 +224,4 @@ def estimate(values: Tensor, scene: Tensor) -> Estimate:
     """The mean of ``Tensor[N, ...]`` and its interval when whole pictures are drawn anew; NaN values are left out."""
     groups = scene.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
     known = ~values.isnan()
-    return Estimate(float(values[known].mean()), *mean_interval(values[known], groups[known]))
+    return estimate_mean(values[known], groups[known])

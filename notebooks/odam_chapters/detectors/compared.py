@@ -18,7 +18,7 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.kernels.gradients import differentiate
 from odam_lib.kernels.regions import box_blob
 from odam_lib.metrics.agreement import rank_correlation
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 from odam_lib.metrics.localization import energy_inside
 from odam_lib.metrics.matching import match
 
@@ -93,7 +93,7 @@ class Likeness:
         """The mean over objects, those of NaN left out, and its 95 % bootstrap interval over scenes."""
         known = ~values.isnan()
         kept = values[known].double()
-        return Estimate(float(kept.mean()), *mean_interval(kept, self.scene_of[known]))
+        return estimate_mean(kept, self.scene_of[known])
 
 
 def compare_detectors(

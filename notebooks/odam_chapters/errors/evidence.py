@@ -1,6 +1,5 @@
 """What rows of mistakes say: how many a removal mends, where their maps lie, and what tells the one from the other."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from odam_chapters.errors.compared import BAD_BOX, SORTS, WRONG_NAME
 from odam_chapters.errors.survey import Mistake
 from odam_chapters.statistics import area_under_roc
-from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
+from odam_lib.metrics.intervals import Estimate, bootstrap, estimate_mean
 
 
 def estimate(values: Iterable[float], mistakes: Sequence[Mistake]) -> Estimate:
@@ -20,8 +19,7 @@ def estimate(values: Iterable[float], mistakes: Sequence[Mistake]) -> Estimate:
     """
     numbers, scenes = torch.tensor([float(value) for value in values]), torch.tensor([one.scene for one in mistakes])
     kept = ~numbers.isnan()
-    mean = float(numbers[kept].mean()) if kept.any() else math.nan
-    return Estimate(mean, *mean_interval(numbers[kept], scenes[kept]))
+    return estimate_mean(numbers[kept], scenes[kept])
 
 
 def mend_by_sort(mistakes: Sequence[Mistake]) -> dict[str, Estimate]:

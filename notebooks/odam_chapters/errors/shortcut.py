@@ -34,7 +34,7 @@ from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.explain import Explainer
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import owned, user_path, write_rows
-from odam_lib.metrics.intervals import Estimate, mean_interval
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 from odam_lib.metrics.localization import energy_inside, pointing
 from odam_lib.metrics.matching import match
 
@@ -251,7 +251,7 @@ def contrast(outcomes: Sequence[Outcome], layer: str, method: str) -> Estimate:
     if not common:
         raise ValueError(f"There are no maps by {method!r} at {layer!r} of both {' and '.join(DETECTORS)}.")
     gains = torch.tensor([cheat[key] - honest[key] for key in common], dtype=torch.float64)
-    return Estimate(float(gains.mean()), *mean_interval(gains, torch.tensor([scene for scene, _ in common])))
+    return estimate_mean(gains, torch.tensor([scene for scene, _ in common]))
 
 
 @command

@@ -16,7 +16,7 @@ from odam_lib.explainers.explain import Explainer, check_explainer
 from odam_lib.kernels import checks
 from odam_lib.kernels.similarity import cosines
 from odam_lib.metrics.discrimination import floor, object_discrimination
-from odam_lib.metrics.intervals import Estimate, bootstrap, mean_interval
+from odam_lib.metrics.intervals import Estimate, bootstrap, estimate_mean, mean_interval
 from odam_lib.metrics.localization import energy_inside, pointing
 
 RASTER = 50
@@ -268,7 +268,7 @@ class CandidatePairs:
         """
         chosen = (self.ious > least_iou) & (self.same == same) & self.correlations.isfinite()
         values = self.correlations[chosen].double()
-        return Estimate(float(values.mean()), *mean_interval(values, self.images[chosen])), len(values)
+        return estimate_mean(values, self.images[chosen]), len(values)
 
 
 def estimate_gaps(pairs: CandidatePairs, repeats: int = 200, seed: int = 0) -> dict[float, Estimate]:
