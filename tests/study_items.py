@@ -1,0 +1,53 @@
+"""Items of questionnaires made by hand: small pictures of one colour, whose maps are told apart by their brightness."""
+
+import torch
+from odam_chapters.study.items import Item
+
+from odam_lib.viz.drawing import encode_png
+
+METHODS = ("D-RISE", "Grad-CAM", "Grad-CAM++", "ODAM")
+SIZE = (60, 80)
+OBJECTS = ((5.0, 5.0, 25.0, 55.0), (30.0, 5.0, 50.0, 55.0), (55.0, 20.0, 75.0, 55.0))
+
+
+def paint(shade: float) -> bytes:
+    """A PNG of one shade in [0, 1]."""
+    return encode_png(torch.full((3, *SIZE), shade))
+
+
+def make_ranked(number: int) -> list[Item]:
+    """Items of a ranking; the later a method stands, the more energy its map has in the box."""
+    shares = {name: ((1.0 + place) / 4,) for place, name in enumerate(METHODS)}
+    return [
+        Item(
+            name=f"item {place}",
+            origin=f"origin {place}",
+            asked="the dog",
+            picture=paint(place / 20),
+            maps={name: paint(0.2 * column + place / 50) for column, name in enumerate(METHODS)},
+            size=SIZE,
+            shares=shares,
+            box=OBJECTS[0],
+            edge="x1" if place % 2 else "",
+        )
+        for place in range(number)
+    ]
+
+
+def make_pointed(number: int) -> list[Item]:
+    """Items of pointing: object 1 of three is explained; ODAM's maps have all energy on it, the others' elsewhere."""
+    return [
+        Item(
+            name=f"item {place}",
+            origin=f"origin {place}",
+            asked="",
+            picture=paint(place / 20),
+            maps={name: paint(0.2 * column + place / 50) for column, name in enumerate(METHODS)},
+            size=SIZE,
+            shares={name: (0.0, 1.0, 0.0) if name == "ODAM" else (0.6, 0.2, 0.2) for name in METHODS},
+            objects=OBJECTS,
+            target=1,
+            odi={name: 0.0 if name == "ODAM" else 0.8 for name in METHODS},
+        )
+        for place in range(number)
+    ]
