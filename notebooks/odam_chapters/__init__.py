@@ -13,6 +13,7 @@ notebook  chapter
 05        :mod:`~odam_chapters.attention`: DETR's attention beside its maps, a picker of places
 06        :mod:`~odam_chapters.odam_train`: a sweep of trainings, whether the maps of neighbours are apart
 07        :mod:`~odam_chapters.crowds`: results, tables and cases of rules of suppression, a picker of pairs
+08        :mod:`~odam_chapters.study`: questionnaires, a file of answers, statistics, a reader that is no person
 09        :mod:`~odam_chapters.own`: a toy detector, other people's models
 90        :mod:`~odam_chapters.costs`: of maps, of training steps, on an accelerator
 91        :mod:`~odam_chapters.all_methods`: the rows of every comparison

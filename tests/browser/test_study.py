@@ -11,7 +11,7 @@ import pytest
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
 from notebook_page import NotebookPage, open_page
-from odam_chapters.study.answers import read_pointings, read_rankings
+from odam_chapters.study.collecting import read_pointings, read_rankings
 from odam_chapters.study.items import DISCRIMINATION, EDGES, TRUST
 from playwright.sync_api import Browser, Page, expect
 
@@ -70,7 +70,9 @@ class Answering:
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NotebookPage, Path]]:
+def opened(
+    browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[NotebookPage, Path]]:
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ITEMS, folder)
     with lab(folder, "study", CELLS) as address:

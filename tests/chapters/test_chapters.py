@@ -17,6 +17,7 @@ CHAPTERS = (
     "odam_train",
     "crowds",
     "crowd_tables",
+    "study",
     "own",
     "costs",
     "all_methods",

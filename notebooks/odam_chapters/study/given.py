@@ -86,7 +86,7 @@ def _check_order(question: Question, given: Mapping[str, Any]) -> dict[str, Any]
     order, number = given.get("order"), len(question.shown)
     places = list(order) if isinstance(order, Sequence) and all(map(_is_whole, order)) else []
     if len(set(places)) < len(places) or not set(places) <= set(range(number)):
-        raise ValueError(f"The order {order!r} names a map twice, or one that is not there: put {number} maps in order.")
+        raise ValueError(f"The order {order!r} has a map twice, or one that is not there: put {number} maps in order.")
     if len(places) < number:
         raise ValueError(f"{number - len(places)} of {number} maps have no place yet: put all of them in order.")
     return {"order": [question.shown[place] for place in places]}
@@ -123,9 +123,7 @@ def read_pointing(person: int, item: Item, question: Question, kept: Mapping[str
     chosen = kept["chosen"] if drawn is None else find_object(drawn, item.objects)
     right, odi = chosen == item.target, (item.odi or {}).get(condition, math.nan)
     objects = len(item.objects)
-    return Pointing(
-        person, item.name, condition, chosen, right, kept["confidence"], odi, objects, drawn, seconds
-    )
+    return Pointing(person, item.name, condition, chosen, right, kept["confidence"], odi, objects, drawn, seconds)
 
 
 def find_object(drawn: Box, objects: Sequence[Box]) -> int:

@@ -8,17 +8,19 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.stats import friedmanchisquare, wilcoxon
+from scipy.stats import friedmanchisquare, rankdata, wilcoxon
 
 from odam_chapters.study.given import SUREST, Pointing, Ranking
 from odam_lib.metrics.intervals import Estimate, bootstrap, estimate_mean
 
 LEVEL = 0.05
+BANDS = (0, 0.2, 0.4, 0.6, 0.8, 1)
+"""Edges of the bands of ODI."""
 FEWEST = 6
 """Of people, for Wilcoxon's two-sided p to be able to fall below 0.05."""
 
@@ -178,9 +180,11 @@ def warn_of_few(people: int, pairs: int) -> list[str]:
             f"Ask {FEWEST} or more."
         )
     if people < enough:
-        said.append(f"Corrected for {pairs} pairs by Holm, it takes {enough} people who all agree to get below {LEVEL:g}.")
+        said.append(
+            f"Corrected for {pairs} pairs by Holm, p gets below {LEVEL:g} from {enough} people on, if all agree."
+        )
     if people <= 10:
-        said.append("Friedman's p comes from a chi-square distribution, which 10 people or fewer do not follow closely.")
+        said.append("Friedman's p is by a chi-square distribution, which 10 people or fewer do not follow closely.")
     return said
 
 
@@ -190,7 +194,7 @@ def estimate_means(table: Table) -> dict[str, Estimate]:
 
 
 def estimate_places(rankings: Sequence[Ranking], place: int = 1) -> dict[str, Estimate]:
-    """How often each condition was put at a place, with a 95 % bootstrap interval over people (the columns of Tab. 2)."""
+    """How often each condition was put at a place, as in Tab. 2, with a 95 % bootstrap interval over people."""
     people = torch.tensor([one.person for one in rankings])
     return {
         name: estimate_mean(torch.tensor([float(one.ranks[name] == place) for one in rankings]), people)
@@ -199,7 +203,9 @@ def estimate_places(rankings: Sequence[Ranking], place: int = 1) -> dict[str, Es
 
 
 def estimate_by_odi(
-    pointings: Sequence[Pointing], value: Callable[[Pointing], float], edges: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    pointings: Sequence[Pointing],
+    value: Callable[[Pointing], float],
+    edges: Sequence[float] = BANDS,
 ) -> dict[float, tuple[Estimate, int]]:
     """The mean of a number of the answers in bands of the map's ODI (Fig. 8), and how many they were.
 
@@ -212,7 +218,7 @@ def estimate_by_odi(
         By the middle of the band, of those with an answer; intervals are bootstrapped over people.
     """
     found = {}
-    for low, high in zip(edges, edges[1:]):
+    for low, high in pairwise(edges):
         inside = [one for one in pointings if low <= one.odi < high or one.odi == high == edges[-1]]
         if inside:
             values = torch.tensor([value(one) for one in inside])
@@ -232,8 +238,6 @@ def relate_to_odi(pointings: Sequence[Pointing], value: Callable[[Pointing], flo
 def _spearman(rows: torch.Tensor) -> float:
     if len(rows) < 3 or (rows == rows[0]).all(dim=0).any():
         return math.nan
-    from scipy.stats import rankdata
-
     ranks = rankdata(rows.numpy(), axis=0)
     return float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])
 

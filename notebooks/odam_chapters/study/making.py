@@ -1,7 +1,7 @@
 """Items of the questionnaires, made of pictures by detectors and methods of explanation."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -141,7 +141,8 @@ def make_discrimination_items(
         for name, (detector, method) in conditions.items():
             own, rows = found[detector.name]
             maps[name] = method(traces[detector.name], rows[[own.index(target)]], ["class"])
-        items.append(_make_pointing(f"{picture.name}, {target}", picture.image, maps, conditions, boxes, regions, target))
+        name = f"{picture.name}, {target}"
+        items.append(_make_pointing(name, picture.image, maps, conditions, boxes, regions, target))
     return items
 
 
@@ -161,7 +162,7 @@ def read_shares(maps: Tensor, regions: Tensor) -> Tensor:
 def _find_objects(
     traces: Mapping[str, Trace], picture: Picture
 ) -> tuple[Tensor, Tensor, dict[str, tuple[list[int], Detections]]]:
-    """The boxes ``[M, 4]`` and regions ``[M, H, W]`` of all objects, and each detector's predictions of some of them."""
+    """Boxes ``[M, 4]`` and regions ``[M, H, W]`` of all objects; each detector's objects, and predictions of them."""
     size = picture.image.shape[-2], picture.image.shape[-1]
     if picture.target is None:
         found = {name: trace.detections(LEAST_SCORE).clipped() for name, trace in traces.items()}
@@ -171,9 +172,13 @@ def _find_objects(
         boxes, labels = picture.target["boxes"], picture.target["labels"]
     regions = (picture.target or {}).get("masks")
     if not len(boxes):
-        return boxes, torch.zeros(0, *size, dtype=torch.bool), {name: ([], trace.candidates[:0]) for name, trace in traces.items()}
+        return (
+            boxes,
+            torch.zeros(0, *size, dtype=torch.bool),
+            {name: ([], trace.candidates[:0]) for name, trace in traces.items()},
+        )
     regions = box_regions(boxes, size) if regions is None else regions
-    wide = ((boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= LEAST_SIDE / 2).tolist()
+    wide = [min(x2 - x1, y2 - y1) >= LEAST_SIDE / 2 for x1, y1, x2, y2 in boxes.tolist()]
     chosen = {}
     for name, trace in traces.items():
         rows, own = choose_representatives(trace, boxes, labels)

@@ -1,4 +1,7 @@
-"""Readers that are not people, for comparison: one guesses, one follows a map's energy. Never written to a file of answers."""
+"""Readers that are no people, for comparison: one guesses, one follows a map's energy.
+
+What they say is never written to a file of answers.
+"""
 
 from collections.abc import Sequence
 from random import Random

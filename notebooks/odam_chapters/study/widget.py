@@ -20,29 +20,29 @@ from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 
 CONSENT = (
     "You will see {number} pictures and are asked about each. There is no trick, and no answer is wrong of itself.",
-    "Kept are your answers and the time that each took, under a number drawn at random: no name, no address, nothing about "
-    "your computer. Whoever runs this questionnaire can read and publish the answers.",
-    "You may stop at any time, and delete your answers as long as you have your number. You are of age, and take part of "
-    "your own free will.",
+    "Kept are your answers and the time that each took, under a number drawn at random: no name, no address, nothing "
+    "about your computer. Whoever runs this questionnaire can read and publish the answers.",
+    "You may stop at any time, and delete your answers as long as you have your number. You are of age, and take part "
+    "of your own free will.",
 )
 """What a person agrees to before the first question; a questionnaire may be given another text."""
 
 HELP = {
-    "rank": "Click the maps from the best to the worst; click again to take a place away. By keyboard: Tab, then Enter, or "
-    "a digit for the place.",
+    "rank": "Click the maps from the best to the worst; click again to take a place away. By keyboard: Tab, then "
+    "Enter, or a digit for the place.",
     "point": "Click an object, or drag a box around it; arrow keys choose, too. Bright is where the map is high.",
 }
 SILENT = (
-    "The kernel does not answer, and this step may not be saved. Run the cell again, and go on with your number: what was "
-    "told as saved is."
+    "The kernel does not answer, and this step may not be saved. Run the cell again, and go on with your number: what "
+    "was told as saved is."
 )
 
 
 class Questionnaire(anywidget.AnyWidget):
     """A questionnaire: consent, questions, an end. Every answer is on the disk before the next question is shown.
 
-    The front end sends what a person does as messages and may set nothing. It is never told which map is whose: maps are
-    sent by their place on the screen.
+    The front end sends what a person does as messages and may set nothing. It is never told which map is whose: maps
+    are sent by their place on the screen.
 
     Args:
         answers: the file that holds the questionnaire's items, see :meth:`AnswerFile.keep`; or its path.

@@ -1,0 +1,134 @@
+"""The SQLite file of questionnaires and answers: its tables, how it is opened, and what is said if that goes wrong.
+
+The journal is SQLite's default one and not WAL, which fails on the network drives where a class often works; writers
+wait for each other.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from odam_chapters.study.items import STUDIES, Item, Question
+
+APPLICATION, VERSION = 0x4F44414D, 1  # "ODAM"
+PATIENCE = 30.0
+"""Seconds that one kernel waits for another to write."""
+
+SCHEMA = """
+CREATE TABLE studies (study TEXT PRIMARY KEY, seed INTEGER NOT NULL, conditions TEXT NOT NULL);
+CREATE TABLE items (study TEXT NOT NULL REFERENCES studies, item TEXT NOT NULL, place INTEGER NOT NULL,
+    hash TEXT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (study, item));
+CREATE TABLE pictures (study TEXT NOT NULL, item TEXT NOT NULL, condition TEXT NOT NULL, png BLOB NOT NULL,
+    PRIMARY KEY (study, item, condition), FOREIGN KEY (study, item) REFERENCES items);
+CREATE TABLE people (study TEXT NOT NULL REFERENCES studies, person INTEGER NOT NULL, turn INTEGER NOT NULL,
+    plan TEXT NOT NULL, PRIMARY KEY (study, person), UNIQUE (study, turn));
+CREATE TABLE answers (study TEXT NOT NULL, person INTEGER NOT NULL, place INTEGER NOT NULL, given TEXT NOT NULL,
+    seconds REAL, PRIMARY KEY (study, person, place),
+    FOREIGN KEY (study, person) REFERENCES people ON DELETE CASCADE);
+"""
+
+
+@contextmanager
+def open_database(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """A connection for one piece of work; what goes wrong is told in a sentence."""
+    try:
+        database = sqlite3.connect(
+            f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None
+        )
+        try:
+            for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL"):
+                database.execute(f"PRAGMA {pragma}")
+            yield database
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise _tell(path, error) from error
+
+
+def _tell(path: Path, error: sqlite3.Error) -> Exception:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return BlockingIOError(f"{path} was being written by others for {PATIENCE:.0f} seconds: try again.")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return PermissionError(f"{path} or its folder cannot be written: give another place, or allow it.")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return OSError(f"{path} cannot be written ({error}): free some space there, or choose another place.")
+    return ValueError(say_damaged(path))
+
+
+def is_new(database: sqlite3.Connection) -> bool:
+    (tables,) = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    return not tables and not database.execute("PRAGMA application_id").fetchone()[0]
+
+
+def check_ours(path: Path, database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise ValueError(f"{path} is another program's database, it holds no answers: give another path.")
+    if (version := database.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
+        raise ValueError(
+            f"{path} is of version {version}, this is version {VERSION}: read it with the program it is of."
+        )
+
+
+def check_whole(path: Path, database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise ValueError(say_damaged(path))
+
+
+def say_missing(path: Path, study: str) -> str:
+    return f"{path} holds no questionnaire {study!r}: keep its items there first; there can be {', '.join(STUDIES)}."
+
+
+def say_damaged(path: Path) -> str:
+    return f"{path} holds no answers or is damaged: restore it from a copy, or give another path."
+
+
+def read_items(path: Path, study: str) -> tuple[list[Item], int]:
+    with open_database(path, "ro") as database:
+        found = database.execute("SELECT seed, conditions FROM studies WHERE study = ?", (study,)).fetchone()
+        if found is None:
+            raise ValueError(say_missing(path, study))
+        rows = database.execute(
+            "SELECT item, hash, about FROM items WHERE study = ? ORDER BY place", (study,)
+        ).fetchall()
+        pictures = database.execute("SELECT item, condition, png FROM pictures WHERE study = ?", (study,)).fetchall()
+    items = []
+    for name, known, about in rows:
+        try:
+            maps = {condition: png for item, condition, png in pictures if item == name}
+            ordered = {condition: maps[condition] for condition in json.loads(found[1])}
+            item = Item(**_as_tuples(json.loads(about)), picture=maps[""], maps=ordered)
+            same = item.hash == known
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(say_damaged(path)) from error
+        if not same:
+            raise ValueError(
+                f"{path}: the pictures of item {name!r} changed since they were kept, and the answers are of the old "
+                "ones. Restore the file, or begin another one."
+            )
+        items.append(item)
+    return items, found[0]
+
+
+def read_plan(path: Path, text: str) -> tuple[Question, ...]:
+    try:
+        return tuple(Question(item, tuple(shown)) for item, shown in json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise ValueError(say_damaged(path)) from error
+
+
+def _as_tuples(about: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    about["size"] = tuple(about["size"])
+    about["box"] = about["box"] and tuple(about["box"])
+    about["objects"] = tuple(map(tuple, about["objects"]))
+    about["shares"] = {condition: tuple(shares) for condition, shares in about["shares"].items()}
+    return about
+
+
+def read_column(database: sqlite3.Connection, query: str, study: str) -> list[Any]:
+    return [value for (value,) in database.execute(query, (study,))]
