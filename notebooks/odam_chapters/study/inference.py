@@ -33,7 +33,7 @@ class Table:
 
     Attributes:
         people: P numbers.
-        conditions: K names.
+        conditions: K names, in the order of the alphabet.
         values: ``[P, K]``, the mean over the person's answers.
     """
 
@@ -198,7 +198,7 @@ def estimate_places(rankings: Sequence[Ranking], place: int = 1) -> dict[str, Es
     people = torch.tensor([one.person for one in rankings])
     return {
         name: estimate_mean(torch.tensor([float(one.ranks[name] == place) for one in rankings]), people)
-        for name in (rankings[0].ranks if rankings else ())
+        for name in sorted(rankings[0].ranks if rankings else ())
     }
 
 
@@ -261,7 +261,7 @@ def _estimate(values: np.ndarray) -> Estimate:
 def _conditions_of(named: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     if not named:
         raise ValueError("There is no answer to tabulate: let somebody answer first.")
-    return tuple(dict.fromkeys(name for names in named for name in names))
+    return tuple(sorted({name for names in named for name in names}))
 
 
 def _group(answers: Sequence[Answer]) -> Mapping[int, list[Answer]]:

@@ -171,12 +171,6 @@ def _find_objects(
     else:
         boxes, labels = picture.target["boxes"], picture.target["labels"]
     regions = (picture.target or {}).get("masks")
-    if not len(boxes):
-        return (
-            boxes,
-            torch.zeros(0, *size, dtype=torch.bool),
-            {name: ([], trace.candidates[:0]) for name, trace in traces.items()},
-        )
     regions = box_regions(boxes, size) if regions is None else regions
     wide = [min(x2 - x1, y2 - y1) >= LEAST_SIDE / 2 for x1, y1, x2, y2 in boxes.tolist()]
     chosen = {}

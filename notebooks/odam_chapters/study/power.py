@@ -53,8 +53,8 @@ def simulate_certainty(people: int, questions: int, random: np.random.Generator)
 def find_best(studies: np.ndarray) -> np.ndarray:
     """In which studies the first condition differs from every other one: Wilcoxon's tests, by Holm over all pairs.
 
-    Where differences are equal in size, scipy's exact p is a little too large, and the power told a little too small: no
-    other is quick enough.
+    Where differences are of equal size, scipy's exact p is a little too large, and the power told too small: no other
+    is quick enough.
 
     Args:
         studies: ``[R, P, K]``, a number of each person under each condition.
