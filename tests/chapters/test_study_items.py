@@ -15,6 +15,7 @@ from odam_chapters.study.making import (
     make_discrimination_items,
     make_edge_items,
     make_trust_items,
+    read_shares,
 )
 from odam_chapters.study.plots import show_answer, show_by_odi, show_power, show_question, show_readers
 from odam_chapters.study.reader import RULES, estimate_answers, estimate_gain, read_items, read_pictures
@@ -28,6 +29,7 @@ from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.images import load_image
 from odam_lib.metrics.intervals import Estimate
+from odam_lib.metrics.localization import energy_inside
 from odam_lib.viz.drawing import save_png
 
 NAMES = [f"item {place}" for place in range(12)]
@@ -193,6 +195,14 @@ def test_a_map_on_one_object_is_read_right_by_every_rule(known: Picture) -> None
     found = read_pictures(PlantedDetector(), [(known.image, known.target)], ODAM(smoothing=None))
     assert {name: len(read) for name, read in found.items()} == dict.fromkeys(RULES, 4)
     assert {one.person for one in found["most energy in its box"]} == {7}
+
+
+def test_shares_are_those_of_the_energy_based_pointing_game() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps, regions = torch.rand(3, 8, 9, generator=generator), torch.rand(5, 8, 9, generator=generator) > 0.5
+    maps[2] = 0
+    each = torch.stack([energy_inside(maps, region) for region in regions], dim=1)
+    torch.testing.assert_close(read_shares(maps, regions), each)
 
 
 def test_a_gain_is_of_the_same_objects(detector: Detector) -> None:

@@ -15,9 +15,10 @@ __all__, __getattr__, __dir__ = offer(
         "study.plots": "show_answer show_by_odi show_power show_question show_readers",
         "study.power": "ENOUGH estimate_power find_enough simulate_certainty simulate_ranks",
         "study.published": "MOST_CERTAIN SENTENCES TRUST_PLACES",
-        "study.reader": "RULES estimate_answers estimate_gain read_items read_pictures weigh_boxes weigh_pixels",
+        "study.reader": "RULES estimate_answers estimate_by_condition estimate_gain read_items read_pictures",
         "study.settings": "PARAMETERS",
         "study.simulated": "follow_pointings follow_rankings guess_pointings guess_rankings",
+        "study.telling": "describe_pointings describe_rankings",
         "study.widget": "Questionnaire",
     },
 )

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from odam_chapters.study.inference import LEVEL, adjust_by_holm
 from odam_chapters.study.power import ENOUGH, find_enough
 from odam_chapters.study.published import TRUST_PEOPLE
+from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import Estimate
 
 
@@ -23,10 +25,11 @@ def check_reader(function: Callable[[Tensor, Tensor], int] | None) -> str:
     masks = torch.zeros(4, 8, 8, dtype=torch.bool)
     masks[0, :4], masks[1, 4:, :2], masks[2, 6:, 6:], masks[3, 4:6, 4:] = True, True, True, True
     heat = torch.zeros(8, 8)
-    heat[:4], heat[4:, :2], heat[6:, 6:], heat[4:6, 4:] = 0.3, 0.8, 1.0, 0.9  # sums 9.6, 6.4, 4.0, 7.2
+    heat[:4], heat[4:, :2], heat[6:, 6:], heat[4:6, 4:] = 0.3, 0.8, 1.2, 0.9  # sums 9.6, 6.4, 4.8, 7.2
     heat[4, 0] = 3.0  # sum 8.6
     found = function(heat.clone(), masks.clone())
-    chosen = int(found) if isinstance(found, (int, Tensor)) and not isinstance(found, bool) else -1
+    single = (isinstance(found, Tensor) and found.numel() == 1) or isinstance(found, int)
+    chosen = int(found) if single and not isinstance(found, bool) else -1
     if chosen == 0:
         return "right: that is the whole reader: no eye, no idea of what a person is."
     reasons = {
@@ -36,7 +39,7 @@ def check_reader(function: Callable[[Tensor, Tensor], int] | None) -> str:
         "corner of the glow. Add up, do not average.",
         3: "another object has more energy: multiply the map by each mask and add up.",
     }
-    return f"not quite: {reasons.get(chosen, f'{found!r} is no number of an object, from 0 to 3.')}"
+    return f"not quite: {reasons.get(chosen, f'{checks.told(found)} is no number of an object, from 0 to 3.')}"
 
 
 def check_holm(function: Callable[[Sequence[float]], Sequence[float]] | None) -> str:
@@ -48,9 +51,11 @@ def check_holm(function: Callable[[Sequence[float]], Sequence[float]] | None) ->
     if function is None:
         return "open: write a function (list of p) -> list of corrected p, in the same order."
     p = [0.04, 0.011, 0.6, 0.012]
-    found = [float(one) for one in function(list(p))]
+    answer = function(list(p))
+    found = [float(one) for one in answer] if isinstance(answer, (Sequence, Tensor, np.ndarray)) else []
     if len(found) != len(p):
-        return f"not quite: {len(found)} numbers for {len(p)} tests; give one for each."
+        given = f"{len(found)} numbers" if found else "one number, or none,"
+        return f"not quite: {given} for {len(p)} tests; give one for each."
 
     def same(values: Sequence[float]) -> bool:
         return all(math.isclose(one, other, abs_tol=1e-9) for one, other in zip(found, values))

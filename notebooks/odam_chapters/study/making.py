@@ -154,9 +154,10 @@ def read_shares(maps: Tensor, regions: Tensor) -> Tensor:
         regions: bool ``Tensor[M, H, W]``.
 
     Returns:
-        ``Tensor[N, M]``.
+        ``Tensor[N, M]``; 0 for a map of zeros.
     """
-    return torch.stack([energy_inside(maps, region) for region in regions], dim=1)
+    flat = maps.flatten(1) / maps.amax(dim=(-2, -1)).clamp(min=torch.finfo(maps.dtype).tiny)[:, None]
+    return flat @ regions.flatten(1).to(flat).T / flat.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _find_objects(

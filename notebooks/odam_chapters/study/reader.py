@@ -82,6 +82,14 @@ def estimate_answers(pointings: Sequence[Pointing], value: Callable[[Pointing], 
     return estimate_mean(values, torch.tensor([one.person for one in pointings], dtype=torch.int64))
 
 
+def estimate_by_condition(
+    pointings: Sequence[Pointing], value: Callable[[Pointing], float] = is_right
+) -> dict[str, Estimate]:
+    """:func:`estimate_answers` under each condition, in the order of the alphabet."""
+    conditions = sorted({one.condition for one in pointings})
+    return {name: estimate_answers([one for one in pointings if one.condition == name], value) for name in conditions}
+
+
 def estimate_gain(before: Sequence[Pointing], after: Sequence[Pointing]) -> tuple[Estimate, int]:
     """By how much more often ``after`` is right, of the same objects of the same pictures, and how many these are."""
     known = {(one.person, one.item): one for one in before}

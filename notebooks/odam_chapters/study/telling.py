@@ -1,0 +1,52 @@
+"""What answers say, in lines of text."""
+
+from collections.abc import Callable, Sequence
+
+from odam_chapters.study.given import Pointing, Ranking
+from odam_chapters.study.inference import (
+    Table,
+    compare,
+    estimate_means,
+    is_right,
+    keep_finished,
+    tabulate_pointings,
+    tabulate_ranks,
+)
+
+
+def describe_rankings(rankings: Sequence[Ranking], questions: int) -> str:
+    """Mean ranks and tests of those who answered all questions."""
+    finished, left_out = keep_finished(rankings, questions)
+    return _describe(tabulate_ranks(finished) if finished else None, left_out, "mean rank")
+
+
+def describe_pointings(
+    pointings: Sequence[Pointing], questions: int, value: Callable[[Pointing], float] = is_right, what: str = "right"
+) -> str:
+    """Means of a number and tests of those who answered all questions."""
+    finished, left_out = keep_finished(pointings, questions)
+    return _describe(tabulate_pointings(finished, value) if finished else None, left_out, what)
+
+
+def _describe(table: Table | None, left_out: int, what: str) -> str:
+    people = 0 if table is None else len(table.people)
+    lines = [f"{people} people" + (f", {left_out} more have not finished and are left out" if left_out else "")]
+    if table is not None:
+        lines += [
+            f"  {name:18} {what} {value:.2f} ({low:.2f} to {high:.2f})"
+            for name, (value, low, high) in estimate_means(table).items()
+        ]
+    if table is None or people < 2:
+        return "\n".join([*lines, "  A test takes two people or more."])
+    found = compare(table)
+    if len(table.conditions) > 2:
+        lines.append(f"  Friedman: chi-square {found.statistic:.1f}, p {_write(found.p)}")
+    for pair in found.pairs:
+        value, low, high = pair.difference
+        told = f"{pair.first} - {pair.second}"
+        lines.append(f"  {told:32} {value:+.2f} ({low:+.2f} to {high:+.2f}), p by Holm {_write(pair.adjusted)}")
+    return "\n".join([*lines, *(f"  {warning}" for warning in found.warnings)])
+
+
+def _write(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.0005 else "below 0.001"
