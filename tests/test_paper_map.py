@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 import paper_map  # noqa: E402
 import paper_measures  # noqa: E402
 
-LINKED = [Path(name) for name in ("README.md", "notebooks/README.md", "notebooks/tables.md", "docs/own_detector.md")]
+LINKED = [Path(name) for name in ("README.md", "notebooks/README.md", "notebooks/tables.md")]
+LINKED += [Path("docs") / name for name in ("own_detector.md", "study.md")]
 
 
 def slug(heading: str) -> str:

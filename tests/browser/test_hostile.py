@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-PLANTED = Path(__file__).parents[1] / "planted.py"
+HELPERS = [Path(__file__).parents[1] / name for name in ("planted.py", "study_items.py")]
 CODE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script>$\\href{javascript:hacked=3}{x}$"
 CELLS = {
     "widgets": f"""
@@ -25,6 +25,10 @@ from planted import PlantedCrowd, PlantedDetector, PlantedTrace, planted_image
 from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
 from odam_chapters.crowds.pair_widget import PairPicker
+from odam_chapters.study.answers import AnswerFile
+from odam_chapters.study.items import TRUST
+from odam_chapters.study.widget import Questionnaire
+from study_items import make_ranked
 from odam_lib.viz.widgets import InstancePicker
 
 CODE = {CODE!r}
@@ -41,12 +45,15 @@ def case(number):
         raise RuntimeError(CODE)
     return Case(planted_image(), None, torch.ones(4), None, CODE)
 
+file = AnswerFile("answers.sqlite")
+file.keep(TRUST, [replace(item, name=CODE + item.name, asked=CODE) for item in make_ranked(2)])
+form = Questionnaire(file, TRUST, consent=(CODE,))
 picker = InstancePicker(renamed(PlantedDetector), planted_image())
 pairs = PairPicker(renamed(PlantedCrowd), planted_image())
 mistakes = MistakeBrowser([CODE, CODE + "1"], case)
-display(picker, pairs, mistakes)
+display(picker, pairs, mistakes, form)
 """,
-    "refuse": "for one in (picker, pairs, mistakes):\n    one.set_state({CODE: CODE})",
+    "refuse": "for one in (picker, pairs, mistakes, form):\n    one.set_state({CODE: CODE})",
     "wrong": "picker.set_state({'selected': True})\nprint(picker.selected)",
 }
 
@@ -55,24 +62,29 @@ def test_names_and_errors_are_text_in_every_widget(
     browser: Browser, lab: Callable, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(PLANTED, folder)
+    for helper in HELPERS:
+        shutil.copy(helper, folder)
     with lab(folder, "hostile", CELLS) as address:
         page = open_page(browser, address, height=1400, timeout=40_000)
         run = NotebookPage(page, list(CELLS)).run
 
         run("widgets")
         widgets = page.locator(".odam-picker")
-        expect(widgets).to_have_count(3)
+        expect(widgets).to_have_count(4)
         expect(widgets.nth(0).locator(".odam-map")).to_have_attribute("data-object", "0")
         expect(widgets.nth(1).locator("tbody tr")).to_have_count(3)
         mistakes = page.locator(".odam-mistakes")
         expect(mistakes.locator("img")).to_have_attribute("data-mistake", "0")
+        form = page.locator(".odam-study")
+        expect(form).to_contain_text(CODE)
+        form.get_by_role("button", name="I agree: begin").click()
+        expect(form.locator("figcaption")).to_have_text(CODE)
         mistakes.get_by_role("combobox").select_option("1")
         expect(mistakes.locator("[role=alert]")).to_contain_text(f"The mistake could not be drawn: {CODE}")
         if target := os.environ.get("ODAM_SCREENSHOTS"):
             page.screenshot(path=Path(target) / "hostile.png")
         run("refuse")
-        for place in range(3):
+        for place in range(4):
             expect(widgets.nth(place).locator("[role=alert]")).to_contain_text("cannot be chosen")
         run("wrong")
         expect(widgets.nth(0).locator("[role=alert]")).to_contain_text("selected is True: give a whole number.")

@@ -1,6 +1,7 @@
 """The questionnaire without a browser: what a page may send, what it is told, and what is on the disk."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from odam_chapters.study.collecting import read_pointings, read_rankings
 from odam_chapters.study.items import DISCRIMINATION, TRUST
 from odam_chapters.study.widget import Questionnaire
 from study_items import METHODS, make_pointed, make_ranked
+
+from odam_lib.files import data_root
 
 ORDER = {"order": [3, 1, 0, 2]}
 
@@ -145,6 +148,18 @@ def test_a_still_picture_is_there_where_no_kernel_runs(file: AnswerFile) -> None
         data, _ = Questionnaire(file, study)._repr_mimebundle_()
         assert data["image/png"].startswith("iVBOR")
     assert repr(Questionnaire(file, TRUST)) == "Questionnaire(trust, 4 questions, nobody answers)"
+
+
+def test_the_cells_of_the_documentation_run(
+    file: AnswerFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(file.path.parent)
+    text = (data_root().parent / "docs" / "study.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, {})
+    assert capsys.readouterr().out.startswith("0 people\n")
 
 
 def test_a_questionnaire_that_is_not_there_is_told(file: AnswerFile, tmp_path: Path) -> None:

@@ -142,9 +142,11 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => /^[0-9]$/.test(event.key) && event.stopPropagation()); // headings in JupyterLab
 
   let waiting = null;
+  let held = []; // buttons that wait for an answer, and whether they were disabled before
   const send = (message) => {
     root.setAttribute("aria-busy", "true");
-    body.querySelectorAll("button").forEach((node) => (node.disabled = true));
+    held = [...body.querySelectorAll("button")].map((node) => [node, node.disabled]);
+    held.forEach(([node]) => (node.disabled = true));
     clearTimeout(waiting);
     waiting = setTimeout(() => (alert.textContent = about.silent), SILENCE);
     model.send(message);
@@ -203,15 +205,22 @@ function render({ model, el }) {
       row(remove(), button("Somebody else begins", () => send({ do: "leave" }))),
     ],
   };
+  let drawn = "";
   const draw = () => {
     const shown = model.get("_shown");
+    const { steps, ...screen } = shown;
     clearTimeout(waiting);
+    root.setAttribute("aria-busy", "false");
+    alert.textContent = model.get("error");
+    if (JSON.stringify(screen) === drawn) {
+      held.forEach(([node, disabled]) => (node.disabled = disabled)); // a step was refused: what was given stays
+      return;
+    }
+    drawn = JSON.stringify(screen);
     body.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
     body.replaceChildren(...screens[shown.screen](shown));
     root.dataset.screen = shown.screen;
     root.dataset.place = shown.place ?? "";
-    root.setAttribute("aria-busy", "false");
-    alert.textContent = model.get("error");
   };
   draw();
   const end = mount({ model, el }, root, [["change:_shown", draw]]);

@@ -74,7 +74,7 @@ class Questionnaire(anywidget.AnyWidget):
         self._sitting: Sitting | None = None
         self._paused, self._steps, self._farewell = False, 0, ""
         self._spent, self._since = 0.0, 0.0
-        lines = [make_legible(line.format(number=len(items)), 10 * LONGEST_LINE) for line in consent]
+        lines = [make_legible(line.replace("{number}", str(len(items))), 10 * LONGEST_LINE) for line in consent]
         about = {"title": f"Questionnaire: {study.name}", "kind": study.kind, "question": study.question}
         super().__init__(_about=about | {"consent": lines, "silent": SILENT})
         self._show()
