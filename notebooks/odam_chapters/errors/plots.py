@@ -61,8 +61,9 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
     title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
-    high = 2.1 * max(_aspect(case) for case in cases) + 0.5
-    figure = Sheet(max(2.3 * wide, 4.6), high * rows + 0.7)
+    side = 9.2 / columns
+    high = 0.92 * side * max(_aspect(case) for case in cases) + 0.5
+    figure = Sheet(max(side * wide, 4.6), high * rows + 0.7)
     panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
     for panel in panels[len(cases) :]:
         panel.set_axis_off()
