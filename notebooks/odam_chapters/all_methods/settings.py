@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Names, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Names, Number, Text
 from odam_lib.datasets import KINDS
 from odam_lib.evaluation.methods import comparison
 
@@ -25,7 +25,7 @@ def have_rows(name: str, value: Any, given: Mapping[str, Any]) -> None:
 
 
 PARAMETERS = {
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "DATASET": Choice(KINDS),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),

@@ -1,11 +1,11 @@
 """What a reader may set in notebook 09."""
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Number, Text
 from odam_lib.datasets import KINDS
 
 PARAMETERS = {
     "MINE": Choice(("faster-rcnn-scenes", "retinanet-scenes", "fcos-scenes")),
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "KIND": Choice(KINDS),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),

@@ -1,0 +1,30 @@
+"""The process that executes a job's notebook: :mod:`sweeps.job` starts ``python -m sweeps.child`` in ``tools/``."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+
+from notebooks import run
+from odam_lib.command import command
+from sweeps.processes import kill_children
+
+
+def end_with_parent() -> None:
+    """Whoever started this holds the other end of standard input, which the system closes when that process dies."""
+    sys.stdin.read()
+    kill_children(os.getpid())
+    os._exit(1)
+
+
+@command
+def main() -> None:
+    """Read what to run from standard input, one line of JSON, and run it."""
+    order = json.loads(sys.stdin.readline())
+    Thread(target=end_with_parent, daemon=True).start()
+    run(Path(order["source"]), order["parameters"], Path(order["output"]), None)
+
+
+if __name__ == "__main__":
+    main()
