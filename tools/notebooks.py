@@ -156,7 +156,7 @@ def main() -> None:
     one.add_argument("-p", "--parameter", nargs="+", action="append", default=[], metavar=("NAME", "VALUE"))
     one.add_argument("--set", choices=SETS, help="a parameter set of tests/notebooks.toml, beneath those given by -p")
     one.add_argument("--output", help="folder of the page and of all runs, else one under runs/sweeps")
-    one.add_argument("--address", help="of a Ray cluster, else this machine")
+    one.add_argument("--address", default="local", help="HOST:PORT of a Ray cluster, auto, or local, the default")
     one.add_argument("--gpus", type=float, help="of a run, or a share of one; else one where there are any")
     one.add_argument("--cpus", type=float, default=1, help="of a run, 1 if not given")
     one.add_argument("--minutes", type=float, default=60, help="that a run may take, 60 if not given")

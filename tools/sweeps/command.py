@@ -1,16 +1,18 @@
 """``tools/notebooks.py sweep``: plan, leave out what is done, run the rest on Ray, show all on one page."""
 
+import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from notebooks import ROOT, kept, listed
+from odam_lib.cluster import connect
 from odam_lib.command import sentence
 from odam_lib.files import owned, user_path, write_whole
 from odam_lib.kernels import checks
-from sweeps.job import Limits, Outcome, read_outcome, run_job
+from sweeps.job import TOOLS, Limits, Outcome, read_outcome
 from sweeps.page import make_page
 from sweeps.plan import OUTPUT, Job, plan, read_notebook
 
@@ -101,7 +103,7 @@ def _write(folder: Path, title: str, jobs: Sequence[Job], outcomes: dict[str, Ou
 
 
 def run_all(
-    jobs: Sequence[Job], folder: Path, limits: Limits, gpus: float | None, address: str | None
+    jobs: Sequence[Job], folder: Path, limits: Limits, gpus: float | None, address: str
 ) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs on Ray and yield each with its outcome, as they end.
 
@@ -110,29 +112,30 @@ def run_all(
         folder: that gets a folder for each.
         limits: of each.
         gpus: of each, or a share of one; ``None`` for one where there are GPUs.
-        address: of a cluster; ``None`` for this machine.
+        address: of a cluster, as :func:`odam_lib.cluster.connect` takes it.
 
     Raises:
         ValueError: no machine has what a job needs.
     """
     if not jobs:
         return
-    with connect(address) as ray:
-        gpus = _find_machine(ray.nodes(), limits, gpus)
-        task = ray.remote(run_job).options(
+    weights = sorted({name for job in jobs for name in job.weights})
+    with connect(address, weights=weights) as ray:
+        gpus = find_machine(ray.nodes(), limits, gpus)
+        task = ray.remote(_make_task()).options(
             num_cpus=limits.cpus, num_gpus=gpus, memory=limits.memory, max_retries=0, name="notebook"
         )
         asked = {}
         for job in jobs:
             place = folder / job.key
             given = {**job.parameters, **({OUTPUT: str(place / FIGURES)} if job.writes else {})}
-            asked[task.remote(str(job.source), given, str(place), limits)] = job
+            asked[task.remote(str(job.source), given, str(place), asdict(limits))] = job
         try:
             while asked:
                 (ended,), _ = ray.wait(list(asked))
                 job = asked.pop(ended)
                 try:
-                    outcome = ray.get(ended)
+                    outcome = Outcome(**ray.get(ended))
                 except ray.exceptions.RayError as error:
                     outcome = Outcome("failed", sentence(getattr(error, "cause", None) or error))
                 yield job, outcome
@@ -141,7 +144,21 @@ def run_all(
                 ray.cancel(one)
 
 
-def _find_machine(nodes: Sequence[Mapping[str, Any]], limits: Limits, gpus: float | None) -> float:
+def _make_task() -> Callable[..., dict[str, Any]]:
+    """What Ray runs: of plain values, made here so that Ray sends its code, since workers do not know this folder."""
+    tools = str(TOOLS)
+
+    def run_there(source: str, parameters: dict[str, Any], folder: str, limits: dict[str, Any]) -> dict[str, Any]:
+        if tools not in sys.path:
+            sys.path.insert(0, tools)
+        from sweeps.job import Limits, run_job
+
+        return asdict(run_job(source, parameters, folder, Limits(**limits)))
+
+    return run_there
+
+
+def find_machine(nodes: Sequence[Mapping[str, Any]], limits: Limits, gpus: float | None) -> float:
     """The GPUs of a job, once it is known that some machine has what it needs: Ray would wait for one for ever.
 
     Raises:
@@ -153,7 +170,7 @@ def _find_machine(nodes: Sequence[Mapping[str, Any]], limits: Limits, gpus: floa
     needs = {"GPU": gpus, "CPU": limits.cpus, "memory": limits.memory or 0}
     if not any(all(machine.get(name, 0) >= number for name, number in needs.items()) for machine in machines):
         have = "; ".join(_tell(machine) for machine in machines) or "none"
-        raise ValueError(f"No machine has {_tell(needs)}: ask for less by --gpus, --cpus, --memory. There is {have}.")
+        raise ValueError(f"No machine has {_tell(needs)}: ask for less by --gpus, --cpus, --memory. Found: {have}.")
     return gpus
 
 
@@ -162,14 +179,3 @@ def _tell(machine: Mapping[str, float]) -> str:
     return f"{machine.get('GPU', 0):g} GPUs, {machine.get('CPU', 0):g} CPUs" + (
         f", {memory / 1e9:.0f} GB" if memory else ""
     )
-
-
-@contextmanager
-def connect(address: str | None) -> Iterator[Any]:
-    import ray
-
-    ray.init(address=address or "local", log_to_driver=False, include_dashboard=False)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()

@@ -148,12 +148,11 @@ def _conclude(place: Path, beside: Path, ended: str, status: int, limits: Limits
     """Keep the executed copy, whole, with its page and its first picture; say how it ended."""
     notebook = _keep_copy(place, beside)
     answer, error = ("", ("", "")) if notebook is None else (find_answer(notebook), find_error(notebook))
+    where = "" if notebook is None else find_place(notebook)
     if ended == "timed out":
-        said = f"It was ended after {limits.seconds / 60:g} minutes, the limit of --minutes."
+        said = f"It was ended after {limits.seconds / 60:g} minutes, the limit of --minutes{where}."
     elif ended:
-        said = (
-            f"It was ended when it held more than {(limits.memory or 0) / 1e9:g} GB of memory, the limit of --memory."
-        )
+        said = f"It was ended when it held more than {(limits.memory or 0) / 1e9:g} GB, the limit of --memory{where}."
     elif status == 0 and notebook is not None:
         ended, said = "ok", ""
     elif error[0]:
@@ -219,6 +218,15 @@ def find_error(notebook: NotebookNode) -> tuple[str, str]:
         if output.output_type == "error":
             error = output.ename, " ".join(COLOURS.sub("", output.evalue).split())
     return error
+
+
+def find_place(notebook: NotebookNode) -> str:
+    """Which cell was being executed, as the end of a sentence."""
+    for cell in notebook.cells:
+        if cell.metadata.get("papermill", {}).get("status") == "running":
+            first = next((line for line in cell.source.splitlines() if line.strip()), "")
+            return f", in the cell {first.strip()!r}"
+    return ""
 
 
 def _last_words(log: Path) -> str:

@@ -4,20 +4,21 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import odam_chapters
 from nbformat import NotebookNode
 from odam_chapters.parameters import Rule
 from odam_chapters.setup import check
 
+from odam_lib.cluster import measure_versions
 from odam_lib.detectors.weights import find_weights, read_card
 from odam_lib.files import from_root, sha256
 
@@ -57,7 +58,8 @@ class Job:
         varied: what the sweep varies, shown to the reader.
         parameters: all that is handed to the notebook, without ``OUTPUT_DIR``.
         writes: whether it has that one.
-        key: name of its folder, another one for another notebook, value, file of weights or version of the package.
+        weights: names of bundled ones that the parameters name.
+        key: name of its folder, another one for another notebook, value, file of weights or source of the package.
     """
 
     notebook: str
@@ -65,6 +67,7 @@ class Job:
     varied: Mapping[str, Any]
     parameters: Mapping[str, Any]
     writes: bool
+    weights: tuple[str, ...]
     key: str
 
     def describe(self) -> str:
@@ -79,6 +82,8 @@ def read_notebook(path: Path) -> Notebook:
         FileNotFoundError: there is none.
         ValueError: it is no notebook.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no notebook {path}: give the path of an .ipynb file.")
     try:
         content = nbformat.read(path, as_version=4)
     except (nbformat.ValidationError, AttributeError, KeyError, ValueError) as error:
@@ -188,10 +193,12 @@ def _job(notebook: Notebook, varied: dict[str, Any], preset: Mapping[str, Any]) 
     except (TypeError, ValueError) as error:
         raise ValueError(f"{notebook.name}: {error}") from error
     whole.pop(OUTPUT, None)
-    parts = [notebook.cells, whole, _files(whole.values()), version("odam_lib")]
+    weights = _weights(whole.values())
+    hashes = [read_card(name)["sha256"] for name in weights]
+    parts = [notebook.cells, whole, hashes, _files(whole.values()), _versions()]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     key = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', notebook.name)[:40]}-{digest[:12]}"
-    return Job(notebook.name, notebook.path, varied, parameters, OUTPUT in notebook.defaults, key)
+    return Job(notebook.name, notebook.path, varied, parameters, OUTPUT in notebook.defaults, weights, key)
 
 
 def _be_alike(name: str, value: Any, default: Any) -> None:
@@ -200,23 +207,36 @@ def _be_alike(name: str, value: Any, default: Any) -> None:
         raise ValueError(f"{name} is {value!r}: give {type(default).__name__}, as {default!r}, which the notebook has.")
 
 
-def _files(values: Iterable[Any]) -> dict[str, str]:
-    """Hashes of what values name: files, and bundled weights of this name or that begin with it, as those of crowds."""
-    found: dict[str, str] = {}
+@cache
+def _versions() -> dict[str, str]:
+    """What a notebook imports: the package and its chapters by their sources, PyTorch."""
+    chapters = Path(odam_chapters.__file__).parent
+    return measure_versions() | {
+        str(path.relative_to(chapters)): sha256(path) for path in sorted(chapters.rglob("*.py"))
+    }
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and text:
-                found |= _hashes(text)
-    return found
+        yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text)
+
+
+def _weights(values: Iterable[Any]) -> tuple[str, ...]:
+    """Bundled weights that values name, or the beginning of whose name, as ``fcos`` does of those of crowds."""
+    bundled = sorted(card.stem for card in find_weights("any").parent.glob("*.json"))
+    texts = set(_texts(values))
+    return tuple(name for name in bundled if any(name == text or name.startswith(f"{text}-") for text in texts))
+
+
+def _files(values: Iterable[Any]) -> dict[str, str]:
+    """Hashes of the files that values name."""
+    return {text: found for text in _texts(values) if (found := _hash(text))}
 
 
 @cache
-def _hashes(text: str) -> dict[str, str]:
-    cards = sorted(find_weights("any").parent.glob("*.json"))
-    named = [card.stem for card in cards if card.stem == text or card.stem.startswith(f"{text}-")]
-    found = {name: str(read_card(name)["sha256"]) for name in named}
+def _hash(text: str) -> str:
     try:
         path = from_root(text)
-        return found | ({text: sha256(path)} if path.is_file() else {})
+        return sha256(path) if path.is_file() else ""
     except (OSError, ValueError):  # too long for a path, or the home of nobody: no file
-        return found
+        return ""
