@@ -23,8 +23,9 @@ def test_all_at_once_equals_one_by_one(untrained, attribute: str) -> None:
         rows = trace.candidates[trace.candidates.level == level]
         rows = rows[:: max(1, len(rows) // 6)]  # borders and corners included
         targets = trace.targets(attribute, rows)
-        one_by_one = [torch.autograd.grad(target, features, retain_graph=True)[0][0] for target in targets]
-        torch.testing.assert_close(differentiate(targets, [features])[0], torch.stack(one_by_one), rtol=1e-4, atol=1e-9)
+        one_by_one = torch.cat([torch.autograd.grad(target, features, retain_graph=True)[0] for target in targets])
+        rounding = 1e-5 * float(one_by_one.abs().max())  # convolutions of a batch add up in another order
+        torch.testing.assert_close(differentiate(targets, [features])[0], one_by_one, rtol=1e-4, atol=rounding)
 
 
 def test_no_target_gives_no_gradient() -> None:
