@@ -8,13 +8,13 @@ from threading import Thread
 
 from notebooks import run
 from odam_lib.command import command
-from sweeps.processes import kill_children
+from sweeps.processes import MARK, kill_marked
 
 
 def end_with_parent() -> None:
     """Whoever started this holds the other end of standard input, which the system closes when that process dies."""
     sys.stdin.read()
-    kill_children(os.getpid())
+    kill_marked(os.environ[MARK])
     os._exit(1)
 
 

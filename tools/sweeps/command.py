@@ -12,7 +12,7 @@ from odam_lib.cluster import connect
 from odam_lib.command import sentence
 from odam_lib.files import owned, user_path, write_whole
 from odam_lib.kernels import checks
-from sweeps.job import TOOLS, Limits, Outcome, read_outcome
+from sweeps.job import TOOLS, Limits, Outcome, cut, read_outcome
 from sweeps.page import make_page
 from sweeps.plan import OUTPUT, Job, plan, read_notebook
 
@@ -77,7 +77,7 @@ def sweep(arguments: Namespace) -> None:
     notebooks = [read_notebook(path) for path in find_notebooks(arguments.notebooks)]
     names = [notebook.name for notebook in notebooks]
     jobs = plan(notebooks, arguments.parameter, find_presets(names, arguments.set))
-    title = "+".join(arguments.notebooks) if len(arguments.notebooks) < 4 else f"{len(names)} notebooks"
+    title = ", ".join(names) if len(names) < 4 else f"{len(names)} notebooks"
     folder = user_path(arguments.output or ROOT / "runs" / "sweeps" / "+".join(dict.fromkeys(names))[:100]).resolve()
     with owned(folder / INDEX):
         found = {job.key: read_outcome(folder / job.key) for job in jobs}
@@ -137,7 +137,9 @@ def run_all(
                 try:
                     outcome = Outcome(**ray.get(ended))
                 except ray.exceptions.RayError as error:
-                    outcome = Outcome("failed", sentence(getattr(error, "cause", None) or error))
+                    killed = isinstance(error, ray.exceptions.OutOfMemoryError)
+                    said = sentence(getattr(error, "cause", None) or error)
+                    outcome = Outcome("out of memory" if killed else "failed", cut(said))
                 yield job, outcome
         finally:
             for one in asked:

@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import nbformat
-import psutil
 from nbformat import NotebookNode
 from PIL import Image
 
 from notebooks import to_html, with_palette
 from odam_lib.files import read_json, write_whole
-from sweeps.processes import kill_children, measure_memory
+from sweeps.processes import MARK, kill_marked, measure_memory
 
 Verdict = Literal["failed", "timed out", "out of memory", "waiting", "ok"]
 EXECUTED, PAGE, THUMBNAIL, OUTCOME, LOG = "notebook.ipynb", "notebook.html", "first.png", "outcome.json", "log.txt"
@@ -102,46 +102,37 @@ def run_job(source: str, parameters: Mapping[str, Any], folder: str, limits: Lim
         return Outcome("failed", f"{source} is not on {platform.node()}: a cluster needs it at the same path.")
     order = {"source": source, "parameters": dict(parameters), "output": str(place / GROWING)}
     started, peak, ended = time.monotonic(), 0, ""
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, int(limits.cpus)))}
+    mark = uuid4().hex
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, int(limits.cpus))), MARK: mark}
     with (place / LOG).open("wb") as log:
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "sweeps.child"],
             cwd=TOOLS,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
+            bufsize=0,
             start_new_session=True,
-        )
-        assert child.stdin
-        try:
-            with suppress(BrokenPipeError):
-                child.stdin.write(json.dumps(order).encode() + b"\n")
-                child.stdin.flush()
-            while child.poll() is None and not ended:
-                time.sleep(EVERY)
-                memory = measure_memory(child.pid)
-                peak = max(peak, memory)
-                if time.monotonic() - started > limits.seconds:
-                    ended = "timed out"
-                elif limits.memory and memory > limits.memory:
-                    ended = "out of memory"
-        finally:
-            _kill(child)
+        ) as child:
+            try:
+                with suppress(BrokenPipeError):  # it has ended, and says why in its log
+                    child.stdin.write(json.dumps(order).encode() + b"\n")
+                while child.poll() is None and not ended:
+                    time.sleep(EVERY)
+                    memory = measure_memory(child.pid)
+                    peak = max(peak, memory)
+                    if time.monotonic() - started > limits.seconds:
+                        ended = "timed out"
+                    elif limits.memory and memory > limits.memory:
+                        ended = "out of memory"
+            finally:
+                kill_marked(mark)
     took = time.monotonic() - started
     outcome = replace(_conclude(place, Path(source).parent, ended, child.returncode, limits), seconds=took, memory=peak)
     with write_whole(place / OUTCOME) as aside:
         aside.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
     return outcome
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started; it stands still meanwhile, so that it starts nothing more."""
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(child.pid).suspend()
-    kill_children(child.pid)
-    child.kill()
-    child.wait()
 
 
 def _conclude(place: Path, beside: Path, ended: str, status: int, limits: Limits) -> Outcome:
@@ -160,7 +151,7 @@ def _conclude(place: Path, beside: Path, ended: str, status: int, limits: Limits
     else:
         ended, said = "failed", _last_words(place / LOG) or f"The process ended with status {status}."
     files = tuple(name for name in (EXECUTED, PAGE, THUMBNAIL, LOG) if (place / name).is_file())
-    return Outcome(ended, _cut(said), answer, machine=platform.node(), files=files)
+    return Outcome(ended, cut(said), answer, machine=platform.node(), files=files)
 
 
 def _keep_copy(place: Path, beside: Path) -> NotebookNode | None:
@@ -208,7 +199,7 @@ def find_answer(notebook: NotebookNode) -> str:
         lines = [line.strip() for line in COLOURS.sub("", printed).splitlines() if line.strip()]
         if lines and not any(EXERCISE.match(line) for line in lines):
             answer = "\n".join(lines[-3:])
-    return _cut(answer)
+    return cut(answer)
 
 
 def find_error(notebook: NotebookNode) -> tuple[str, str]:
@@ -236,5 +227,6 @@ def _last_words(log: Path) -> str:
     return (errors or lines or [""])[-1]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """As much of a text as a page has room for."""
     return text if len(text) <= SAID else f"{text[: SAID - 1]}…"

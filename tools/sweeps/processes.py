@@ -1,35 +1,33 @@
-"""A process with all that it started: a notebook's kernel has a session of its own, and may have children again."""
+"""A job's processes. A kernel has a session of its own and may start more, which outlive it: all inherit a mark."""
 
 import os
-import signal
+import time
 from contextlib import suppress
 
 import psutil
 
-GONE = (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError)
+MARK = "ODAM_SWEEP_JOB"
+"""The environment variable that tells whose a process is."""
+PATIENCE = 30.0
+"""Seconds that the system has to end what was killed."""
 
 
-def kill_children(root: int) -> None:
-    """Kill all that descends from a process, and what shares a process group with those."""
-    groups = set()
-    while children := _living_children(root):
-        for child in children:
-            with suppress(*GONE):
-                groups.add(os.getpgid(child.pid))
-                child.kill()
-        psutil.wait_procs(children, timeout=1)
-    for group in groups - {os.getpgid(0)}:
-        with suppress(*GONE):
-            os.killpg(group, signal.SIGKILL)
-
-
-def _living_children(root: int) -> list[psutil.Process]:
-    found = []
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(root).children(recursive=True):
+def kill_marked(job: str) -> None:
+    """Kill all processes of a job but this one."""
+    until = time.monotonic() + PATIENCE
+    while (found := _find_marked(job)) and time.monotonic() < until:
+        for process in found:
             with suppress(psutil.NoSuchProcess):
-                if child.status() != psutil.STATUS_ZOMBIE:
-                    found.append(child)
+                process.kill()
+        psutil.wait_procs(found, timeout=1)
+
+
+def _find_marked(job: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it has ended, or is another user's
+            if process.pid != os.getpid() and process.environ().get(MARK) == job:
+                found.append(process)
     return found
 
 
