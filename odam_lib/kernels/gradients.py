@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 BUDGET = 2**28
-"""Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
+"""Bytes of gradients that are held at a time on a CPU: larger batches are no faster."""
+ACCELERATOR_BUDGET = 2**32
+"""The same on an accelerator, which waits for the next launch while a batch is small."""
 CACHE_BUDGET = 2**24
 """The same for gradients of a whole network on a CPU, whose layers' gradients should stay in the cache."""
 
@@ -54,11 +56,12 @@ def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> i
     Args:
         bytes_each: what one map's gradients take.
         device: where they are made.
-        budget: bytes to fit where memory is plentiful.
+        budget: bytes to fit on a CPU where memory is plentiful; an accelerator has a budget of its own.
 
     Returns:
         As many as fit the budget, or a quarter of the free memory where that is less; at least one.
     """
+    budget = budget if device.type == "cpu" else ACCELERATOR_BUDGET
     return max(1, min(budget, _measure_free(device) // 4) // max(1, bytes_each))
 
 

@@ -17,6 +17,8 @@ TINY = Sizes(
     masks=10,
     crowds=1,
     steps=(),
+    batch=2,
+    evaluated=1,
     product=64,
     repeats=1,
 )
@@ -61,7 +63,7 @@ def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys
     monkeypatch.setattr(device_costs, "PATIENCE", 0.1)
     told: list[str] = []
     report, drawn = benchmark(CPU, TINY, lambda line, _: told.append(line))
-    assert "failed" not in report and len(told) == len(TINY.names) + 3 and drawn.axes
+    assert "failed" not in report and len(told) == len(TINY.names) + 4 and drawn.axes
     window = report["detectors"]["fcos-scenes, window"]
     assert window["maps"][3]["ms_a_map"] == pytest.approx(window["maps"][3]["ms"] / 15)
     assert window["limits_3"]["operations"] > 0 and report["ceilings"]["bandwidth"] > 0
@@ -77,7 +79,7 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
 
     for name in ("time_maps", "time_drise"):
         monkeypatch.setattr(device_costs, name, broken)
-    for name in ("time_suppression", "time_training"):
+    for name in ("time_suppression", "time_training", "time_evaluation"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
     monkeypatch.setattr(device_costs, "measure_ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
     report, _ = benchmark(CPU, TINY)

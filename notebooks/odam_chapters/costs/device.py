@@ -28,6 +28,8 @@ from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.judges import JUDGES, Discrimination, Faithfulness, Judge, Localization, PlantedCauses
+from odam_lib.evaluation.runs import evaluate
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
 from odam_lib.files import output_folder, write_whole
@@ -65,6 +67,8 @@ class Sizes:
         drise_seconds: if D-RISE would take longer it is measured on a tenth of the masks, and extrapolated.
         crowds: pictures that suppression is timed on.
         steps: detectors whose training steps are timed.
+        batch: pictures that are predicted at a time where many are.
+        evaluated: scenes that are explained and judged.
         product: side of the matrices whose product is the ceiling of arithmetic.
         repeats: how often each is measured.
     """
@@ -83,6 +87,8 @@ class Sizes:
     drise_seconds: float = 60.0
     crowds: int = 8
     steps: tuple[str, ...] = ("fcos", "fcos_resnet50_fpn")
+    batch: int = 32
+    evaluated: int = 12
     product: int = 8192
     repeats: int = 7
 
@@ -94,19 +100,22 @@ def time_maps(
     detector = costs.build_random_detector(name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
     unit = measure(lambda: costs.run_forward(detector, image), sizes.repeats, 3, PATIENCE, device)
+    batch = image.expand(sizes.batch, -1, -1, -1)
+    many = measure(lambda: detector.predict(batch), sizes.repeats, 2, PATIENCE, device).seconds / sizes.batch
     trace = detector.trace(image)
     traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
     # A map of a DETR takes a backward pass through its encoder.
     numbers = [number for number in sizes.numbers if trace.windows or number <= PROFILED]
     rows, method = costs.draw_predictions(trace, max(numbers)), ODAM(derivative=derivative)
     growth = costs.measure_maps(method, trace, rows, numbers, math.inf, sizes.repeats)
-    many = min(PROFILED, max(numbers))
-    looked_at = find_limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
+    shown = min(PROFILED, max(numbers))
+    looked_at = find_limits(lambda: method(trace, rows[:shown], ATTRIBUTES), device, best, sizes.repeats)
     found = {
         "layer": trace.layer,
         "forward_ms": 1e3 * unit.seconds,
         "forward_extra_MB": unit.extra_bytes / 1e6,
         "trace_ms": 1e3 * traced.seconds,
+        "predict_ms_of_many": 1e3 * many,
         "maps": {
             number: {
                 "ms": 1e3 * cost.seconds,
@@ -116,7 +125,7 @@ def time_maps(
             }
             for number, cost in growth.items()
         },
-        f"limits_{many}": asdict(looked_at),
+        f"limits_{shown}": asdict(looked_at),
     }
     return growth, found
 
@@ -129,7 +138,9 @@ def time_drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[s
     rows = costs.draw_predictions(trace, 10)
 
     def seconds(masks: int) -> float:
-        return measure(lambda: DRISE(masks=masks, batch=32)(trace, rows, ["class"]), 1, 0, device=device).seconds
+        return measure(
+            lambda: DRISE(masks=masks, batch=sizes.batch)(trace, rows, ["class"]), 1, 0, device=device
+        ).seconds
 
     seconds(min(64, sizes.masks))
     tenth = seconds(max(1, sizes.masks // 10))
@@ -175,6 +186,31 @@ def time_training(sizes: Sizes, device: torch.device) -> dict[str, object]:
             "ms": {kind: 1e3 * median(seconds) for kind, seconds in steps.seconds.items()},
         }
     return found
+
+
+def time_evaluation(sizes: Sizes, device: torch.device) -> dict[str, object]:
+    """Scenes explained by ODAM and judged by the metrics that predict pictures again and those that do not."""
+    detector, scenes = load_detector("fcos-scenes", str(device)), Scenes("val", sizes.evaluated)
+    judges = {
+        "none": (),
+        "deletion and insertion": (Faithfulness(),),
+        "places": (Localization(), Discrimination()),
+        "planted causes": (PlantedCauses(),),
+    }
+
+    def seconds(chosen: Sequence[Judge]) -> tuple[float, int]:
+        began = time.perf_counter()
+        found = evaluate(detector, scenes, {"ODAM": ODAM()}, chosen, objects=10**9)
+        return time.perf_counter() - began, found.objects - found.undetected
+
+    seconds(JUDGES)  # once without a clock
+    timed = {name: seconds(chosen) for name, chosen in judges.items()}
+    return {
+        "detector": detector.name,
+        "pictures": sizes.evaluated,
+        "objects": timed["none"][1],
+        "ms_a_picture": {name: 1e3 * one / sizes.evaluated for name, (one, _) in timed.items()},
+    }
 
 
 def describe_machine(device: torch.device) -> dict[str, object]:
@@ -228,6 +264,7 @@ def benchmark(
     later: dict[str, Callable[[], object]] = {
         "odam_nms": partial(time_suppression, sizes, device),
         "training": partial(time_training, sizes, device),
+        "evaluation": partial(time_evaluation, sizes, device),
         "drise": partial(time_drise, sizes.names[0][0], sizes, device),
     }
     for name, part in (parts | later).items():
@@ -258,7 +295,8 @@ def summarize(report: Mapping[str, Any]) -> str:
     """The report's main numbers as text."""
     lines = [f"{report['card']}, torch {report['torch']}, pictures of {report['side']} pixels"]
     for name, one in report["detectors"].items():
-        lines.append(f"{name}: one forward pass {one['forward_ms']:.1f} ms")
+        many = f"{one['predict_ms_of_many']:.1f} ms a picture in batches"
+        lines.append(f"{name}: one forward pass {one['forward_ms']:.1f} ms, {many}")
         for number, cost in one["maps"].items():
             lines.append(
                 f"  {number:>4} x {report['attributes']} maps: {cost['ms']:8.1f} ms, {cost['ms_a_map']:.3f} a map, "
@@ -270,7 +308,7 @@ def summarize(report: Mapping[str, Any]) -> str:
             f"{closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
             f"{closely['launches']} launches, {closely['waits']} waits; limited by {closely['limited_by']}"
         )
-    for part in ("odam_nms", "training", "drise", "failed"):
+    for part in ("odam_nms", "training", "evaluation", "drise", "failed"):
         if part in report:
             lines.append(f"{part}: {json.dumps(report[part])}")
     return "\n".join(lines)
