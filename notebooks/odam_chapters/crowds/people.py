@@ -14,7 +14,8 @@ class People(Dataset[tuple[Tensor, Target]]):
     """A data set without its objects of other classes.
 
     Items are ``(image, target)`` as of the data set; ``target`` holds ``boxes`` float32 ``[G, 4]`` of the people,
-    ``ignored`` float32 ``[I, 4]``, where detections of people are neither right nor wrong, and ``image_id``.
+    ``labels`` int64 ``[G]``, all 1, ``ignored`` float32 ``[I, 4]``, where detections of people are neither right nor
+    wrong, and ``image_id``.
 
     Args:
         dataset: as of :func:`~odam_lib.datasets.opening.open_dataset`.
@@ -43,8 +44,9 @@ class People(Dataset[tuple[Tensor, Target]]):
             IndexError: there is no such picture.
         """
         image, target = self.dataset[item]
-        boxes, person = target["boxes"], PEOPLE.index("person")
-        found: Target = {"boxes": boxes[target["labels"] == person], "ignored": boxes.new_zeros((0, 4))}
-        if "ignored" in target:
-            found["ignored"] = target["ignored"][target["ignored_labels"] == person]
-        return image, found | {"image_id": target["image_id"]}
+        person = PEOPLE.index("person")
+        kept = target["labels"] == person
+        found = {"boxes": target["boxes"][kept], "labels": target["labels"][kept], "image_id": target["image_id"]}
+        nothing = target["boxes"].new_zeros((0, 4))
+        ignored = target["ignored"][target["ignored_labels"] == person] if "ignored" in target else nothing
+        return image, found | {"ignored": ignored}
