@@ -137,7 +137,7 @@ def test_a_run_that_takes_too_long_is_ended_with_all_that_it_started(
     pids, now = output / "figures" / "pids", time.monotonic
     monkeypatch.setattr("sweeps.job.time.monotonic", lambda: now() + 1000 * pids.is_file())
     given = {"NAME": "hangs", "OUTPUT_DIR": str(pids.parent)}
-    outcome = run_job(str(tiny), given, str(output), command.Limits(900, None, 1))
+    outcome = run_job(str(tiny), given, str(output), command.Limits(900))
     assert outcome.verdict == "timed out" and outcome.seconds > 900 and outcome.answer == "so far"
     said = "It was ended after 15 minutes, the limit of --minutes, in the cell 'import os, subprocess, sys, time'."
     assert outcome.sentence == said
@@ -162,7 +162,7 @@ def test_a_worker_that_is_killed_takes_its_notebook_along(tiny: Path) -> None:
     output = tiny.parent / "out"
     pids = output / "figures" / "pids"
     given = {"NAME": "hangs", "OUTPUT_DIR": str(pids.parent)}
-    code = f"from sweeps.job import *; run_job({str(tiny)!r}, {given!r}, {str(output)!r}, Limits(600, None, 1))"
+    code = f"from sweeps.job import *; run_job({str(tiny)!r}, {given!r}, {str(output)!r}, Limits(600))"
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT / "tools")
     try:
         assert eventually(pids.is_file, 120)
@@ -258,22 +258,21 @@ def test_a_run_is_another_one_if_its_notebook_a_value_a_file_or_weights_are_othe
 @pytest.mark.parametrize(
     ("needs", "said"),
     [
-        ((1, None, 1), "No machine has 1 GPUs, 1 CPUs: ask for less"),
-        ((0, None, 5), "No machine has 0 GPUs, 5 CPUs: ask for less"),
-        ((0, 9 * 10**9, 1), "No machine has 0 GPUs, 1 CPUs, 9 GB: ask for less"),
+        ((None, 1, 1), "No machine has 1 GPUs, 1 CPUs: ask for less"),
+        ((None, 5, 0), "No machine has 0 GPUs, 5 CPUs: ask for less"),
+        ((9 * 10**9, 1, 0), "No machine has 0 GPUs, 1 CPUs, 9 GB: ask for less"),
     ],
 )
 def test_a_run_that_no_machine_could_take_is_not_waited_for(needs: tuple, said: str) -> None:
     nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "memory": 8e9}}, {"Alive": False, "Resources": {"GPU": 8.0}}]
-    gpus, memory, cpus = needs
     with pytest.raises(ValueError, match=said):
-        command.find_machine(nodes, command.Limits(60, memory, cpus), gpus)
+        command.choose_gpus(nodes, command.Limits(60, *needs))
 
 
 def test_a_run_gets_a_gpu_where_there_is_one() -> None:
-    limits = command.Limits(60, None, 1)
-    assert command.find_machine([{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}}], limits, None) == 1
-    assert command.find_machine([{"Alive": True, "Resources": {"CPU": 4.0}}], limits, None) == 0
+    limits = command.Limits(60)
+    assert command.choose_gpus([{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}}], limits) == 1
+    assert command.choose_gpus([{"Alive": True, "Resources": {"CPU": 4.0}}], limits) == 0
 
 
 class Tags(HTMLParser):

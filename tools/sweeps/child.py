@@ -1,4 +1,4 @@
-"""The process that executes a job's notebook: :mod:`sweeps.job` starts ``python -m sweeps.child`` in ``tools/``."""
+"""The process that executes a job's notebook, started in ``tools/`` by :mod:`sweeps.job` and by nobody else."""
 
 import json
 import os
@@ -24,7 +24,3 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     Thread(target=end_with_parent, daemon=True).start()
     run(Path(order["source"]), order["parameters"], Path(order["output"]), None)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def sweep(arguments: Namespace) -> None:
         if share > 1 and share != int(share):
             raise ValueError(f"{name} is {share:g}: give a share of one, up to 1, or a whole number.")
     memory = None if arguments.memory is None else int(arguments.memory * 1e9)
-    limits = Limits(60 * arguments.minutes, memory, arguments.cpus)
+    limits = Limits(60 * arguments.minutes, memory, arguments.cpus, arguments.gpus)
     notebooks = [read_notebook(path) for path in find_notebooks(arguments.notebooks)]
     names = [notebook.name for notebook in notebooks]
     jobs = plan(notebooks, arguments.parameter, find_presets(names, arguments.set))
@@ -85,7 +85,7 @@ def sweep(arguments: Namespace) -> None:
         waiting = [job for job in jobs if job.key not in outcomes]
         print(f"{len(jobs)} runs, {len(outcomes)} of them done before: {folder / INDEX}", flush=True)
         _write(folder, title, jobs, outcomes)
-        for job, outcome in run_all(waiting, folder, limits, arguments.gpus, arguments.address):
+        for job, outcome in run_all(waiting, folder, limits, arguments.address):
             outcomes[job.key] = outcome
             _write(folder, title, jobs, outcomes)
             said = f" ({outcome.sentence})" if outcome.sentence else ""
@@ -102,16 +102,13 @@ def _write(folder: Path, title: str, jobs: Sequence[Job], outcomes: dict[str, Ou
         aside.write_text(make_page(title, jobs, outcomes), encoding="utf-8", errors="backslashreplace")
 
 
-def run_all(
-    jobs: Sequence[Job], folder: Path, limits: Limits, gpus: float | None, address: str
-) -> Iterator[tuple[Job, Outcome]]:
+def run_all(jobs: Sequence[Job], folder: Path, limits: Limits, address: str) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs on Ray and yield each with its outcome, as they end.
 
     Args:
         jobs: what to run; with none, Ray is not asked for.
         folder: that gets a folder for each.
-        limits: of each.
-        gpus: of each, or a share of one; ``None`` for one where there are GPUs.
+        limits: of each; GPUs ``None`` for one where there are any.
         address: of a cluster, as :func:`odam_lib.cluster.connect` takes it.
 
     Raises:
@@ -121,9 +118,9 @@ def run_all(
         return
     weights = sorted({name for job in jobs for name in job.weights})
     with connect(address, weights=weights) as ray:
-        gpus = find_machine(ray.nodes(), limits, gpus)
+        limits = replace(limits, gpus=choose_gpus(ray.nodes(), limits))
         task = ray.remote(_make_task()).options(
-            num_cpus=limits.cpus, num_gpus=gpus, memory=limits.memory, max_retries=0, name="notebook"
+            num_cpus=limits.cpus, num_gpus=limits.gpus, memory=limits.memory, max_retries=0, name="notebook"
         )
         asked = {}
         for job in jobs:
@@ -160,13 +157,14 @@ def _make_task() -> Callable[..., dict[str, Any]]:
     return run_there
 
 
-def find_machine(nodes: Sequence[Mapping[str, Any]], limits: Limits, gpus: float | None) -> float:
+def choose_gpus(nodes: Sequence[Mapping[str, Any]], limits: Limits) -> float:
     """The GPUs of a job, once it is known that some machine has what it needs: Ray would wait for one for ever.
 
     Raises:
         ValueError: none has.
     """
     machines = [node["Resources"] for node in nodes if node["Alive"]]
+    gpus = limits.gpus
     if gpus is None:
         gpus = float(any(machine.get("GPU", 0) >= 1 for machine in machines))
     needs = {"GPU": gpus, "CPU": limits.cpus, "memory": limits.memory or 0}

@@ -44,11 +44,18 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may use: seconds from its start, bytes of memory with all its processes, and CPUs."""
+    """What a job may use.
+
+    Attributes:
+        seconds: from its start.
+        memory: bytes, of all its processes; ``None`` for any.
+        cpus, gpus: how many, or a share of one; no GPU is hidden from it for ``None``.
+    """
 
     seconds: float
-    memory: int | None
-    cpus: float
+    memory: int | None = None
+    cpus: float = 1
+    gpus: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,9 +111,11 @@ def run_job(source: str, parameters: Mapping[str, Any], folder: str, limits: Lim
     started, peak, ended = time.monotonic(), 0, ""
     mark = uuid4().hex
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, int(limits.cpus))), MARK: mark}
+    if limits.gpus == 0:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     with (place / LOG).open("wb") as log:
         with subprocess.Popen(
-            [sys.executable, "-m", "sweeps.child"],
+            [sys.executable, "-c", "from sweeps.child import main; main()"],
             cwd=TOOLS,
             env=environment,
             stdin=subprocess.PIPE,
