@@ -193,6 +193,20 @@ def test_of_other_data_the_people_are_taken() -> None:
         People(animals)
 
 
+def test_results_of_one_picture_more_are_of_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    """All pictures are compared, also those after the first."""
+    monkeypatch.setattr(crowd_results, "make_rules", lambda name: {CLASSICAL: by_boxes(nms)})
+    pictures = People(Scenes("val", 2, "crowd", 64))
+    first = collect(tmp_path / "a", pictures, ["fcos-crowd"], 0.3, "cpu")
+    both = collect(tmp_path / "a", pictures, ["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    assert first.detectors == ["fcos-crowd"] and both.detectors == ["fcos-crowd", "fcos-crowd-odam"]
+    other = Mixed([1, 1])
+    other[:], other.categories = [Scenes("val", 1, "crowd", 64, seed)[0] for seed in (0, 1)], Scenes.categories
+    with pytest.raises(ValueError, match="holds results of other pictures"):
+        collect(tmp_path / "a", People(other), ["faster-rcnn-crowd"], 0.3, "cpu")
+    assert CrowdResults.load(tmp_path / "a").detectors == both.detectors
+
+
 def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
