@@ -1,5 +1,6 @@
 """Results of suppression rules on crowds: kept in one file, and how Odam-NMS's thresholds are chosen from a grid."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from odam_chapters.crowds.rules import (
     apply_rules,
     choose_thresholds,
     find_candidates,
+    keep,
     make_rules,
     try_thresholds,
 )
@@ -172,16 +174,39 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
 
     for name in ("keep", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
-    (tmp_path / "text").write_text("nothing", encoding="utf-8")
-    results().save(tmp_path / "two")
-    told = {
-        tmp_path: "is a folder",
-        tmp_path / "text" / "a": "cannot be written",
-        tmp_path / "text": "holds no results",
-        tmp_path / "two": "results of 2 pictures",
-    }
+    (tmp_path / "text.sqlite").write_text("nothing", encoding="utf-8")
+    (tmp_path / "folder.sqlite").mkdir()
+    told = {"folder.sqlite": "is a folder", "text.sqlite/a.sqlite": "cannot be written", "text.sqlite": "is not what"}
     for path, sentence in told.items():
         with pytest.raises((OSError, ValueError), match=sentence):
-            collect(path, 3, ["fcos-crowd"], 0.3, "cpu")
-    with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
-        collect(tmp_path / "three", 3, ["fcos-crowd"], 0.3, "cpu")
+            collect(tmp_path / path, 3, ["fcos-crowd"], 0.3, "cpu")
+    three = tmp_path / "three.sqlite"
+    with owned(three), pytest.raises(BlockingIOError, match="Another run is writing"):
+        collect(three, 3, ["fcos-crowd"], 0.3, "cpu")
+
+
+def test_results_are_kept_picture_by_picture_and_not_made_again(
+    tmp_path: Path, crowd: tuple[Tensor, dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*arguments: object) -> Iterator[object]:
+        nonlocal looked
+        looked += 1
+        if looked == 2:
+            raise KeyboardInterrupt
+        return keep(*arguments)
+
+    looked, path, asked = 0, tmp_path / "results.sqlite", (["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    monkeypatch.setattr(crowd_results, "Scenes", lambda *about: [crowd, crowd])
+    whole = collect(None, 1, *asked)
+    monkeypatch.setattr(crowd_results, "keep", look)
+    with pytest.raises(KeyboardInterrupt):
+        collect(path, 1, *asked)
+    found = collect(path, 1, *asked)
+    assert looked == 3 and found.about == whole.about and torch.equal(found.truth[0], whole.truth[0])
+    for key in whole.keys:
+        assert show(found.pictures(*key)[0]) == show(whole.pictures(*key)[0]) != []
+    assert len(collect(path, 2, *asked).truth) == 2 and looked == 5
+    with pytest.raises(
+        ValueError, match=r"was made with fcos-crowd = .*'score_threshold': 0\.3.*, not .*: give another"
+    ):
+        collect(path, 2, ["fcos-crowd"], 0.4, "cpu")

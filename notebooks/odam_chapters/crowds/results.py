@@ -1,7 +1,6 @@
 """What every rule of suppression leaves of every detector's candidates on held-out crowds: kept once, read by many.
 
-``python -m odam_chapters.crowds.results --help`` writes the file that notebook 07 reads; :func:`choose` is how
-Odam-NMS got its thresholds, on other crowds.
+``python -m odam_chapters.crowds.results --help`` makes them, and writes the file that notebook 07 reads.
 """
 
 import argparse
@@ -23,12 +22,14 @@ from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRES
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
-from odam_lib.files import data_root, owned, user_path, write_whole
+from odam_lib.files import data_root, output_file, user_path, write_whole
 from odam_lib.kernels.nms import Kept
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
+from odam_lib.row_store import RowStore, open_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,7 @@ def load_results() -> CrowdResults:
         if about.get("versions") != _versions(detector):
             raise ValueError(
                 f"{locate_bundled()} was made with other weights of {detector} than those here: "
-                f"run python -m odam_chapters.crowds.results {locate_bundled()} again."
+                f"make it again, as data/evaluation/README.md says."
             )
     return results
 
@@ -225,35 +226,83 @@ def _versions(detector: str) -> list[dict[str, str]]:
     return [read_version(name) for name in (detector, *([name_weights(detector)] if detector in EMBEDDED else []))]
 
 
-def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:
-    """Add the results of detectors to a file; those that it holds, made with the same weights, are not made again.
+def collect(
+    path: Path | None, number: int, detectors: Sequence[str], score_threshold: float, device: str
+) -> CrowdResults:
+    """Run detectors on crowds and keep the results of each as they are there; those that are kept are not made again.
 
-    No other run may write to the file meanwhile.
+    Tables of the file: ``people`` (picture, x1, y1, x2, y2), ``detectors`` (what each was run with, as JSON), ``done``
+    (detector, picture), and one named after each detector, a row a candidate: picture, box, score, and what each rule
+    leaves of the score.
+
+    Args:
+        path: an SQLite file, see :mod:`odam_lib.row_store`; ``None`` keeps nothing. No other run may write to it
+            meanwhile.
+        number: how many crowds.
+        detectors: names of ``DETECTORS``.
+        score_threshold: of the candidates.
+        device: where detectors run.
 
     Raises:
-        ValueError: the file holds results of another number of pictures.
-        OSError: the file cannot be written, see :func:`~odam_lib.files.owned`.
+        ValueError: the file holds results that were made with other weights or settings, or something else.
+        OSError: it cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    pictures = Scenes("val", number, "crowd")
-    with owned(path):
-        results = CrowdResults.load(path) if path.is_file() else None
-        if results is not None and len(results.truth) != number:
-            raise ValueError(
-                f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
-            )
-        used = {name: make_rules(name) for name in detectors}
-        about = {name: _about(name, each, score_threshold) for name, each in used.items()}
-        drawn = [pictures[item] for item in tqdm(range(number), desc="drawing crowds", unit="picture")]
-        if results is None:
-            results = CrowdResults(tuple(target["boxes"] for _, target in drawn))
-        for name in detectors:
-            if results.about.get(name) == about[name]:
-                continue
-            shown = tqdm(drawn, desc=name, unit="picture")
-            done = keep(load_detector(name, device), shown, used[name], score_threshold)
-            results = results.joined(name, [Sifted.of(found, kept) for found, kept, _ in done], about[name])
-            results.save(path)
-        return results
+    pictures, used = Scenes("val", number, "crowd"), {name: make_rules(name) for name in detectors}
+    about = {name: _about(name, rules, score_threshold) for name, rules in used.items()}
+    with open_store(path, "odam_chapters.crowds.results") as store:
+        known = {one["detector"]: json.loads(one["about"]) for one in store.select("detectors")}
+        store.check_same({name: one for name, one in known.items() if name in about}, about)
+        loaded: dict[str, Detector] = {}
+        for item in tqdm(range(number), unit="crowd"):
+            done = {one["detector"] for one in store.select("done", "WHERE picture = ?", [item])}
+            drawn = [pictures[item]] if set(detectors) - done else []
+            for name in detectors if drawn else ():
+                if name in done:
+                    continue
+                loaded[name] = loaded.get(name) or load_detector(name, device)
+                found, kept, target = next(iter(keep(loaded[name], drawn, used[name], score_threshold)))
+                with store.transaction():
+                    if name not in known:
+                        store.insert("detectors", [{"detector": name, "about": json.dumps(about[name])}], ["detector"])
+                    if not done:
+                        store.insert("people", [{"picture": item, **_corners(box)} for box in target["boxes"]])
+                    store.insert("done", [{"detector": name, "picture": item}], ["picture", "detector"])
+                    store.insert(name, _rows(item, Sifted.of(found, kept)))
+                known[name], done = about[name], done | {name}
+        return _gather(store, number, about)
+
+
+CORNERS = ("x1", "y1", "x2", "y2")
+
+
+def _corners(box: Tensor) -> dict[str, float]:
+    return dict(zip(CORNERS, box.tolist()))
+
+
+def _rows(item: int, sifted: Sifted) -> list[dict[str, float]]:
+    numbers = zip(sifted.boxes, sifted.scores.tolist(), *(left.tolist() for left in sifted.left.values()))
+    return [
+        {"picture": item, **_corners(box), "score": score, **dict(zip(sifted.left, left))}
+        for box, score, *left in numbers
+    ]
+
+
+def _gather(store: RowStore, number: int, about: Mapping[str, dict[str, Any]]) -> CrowdResults:
+    """What is kept of the first pictures."""
+
+    def by_picture(table: str, columns: Sequence[str]) -> list[Tensor]:
+        each: list[list[list[float]]] = [[] for _ in range(number)]
+        for row in store.select(table, "WHERE picture < ? ORDER BY rowid", [number]):
+            each[row["picture"]].append([row[name] for name in columns])
+        return [torch.tensor(one).reshape(-1, len(columns)) for one in each]
+
+    results = CrowdResults(tuple(by_picture("people", CORNERS)))
+    for name, one in about.items():
+        rules = one["rules"]
+        numbers = by_picture(name, (*CORNERS, "score", *rules))
+        sifted = [Sifted(rows[:, :4], rows[:, 4], dict(zip(rules, rows[:, 5:].T))) for rows in numbers]
+        results = results.joined(name, sifted, one)
+    return results
 
 
 def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> dict[str, Any]:
@@ -269,22 +318,26 @@ def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> d
 
 @command
 def main() -> None:
-    """Run detectors on held-out crowds and keep what each rule leaves of their candidates, or choose thresholds."""
+    """Run detectors on held-out crowds and keep what each rule leaves of their candidates."""
     parser = argparse.ArgumentParser(
         prog="python -m odam_chapters.crowds.results",
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "output", type=user_path, help="compressed safetensors file; what it holds already is not made again"
-    )
+    parser.add_argument("output", type=user_path, help=".sqlite that keeps the results; an interrupted run goes on")
+    parser.add_argument("--bundle", type=user_path, help="compressed safetensors file to write of them at the end")
     parser.add_argument("--pictures", type=int, default=500, help="how many crowds")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments = parser.parse_args()
     check_threshold(arguments.score_threshold)
-    collect(arguments.output, arguments.pictures, arguments.detectors, arguments.score_threshold, arguments.device)
+    for path in filter(None, (arguments.output, arguments.bundle)):
+        output_file(path)
+    about = arguments.pictures, arguments.detectors, arguments.score_threshold, arguments.device
+    results = collect(arguments.output, *about)
+    if arguments.bundle is not None:
+        results.save(arguments.bundle)
 
 
 if __name__ == "__main__":
