@@ -27,7 +27,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 TINY = ["--number", "1", "--batch-size", "1", "--epochs", "1", "--size", "64"]
 WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/crowds/results.py": [
-        (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
+        (["{text}/in.sqlite"], "cannot be written"),
+        (["{text}", "--pictures", "1"], "text is no place for the rows of a run"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
         (["{new}", "--dataset", "{labels}", "--pictures", "1"], "YOLO's labels cannot mark what is to be ignored"),
@@ -63,7 +64,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--masks", "0"], "masks"),
     ],
     "notebooks/odam_chapters/errors/survey.py": [
-        (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{text}/in.sqlite", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{new}", "--csv", "{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
         (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
@@ -78,7 +80,9 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
-        (["{text}", "--objects", "1"], "text is no place for rows"),
+        (["{text}", "--objects", "1"], "text is no place for the rows of a run"),
+        (["{new}", "--begin-with", "{new}"], "There are no rows to begin with"),
+        (["{new}.sqlite", "--begin-with", "{text}"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
         (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
