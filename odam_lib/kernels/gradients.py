@@ -38,10 +38,17 @@ def differentiate(targets: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
         found = [None if level[0] is None else torch.cat(level) for level in zip(*each)]
     else:
         one_hot = torch.eye(len(targets), dtype=targets.dtype, device=targets.device)
-        batched = torch.autograd.grad(
-            targets, levels, one_hot, retain_graph=True, is_grads_batched=True, allow_unused=True
-        )
-        found = [None if level is None else level.squeeze(1) for level in batched]
+        reached: list[int] = []
+
+        def pull(cotangent: Tensor) -> list[Tensor]:
+            each = torch.autograd.grad(targets, levels, cotangent, retain_graph=True, allow_unused=True)
+            reached[:] = [place for place, gradients in enumerate(each) if gradients is not None]
+            return [each[place] for place in reached]
+
+        # Not grad's own is_grads_batched, whose vmap walks convolutions and GroupNorm back target by target.
+        found = [None] * len(levels)
+        for place, gradients in zip(reached, torch.func.vmap(pull)(one_hot)):
+            found[place] = gradients.squeeze(1)
     if all(gradients is None for gradients in found):
         raise UnconnectedTargetError("The targets do not depend on these features.")
     return [
