@@ -84,7 +84,7 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
 def draw_interval(panel: Axes, place: float, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
     """A number and its interval at one place of the vertical axis."""
     panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
-    panel.plot(middle, place, "o", color=tint, ms=size)
+    panel.plot(middle, place, "o", color=tint, ms=size, clip_on=False)
 
 
 def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> Figure:

@@ -175,12 +175,13 @@ def test_the_two_parts_that_matter_are_told_from_bright_ones() -> None:
     assert check_needed(("head", "torso"), falls, bright).startswith("right: the score loses 0.30")
     assert "It was tempting" in check_needed(("torso", "leg"), falls, bright)
     assert "without the arm it loses 0.00." in check_needed(("torso", "arm"), falls, bright)
-    for nothing in (None, "torso", ("torso", "torso"), ("torso", "ear")):
+    for nothing in (None, 2, "torso", ("torso", "torso"), ("torso", "ear"), [["torso"], "head"]):
         assert check_needed(nothing, falls, bright).startswith("open")
 
 
 def test_zeros_are_judged_by_the_features_beneath_them() -> None:
-    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.01")
+    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.0100")
+    assert "near, but a guess or rounded" in check_zero(0, -0.001, 0.9)
     assert "take where it is 0" in check_zero(0.9, -0.01, 0.9)
     assert check_zero(0.3, -0.01, 0.9).startswith("not quite, +0.30") and check_zero(None, 0, 1).startswith("open")
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from odam_chapters.attention.attended import estimate_edges, try_heads
 from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.reading import get_attention, read_cross_attention
+from odam_chapters.exercises import read_number
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
@@ -27,8 +28,10 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     layers, heads = energies.shape[1:3]
     if answer is None:
         return f"open: for each edge give (layer, head), layers 0 to {layers - 1} and heads 0 to {heads - 1}."
-    if set(answer) != set(EDGES):
-        return f"not quite: give a head for each of {', '.join(EDGES)}."
+    if not isinstance(answer, Mapping) or set(answer) != set(EDGES):
+        return f"not quite: give a dict with a head for each of {', '.join(EDGES)}."
+    if any(not isinstance(one, tuple | list) or len(one) != 2 for one in answer.values()):
+        return "not quite: give each edge a pair, (layer, head)."
     if any(layer not in range(layers) or head not in range(heads) for layer, head in answer.values()):
         return f"not quite: there are layers 0 to {layers - 1} with heads 0 to {heads - 1}."
     for first, second in (("x1", "x2"), ("y1", "y2")):
@@ -73,9 +76,10 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
     shares = measure(-1)
     if answer is None:
         return f"open: for each of the {len(shares)} heads give the mean share over all detections."
-    if any(isinstance(one, Tensor) and one.numel() != 1 for one in answer):
+    numbers = [read_number(one) for one in answer] if isinstance(answer, Sequence | Tensor) else []
+    given = [one for one in numbers if one is not None]
+    if len(given) < len(numbers):
         return "not quite: the share of a head is one number, the mean over the detections."
-    given = [float(one) for one in answer]
     if len(given) != len(shares):
         return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."
     if _alike(given, shares):

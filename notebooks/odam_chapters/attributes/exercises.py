@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.attributes.measures import read_without
+from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
@@ -91,10 +92,11 @@ def check_total(
         one = trace.candidates[trace.candidates.scores.argmax().reshape(1)]
         gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
         product = gradient * features
-        made, total = torch.as_tensor(function(gradient, features)), float(product.sum())
-        if made.numel() != 1:
+        made, total = function(gradient, features), float(product.sum())
+        if isinstance(made, Tensor) and made.numel() != 1:
             return f"not quite: this returns {made.numel()} numbers; sum over all channels and all cells."
-        mine = float(made)
+        if (mine := read_number(made)) is None:
+            return tell_no_number(made)
         if _near(mine, float(product.sum(1).relu().sum()), product):
             return "not quite: this sums what ReLU left, where nothing can cancel; sum before it."
         if _near(mine, float(product.abs().sum()), product):
@@ -109,17 +111,19 @@ def check_change(answer: float | None, trace: Trace, one: Detections, cells: Seq
     """Check a prediction of how the logit changes when some cells are set to zero, and measure it."""
     if answer is None:
         return "open: predict the change of the logit, a number."
+    if (mine := read_number(answer)) is None:
+        return tell_no_number(answer)
     before = float(trace.targets("logit", one)[0].detach())
     gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
     influence = (gradient * features).sum(1)[0]
     predicted = -sum(float(influence[row, column]) for row, column in cells)
     measured = read_without(trace, one, "logit", cells) - before
     said = f"predicted {predicted:+.2f}, measured {measured:+.2f}"
-    if abs(answer - predicted) < 0.02 * abs(predicted):
+    if abs(mine - predicted) < 0.02 * abs(predicted):
         return f"right: {said}. The rest is what a first order cannot see: ReLUs that open or close on the way."
-    if abs(answer + predicted) < 0.02 * abs(predicted):
+    if abs(mine + predicted) < 0.02 * abs(predicted):
         return "not quite: the sign. These cells spoke for the class, so without them the logit falls."
-    if abs(answer - measured) < 0.02 * abs(measured):
+    if abs(mine - measured) < 0.02 * abs(measured):
         return f"not quite: that is the measured change; predict it from the map alone ({said})."
     return f"not quite: {said}. To first order a cell takes away its own value of the map, and cells add up."
 
@@ -153,8 +157,11 @@ def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) 
 
 def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatMaps) -> str:
     """Check a function that makes the combined map ``Tensor[h, w]`` of raw maps ``Tensor[attributes, h, w]``."""
-    if not callable(function) or not len(heat_maps):
-        return "open: write a function of a tensor [attributes, h, w] that returns the combined map [h, w]."
+    asked = "write a function of a tensor [attributes, h, w] that returns the combined map [h, w]"
+    if not len(heat_maps):
+        return f"open: {asked}."
+    if not callable(function):
+        return tell_no_function(function, asked)
     raw = heat_maps.maps[0]
     made = function(raw.clone())
     if not isinstance(made, Tensor) or made.shape != raw.shape[1:]:

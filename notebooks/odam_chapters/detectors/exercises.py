@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
 from odam_lib.metrics.agreement import rank_correlation
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.localization import energy_inside
@@ -21,13 +22,14 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
         first, second: ``Tensor[H, W]``, the maps whose correlation is told at the end.
     """
     if not callable(function):
-        return "open: write a function (map, map) -> number in [-1, 1]."
+        return tell_no_function(function, "write a function (map, map) -> number in [-1, 1]")
     one, other = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(0)).pow(4)
     other = other + one
-    made, wanted = torch.as_tensor(function(one.clone(), other.clone())), float(rank_correlation(one, other))
-    if made.numel() != 1:
+    made, wanted = function(one.clone(), other.clone()), float(rank_correlation(one, other))
+    if isinstance(made, Tensor) and made.numel() != 1:
         return f"not quite: this returns {made.numel()} numbers. torch.corrcoef gives a matrix: take [0, 1] of it."
-    found = float(made)
+    if (found := read_number(made)) is None:
+        return tell_no_number(made)
     if abs(found - wanted) < CLOSE:
         return f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
     values = torch.stack([one.flatten(), other.flatten()])
@@ -59,7 +61,7 @@ def check_fake(
         reference: the share of energy that the detector's map of it has there.
     """
     if not callable(function):
-        return "open: write a function (image, box) -> map [H, W] that asks no detector."
+        return tell_no_function(function, "write a function (image, box) -> map [H, W] that asks no detector")
     made = function(image.clone(), box.clone())
     if not isinstance(made, Tensor) or made.shape != image.shape[1:]:
         return f"not quite: return a tensor of shape {tuple(image.shape[1:])}, one map."
@@ -88,7 +90,7 @@ def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> 
     """
     number, mean = len(reference), float(reference.nanmean())
     if answer is None:
-        return f"open: measure the energy of {number} objects at a layer of your choice; {mean:.2f} is to be beaten."
+        return f"open: measure the energy of {number} objects there, one by one; a mean of {mean:.2f} is to be beaten."
     if not isinstance(answer, Tensor) or answer.shape != reference.shape:
         return (
             f"not quite: give Tensor[{number}], the energy of each object. A mean alone does not say whether it would "

@@ -1,16 +1,19 @@
 """Checks for the exercises of notebook 04."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_chapters.errors.cases import Place, try_removals
+from odam_chapters.errors.cases import Place, look_without, try_removals
 from odam_chapters.errors.compared import SAME_THING
 from odam_chapters.errors.evidence import tell_mended
 from odam_chapters.errors.photos import Confusion, select_ninths
-from odam_chapters.errors.survey import Mistake, judge
+from odam_chapters.errors.survey import Mistake
+from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
 from odam_chapters.influence import measure_scores_without
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
@@ -32,7 +35,62 @@ RULES = (
 )
 """IoU with an object of the class, with one of another, whether a better box has the former; the verdict, and why."""
 Verdict = Callable[[float, float, bool], str]
-Removal = Callable[[Place, int], Any]
+IsGone = Callable[[Place, int], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What is seen without a thing, of M boxes.
+
+    Attributes:
+        about: which mistake, without which thing, for the reply.
+        said: what a learner's function says of it.
+        overlaps: ``Tensor[M]``, IoU with the mistake.
+        named: bool ``Tensor[M]``, whether a box bears the mistake's name.
+        wrong: bool ``Tensor[M]``.
+    """
+
+    about: str
+    said: bool | None
+    overlaps: Tensor
+    named: Tensor
+    wrong: Tensor
+
+    @property
+    def near(self) -> Tensor:
+        """Which boxes are where the mistake was, bool ``Tensor[M]``."""
+        return self.overlaps >= SAME_THING
+
+
+SLIPS: tuple[tuple[Callable[[Removal], bool], str], ...] = (
+    (
+        lambda one: not (one.near & one.named).any(),
+        "a box of that name is still there, but now it is right; what has become right is no mistake, so count only "
+        "boxes whose verdict is not 0.",
+    ),
+    (
+        lambda one: not (one.near & one.wrong).any(),
+        "a wrong box is still there, but under another name; that is another mistake, so compare the labels.",
+    ),
+    (
+        lambda one: not one.near.any(),
+        "a box is still there, but it may be right, or have another name; compare labels, and count only boxes whose "
+        "verdict is not 0.",
+    ),
+    (
+        lambda one: not (one.named & one.wrong).any(),
+        "the wrong boxes of that name that are left lie elsewhere, and were not asked about: the IoU decides.",
+    ),
+    (
+        lambda one: not one.wrong.any(),
+        "the mistakes that are left lie elsewhere, or have another name, and were not asked about.",
+    ),
+    (
+        lambda one: bool((one.near & one.named & one.wrong).any()),
+        "this says whether the mistake stays; asked is whether it is gone, the opposite.",
+    ),
+)
+"""What one may take for a mistake that is gone, and what is wrong with it."""
 
 
 def check_verdict(rule: Verdict | None) -> str:
@@ -42,8 +100,8 @@ def check_verdict(rule: Verdict | None) -> str:
         rule: (largest IoU with an object of its class, with one of another class, whether a better box has the former)
             -> one of ``VERDICTS``.
     """
-    if rule is None:
-        return "open: write a function (same, other, taken) that returns a verdict."
+    if not callable(rule):
+        return tell_no_function(rule, "write a function (same, other, taken) that returns a verdict")
     for same, other, taken, verdict, reason in RULES:
         said = rule(same, other, taken)
         if said not in VERDICTS:
@@ -55,7 +113,7 @@ def check_verdict(rule: Verdict | None) -> str:
 
 
 def check_removal(
-    removal: Removal | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+    removal: IsGone | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
 ) -> str:
     """Check a function that says whether a mistake is gone without one thing of its scene.
 
@@ -66,40 +124,52 @@ def check_removal(
         places: of mistakes to try it on, with every thing that can be removed.
         score_threshold: with which they were made.
     """
-    if removal is None or not places:
-        return "open: write a function (place, thing) that says whether the mistake is gone without the thing."
-    tried = 0
-    for place in places:
-        for thing, gone in try_removals(detector, scenes, place, score_threshold).items():
-            said, tried = removal(place, thing), tried + 1
-            if bool(said) != gone:
-                about = f"the mistake at {place} without thing {thing}"
-                return f"not quite: {about}: {_explain(gone, detector, scenes, place, thing, score_threshold)}"
-    return f"right: the same answer as ours for {tried} removals from {len(places)} scenes."
-
-
-def _explain(gone: bool, detector: Detector, scenes: Scenes, place: Place, thing: int, score_threshold: float) -> str:
-    """Why a mistake is gone, or is not."""
-    item, row = place
-    _, before, _ = judge(detector, *scenes[item], score_threshold)
-    scene = scenes.scene(item).without(thing)
-    _, after, errors = judge(detector, *scenes.item_of(scene), score_threshold)
-    overlaps = box_iou(before.boxes[[row]], after.boxes)[0].cpu()
-    same = (overlaps >= SAME_THING) & (after.labels == before.labels[row]).cpu()
-    wrong = errors.verdicts != 0
-    name = before.names()[row]
-    if not gone:
-        where = float(overlaps[same & wrong].max())
+    asked = "write a function (place, thing) that says whether the mistake is gone without the thing"
+    if not places:
+        return f"open: {asked}."
+    if not callable(removal):
+        return tell_no_function(removal, asked)
+    tried = [one for place in places for one in _try_removal(removal, detector, scenes, place, score_threshold)]
+    said = [one.said for one in tried]
+    if None in said:
+        return "not quite: the function returns nothing; end it with return."
+    if said == [_is_gone(one) for one in tried]:
+        return f"right: the same answer as ours for {len(tried)} removals from {len(places)} scenes."
+    first = next(one for one in tried if one.said != _is_gone(one))
+    for slip, why in SLIPS:
+        if said == [slip(one) for one in tried]:
+            return f"not quite: {first.about}: {why}"
+    if first.said:
+        where = float(first.overlaps[first.named & first.wrong].max())
         return (
-            f"a wrong {name} is still there, with an IoU of {where:.2f}; a box that moved a little is the same mistake."
+            f"not quite: {first.about}: a wrong box of that name is still there, with an IoU of {where:.2f}; a box "
+            "that moved a little is the same mistake."
         )
-    if (same & ~wrong).any():
-        return f"a {name} is still there, but now it is right; what has become right is no mistake."
-    if (wrong & (overlaps >= SAME_THING)).any():
-        return f"what is wrong there has another name now; that mistake is not the wrong {name}."
-    if wrong.any():
-        return f"the wrong {name} is gone; the mistakes that are left lie elsewhere, and were not asked about."
-    return f"no wrong {name} is left."
+    return f"not quite: {first.about}: no wrong box of that name has an IoU of {SAME_THING} or more with it any more."
+
+
+def _is_gone(one: Removal) -> bool:
+    return not (one.near & one.named & one.wrong).any()
+
+
+def _try_removal(
+    removal: IsGone, detector: Detector, scenes: Scenes, place: Place, score_threshold: float
+) -> list[Removal]:
+    """What a learner's function says of a mistake without each thing, beside what is seen."""
+    (before, _), without = look_without(detector, scenes, place, score_threshold)
+    row, tried = place[1], []
+    for thing, (after, errors) in without.items():
+        said = removal(place, thing)
+        tried.append(
+            Removal(
+                about=f"the wrong {before.names()[row]} at {place} without thing {thing}",
+                said=None if said is None else bool(said),
+                overlaps=box_iou(before.boxes[[row]], after.boxes)[0].cpu(),
+                named=(after.labels == before.labels[row]).cpu(),
+                wrong=errors.verdicts != 0,
+            )
+        )
+    return tried
 
 
 def check_culprit(
@@ -142,9 +212,13 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
         number: of a row of the survey.
         mistakes: of one detector, some of them mended.
     """
-    if number is None:
-        return "open: write a function of a mistake that returns a number."
-    values = torch.tensor([float(number(one)) for one in mistakes])
+    if not callable(number):
+        return tell_no_function(number, "write a function of a mistake that returns a number")
+    told = [number(one) for one in mistakes]
+    numbers = [read_number(one) for one in told]
+    if None in numbers:
+        return tell_no_number(told[numbers.index(None)])
+    values = torch.tensor(numbers)
     known = {
         "mended": "that is the answer itself, which nobody has before the removal",
         "evidence": "that is the map's energy, the number to beat",
@@ -159,12 +233,12 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
     if values.isnan().any():
         return "not quite: it is not a number for some mistakes; take one that all of them have."
     yours, theirs = tell_mended(number, mistakes), tell_mended(lambda one: one.evidence, mistakes)
-    told = f"area {yours.value:.2f} ({yours.low:.2f} to {yours.high:.2f}), the map's energy {theirs.value:.2f}"
+    areas = f"area {yours.value:.2f} ({yours.low:.2f} to {yours.high:.2f}), the map's energy {theirs.value:.2f}"
     if yours.high >= theirs.value:
-        return f"right: {told}. It tells as well, and needs no map."
+        return f"right: {areas}. It tells as well, and needs no map."
     if yours.value < 0.5:
-        return f"not quite: {told}. Below 0.5 it tells, but the wrong way round: try its negative."
-    return f"not quite: {told}. What is true of a box that was drawn for the planted thing?"
+        return f"not quite: {areas}. Below 0.5 it tells, but the wrong way round: try its negative."
+    return f"not quite: {areas}. What is true of a box that was drawn for the planted thing?"
 
 
 def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Sequence[Confusion]) -> str:
@@ -179,7 +253,7 @@ def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Se
         return "open: no class was confused in these pictures; take another PHOTO_DETECTOR or PHOTO_THRESHOLD."
     one = confusions[0]
     names, (first, second) = one.names, one.scores.tolist()
-    if not answer or any(number not in range(9) for number in answer):
+    if not isinstance(answer, Sequence) or not answer or any(number not in range(9) for number in answer):
         return (
             f"open: what would you cover so that the {names[0]} becomes a {names[1]}? Answer with numbers from 0 to 8."
         )

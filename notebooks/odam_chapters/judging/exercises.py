@@ -1,10 +1,11 @@
 """Checks for the exercises of notebook 03, which say why a plausible answer is wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
 
+from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import energy_inside
 
@@ -39,6 +40,8 @@ NOT_ENERGY: tuple[tuple[Callable[[Tensor, Tensor], Tensor], str], ...] = (
     ),
 )
 """What one may take for the share of energy, and what is wrong with it."""
+MEASURED = 5e-5
+"""A share that was measured differs by less from ours; one that was guessed, hardly ever."""
 
 
 def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bright: Mapping[str, float]) -> str:
@@ -49,13 +52,14 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
         falls: by which share of itself the score falls without each part.
         bright: what a map shows in each.
     """
-    if answer is None or len(set(answer)) != 2 or not set(answer) <= falls.keys():
+    named = {one for one in answer if isinstance(one, str)} if isinstance(answer, Collection) else set[str]()
+    if answer is None or len(named) != 2 or not named <= falls.keys():
         return f"open: without which two does the score fall most? Answer with two of {', '.join(map(repr, falls))}."
     needed, brightest = (sorted(of, key=lambda name: -of[name])[:2] for of in (falls, bright))
     told = " and ".join(f"{falls[name]:.2f} of it without the {name}" for name in needed)
-    if set(answer) == set(needed):
+    if named == set(needed):
         return f"right: the score loses {told}."
-    (wrong, *_) = sorted(set(answer) - set(needed), key=brightest.count, reverse=True)
+    (wrong, *_) = sorted(named - set(needed), key=brightest.count, reverse=True)
     why = f"without the {wrong} it loses {falls[wrong]:.2f}"
     tempting = (
         ". It was tempting, since ODAM's map is bright there: the map does not tell" if wrong in brightest else ""
@@ -65,11 +69,11 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
 
 def check_energy(function: Callable[[Tensor, Tensor], Tensor | float] | None) -> str:
     """Check a function of a map ``[H, W]`` and a mask ``[H, W]`` that returns the share of energy inside."""
-    if function is None:
-        return "open: write a function of a map and a mask that returns one number."
-    if (said := function(HEAT, MASK)) is None:
-        return "not quite: the function returns nothing; end it with return."
-    given, right = float(said), float(energy_inside(HEAT, MASK))
+    if not callable(function):
+        return tell_no_function(function, "write a function of a map and a mask that returns one number")
+    said, right = function(HEAT, MASK), float(energy_inside(HEAT, MASK))
+    if (given := read_number(said)) is None:
+        return tell_no_number(said)
     for other, why in NOT_ENERGY:
         if abs(given - float(other(HEAT, MASK))) < 1e-4:
             return f"not quite: {why}."
@@ -90,15 +94,18 @@ def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
     """
     if answer is None:
         return "open: silence the features where the map is 0, and give the share of the score that is lost."
-    answer = float(answer)
-    if abs(answer - of_zeros) < 0.005:
+    if (mine := read_number(answer)) is None:
+        return tell_no_number(answer)
+    if abs(mine - of_zeros) < MEASURED:
         return (
-            f"right: {of_zeros:+.2f} of the score; without all the other features it is {of_bright:+.2f}. The features "
+            f"right: {of_zeros:+.4f} of the score; without all the other features it is {of_bright:+.2f}. The features "
             "beneath the zeros do not hold the score up: zero is right there, whatever their pixels do to other cells."
         )
-    if abs(answer - of_bright) < 0.005:
+    if abs(mine - of_zeros) < 0.005:
+        return f"not quite: {mine:g} is near, but a guess or rounded; give the number that silence returns, as it is."
+    if abs(mine - of_bright) < 0.005:
         return f"not quite: {of_bright:+.2f} is lost without the features that the map shows; take where it is 0."
-    return f"not quite, {answer:+.2f}: give what silence returns for the mask of the map's zeros, a bool [H, W]."
+    return f"not quite, {mine:+.2f}: give what silence returns for the mask of the map's zeros, a bool [H, W]."
 
 
 def check_cheat(
@@ -112,8 +119,8 @@ def check_cheat(
         size: of the picture.
         reference: the share to beat.
     """
-    if function is None:
-        return f"open: write a function that beats {reference:.2f}."
+    if not callable(function):
+        return tell_no_function(function, f"write a function that beats {reference:.2f}")
     maps = function(boxes, size)
     if not isinstance(maps, Tensor) or maps.shape != (len(boxes), *size):
         return f"not quite: return a tensor of shape {[len(boxes), *size]}."
