@@ -66,15 +66,16 @@ def draw_shares(
 
 
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers in [0, 1] and their intervals, a row for each but NaN; small ones get an axis of their size."""
+    """Numbers up to 1 and their intervals, a row for each but NaN; small ones get an axis of their size, 0 a line."""
     shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
     panel = figure.subplots()
     shares = {name: one.value for name, one in shown.items()}
-    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS, 7)
+    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS[:1], 7)
     low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
     if low < 0:
-        panel.set_xlim(low, 1 if high > 0.5 else high)
+        panel.set_xlim(1.1 * low, 1 if high > 0.5 else 1.1 * high)
+        panel.axvline(0, color="0.4", lw=1)
     elif high < 0.2:
         panel.set_xlim(0, 1.1 * high)
     panel.set_title(title, fontsize=11)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import EllipsisType
 
 import matplotlib
 import torch
@@ -13,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
 from odam_lib.viz.grids import PANEL
@@ -102,6 +104,7 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
         ax=axes.flatten().tolist(),
         fraction=0.03,
         pad=0.01,
+        shrink=0.6,
     )
     bar.set_label("influence, each map / its own maximum", fontsize=8)
     bar.set_ticks([0, 0.5, 1])
@@ -110,7 +113,7 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     return figure
 
 
-def zoom(case: Case, margin: float = 0.4) -> Case:
+def zoom(case: Case, margin: float = 0.3) -> Case:
     """The square part of a case around what was said and what is true, moved where it would leave the picture.
 
     Args:
@@ -121,7 +124,11 @@ def zoom(case: Case, margin: float = 0.4) -> Case:
     size = case.image.shape[-2], case.image.shape[-1]
     view = view_box(enclose(boxes), size, max(size), margin)
     part = ..., slice(view.top, view.bottom), slice(view.left, view.right)
-    corner = boxes.new_tensor([view.left, view.top, view.left, view.top])
+    return _cut(case, part, boxes.new_tensor([view.left, view.top, view.left, view.top]))
+
+
+def _cut(case: Case, part: tuple[EllipsisType | slice, ...], corner: Tensor) -> Case:
+    """A part of a case: its rows and columns as an index, and what is to be subtracted from boxes."""
     box, true_box = (None if one is None else one.cpu() - corner for one in (case.box, case.true_box))
     return replace(
         case,
@@ -142,10 +149,12 @@ def show_ninths(cases: Sequence[Case], title: str) -> Figure:
     """
     if not cases:
         return _nothing(title)
-    figure = Sheet(3.8, 3.8)
-    panel = figure.subplots()
-    case = zoom(replace(cases[0], true_box=None), 0.2)
+    case = replace(cases[0], true_box=None)
     assert case.box is not None
+    case = _cut(case, *find_part(case.box.cpu()[None], case.image, 0.1))
+    assert case.box is not None
+    figure = Sheet(5.6, 5.4 * _aspect(case) + 0.5)
+    panel = figure.subplots()
     _scene(panel, case, case.image)
     x1, y1, x2, y2 = case.box.tolist()
     wide, high = (x2 - x1) / 3, (y2 - y1) / 3
