@@ -1,33 +1,72 @@
-"""Checks for the notebooks' exercises: each returns a sentence that says whether an answer is right, and why."""
+"""What the checks of the notebooks' exercises share: each returns a sentence that says whether an answer is right."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import wraps
 from numbers import Real
+from typing import Any, ParamSpec
 
 from torch import Tensor
 
-
-def tell_no_function(answer: object, asked: str) -> str:
-    """The reply to what cannot be called where a function was asked: open for no answer at all."""
-    if answer is None:
-        return f"open: {asked}."
-    return f"not quite: {asked}; yours is a {type(answer).__name__}, which cannot be called."
+P = ParamSpec("P")
+WIDTH = 100
+"""Letters of a line that a reply may have: a page breaks longer ones in the middle of a word."""
 
 
-def read_number(answer: object) -> float | None:
-    """The number that an answer is, a tensor of one number included; ``None`` where it is none."""
-    if isinstance(answer, Tensor):
-        return float(answer.detach()) if answer.numel() == 1 else None
-    return float(answer) if isinstance(answer, Real) else None
+class Unusable(Exception):
+    """An answer that cannot be judged; its message is the reply."""
 
 
-def tell_no_number(answer: object) -> str:
-    """The reply to what is no number where one was asked, whether given or returned."""
-    if answer is None:
-        return "not quite: the function returns nothing; end it with return."
-    many = f" of {answer.numel()} numbers" if isinstance(answer, Tensor) else ""
-    return f"not quite: that is a {type(answer).__name__}{many}; one number is asked."
+def reply(check: Callable[P, str]) -> Callable[P, str]:
+    """Make a check answer in lines that fit a page, and say what was wrong of an answer that it could not judge."""
+
+    @wraps(check)
+    def replied(*args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            sentence = check(*args, **kwargs)
+        except Unusable as unusable:
+            sentence = str(unusable)
+        return textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+    return replied
 
 
+def call(function: object, *arguments: object, wanted: str) -> Any:
+    """What a reader's function returns.
+
+    Args:
+        function: what was given as one.
+        arguments: of the call.
+        wanted: what the function was to be, for the sentence.
+
+    Raises:
+        Unusable: it is no function, it stops with an error, or it returns nothing.
+    """
+    if not callable(function):
+        raise Unusable(f"open: {function!r} is no function; {wanted}")
+    try:
+        result = function(*arguments)
+    except Exception as error:
+        raise Unusable(f"not quite: it stops with {type(error).__name__}: {error}") from error
+    if result is None:
+        raise Unusable("not quite: the function returns nothing; end it with return.")
+    return result
+
+
+def as_number(answer: object, wanted: str) -> float:
+    """The number that someone gave, also as a tensor of one.
+
+    Raises:
+        Unusable: it is none; the sentence ends with ``wanted``.
+    """
+    if isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex():
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, Real):
+        raise Unusable(f"open: {answer!r} is no number; {wanted}")
+    return float(answer)
+
+
+@reply
 def check_most(answer: str | None, values: Mapping[str, float], what: str) -> str:
     """Check a prediction of which of several things has the most of something.
 

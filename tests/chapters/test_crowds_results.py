@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from odam_chapters.crowds import results as crowd_results
+from odam_chapters.crowds.people import People
 from odam_chapters.crowds.results import CrowdResults, Sifted, collect
 from odam_chapters.crowds.rules import (
     CLASSICAL,
@@ -21,6 +22,7 @@ from odam_chapters.crowds.rules import (
 )
 from torch import Tensor
 
+from odam_lib.datasets.scenes import Scenes
 from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import by_boxes, by_maps
@@ -129,8 +131,6 @@ def test_agreement_counts_what_only_one_side_has() -> None:
 
 @pytest.fixture(scope="module")
 def crowd() -> tuple[Tensor, dict[str, Tensor]]:
-    from odam_lib.datasets.scenes import Scenes
-
     return Scenes("val", 1, "crowd", 128)[0]
 
 
@@ -170,6 +170,7 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
+    three = People(Scenes("val", 3, "crowd", 64))
     for name in ("keep", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
     (tmp_path / "text").write_text("nothing", encoding="utf-8")
@@ -182,6 +183,6 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
     }
     for path, sentence in told.items():
         with pytest.raises((OSError, ValueError), match=sentence):
-            collect(path, 3, ["fcos-crowd"], 0.3, "cpu")
+            collect(path, three, ["fcos-crowd"], 0.3, "cpu")
     with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
-        collect(tmp_path / "three", 3, ["fcos-crowd"], 0.3, "cpu")
+        collect(tmp_path / "three", three, ["fcos-crowd"], 0.3, "cpu")

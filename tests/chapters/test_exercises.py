@@ -1,17 +1,21 @@
 """The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
 
+import operator
 from collections.abc import Callable
 
 import pytest
 import torch
+from odam_chapters.all_methods.exercises import check_difference
 from odam_chapters.attention.exercises import check_heads
 from odam_chapters.attributes import check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
-from odam_chapters.exercises import check_most
+from odam_chapters.exercises import WIDTH, check_most
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
+from odam_chapters.own.exercises import check_cells, check_formula, check_silence
+from odam_chapters.own.toy import BlobDetector, BlobNet
 from odam_chapters.quickstart import check_shrinking
 from torch import Tensor
 
@@ -20,6 +24,11 @@ from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.odam import combine, min_max
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.agreement import rank_correlation
+
+
+def flat(said: str) -> str:
+    """A reply on one line."""
+    return " ".join(said.split())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +70,8 @@ def test_the_most_is_right_wrong_or_open() -> None:
     assert check_most("attention", values, "loss").startswith("open")
     listed = "the loss is largest with cross-attention (ODAM, class map 0.60, cross-attention 0.90)."
     assert check_most("cross-attention", values, "loss") == f"right: {listed}"
-    assert check_most("ODAM, class map", values, "loss") == f"not quite, you said ODAM, class map: {listed}"
+    assert flat(check_most("ODAM, class map", values, "loss")) == f"not quite, you said ODAM, class map: {listed}"
+    assert check_most(["cross-attention"], values, "loss").startswith("open")
     for nothing in ({}, {"cross-attention": float("nan")}):
         assert "nothing was measured" in check_most("cross-attention", nothing, "loss")
 
@@ -199,6 +209,8 @@ def test_the_loss_of_one_best_map() -> None:
     assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
     assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
     assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+    for cut in (lambda *given: loss(*given).item(), lambda *given: loss(*given).detach()):
+        assert "no gradient reaches the maps" in flat(check_odam_loss(cut))
 
     def parts(maps: Tensor, objects: Tensor, best: int) -> tuple[Tensor, Tensor]:
         unit = torch.nn.functional.normalize(maps.flatten(1), dim=1)
@@ -221,7 +233,12 @@ def test_in_first_order_only_the_activations_learn() -> None:
         (gradient,) = torch.autograd.grad(y, features, create_graph=True)
         return torch.relu((gradient * features).sum(dim=1))
 
+    def greedy(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features)
+        return torch.relu((gradient * features).sum(dim=1))[0]
+
     assert check_first_order(first).startswith("right")
+    assert "retain_graph=True" in flat(check_first_order(greedy))
     assert "this is second order" in check_first_order(second)
     assert "nothing can learn from it" in check_first_order(lambda *given: first(*given).detach())
     assert "another map" in check_first_order(lambda *given: 2 * first(*given))
@@ -235,7 +252,8 @@ def test_the_gap_is_what_is_wider() -> None:
         for values in ([0.8, 0.6, 0.5, 0.5], [0.7, 0.5, 0.2, 0.2])
     )
     assert check_gap(0.2, before, after) == "right: from 0.20 to 0.40, wider by 0.20."
-    assert "the pairs of one person fell, too" in check_gap(0.3, before, after)
+    assert check_gap(torch.tensor(0.2), before, after).startswith("right")
+    assert "the pairs of one person fell, too" in flat(check_gap(0.3, before, after))
     assert "Subtract it" in check_gap(0.4, before, after) and "0.90; keep pairs" in check_gap(0.9, before, after)
     assert check_gap(None, before, after).startswith("open")
 
@@ -243,13 +261,15 @@ def test_the_gap_is_what_is_wider() -> None:
 def test_pairs_are_counted_beside_the_rules() -> None:
     truth = [True, False, False]
     rules = {"NMS": [True, True, True], "boxes": [False, True, False], "maps": [True, False, True]}
-    said = check_pairs(truth, truth, rules)
+    said = flat(check_pairs(truth, truth, rules))
     assert said.startswith("right: all of them. Right of 3: you 3, NMS 1, boxes 1, maps 2. ")
     assert "the maps do better than the boxes, and you beat them" in said
-    said = check_pairs([True, True, False], truth, rules)
+    said = flat(check_pairs([True, True, False], truth, rules))
     assert said.startswith("not quite: wrong about pair 1. Right of 3: you 2") and "you and they are level" in said
     turned = {"boxes": rules["maps"], "maps": rules["boxes"]}
-    assert "the maps do worse than the boxes, and they beat you" in check_pairs([False, True, True], truth, turned)
+    assert "the maps do worse than the boxes, and they beat you" in flat(
+        check_pairs([False, True, True], truth, turned)
+    )
     assert check_pairs([True, None, False], truth, rules).startswith("open")
     assert check_pairs([True], truth, rules).startswith("open")
 
@@ -290,4 +310,58 @@ def test_the_rule_of_duplicates() -> None:
     assert "swapped" in check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low))
     assert "saves the neighbour" in check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou or corr > high)
     assert "is another object" in check_duplicate(lambda *given: True)
+    for at_maps, at_boxes, why in (
+        (operator.ge, operator.gt, "exactly T_l or T_h"),
+        (operator.gt, operator.ge, "exactly T_iou"),
+        (operator.ge, operator.ge, "exactly at a threshold"),
+    ):
+        said = check_duplicate(
+            lambda iou, corr, t_iou, low, high, a=at_maps, b=at_boxes: a(corr, low if b(iou, t_iou) else high)
+        )
+        assert why in flat(said)
     assert check_duplicate(None).startswith("open")
+
+
+PAIRS = CandidatePairs(torch.full((4,), 0.7), torch.rand(4), torch.tensor([True, True, False, False]), torch.arange(4))
+OF_FUNCTIONS = (
+    check_odam_loss,
+    check_first_order,
+    check_correlation,
+    check_duplicate,
+    check_difference,
+    check_formula,
+)
+OF_VALUES = {
+    "gap": lambda answer: check_gap(answer, PAIRS, PAIRS),
+    "low": lambda answer: check_low(answer, PAIRS),
+    "silence": lambda answer: check_silence(answer, DETECTOR, [], []),
+    "most": lambda answer: check_most(answer, {"a": 1.0, "b": 2.0}, "loss"),
+    "pairs": lambda answer: check_pairs(answer, [True, False], {"boxes": [True, True], "maps": [True, False]}),
+    "cells": check_cells,
+}
+DETECTOR = BlobDetector(BlobNet())
+
+
+@pytest.mark.parametrize("check", OF_FUNCTIONS)
+def test_what_is_no_function_or_fails_gets_a_sentence(check: Callable) -> None:
+    for strange in (3, 0.5, "relu", [], ..., torch.zeros(2)):
+        assert check(strange).startswith("open"), strange
+    assert "it stops with ZeroDivisionError" in flat(check(lambda *given: 1 / 0))
+    for answer in (None, "relu", object()):
+        assert check(lambda *given, answer=answer: answer).startswith(("not quite", "open")), answer
+
+
+@pytest.mark.parametrize("name", OF_VALUES)
+def test_what_is_no_answer_gets_a_sentence(name: str) -> None:
+    for strange in ("relu", {"a": 1}, ..., torch.zeros(2), object(), True):
+        assert OF_VALUES[name](strange).startswith("open"), strange
+
+
+def test_replies_fit_a_page() -> None:
+    for answer in (
+        None,
+        torch.norm,
+        lambda one, two: (one * two).sum(),
+        lambda one, two: torch.ones(30, 30) + one[0, 0],
+    ):
+        assert max(len(line) for line in check_correlation(answer).splitlines()) <= WIDTH

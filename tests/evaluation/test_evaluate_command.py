@@ -79,7 +79,7 @@ def test_a_higher_threshold_leaves_more_undetected(folder: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--dataset", "pascal"], "argument --dataset: invalid choice: 'pascal'"),
+        (["--dataset", "pascal"], "Unknown data set 'pascal': choose one of scenes, coco"),
         (["--dataset", "coco", "--root", "absent"], "absent/annotations/instances_val2017.json is missing"),
         (["--dataset", "coco", "--annotations", "absent.json"], "There is no annotation file absent.json"),
         (["--dataset", "coco", "--setting", "crowd"], "The setting is 'crowd', but the data set 'coco' has none"),

@@ -19,9 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from odam_chapters.crowds.embeddings import EMBEDDED, name_weights
+from odam_chapters.crowds.people import People
 from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, keep, make_rules
 from odam_lib.command import command
-from odam_lib.datasets.scenes import Scenes
+from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
@@ -65,11 +66,13 @@ class CrowdResults:
         truth: N tensors ``[G, 4]``, the people of each.
         sifted: by detector, of each of the N crowds.
         about: by detector, the ``versions`` of the weights, the ``score_threshold`` and Odam-NMS's ``thresholds``.
+        ignored: N tensors ``[I, 4]``, where detections are neither right nor wrong; empty if there are no such places.
     """
 
     truth: tuple[Tensor, ...]
     sifted: Mapping[str, tuple[Sifted, ...]] = field(default_factory=dict)
     about: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    ignored: tuple[Tensor, ...] = ()
 
     @property
     def detectors(self) -> list[str]:
@@ -94,9 +97,10 @@ class CrowdResults:
         if (detector, rule) not in self.keys:
             raise KeyError(f"There is nothing of {detector} with {rule}: kept are {self.keys}.")
         made = []
-        for one, truth in zip(self.sifted[detector], self.truth):
+        nowhere = (torch.zeros((0, 4)),) * len(self.truth)
+        for one, truth, ignored in zip(self.sifted[detector], self.truth, self.ignored or nowhere):
             scores = one.left[rule]
-            made.append(CrowdPicture(one.boxes[scores > 0], scores[scores > 0], truth, truth.new_zeros((0, 4))))
+            made.append(CrowdPicture(one.boxes[scores > 0], scores[scores > 0], truth, ignored))
         return made
 
     def match_crowds(self, detector: str, rule: str) -> CrowdMatches:
@@ -133,12 +137,15 @@ class CrowdResults:
         """
         if len(sifted) != len(self.truth):
             raise ValueError(f"These results are of {len(self.truth)} pictures: give results of the same ones.")
-        return CrowdResults(self.truth, {**self.sifted, detector: tuple(sifted)}, {**self.about, detector: about})
+        sifted_by, about_by = {**self.sifted, detector: tuple(sifted)}, {**self.about, detector: about}
+        return CrowdResults(self.truth, sifted_by, about_by, self.ignored)
 
     def save(self, path: str | Path) -> None:
         """Write everything to one compressed safetensors file in half precision, whole or not at all."""
         about = torch.tensor(list(json.dumps(self.about).encode()), dtype=torch.uint8)
         tensors = {ABOUT: about, **_pack_boxes("truth", self.truth)}
+        if self.ignored:
+            tensors |= _pack_boxes("ignored", self.ignored)
         for detector, each in self.sifted.items():
             scores = torch.cat([one.scores for one in each]).half()
             tensors |= {**_pack_boxes(detector, [one.boxes for one in each]), f"{detector}.scores": scores}
@@ -162,6 +169,7 @@ class CrowdResults:
             tensors = load(gzip.decompress(path.read_bytes()))
             about = json.loads(bytes(tensors[ABOUT].tolist()))
             truth = _unpack_boxes(tensors, "truth")
+            ignored = _unpack_boxes(tensors, "ignored") if "ignored.counts" in tensors else ()
             sifted = {name: _unpack(tensors, name, each["rules"]) for name, each in about.items()}
             if any(len(each) != len(truth) for each in sifted.values()):
                 raise ValueError("What the file says does not fit together.")
@@ -171,7 +179,7 @@ class CrowdResults:
             raise ValueError(
                 f"{path} holds no results or is damaged: give a file that CrowdResults.save wrote, or delete it."
             ) from error
-        return cls(truth, sifted, about)
+        return cls(truth, sifted, about, ignored)
 
 
 ABOUT = "about"
@@ -225,33 +233,40 @@ def _versions(detector: str) -> list[dict[str, str]]:
     return [read_version(name) for name in (detector, *([name_weights(detector)] if detector in EMBEDDED else []))]
 
 
-def collect(path: Path, number: int, detectors: Sequence[str], score_threshold: float, device: str) -> CrowdResults:
+def collect(
+    path: Path, pictures: People, detectors: Sequence[str], score_threshold: float, device: str
+) -> CrowdResults:
     """Add the results of detectors to a file; those that it holds, made with the same weights, are not made again.
 
     No other run may write to the file meanwhile.
 
     Raises:
-        ValueError: the file holds results of another number of pictures.
+        ValueError: the file holds results of other pictures.
         OSError: the file cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    pictures = Scenes("val", number, "crowd")
+    number = len(pictures)
     with owned(path):
         results = CrowdResults.load(path) if path.is_file() else None
         if results is not None and len(results.truth) != number:
             raise ValueError(
                 f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
             )
+        if results is not None and not torch.equal(results.truth[0], pictures[0][1]["boxes"].half().float()):
+            raise ValueError(f"{path} holds results of other pictures: give another path or that data.")
         used = {name: make_rules(name) for name in detectors}
         about = {name: _about(name, each, score_threshold) for name, each in used.items()}
-        drawn = [pictures[item] for item in tqdm(range(number), desc="drawing crowds", unit="picture")]
-        if results is None:
-            results = CrowdResults(tuple(target["boxes"] for _, target in drawn))
         for name in detectors:
-            if results.about.get(name) == about[name]:
+            if results is not None and results.about.get(name) == about[name]:
                 continue
-            shown = tqdm(drawn, desc=name, unit="picture")
-            done = keep(load_detector(name, device), shown, used[name], score_threshold)
-            results = results.joined(name, [Sifted.of(found, kept) for found, kept, _ in done], about[name])
+            shown = (pictures[item] for item in tqdm(range(number), desc=name, unit="picture"))
+            done = [
+                (Sifted.of(found, kept), target)
+                for found, kept, target in keep(load_detector(name, device), shown, used[name], score_threshold)
+            ]
+            if results is None:
+                truth, ignored = (tuple(target[key] for _, target in done) for key in ("boxes", "ignored"))
+                results = CrowdResults(truth, ignored=ignored if any(map(len, ignored)) else ())
+            results = results.joined(name, [sifted for sifted, _ in done], about[name])
             results.save(path)
         return results
 
@@ -278,13 +293,16 @@ def main() -> None:
     parser.add_argument(
         "output", type=user_path, help="compressed safetensors file; what it holds already is not made again"
     )
-    parser.add_argument("--pictures", type=int, default=500, help="how many crowds")
+    add_dataset_arguments(parser, "crowd")
+    add_split_argument(parser)
+    parser.add_argument("--pictures", type=int, default=500, help="how many")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments = parser.parse_args()
     check_threshold(arguments.score_threshold)
-    collect(arguments.output, arguments.pictures, arguments.detectors, arguments.score_threshold, arguments.device)
+    pictures = People(open_from(arguments, arguments.pictures))
+    collect(arguments.output, pictures, arguments.detectors, arguments.score_threshold, arguments.device)
 
 
 if __name__ == "__main__":
