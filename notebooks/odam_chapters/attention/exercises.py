@@ -7,7 +7,7 @@ from torch import Tensor
 from odam_chapters.attention.attended import estimate_edges, try_heads
 from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.reading import get_attention, read_cross_attention
-from odam_chapters.exercises import read_number
+from odam_chapters.exercises import as_number, reply
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
@@ -17,6 +17,7 @@ CLOSE = 0.005
 """Shares that differ by less are called equal."""
 
 
+@reply
 def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, scene_of: Tensor) -> str:
     """Check a choice of one attention head for each edge: is it better than one map for all four?
 
@@ -26,10 +27,10 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
         scene_of: int64 ``Tensor[N]``, the scene of each.
     """
     layers, heads = energies.shape[1:3]
-    if answer is None:
+    if not isinstance(answer, Mapping):
         return f"open: for each edge give (layer, head), layers 0 to {layers - 1} and heads 0 to {heads - 1}."
-    if not isinstance(answer, Mapping) or set(answer) != set(EDGES):
-        return f"not quite: give a dict with a head for each of {', '.join(EDGES)}."
+    if set(answer) != set(EDGES):
+        return f"not quite: give a head for each of {', '.join(EDGES)}."
     if any(not isinstance(one, tuple | list) or len(one) != 2 for one in answer.values()):
         return "not quite: give each edge a pair, (layer, head)."
     if any(layer not in range(layers) or head not in range(heads) for layer, head in answer.values()):
@@ -59,6 +60,7 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     )
 
 
+@reply
 def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detections) -> str:
     """Check which share each head of the last layer has along the edges of the boxes, see :func:`measure_near_rim`.
 
@@ -74,12 +76,11 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
         return [float(measure_near_rim(one, detections.boxes).mean()) for one in maps]
 
     shares = measure(-1)
-    if answer is None:
+    if not isinstance(answer, list | tuple | Tensor):
         return f"open: for each of the {len(shares)} heads give the mean share over all detections."
-    numbers = [read_number(one) for one in answer] if isinstance(answer, Sequence | Tensor) else []
-    given = [one for one in numbers if one is not None]
-    if len(given) < len(numbers):
+    if any(isinstance(one, Tensor) and one.numel() != 1 for one in answer):
         return "not quite: the share of a head is one number, the mean over the detections."
+    given = [as_number(one, "the share of a head is one.") for one in answer]
     if len(given) != len(shares):
         return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."
     if _alike(given, shares):

@@ -13,7 +13,7 @@ from odam_chapters.errors.compared import SAME_THING
 from odam_chapters.errors.evidence import tell_mended
 from odam_chapters.errors.photos import Confusion, select_ninths
 from odam_chapters.errors.survey import Mistake
-from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
+from odam_chapters.exercises import Unusable, as_number, call, reply
 from odam_chapters.influence import measure_scores_without
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
@@ -34,6 +34,9 @@ RULES = (
     (0.1, 0.0, False, "mislocalised", "an IoU of exactly 0.1 is a touch"),
 )
 """IoU with an object of the class, with one of another, whether a better box has the former; the verdict, and why."""
+VERDICT = "write a function (same, other, taken) that returns a verdict."
+REMOVAL = "write a function (place, thing) that says whether the mistake is gone without the thing."
+NUMBER = "write a function of a mistake that returns a number."
 Verdict = Callable[[float, float, bool], str]
 IsGone = Callable[[Place, int], Any]
 
@@ -44,14 +47,14 @@ class Removal:
 
     Attributes:
         about: which mistake, without which thing, for the reply.
-        said: what a learner's function says of it.
+        said: whether it is gone by a learner's function.
         overlaps: ``Tensor[M]``, IoU with the mistake.
         named: bool ``Tensor[M]``, whether a box bears the mistake's name.
         wrong: bool ``Tensor[M]``.
     """
 
     about: str
-    said: bool | None
+    said: bool
     overlaps: Tensor
     named: Tensor
     wrong: Tensor
@@ -93,6 +96,7 @@ SLIPS: tuple[tuple[Callable[[Removal], bool], str], ...] = (
 """What one may take for a mistake that is gone, and what is wrong with it."""
 
 
+@reply
 def check_verdict(rule: Verdict | None) -> str:
     """Check a function that says which of ``VERDICTS`` a box gets; the first case that it gets wrong is explained.
 
@@ -100,10 +104,10 @@ def check_verdict(rule: Verdict | None) -> str:
         rule: (largest IoU with an object of its class, with one of another class, whether a better box has the former)
             -> one of ``VERDICTS``.
     """
-    if not callable(rule):
-        return tell_no_function(rule, "write a function (same, other, taken) that returns a verdict")
+    if rule is None:
+        return f"open: {VERDICT}"
     for same, other, taken, verdict, reason in RULES:
-        said = rule(same, other, taken)
+        said = call(rule, same, other, taken, wanted=VERDICT)
         if said not in VERDICTS:
             return f"not quite: it returns {said!r}, which is none of {', '.join(VERDICTS)}."
         if said != verdict:
@@ -112,6 +116,7 @@ def check_verdict(rule: Verdict | None) -> str:
     return f"right: all {len(RULES)} cases; every box gets one verdict, and the first rule that fits decides."
 
 
+@reply
 def check_removal(
     removal: IsGone | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
 ) -> str:
@@ -124,15 +129,10 @@ def check_removal(
         places: of mistakes to try it on, with every thing that can be removed.
         score_threshold: with which they were made.
     """
-    asked = "write a function (place, thing) that says whether the mistake is gone without the thing"
-    if not places:
-        return f"open: {asked}."
-    if not callable(removal):
-        return tell_no_function(removal, asked)
+    if removal is None or not places:
+        return f"open: {REMOVAL}"
     tried = [one for place in places for one in _try_removal(removal, detector, scenes, place, score_threshold)]
     said = [one.said for one in tried]
-    if None in said:
-        return "not quite: the function returns nothing; end it with return."
     if said == [_is_gone(one) for one in tried]:
         return f"right: the same answer as ours for {len(tried)} removals from {len(places)} scenes."
     first = next(one for one in tried if one.said != _is_gone(one))
@@ -159,11 +159,13 @@ def _try_removal(
     (before, _), without = look_without(detector, scenes, place, score_threshold)
     row, tried = place[1], []
     for thing, (after, errors) in without.items():
-        said = removal(place, thing)
+        said = call(removal, place, thing, wanted=REMOVAL)
+        if isinstance(said, Tensor) and said.numel() != 1:
+            raise Unusable(f"not quite: the function is to return True or False, and returns {said.numel()} of them.")
         tried.append(
             Removal(
                 about=f"the wrong {before.names()[row]} at {place} without thing {thing}",
-                said=None if said is None else bool(said),
+                said=bool(said),
                 overlaps=box_iou(before.boxes[[row]], after.boxes)[0].cpu(),
                 named=(after.labels == before.labels[row]).cpu(),
                 wrong=errors.verdicts != 0,
@@ -172,6 +174,7 @@ def _try_removal(
     return tried
 
 
+@reply
 def check_culprit(
     answer: int | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
 ) -> str:
@@ -205,6 +208,7 @@ def check_culprit(
     return f"not quite: without {answer} the mistake stays; it goes without {', '.join(guilty)}."
 
 
+@reply
 def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[Mistake]) -> str:
     """Check a number of a mistake that needs no map and tells as well as its map which mistakes a removal mends.
 
@@ -212,13 +216,12 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
         number: of a row of the survey.
         mistakes: of one detector, some of them mended.
     """
-    if not callable(number):
-        return tell_no_function(number, "write a function of a mistake that returns a number")
-    told = [number(one) for one in mistakes]
-    numbers = [read_number(one) for one in told]
-    if None in numbers:
-        return tell_no_number(told[numbers.index(None)])
-    values = torch.tensor(numbers)
+    if number is None:
+        return f"open: {NUMBER}"
+    told = [call(number, one, wanted=NUMBER) for one in mistakes]
+    values = torch.tensor(
+        [as_number(int(one) if isinstance(one, bool) else one, "the function is to return one.") for one in told]
+    )
     known = {
         "mended": "that is the answer itself, which nobody has before the removal",
         "evidence": "that is the map's energy, the number to beat",
@@ -241,6 +244,7 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
     return f"not quite: {areas}. What is true of a box that was drawn for the planted thing?"
 
 
+@reply
 def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Sequence[Confusion]) -> str:
     """Check which ninths of a box to cover so that a detector says what is true instead of what it said.
 

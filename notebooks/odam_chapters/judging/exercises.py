@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor
 
-from odam_chapters.exercises import read_number, tell_no_function, tell_no_number
+from odam_chapters.exercises import as_number, call, reply
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import energy_inside
 
@@ -40,10 +40,13 @@ NOT_ENERGY: tuple[tuple[Callable[[Tensor, Tensor], Tensor], str], ...] = (
     ),
 )
 """What one may take for the share of energy, and what is wrong with it."""
+ENERGY = "write a function of a map and a mask that returns one number."
+ZERO = "silence the features where the map is 0, and give the share of the score that is lost."
 MEASURED = 5e-5
 """A share that was measured differs by less from ours; one that was guessed, hardly ever."""
 
 
+@reply
 def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bright: Mapping[str, float]) -> str:
     """Check which two parts of an object its score needs most.
 
@@ -67,23 +70,27 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
     return f"not quite: the score loses {told}; {why}{tempting}."
 
 
+@reply
 def check_energy(function: Callable[[Tensor, Tensor], Tensor | float] | None) -> str:
     """Check a function of a map ``[H, W]`` and a mask ``[H, W]`` that returns the share of energy inside."""
-    if not callable(function):
-        return tell_no_function(function, "write a function of a map and a mask that returns one number")
-    said, right = function(HEAT, MASK), float(energy_inside(HEAT, MASK))
-    if (given := read_number(said)) is None:
-        return tell_no_number(said)
+    if function is None:
+        return f"open: {ENERGY}"
+
+    def found(heat: Tensor) -> float:
+        return as_number(call(function, heat.clone(), MASK, wanted=ENERGY), "the function is to return one.")
+
+    given, right = found(HEAT), float(energy_inside(HEAT, MASK))
     for other, why in NOT_ENERGY:
         if abs(given - float(other(HEAT, MASK))) < 1e-4:
             return f"not quite: {why}."
     if abs(given - right) > 1e-4:
         return f"not quite: of a map with 12 units of energy, 7 of them inside, you say {given:.2f}, not {right:.2f}."
-    if float(function(torch.zeros_like(HEAT), MASK)) != 0:
+    if found(torch.zeros_like(HEAT)) != 0:
         return "not quite: right but for a map of zeros, where you divide 0 by 0; say that 0 of its energy is inside."
     return f"right: {given:.2f}, as energy_inside says."
 
 
+@reply
 def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
     """Check by which share a score falls without the features beneath a map's zeros.
 
@@ -93,9 +100,8 @@ def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
         of_bright: what it says of where the map is not.
     """
     if answer is None:
-        return "open: silence the features where the map is 0, and give the share of the score that is lost."
-    if (mine := read_number(answer)) is None:
-        return tell_no_number(answer)
+        return f"open: {ZERO}"
+    mine = as_number(answer, ZERO)
     if abs(mine - of_zeros) < MEASURED:
         return (
             f"right: {of_zeros:+.4f} of the score; without all the other features it is {of_bright:+.2f}. The features "
@@ -108,6 +114,7 @@ def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
     return f"not quite, {mine:+.2f}: give what silence returns for the mask of the map's zeros, a bool [H, W]."
 
 
+@reply
 def check_cheat(
     function: Callable[[Tensor, tuple[int, int]], Tensor] | None, boxes: Tensor, size: tuple[int, int], reference: float
 ) -> str:
@@ -119,9 +126,10 @@ def check_cheat(
         size: of the picture.
         reference: the share to beat.
     """
-    if not callable(function):
-        return tell_no_function(function, f"write a function that beats {reference:.2f}")
-    maps = function(boxes, size)
+    asked = f"write a function that beats {reference:.2f}."
+    if function is None:
+        return f"open: {asked}"
+    maps = call(function, boxes, size, wanted=asked)
     if not isinstance(maps, Tensor) or maps.shape != (len(boxes), *size):
         return f"not quite: return a tensor of shape {[len(boxes), *size]}."
     if not torch.isfinite(maps).all() or (maps < 0).any():
