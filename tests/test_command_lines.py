@@ -11,6 +11,7 @@ from pathlib import Path
 import papermill
 import pytest
 import torch
+from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import data_root
@@ -29,6 +30,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
+        (["{new}", "--dataset", "{labels}", "--pictures", "1"], "YOLO's labels cannot mark what is to be ignored"),
+        (["{new}", "--dataset", "{labels}", "--pictures", "2"], "has 1 pictures here, not 2"),
+        (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
+        (["{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
     ],
     "odam_lib/datasets/download.py": [(["coco-val2017", "--folder", "{text}/in"], "cannot be written")],
     "odam_lib/datasets/scenes/__main__.py": [
@@ -76,6 +81,14 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}", "--objects", "1"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
+        (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
+        (["{new}", "--dataset", "{text}"], "text is no data set of a known format"),
+        (["{new}", "--dataset", "{labels}", "--split", "val"], "has no parts train and val"),
+        (["{new}", "--dataset", "{labels}", "--root", "{folder}"], "is a folder already: give no root"),
+        (["{new}", "--dataset", "{labels}"], "The detector knows none of the data set's classes"),
+        (["{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
+        (["{new}", "--dataset", "crowdhuman", "--annotations", "{text}"], "CrowdHuman's annotations lie in its root"),
+        (["{new}", "--dataset", "beach", "--setting", "crowd"], "the setting 'crowd': give one of the two"),
     ],
     "odam_lib/evaluation/tables.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
     "notebooks/odam_chapters/odam_train/sweep.py": [
@@ -91,9 +104,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--detectors", "yolo"], "yolo.json is missing"),
     ],
     "notebooks/odam_chapters/judging/own_masks.py": [
-        (["{text}/in.csv", "{folder}"], "cannot be written"),
-        (["{new}", "{new}"], "is missing"),
-        (["{new}", "{new}", "--score-threshold", "-1"], "The score threshold is -1"),
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--root", "{new}"], "is missing"),
+        (["{new}", "--dataset", "{labels}"], "Every object needs a mask: Line 1 of"),
+        (["{new}", "--score-threshold", "-1"], "The score threshold is -1"),
     ],
     "odam_lib/training/__main__.py": [
         (["--output", "{text}/in"], "cannot be written"),
@@ -102,6 +116,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{new}", "--learning-rate", "nan"], "learning_rate is nan"),
         (["--output", "{new}", "--weight-decay", "inf"], "weight_decay is inf"),
         (["--output", "{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
+        (["--output", "{new}", "--dataset", "coco", "--root", "{new}"], "is missing"),
+        (["--output", "{new}", "--dataset", "{new}"], "or give a path that is there"),
+        (["--output", "{new}", "--dataset", "{folder}"], "folder is no data set of a known format"),
+        (["--output", "{new}", "--dataset", "shortcut", "--root", "{folder}"], "always streets: leave out --root"),
+        (["--output", "{new}", "--dataset", "{labels}", *TINY, "--held-out", "1"], "are not enough for 1 and 1"),
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
     ],
@@ -119,6 +138,15 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
     ],
 }
+
+
+def write_labels(root: Path) -> None:
+    """A box of YOLO's on one picture: neither parts nor masks nor anything to ignore, and a class nobody knows."""
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "images" / "a.png")
+    (root / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5", encoding="utf-8")
+    (root / "classes.txt").write_text("unicorn", encoding="utf-8")
 
 
 def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> None:
@@ -140,10 +168,11 @@ def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> No
 def test_what_is_wrong_is_said_in_one_line(
     name: str, arguments: list[str], said: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    places = {one: tmp_path / one for one in ("text", "folder", "new", "cached")}
+    places = {one: tmp_path / one for one in ("text", "folder", "new", "cached", "labels")}
     places["text"].write_bytes(b"\xff\xfe no file of ours")
     places["folder"].mkdir()
     places["cached"].mkdir()
+    write_labels(places["labels"])
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
     if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):

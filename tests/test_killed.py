@@ -73,14 +73,17 @@ def begun(folder: Path) -> None:
 
 @dataclass
 class Crowds:
-    split: str
     number: int
-    setting: str
+    categories = ("__background__", "person")
+
+    def __len__(self) -> int:
+        return self.number
 
     def __getitem__(self, item: int) -> tuple[None, dict[str, Any]]:
         import torch
 
-        return None, {"boxes": torch.tensor([[0.0, 0, 10, 20 + item]])}
+        boxes = torch.tensor([[0.0, 0, 10, 20 + item]])
+        return None, {"boxes": boxes, "labels": torch.tensor([1]), "image_id": item}
 
 
 def collected(folder: Path) -> None:
@@ -101,7 +104,7 @@ def collected(folder: Path) -> None:
             )
             yield found, {name: Kept(zero, score) for name in used}, target
 
-    stubs = {"Scenes": Crowds, "keep": keep, "load_detector": lambda name, device: name,
+    stubs = {"open_from": lambda _, number: Crowds(number), "keep": keep, "load_detector": lambda name, device: name,
              "make_rules": lambda name: {"NMS": None}, "_versions": lambda name: [{"detector": name}]}  # fmt: skip
     with patch.multiple(crowd_results, **stubs):
         with patch.object(sys, "argv", ["crowd_results", str(folder / "results.safetensors.gz"), "--pictures", "3"]):

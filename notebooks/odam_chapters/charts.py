@@ -307,9 +307,9 @@ def show_growth(
         points = [(number, shown(cost), cost.measured) for number, cost in sorted(growth.items()) if shown(cost) > 0]
         solid = [point for point in points if point[2]]
         beyond = solid[-1:] + [point for point in points if not point[2]]
-        panel.plot(
-            [at for at, *_ in solid], [value for _, value, _ in solid], "o-", color=tint, ms=4, label=name_entry(name)
-        )
+        at, heights = [at for at, *_ in solid], [value for _, value, _ in solid]
+        marker = "os^"[place // len(METHOD_COLOURS)]
+        panel.plot(at, heights, f"{marker}-", color=tint, ms=4, label=name_entry(name))
         if len(beyond) > 1:
             dashed = True
             panel.plot([at for at, *_ in beyond], [value for _, value, _ in beyond], "--", color=tint, lw=1.2)

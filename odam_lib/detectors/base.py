@@ -118,7 +118,9 @@ class Detector(ABC):
         Returns:
             What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        return [one.single() for one in self.private().make_predictions(leave_inference(images))]
+        # A trace's own detector has been looked at: hundreds of masked pictures need no hash each.
+        apart = self._apart() if self._weights else self.private()
+        return [one.single() for one in apart.make_predictions(leave_inference(images))]
 
     @record_gradients()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
@@ -147,8 +149,13 @@ class Detector(ABC):
         Raises:
             ValueError: weights that are not finite.
         """
+        made = self._apart()
+        made._weights = hash_weights(self.model)
+        return made
+
+    def _apart(self) -> Self:
         made = copy(self)
-        made.model, made._weights = make_twin(self.model), hash_weights(self.model)
+        made.model = make_twin(self.model)
         return made
 
     def compute_losses(

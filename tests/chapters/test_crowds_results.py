@@ -76,7 +76,10 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
             [[], [(PERSON, 0.5), (NEIGHBOUR, 0.125)]],
             [[], [(NEIGHBOUR, 0.25)]],
         ]
-        assert all(torch.equal(each.truth, TRUTH) for each in one.pictures("a", "hard"))
+        assert all(torch.equal(each.truth, TRUTH) and not len(each.ignored) for each in one.pictures("a", "hard"))
+    CrowdResults(kept.truth, kept.sifted, kept.about, (TRUTH[:1], TRUTH[:0])).save(tmp_path / "results.safetensors.gz")
+    read = CrowdResults.load(tmp_path / "results.safetensors.gz")
+    assert [each.ignored.tolist() for each in read.pictures("a", "hard")] == [[PERSON], []]
 
 
 def test_candidates_are_kept_once_with_what_each_rule_makes_of_them() -> None:
@@ -166,6 +169,44 @@ def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, 
     assert len(find_candidates(trace, 0.4)) < len(found)
 
 
+class Mixed(list):
+    """One picture of a cat, a person and a region of people to ignore, among them in an order of its own."""
+
+    categories = ("__background__", "cat", "person")
+
+    def __init__(self, labels: list[int]) -> None:
+        boxes, region = torch.tensor([NEIGHBOUR, PERSON]), torch.tensor([[0.0, 0.0, 5.0, 5.0]])
+        target = {"boxes": boxes, "labels": torch.tensor(labels), "image_id": 7}
+        ignored = {"ignored": region.repeat(2, 1), "ignored_labels": torch.tensor([1, 2])}
+        super().__init__([(torch.zeros(3, 20, 20), target | ignored)])
+
+
+def test_of_other_data_the_people_are_taken() -> None:
+    _, target = People(Mixed([1, 2]))[0]
+    assert target["boxes"].tolist() == [PERSON] and target["labels"].tolist() == [1] and target["image_id"] == 7
+    assert target["ignored"].tolist() == [[0, 0, 5, 5]]
+    image, target = People(Scenes("val", 1, "crowd", 64))[0]
+    assert image.shape == (3, 64, 64) and len(target["boxes"]) and target["ignored"].shape == (0, 4)
+    animals = Mixed([1, 1])
+    animals.categories = ("__background__", "cat", "dog")
+    with pytest.raises(ValueError, match="knows none of the data set's classes: it knows person"):
+        People(animals)
+
+
+def test_results_of_one_picture_more_are_of_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    """All pictures are compared, also those after the first."""
+    monkeypatch.setattr(crowd_results, "make_rules", lambda name: {CLASSICAL: by_boxes(nms)})
+    pictures = People(Scenes("val", 2, "crowd", 64))
+    first = collect(tmp_path / "a", pictures, ["fcos-crowd"], 0.3, "cpu")
+    both = collect(tmp_path / "a", pictures, ["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    assert first.detectors == ["fcos-crowd"] and both.detectors == ["fcos-crowd", "fcos-crowd-odam"]
+    other = Mixed([1, 1])
+    other[:], other.categories = [Scenes("val", 1, "crowd", 64, seed)[0] for seed in (0, 1)], Scenes.categories
+    with pytest.raises(ValueError, match="holds results of other pictures"):
+        collect(tmp_path / "a", People(other), ["faster-rcnn-crowd"], 0.3, "cpu")
+    assert CrowdResults.load(tmp_path / "a").detectors == both.detectors
+
+
 def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
@@ -175,11 +216,13 @@ def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(
         monkeypatch.setattr(crowd_results, name, work)
     (tmp_path / "text").write_text("nothing", encoding="utf-8")
     results().save(tmp_path / "two")
+    CrowdResults((TRUTH,) * 3).save(tmp_path / "three others")
     told = {
         tmp_path: "is a folder",
         tmp_path / "text" / "a": "cannot be written",
         tmp_path / "text": "holds no results",
         tmp_path / "two": "results of 2 pictures",
+        tmp_path / "three others": "results of other pictures",
     }
     for path, sentence in told.items():
         with pytest.raises((OSError, ValueError), match=sentence):

@@ -7,7 +7,7 @@ Odam-NMS got its thresholds, on other crowds.
 import argparse
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from odam_chapters.crowds.people import People
 from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, keep, make_rules
 from odam_lib.command import command
 from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
+from odam_lib.datasets.pictures import Target
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
@@ -251,24 +252,34 @@ def collect(
             raise ValueError(
                 f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
             )
-        if results is not None and not torch.equal(results.truth[0], pictures[0][1]["boxes"].half().float()):
-            raise ValueError(f"{path} holds results of other pictures: give another path or that data.")
+        if results is not None:
+            next(_read(pictures, results.truth, path))
         used = {name: make_rules(name) for name in detectors}
         about = {name: _about(name, each, score_threshold) for name, each in used.items()}
         for name in detectors:
             if results is not None and results.about.get(name) == about[name]:
                 continue
-            shown = (pictures[item] for item in tqdm(range(number), desc=name, unit="picture"))
+            truth = None if results is None else results.truth
+            shown = tqdm(_read(pictures, truth, path), desc=name, total=number, unit="picture")
             done = [
                 (Sifted.of(found, kept), target)
                 for found, kept, target in keep(load_detector(name, device), shown, used[name], score_threshold)
             ]
             if results is None:
-                truth, ignored = (tuple(target[key] for _, target in done) for key in ("boxes", "ignored"))
-                results = CrowdResults(truth, ignored=ignored if any(map(len, ignored)) else ())
+                people, ignored = (tuple(target[key] for _, target in done) for key in ("boxes", "ignored"))
+                results = CrowdResults(people, ignored=ignored if any(map(len, ignored)) else ())
             results = results.joined(name, [sifted for sifted, _ in done], about[name])
             results.save(path)
         return results
+
+
+def _read(pictures: People, truth: Sequence[Tensor] | None, path: Path) -> Iterator[tuple[Tensor, Target]]:
+    """All pictures, as far as the people in them are those that a file holds, to half precision."""
+    for item in range(len(pictures)):
+        image, target = pictures[item]
+        if truth is not None and not torch.equal(truth[item].half(), target["boxes"].half()):
+            raise ValueError(f"{path} holds results of other pictures: give another path, or the data of that file.")
+        yield image, target
 
 
 def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> dict[str, Any]:
