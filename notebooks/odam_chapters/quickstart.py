@@ -9,7 +9,7 @@ from torchvision.ops import box_iou
 from odam_chapters.attributes.plots import show_cells
 from odam_chapters.exercises import as_number, reply
 from odam_chapters.judging.own_masks import OF_ALL, count_own_mask_wins, read_rows
-from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Names, Number, Text
 from odam_chapters.pictures import save_small
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
@@ -39,12 +39,12 @@ __all__ = [
 
 PARAMETERS = {
     "IMAGE": Text(),
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "SCORE_THRESHOLD": Number(0, 1),
     "ATTRIBUTES": Names(tuple(TARGETS)),
     "MAX_OBJECTS": Count(1),
     "MAX_SIDE": Count(1),
-    "SCENE_DETECTOR": Text(),
+    "SCENE_DETECTOR": Loadable(),
     **EVERYWHERE,
 }
 """What a reader may set."""
