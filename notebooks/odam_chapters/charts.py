@@ -132,8 +132,7 @@ def show_intervals(
     """
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = -(-len(metrics) // 4)
-    size = (11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
-    figure = Sheet(*size)
+    figure = Sheet(11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
     panels = figure.subplots(rows, min(4, len(metrics)), sharey=True, squeeze=False).flatten()
     for panel, (metric, heading) in zip(panels, metrics.items()):
         for line in (line for line in lines if line["metric"] == metric):
@@ -228,8 +227,7 @@ def show_part_bars(values: Mapping[str, Sequence[float]], parts: Sequence[str], 
         parts: their names.
         title: the figure's message.
     """
-    size = (2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
-    figure = Sheet(*size)
+    figure = Sheet(2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for place, (panel, (heading, numbers)) in enumerate(zip(panels, values.items())):
         panel.barh(range(len(parts)), numbers, color=_method_colour(place))
