@@ -25,7 +25,7 @@ $(VENV)/.notebooks: pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.notebooks
-	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,dev]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,dev]'
 	touch $@
 
 demo: $(VENV)/.notebooks

@@ -1,10 +1,14 @@
 """Fixtures shared by the tests."""
 
+from collections.abc import Iterator
+from types import ModuleType
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from odam_lib import load_detector
+from odam_lib.cluster import connect
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.zoo import build_detector
@@ -34,3 +38,12 @@ def held_out() -> list[tuple[Tensor, dict]]:
     """Scenes that no bundled detector was trained on."""
     scenes = Scenes("val", HELD_OUT)
     return [scenes[item] for item in range(HELD_OUT)]
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[ModuleType]:
+    """Ray on this machine with two CPUs, started once for all tests of a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else its workers stand back behind every other test
+        with connect(cpus=2) as ray:
+            yield ray

@@ -1,4 +1,4 @@
-"""Annotations in COCO's format: any JSON with its own classes, and MS COCO val2017 (Lin et al., 2014)."""
+"""Annotations in COCO's format: any JSON with its own classes, and MS COCO 2017 (Lin et al., 2014)."""
 
 import json
 from collections import defaultdict
@@ -25,11 +25,13 @@ from odam_lib.datasets.pictures import (
     refuse_misfits,
     refuse_missing,
 )
+from odam_lib.datasets.targets import LEAST_SIDE
 from odam_lib.files import user_path
 from odam_lib.images import stored_picture
 
 CATEGORIES = COCO
-NAME, IMAGES, ANNOTATIONS = "coco-val2017", "val2017", "annotations/instances_val2017.json"
+SPLITS = ("train", "val")
+ANNOTATIONS = {split: f"annotations/instances_{split}2017.json" for split in SPLITS}
 _LISTS = ("images", "annotations", "categories")
 
 
@@ -93,12 +95,16 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
             if problem:
                 raise ValueError(f"{name} {problem}: {self._advice.annotations}.")
             self._annotations[annotation["image_id"]].append(annotation)
-            objects += not annotation.get("iscrowd")
-            if not (without or annotation.get("iscrowd") or has_mask(annotation.get("segmentation"))):
+            objects += not self._stands_apart(annotation)
+            if not (without or self._stands_apart(annotation) or has_mask(annotation.get("segmentation"))):
                 without = f"{name} is an object without a mask"
         if not objects:
             raise ValueError(f"{path} holds no objects: give annotations with at least one.")
         return without
+
+    def _stands_apart(self, annotation: dict[str, Any]) -> bool:
+        """Whether an annotation is of a region to be ignored, not of a single object."""
+        return bool(annotation.get("iscrowd"))
 
     def __len__(self) -> int:
         return len(self._images)
@@ -116,8 +122,8 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         # The picture first: until its size is known, the size of the masks is but a claim.
         image = stored_picture(self.folder / record["file_name"], height, width, self._advice.pictures)
         annotations = self._annotations.get(record["id"], [])
-        objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
-        crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
+        objects = [annotation for annotation in annotations if not self._stands_apart(annotation)]
+        crowds = [annotation for annotation in annotations if self._stands_apart(annotation)]
         target: Target = {
             "boxes": _boxes(objects),
             "labels": self._labels(objects),
@@ -134,27 +140,36 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
 
 
 class Coco(CocoFormat):
-    """COCO val2017 with the labels of torchvision's COCO_V1 weights: 5000 photographs, 80 classes, a mask an object.
+    """COCO 2017 with the labels of torchvision's COCO_V1 weights: photographs, 80 classes, a mask an object.
 
-    Items are those of :class:`CocoFormat`, always with masks.
+    Items are those of :class:`CocoFormat`, always with masks. In those to train on, objects whose box has no width or
+    no height are kept apart as crowds are, for nothing can be learnt from them.
 
     Args:
-        root: folder with ``val2017/`` and ``annotations/instances_val2017.json``; ``None``: where
-            :func:`~odam_lib.datasets.download.fetch` puts it.
+        root: folder with ``val2017/`` and ``annotations/instances_val2017.json``, or the same of ``train2017``;
+            ``None``: where :func:`~odam_lib.datasets.download.fetch` puts it.
+        split: ``val`` (5000 photographs) or ``train`` (118,287).
 
     Raises:
         FileNotFoundError: it is not there or incomplete; says what is missing and how to get it.
-        ValueError: the annotations are not COCO's, or an object has no mask.
+        ValueError: an unknown split, the annotations are not COCO's, or an object has no mask.
     """
 
     _advice = OFFICIAL
     categories = CATEGORIES
 
-    def __init__(self, root: str | Path | None = None) -> None:
-        place = dataset_root(NAME, root)
-        super().__init__(place / IMAGES, place / ANNOTATIONS)
+    def __init__(self, root: str | Path | None = None, split: str = "val") -> None:
+        if split not in SPLITS:
+            raise ValueError(f"Unknown split {split!r}: choose one of {', '.join(SPLITS)}.")
+        self.split = split
+        place = dataset_root(f"coco-{split}2017", root)
+        super().__init__(place / f"{split}2017", place / ANNOTATIONS[split])
         if self.no_masks:
             raise ValueError(f"{self.no_masks}: {self._advice.annotations}.")
+
+    def _stands_apart(self, annotation: dict[str, Any]) -> bool:
+        unlearnable = self.split == "train" and min(annotation["bbox"][2:]) < LEAST_SIDE
+        return unlearnable or super()._stands_apart(annotation)
 
     def _numbering(self, names: dict[int, str], path: Path) -> tuple[tuple[str, ...], dict[int, int]]:
         known = dict(enumerate(CATEGORIES))

@@ -65,6 +65,7 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
     """
 
     categories = CATEGORIES
+    no_masks = "CrowdHuman's annotations hold boxes alone"
 
     def __init__(self, root: str | Path | None = None, split: str = "train", box: str = "full") -> None:
         if split not in SPLITS:

@@ -1,4 +1,4 @@
-"""Fetch MS COCO val2017 and PASCAL VOC 2007 from their makers, checked by hash.
+"""Fetch MS COCO 2017 and PASCAL VOC 2007 from their makers, checked by hash.
 
 ``python -m odam_lib.datasets.download coco-val2017`` writes below ``$ODAM_DATASETS``, by default
 ``~/.cache/odam_lib/datasets``. An interrupted download goes on where it stopped when it is started again. The archives
@@ -70,24 +70,26 @@ _VOC_HOLDS = tuple(
 )
 # Neither COCO nor VOC publishes hashes. Sizes and sha256 are those that TensorFlow Datasets recorded
 # (url_checksums/coco.txt, voc.txt); torchvision's prototype data sets (_builtin/coco.py, voc.py) state the same hashes.
+_COCO_PICTURES = {
+    "val2017": ("4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05", 815_585_330),
+    "train2017": ("69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929", 19_336_861_798),
+}
+
+
+def _coco(part: str) -> Source:
+    pictures = Archive(f"{_COCO}/zips/{part}.zip", *_COCO_PICTURES[part])
+    annotations = Archive(
+        f"{_COCO}/annotations/annotations_trainval2017.zip",
+        "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+        252_907_541,
+        only=(f"annotations/instances_{part}.json",),  # the rest is 0.8 GB of other annotations
+    )
+    return Source((pictures, annotations), (part, *annotations.only))
+
+
 SOURCES: dict[str, Source] = {
-    "coco-val2017": Source(
-        (
-            Archive(
-                f"{_COCO}/zips/val2017.zip",
-                "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
-                815_585_330,
-            ),
-            Archive(
-                f"{_COCO}/annotations/annotations_trainval2017.zip",
-                "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
-                252_907_541,
-                # The rest is 0.8 GB of other annotations.
-                only=("annotations/instances_val2017.json",),
-            ),
-        ),
-        ("val2017", "annotations/instances_val2017.json"),
-    ),
+    "coco-val2017": _coco("val2017"),
+    "coco-train2017": _coco("train2017"),
     "voc2007-test": Source(
         (
             Archive(
@@ -158,7 +160,8 @@ def fetch(name: str, folder: str | Path | None = None, base_url: str | None = No
     """Download a data set's official archives, check their hashes and unpack them; does nothing if it is there.
 
     Args:
-        name: ``coco-val2017`` (1.1 GB), ``voc2007-test`` or ``voc2007-trainval`` (0.5 GB each).
+        name: ``coco-val2017`` (1.1 GB), ``coco-train2017`` (19.6 GB), ``voc2007-test`` or ``voc2007-trainval`` (0.5 GB
+            each).
         folder: where to; the data set gets a folder of its own name in it. ``None``: :func:`datasets_folder`.
         base_url: of a mirror that has the archives under their official names; the hashes must agree all the same.
 

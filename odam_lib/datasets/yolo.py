@@ -19,6 +19,7 @@ from odam_lib.images import load_image
 IMAGES, LABELS = "images", "labels"
 NAMES = ("data.yaml", "classes.txt", f"{LABELS}/classes.txt")
 """Where class names are looked for, in this order."""
+YAML = (".yaml", ".yml")
 SLACK = 0.01
 """How far a number may lie outside [0, 1], for labels that were rounded."""
 
@@ -53,12 +54,15 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
         names: of the pictures below ``images/``, without suffix, in the order of the items.
         categories: class names, index 0 is the background.
         no_masks: why there are no masks, naming the first object without one; empty where there are.
+        no_ignored: why nothing is marked as to be ignored.
 
     Raises:
         FileNotFoundError: a folder, pictures or the names of the classes are missing; says which.
         ValueError: a label file or the names are damaged or hold what cannot be right; says where.
         ModuleNotFoundError: the names are in YAML and pyyaml is not installed.
     """
+
+    no_ignored = "YOLO's labels cannot mark what is to be ignored"
 
     def __init__(self, root: str | Path, classes: Sequence[str] | str | Path | None = None, split: str = "") -> None:
         place = user_path(root)
@@ -96,13 +100,8 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
     def _read(self, path: Path) -> list[_Object]:
         if not path.is_file():
             return []
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no text ({error}): {ADVICE.annotations}.") from error
-        return [
-            _object(line, number, path, self.categories) for number, line in enumerate(lines, start=1) if line.strip()
-        ]
+        lines = enumerate(_text(path).splitlines(), start=1)
+        return [_object(line, number, path, self.categories) for number, line in lines if line.strip()]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -181,17 +180,25 @@ def _categories(root: Path, classes: Sequence[str] | str | Path | None) -> tuple
     path = user_path(classes)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} with the names of the classes: check the path.")
+    if path.suffix.lower() in YAML:
+        return add_background(_listed(path), path)
+    return add_background([line.strip() for line in _text(path).strip().splitlines()], path)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text ({error}): {ADVICE.annotations}.") from error
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return add_background(_listed(text, path), path)
-    return add_background([line.strip() for line in text.strip().splitlines()], path)
 
 
-def _listed(text: str, path: Path) -> list[Any]:
-    """The names in a YAML, in the order of their numbers."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What a YAML of YOLO's says by name; empty where it holds something else.
+
+    Raises:
+        ValueError: it is no text or no YAML.
+        ModuleNotFoundError: pyyaml is not installed.
+    """
     try:
         import yaml
     except ModuleNotFoundError as error:
@@ -200,10 +207,15 @@ def _listed(text: str, path: Path) -> list[Any]:
             "in classes.txt."
         ) from error
     try:
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(_text(path))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ValueError(f"{path} is no YAML ({' '.join(str(error).split())}): {ADVICE.annotations}.") from error
-    names = content.get("names") if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _listed(path: Path) -> list[Any]:
+    """The names in a YAML, in the order of their numbers."""
+    names = read_yaml(path).get("names")
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list):

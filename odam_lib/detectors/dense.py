@@ -21,6 +21,7 @@ from odam_lib.detectors.boxes import measure_paired_iou, place_boxes
 from odam_lib.detectors.cells import CellTrace, number_predictions
 from odam_lib.detectors.geometry import name_levels, read_backbone_layers
 from odam_lib.detectors.hooks import detach_output, observe_method, record_outputs
+from odam_lib.detectors.passes import record_gradients
 from odam_lib.detectors.positives import ORDERS, Positives, number_first_objects
 from odam_lib.detectors.towers import (
     CENTERNESS,
@@ -76,9 +77,25 @@ class DenseTrace(CellTrace):
 
     def head_outputs(self, detections: Detections) -> Tensor:
         """The logit of each detection's class, four numbers for the box and centerness: ``Tensor[N, 6 or 5]``."""
+        return torch.cat(self.head_parts(detections), dim=1)
+
+    def head_parts(self, detections: Detections) -> tuple[Tensor, Tensor, Tensor]:
+        """What each convolution at the end of the head says about N detections, ``Tensor[N, O]`` each: the class, the
+        box, centerness."""
         row = self.listed(detections)
-        logit = self.logits[row, detections.labels, None]
-        return torch.cat([logit, self.regression[row], self.centerness[row]], dim=1)
+        return self.logits[row, detections.labels, None], self.regression[row], self.centerness[row]
+
+    @record_gradients()
+    def targets(self, attribute: str, detections: Detections) -> Tensor:
+        """See :meth:`Trace.targets`."""
+        self.check(detections, [attribute])
+        logit, regression, centerness = self.head_parts(detections)
+        # Nothing goes back into a tower that the attribute does not read: it would be zeros, at full cost.
+        if attribute in EDGES:
+            logit, centerness = logit.detach(), centerness.detach()
+        else:
+            regression = regression.detach()
+        return self.read(attribute, torch.cat([logit, regression, centerness], dim=1), detections)
 
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:

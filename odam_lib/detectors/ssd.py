@@ -23,10 +23,10 @@ class SSDTrace(DenseTrace):
         heads = zip(head.classification_head.module_list, head.regression_head.module_list)
         return make_chain_windows(self, heads) if self.layer == self.detector.layers[0] else None
 
-    def head_outputs(self, detections: Detections) -> Tensor:
-        """The logits of all classes and four numbers for the box, ``Tensor[N, C + 4]``."""
+    def head_parts(self, detections: Detections) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits of all classes, four numbers for the box, nothing: ``Tensor[N, C]``, ``[N, 4]``, ``[N, 0]``."""
         row = self.listed(detections)
-        return torch.cat([self.logits[row], self.regression[row]], dim=1)
+        return self.logits[row], self.regression[row], self.centerness[row]
 
     def read(self, attribute: str, outputs: Tensor, detections: Detections) -> Tensor:
         if attribute in EDGES:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from odam_lib.command import command
-from odam_lib.datasets.categories import relabel, unknown_classes
-from odam_lib.datasets.opening import KINDS, open_dataset
-from odam_lib.datasets.scenes import SETTINGS
+from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
+from odam_lib.datasets.categories import original, relabel, unknown_classes
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import (
     Discrimination,
@@ -21,9 +20,8 @@ from odam_lib.evaluation.judges import (
 from odam_lib.evaluation.methods import SMOOTHING_ABLATION, comparison, on_demand
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
+from odam_lib.evaluation.store import begin_with
 from odam_lib.files import output_file, user_path
-
-MIXED = "mixed"
 
 
 @command
@@ -41,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=user_path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
+    parser.add_argument("output", type=user_path, help=".sqlite that keeps the rows; an interrupted run goes on")
+    parser.add_argument("--begin-with", type=user_path, metavar="ROWS", help="rows to go on from, such as bundled ones")
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(
@@ -51,10 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*comparison(), *on_demand(), *SMOOTHING_ABLATION],
         metavar="METHOD",
     )
-    parser.add_argument("--dataset", default="scenes", choices=KINDS, help="kind of the data set")
-    parser.add_argument("--root", default="", help="its folder: of the pictures of coco and voc, of both of yolo")
-    parser.add_argument("--annotations", default="", help="JSON of coco, XML folder of voc, class names of yolo")
-    parser.add_argument("--setting", default=MIXED, choices=(MIXED, *SETTINGS), help="of the scenes")
+    add_dataset_arguments(parser)
+    add_split_argument(parser)
     parser.add_argument("--objects", type=int, default=300, help="at least so many are explained")
     parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
     parser.add_argument("--steps", type=int, default=6, help="of deletion and insertion")
@@ -66,11 +63,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(asked: argparse.Namespace) -> Evaluation:
-    setting = None if asked.setting == MIXED else asked.setting
-    dataset = open_dataset(asked.dataset, asked.root, asked.annotations, setting)
+    dataset = open_from(asked)
     known = comparison(asked.masks, asked.seed) | on_demand(asked.masks, asked.seed) | SMOOTHING_ABLATION
     methods = {name: known[name] for name in asked.methods}
     output_file(asked.output)
+    if asked.begin_with is not None:
+        if not asked.begin_with.is_file():
+            raise FileNotFoundError(f"There are no rows to begin with at {asked.begin_with}: check the path.")
+        begin_with(asked.begin_with, asked.output)
     detector = load_detector(asked.detector, device=asked.device)
     dataset = relabel(dataset, detector.categories)
     return evaluate(
@@ -88,7 +88,7 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
 
 def _judges(asked: argparse.Namespace, dataset: Any) -> tuple[Judge, ...]:
     wanted: list[Judge] = [Faithfulness(asked.steps, asked.seed), Localization(), Discrimination()]
-    if asked.setting != "crowd":  # where a person has too many causes to remove one after another
+    if getattr(original(dataset), "setting", None) != "crowd":  # where a person has too many causes to remove each
         wanted = [wanted[0], SignedFaithfulness(asked.steps, asked.seed), *wanted[1:], PlantedCauses()]
     judges, told = choose_judges(dataset, wanted)
     for sentence in told:

@@ -62,8 +62,7 @@ class DRISE:
         size = (min(height, limit), min(width, limit))
         image, total, used = trace.image.to(device), detections.boxes.new_zeros((len(detections), *size)), 0
         earlier, compared = total.clone(), 0
-        for masks in self._batches((height, width)) if len(detections) else ():
-            masks = masks.to(device)
+        for masks in self._batches((height, width), device) if len(detections) else ():
             found = trace.detector.predict(image * masks[:, None])
             weights = torch.stack([measure_likeness(one, detections) for one in found], dim=1)
             small = interpolate(masks[:, None], size, mode="area")[:, 0]
@@ -78,21 +77,28 @@ class DRISE:
         settings = asdict(self) | {"masks": used}
         return make_whole_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
 
-    def _batches(self, size: tuple[int, int]) -> Iterator[Tensor]:
+    def _batches(self, size: tuple[int, int], device: torch.device) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         for start in range(0, self.masks, self.batch):
             number = min(self.batch, self.masks - start)
-            yield torch.stack([draw_mask(size, self.cells, self.keep, generator) for _ in range(number)])
+            yield torch.stack([draw_mask(size, self.cells, self.keep, generator, device) for _ in range(number)])
 
 
-def draw_mask(size: tuple[int, int], cells: int, keep: float, generator: torch.Generator) -> Tensor:
+def draw_mask(
+    size: tuple[int, int],
+    cells: int,
+    keep: float,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """One mask of RISE: random cells, enlarged smoothly, shifted by a random part of a cell.
 
     Args:
         size: (height, width) of the picture.
         cells: cells along each side.
         keep: chance of a cell to be 1.
-        generator: source of the draws, on the CPU.
+        generator: source of the draws, on the CPU, so that every device draws the same.
+        device: where the mask shall be, and is enlarged.
 
     Returns:
         ``Tensor[height, width]`` in [0, 1].
@@ -100,7 +106,7 @@ def draw_mask(size: tuple[int, int], cells: int, keep: float, generator: torch.G
     cell = [ceil(side / cells) for side in size]
     grid = (torch.rand(cells + 1, cells + 1, generator=generator) < keep).float()
     large = [(cells + 1) * side for side in cell]
-    smooth = interpolate(grid[None, None], large, mode="bilinear", align_corners=False)[0, 0]
+    smooth = interpolate(grid.to(device)[None, None], large, mode="bilinear", align_corners=False)[0, 0]
     top, left = (int(torch.randint(side, (), generator=generator)) for side in cell)
     return smooth[top : top + size[0], left : left + size[1]].clamp(0, 1)  # rounding goes beyond
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.detectors.windowed import Windowed
-from odam_lib.kernels.gradients import BUDGET, CACHE_BUDGET, UnconnectedTargetError, chunk_size, differentiate
+from odam_lib.kernels.gradients import CACHE_BUDGET, UnconnectedTargetError, chunk_size, differentiate
 from odam_lib.kernels.windows import Windows
 
 COPIES = 4
@@ -58,9 +58,8 @@ class WholeGradients:
     def chunk(self, detections: Detections, reach: float) -> int:
         """How many maps of alike detections fit the memory, where smoothing carries ``reach`` cells to each side."""
         levels = [self.trace.features[level] for level in self._levels(detections)]
-        budget = self.cache if levels[0].device.type == "cpu" else BUDGET
         numbers = sum(level.numel() for level in levels)
-        return chunk_size(COPIES * levels[0].element_size() * numbers, levels[0].device, budget)
+        return chunk_size(COPIES * levels[0].element_size() * numbers, levels[0].device, self.cache)
 
     def _levels(self, detections: Detections) -> list[int]:
         """Which of the trace's features detections of one level read."""

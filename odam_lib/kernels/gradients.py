@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 BUDGET = 2**28
-"""Bytes of gradients that are held at a time where memory is plentiful: larger batches are no faster."""
+"""Bytes of gradients that are held at a time on a CPU: larger batches are no faster."""
+ACCELERATOR_BUDGET = 2**32
+"""The same on an accelerator, which waits for the next launch while a batch is small."""
 CACHE_BUDGET = 2**24
 """The same for gradients of a whole network on a CPU, whose layers' gradients should stay in the cache."""
 
@@ -36,10 +38,17 @@ def differentiate(targets: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
         found = [None if level[0] is None else torch.cat(level) for level in zip(*each)]
     else:
         one_hot = torch.eye(len(targets), dtype=targets.dtype, device=targets.device)
-        batched = torch.autograd.grad(
-            targets, levels, one_hot, retain_graph=True, is_grads_batched=True, allow_unused=True
-        )
-        found = [None if level is None else level.squeeze(1) for level in batched]
+        reached: list[int] = []
+
+        def pull(cotangent: Tensor) -> list[Tensor]:
+            each = torch.autograd.grad(targets, levels, cotangent, retain_graph=True, allow_unused=True)
+            reached[:] = [place for place, gradients in enumerate(each) if gradients is not None]
+            return [each[place] for place in reached]
+
+        # Not grad's own is_grads_batched, whose vmap walks convolutions and GroupNorm back target by target.
+        found = [None] * len(levels)
+        for place, gradients in zip(reached, torch.func.vmap(pull)(one_hot)):
+            found[place] = gradients.squeeze(1)
     if all(gradients is None for gradients in found):
         raise UnconnectedTargetError("The targets do not depend on these features.")
     return [
@@ -54,11 +63,12 @@ def chunk_size(bytes_each: int, device: torch.device, budget: int = BUDGET) -> i
     Args:
         bytes_each: what one map's gradients take.
         device: where they are made.
-        budget: bytes to fit where memory is plentiful.
+        budget: bytes to fit on a CPU where memory is plentiful; an accelerator has a budget of its own.
 
     Returns:
         As many as fit the budget, or a quarter of the free memory where that is less; at least one.
     """
+    budget = budget if device.type == "cpu" else ACCELERATOR_BUDGET
     return max(1, min(budget, _measure_free(device) // 4) // max(1, bytes_each))
 
 

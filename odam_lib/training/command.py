@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from torch.utils.data import Subset
 
 from odam_lib.command import command
+from odam_lib.datasets.arguments import add_dataset_arguments, name_drawn, open_parts_from
 from odam_lib.datasets.cached import Cached
-from odam_lib.datasets.crowdhuman import CrowdHuman
 from odam_lib.datasets.pictures import Examples
-from odam_lib.datasets.scenes import Scenes, ShortcutScenes
+from odam_lib.datasets.scenes import ShortcutScenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.weights import save_weights
 from odam_lib.files import output_folder
@@ -26,56 +26,60 @@ from odam_lib.metrics.detection import measure_ap
 from odam_lib.training.detector import train_detector
 from odam_lib.training.distributed import processes, rank, sum_over_processes
 from odam_lib.training.runs import read_hours
-from odam_lib.training.settings import DetectorSettings, TrainingSettings
+from odam_lib.training.settings import SHORTCUT, DetectorSettings, TrainingSettings
 
 S = TypeVar("S", bound=TrainingSettings)
+TITLES = {"coco": "COCO", "voc": "VOC 2007", "crowdhuman": "CrowdHuman"}
+"""Of published data, as cards call it."""
 
 
-def parse_settings(
-    kind: type[S], description: str | None, output: str, held_out: int, with_root: bool = False
-) -> tuple[S, argparse.Namespace]:
+def parse_settings(kind: type[S], description: str | None, output: str, held_out: int) -> tuple[S, argparse.Namespace]:
     """The settings of a training by its command line, an option each, and the options beside them.
+
+    If the data set is a setting, its options are those of
+    :func:`~odam_lib.datasets.arguments.add_dataset_arguments`.
 
     Args:
         kind: the settings' class.
         description: of the command.
         output: folder of the run by default.
         held_out: how many held-out pictures by default.
-        with_root: whether the data set may be one that is not generated.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     for setting in fields(kind):
+        if setting.name == "dataset":
+            add_dataset_arguments(parser, str(setting.default))
+            continue
         flag = f"--{setting.name.replace('_', '-')}"
         parser.add_argument(flag, type=type(setting.default), default=setting.default, help=" ")
     parser.add_argument("--output", default=output, help="folder of the run; start again to resume")
-    if with_root:
-        parser.add_argument("--root", help="folder of a data set that is not generated")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--held-out", type=int, default=held_out, help="held-out pictures to measure on")
     arguments = parser.parse_args()
-    return kind(**{setting.name: getattr(arguments, setting.name) for setting in fields(kind)}), arguments
+    chosen = {setting.name: getattr(arguments, setting.name) for setting in fields(kind)}
+    if "dataset" in chosen:
+        chosen["dataset"] = name_drawn(arguments)
+    return kind(**chosen), arguments
 
 
-def open_pictures(settings: TrainingSettings, split: str, number: int, root: str | None = None) -> Examples:
-    """The first pictures of one split of the settings' data set.
+def open_pictures(settings: DetectorSettings, options: argparse.Namespace) -> tuple[Examples, Examples]:
+    """The pictures to train on and those to measure on.
 
     Args:
-        settings: which data set.
-        split: ``train`` or ``val``.
-        number: how many.
-        root: folder of a data set that is not generated.
+        settings: which data set, and how many of its pictures are learnt.
+        options: beside the settings, from :func:`parse_settings`.
 
     Raises:
-        ValueError: it has fewer.
+        FileNotFoundError, ValueError, ModuleNotFoundError: see :func:`~odam_lib.datasets.opening.open_parts`.
     """
-    if settings.dataset != "crowdhuman":
-        setting = {"mixed": None, "shortcut": "street"}.get(settings.dataset, settings.dataset)
-        kind = ShortcutScenes if settings.dataset == "shortcut" else Scenes
-        return kind(split, number, setting, settings.size, settings.seed if split == "train" else 0)
-    found = CrowdHuman(root, split)
-    if len(found) < number:
-        raise ValueError(f"CrowdHuman's {split} split has {len(found)} pictures here, not {number}: ask for fewer.")
-    return Subset(found, range(number))
+    if settings.dataset == SHORTCUT:
+        if given := [name for name in ("root", "annotations", "setting") if getattr(options, name)]:
+            raise ValueError(f"The data set 'shortcut' is drawn, always streets: leave out --{given[0]}.")
+        return (
+            ShortcutScenes("train", settings.number, "street", settings.size, settings.seed),
+            ShortcutScenes("val", options.held_out, "street", settings.size),
+        )
+    return open_parts_from(options, settings.number, options.held_out, settings.size, settings.seed)
 
 
 def draw_once(settings: TrainingSettings, scenes: Examples, folder: Path) -> Cached:
@@ -122,26 +126,29 @@ def describe_training(
 
 
 def _describe_pictures(settings: TrainingSettings, number: int) -> str:
-    if settings.dataset == "crowdhuman":
-        return f"{number} pictures of CrowdHuman"
-    return f"{number} generated scenes ({settings.dataset}, {settings.size} px)"
+    if settings.drawn:
+        return f"{number} generated scenes ({settings.dataset}, {settings.size} px)"
+    return f"{number} pictures of {TITLES.get(settings.dataset, settings.dataset)}"
 
 
 @command
 def main() -> None:
     """Train a detector, measure AP on held-out pictures, and write weights, card and log."""
-    settings, options = parse_settings(DetectorSettings, main.__doc__, "runs/training", 500, with_root=True)
+    settings, options = parse_settings(DetectorSettings, main.__doc__, "runs/training", 500)
     folder = output_folder(options.output)
-    training = open_pictures(settings, "train", settings.number, options.root)
-    held_out = open_pictures(settings, "val", options.held_out, options.root)
+    training, held_out = open_pictures(settings, options)
     with processes(resolve_device(options.device)) as device:
-        if settings.dataset != "crowdhuman":
+        if settings.drawn:
             training = draw_once(settings, training, folder)
         detector = train_detector(settings, training, folder, device)
         if rank() > 0:
             return
         scores = measure_ap(detector, (held_out[item] for item in range(len(held_out))))
         card = describe_training("odam_lib.training", settings, folder, detector.model, len(held_out), scores)
+        places = {name: getattr(options, name) for name in ("root", "annotations")}
+        card["command"] += "".join(f" --{name} {shlex.quote(path)}" for name, path in places.items() if path)
+        if not settings.categories:
+            card["categories"] = list(detector.categories)
         card["measured_on"] += ", pycocotools"
         path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
         print(json.dumps(card, indent=2), f"\nwrote {path}")

@@ -28,7 +28,8 @@ def train_detector(
 
     Args:
         settings: what to train and how.
-        dataset: items ``(image, target)``; ``len(dataset) == settings.number``.
+        dataset: items ``(image, target)``; ``len(dataset) == settings.number``. Its ``categories`` are the detector's
+            unless the settings say them.
         folder: where the run's files lie.
         device: as for ``load_detector``.
         checkpoint_every: steps between checkpoints.
@@ -44,9 +45,12 @@ def train_detector(
         NotImplementedError: Odam-Train, or several processes, with a detector that keeps no positives.
         FloatingPointError: a loss is not finite; names the images.
     """
-    check_dataset(settings, dataset, settings.categories)
+    categories = settings.categories or tuple(getattr(dataset, "categories", ()))
+    if not categories:
+        raise TypeError(f"{type(dataset).__name__} has no categories: give it the names of its labels as that.")
+    check_dataset(settings, dataset, categories)
     torch.manual_seed(settings.seed)
-    detector = ARCHITECTURES[settings.detector](settings.name, settings.categories)
+    detector = ARCHITECTURES[settings.detector](settings.name, categories)
     if settings.start:
         _take_over(detector, load_detector(settings.start, "cpu"))
     model = detector.model.to(resolve_device(str(device))).train().requires_grad_(True)

@@ -1,15 +1,20 @@
 """What decides the weights that a training ends with."""
 
 import math
+import shlex
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 
 from odam_lib.categories import PEOPLE
-from odam_lib.datasets.scenes import CATEGORIES, SETTINGS
+from odam_lib.datasets.layouts import UNDERSTOOD
+from odam_lib.datasets.opening import DRAWN, KINDS, is_drawn
+from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.zoo import ARCHITECTURES
+from odam_lib.files import user_path
 from odam_lib.training.odam_train import OdamTrain
 
-DATASETS = ("mixed", *SETTINGS, "shortcut", "crowdhuman")
+SHORTCUT = "shortcut"
+DATASETS = (*DRAWN[1:], SHORTCUT, *KINDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,11 @@ class TrainingSettings(ABC):
         """What the trained network is called."""
 
     @property
+    def drawn(self) -> bool:
+        """Whether the pictures are drawn scenes."""
+        return is_drawn(self.dataset) or self.dataset == SHORTCUT
+
+    @property
     def steps_per_epoch(self) -> int:
         return self.number // self.batch_size
 
@@ -70,7 +80,8 @@ class TrainingSettings(ABC):
 
     def to_words(self) -> list[str]:
         """The command-line options that say the same."""
-        return [f"--{name.replace('_', '-')} {value}" for name, value in asdict(self).items() if value != ""]
+        options = {name: value for name, value in asdict(self).items() if value != ""}
+        return [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +91,8 @@ class DetectorSettings(TrainingSettings):
     Attributes:
         detector: one of ``ARCHITECTURES``.
         dataset: a setting of the scenes (``street``, ``beach``, ``room``, ``crowd``, or ``mixed`` for the first three),
-            ``shortcut`` for streets with the labels of :class:`ShortcutScenes`, or ``crowdhuman``.
+            ``shortcut`` for streets with the labels of :class:`ShortcutScenes`, or other data by its kind or path, see
+            :func:`~odam_lib.datasets.opening.open_parts`.
         start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
         frozen: names of modules that stay as they start, separated by commas; their batch norms keep their statistics.
         accumulate: parts that each process takes its share of a step in, one after another; losses are their mean.
@@ -123,9 +135,13 @@ class DetectorSettings(TrainingSettings):
     odam_separation: float = OdamTrain.separation
 
     def __post_init__(self) -> None:
-        for name, choices in (("detector", tuple(ARCHITECTURES)), ("dataset", DATASETS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose among {', '.join(choices)}.")
+        if self.detector not in ARCHITECTURES:
+            raise ValueError(f"detector is {self.detector!r}: choose among {', '.join(ARCHITECTURES)}.")
+        if self.dataset not in DATASETS and not user_path(self.dataset).exists():
+            raise ValueError(
+                f"dataset is {self.dataset!r}: choose among {', '.join(DATASETS)}, or give a path that is there: "
+                f"{UNDERSTOOD}."
+            )
         super().__post_init__()
         self.refuse_nonpositive("accumulate", "backbone_rate", "clip")
         if not 0 <= self.odam_weight < math.inf:
@@ -144,13 +160,17 @@ class DetectorSettings(TrainingSettings):
 
     @property
     def name(self) -> str:
-        group = self.dataset if self.dataset in ("crowd", "crowdhuman", "shortcut") else "scenes"
+        group = self.dataset if self.dataset in DATASETS else "own"
+        if self.drawn and group not in ("crowd", SHORTCUT):
+            group = "scenes"
         return f"{self.detector}-{group}{'-odam' if self.odam_weight else ''}"
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The class names of the data set, index 0 is the background."""
-        return PEOPLE if self.dataset in ("crowd", "crowdhuman") else CATEGORIES
+        """The class names, index 0 is the background; none where the data set itself says them."""
+        if self.dataset in ("crowd", "crowdhuman"):
+            return PEOPLE
+        return CATEGORIES if self.drawn else ()
 
     @property
     def frozen_modules(self) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """The benchmark of an accelerator at its smallest: every part is measured, limits are told, a failure is reported."""
 
-import json
 import math
 
 import pytest
 import torch
 from odam_chapters.costs import device as device_costs, limits
-from odam_chapters.costs.device import Sizes, benchmark, main, summarize
+from odam_chapters.costs.device import Sizes, benchmark, main
 from odam_chapters.costs.limits import Ceilings, Work, find_limits
+from odam_chapters.costs.report import draw_report, read_report, summarize, tell_report, write_report
+from odam_chapters.timing import Cost
 
 CPU = torch.device("cpu")
 TINY = Sizes(
@@ -17,6 +18,8 @@ TINY = Sizes(
     masks=10,
     crowds=1,
     steps=(),
+    batch=2,
+    evaluated=1,
     product=64,
     repeats=1,
 )
@@ -60,15 +63,20 @@ def test_an_idle_device_is_limited_by_launching() -> None:
 def test_every_part_is_measured_and_can_be_written(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr(device_costs, "PATIENCE", 0.1)
     told: list[str] = []
-    report, drawn = benchmark(CPU, TINY, lambda line, _: told.append(line))
-    assert "failed" not in report and len(told) == len(TINY.names) + 3 and drawn.axes
+    report = benchmark(CPU, TINY, lambda line, _: told.append(line))
+    assert "failed" not in report and len(told) == len(TINY.names) + 4
     window = report["detectors"]["fcos-scenes, window"]
     assert window["maps"][3]["ms_a_map"] == pytest.approx(window["maps"][3]["ms"] / 15)
     assert window["limits_3"]["operations"] > 0 and report["ceilings"]["bandwidth"] > 0
     assert report["drise"]["seconds"] > 0 and report["odam_nms"]["fcos-crowd-odam"]["ratio"] > 0
-    read = json.loads(device_costs.write(report | {"unknown": [math.nan]}, tmp_path).read_text(encoding="utf-8"))
+    write_report(report | {"unknown": [math.nan]}, tmp_path / "costs.json")
+    read = read_report(tmp_path / "costs.json")
     assert read["card"] == "cpu" and read["unknown"] == [None] and read["drise"] == report["drise"]
     assert "one forward pass" in summarize(report) and "limited by" in summarize(read)
+    (theirs, ours) = draw_report(read, {"here": {3: Cost(0.15, 0)}}).axes[0].lines[:2]
+    assert theirs.get_xdata().tolist() == [1, 3] and ours.get_ydata().tolist() == [pytest.approx(10)]
+    assert theirs.get_ydata()[1] == pytest.approx(window["maps"][3]["ms_a_map"])
+    assert f"{read['drise']['seconds']:.0f} s a picture" in tell_report(read, 3)
 
 
 def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> None:
@@ -77,10 +85,10 @@ def test_a_part_that_fails_is_reported_and_leaves_the_others(monkeypatch) -> Non
 
     for name in ("time_maps", "time_drise"):
         monkeypatch.setattr(device_costs, name, broken)
-    for name in ("time_suppression", "time_training"):
+    for name in ("time_suppression", "time_training", "time_evaluation"):
         monkeypatch.setattr(device_costs, name, lambda *_: {})
     monkeypatch.setattr(device_costs, "measure_ceilings", lambda *_: Ceilings(1e12, 1e12, 1e12, 1e12))
-    report, _ = benchmark(CPU, TINY)
+    report = benchmark(CPU, TINY)
     reason = "RuntimeError: out of memory"
     assert report["failed"] == {"fcos-scenes, window": reason, "drise": reason}
     assert report["odam_nms"] == {} and "drise" not in report and "out of memory" in summarize(report)

@@ -1,18 +1,23 @@
 """The exercises' checks: every right answer is called right, and every usual mistake is told by name."""
 
+import operator
 from collections.abc import Callable
 
 import pytest
 import torch
+from odam_chapters.all_methods.exercises import check_difference
 from odam_chapters.attention.exercises import check_heads
-from odam_chapters.attributes import check_combined
+from odam_chapters.attributes import check_change, check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
-from odam_chapters.exercises import check_most
+from odam_chapters.errors.exercises import check_number, check_verdict
+from odam_chapters.exercises import WIDTH, check_most
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
-from odam_chapters.quickstart import check_shrinking
+from odam_chapters.own.exercises import check_cells, check_formula, check_silence
+from odam_chapters.own.toy import BlobDetector, BlobNet
+from odam_chapters.quickstart import check_share, check_shrinking
 from torch import Tensor
 
 from odam_lib import ODAM, explain
@@ -20,6 +25,11 @@ from odam_lib.heatmaps import EDGES
 from odam_lib.kernels.odam import combine, min_max
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.agreement import rank_correlation
+
+
+def flat(said: str) -> str:
+    """A reply on one line."""
+    return " ".join(said.split())
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +42,8 @@ def test_shrinking(detector, explained) -> None:
     image, maps = explained
     assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
     assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
+    for strange in (None, "", ODAM, 3):
+        assert check_shrinking(strange, detector, image, maps).startswith("open"), strange
 
 
 def careless(maps: Tensor) -> Tensor:
@@ -46,7 +58,7 @@ def test_combined(explained) -> None:
     assert "divides by zero" in check_combined(careless, maps)
     assert "largest unit" in check_combined(lambda maps: maps.amax(dim=0), maps)
     assert "scaled together" in check_combined(lambda maps: (maps / maps.max()).amax(dim=0), maps)
-    assert "maximum over the maps" in check_combined(lambda maps: min_max(maps).mean(dim=0), maps)
+    assert "maximum over the maps" in flat(check_combined(lambda maps: min_max(maps).mean(dim=0), maps))
     assert "return a tensor of shape" in check_combined(lambda maps: maps, maps)
     for open_answer in (check_combined(None, maps), check_combined(combine, maps[:0])):
         assert open_answer.startswith("open")
@@ -61,7 +73,8 @@ def test_the_most_is_right_wrong_or_open() -> None:
     assert check_most("attention", values, "loss").startswith("open")
     listed = "the loss is largest with cross-attention (ODAM, class map 0.60, cross-attention 0.90)."
     assert check_most("cross-attention", values, "loss") == f"right: {listed}"
-    assert check_most("ODAM, class map", values, "loss") == f"not quite, you said ODAM, class map: {listed}"
+    assert flat(check_most("ODAM, class map", values, "loss")) == f"not quite, you said ODAM, class map: {listed}"
+    assert check_most(["cross-attention"], values, "loss").startswith("open")
     for nothing in ({}, {"cross-attention": float("nan")}):
         assert "nothing was measured" in check_most("cross-attention", nothing, "loss")
 
@@ -72,14 +85,14 @@ def test_heads_are_right_wrong_or_open() -> None:
     energies[:6, 0, 1] = torch.tensor([1.0, 1.0, 2.0, 2.0])  # to the right and the bottom, in three scenes of four
     leans, other = (1, 2), (0, 1)
     best = {"x1": leans, "y1": leans, "x2": other, "y2": other}
-    verdict = check_heads(best, energies, scene_of)
+    verdict = flat(check_heads(best, energies, scene_of))
     assert verdict.startswith("right: on scenes that you did not choose on") and "in 0.88 (95 % interval" in verdict
     swapped = {"x1": other, "y1": other, "x2": leans, "y2": leans}
-    assert "Is an edge exchanged" in check_heads(swapped, energies, scene_of)
-    one_for_all = check_heads(dict.fromkeys(EDGES, leans), energies, scene_of)
+    assert "Is an edge exchanged" in flat(check_heads(swapped, energies, scene_of))
+    one_for_all = flat(check_heads(dict.fromkeys(EDGES, leans), energies, scene_of))
     assert one_for_all.startswith("not quite: x1 and x2 have the same head") and "0.50, by arithmetic" in one_for_all
     idle = {"x1": leans, "y1": leans, "x2": (0, 0), "y2": (0, 0)}
-    assert "The right edge (x2) has 0.00" in check_heads(idle, energies, scene_of)
+    assert "The right edge (x2) has 0.00" in flat(check_heads(idle, energies, scene_of))
 
 
 def test_one_head_for_all_edges_is_never_right() -> None:
@@ -94,7 +107,9 @@ def test_one_head_for_all_edges_is_never_right() -> None:
 def test_heads_that_do_not_exist_are_told() -> None:
     given = torch.ones(4, 2, 3, 4), torch.arange(4)
     assert check_heads(None, *given) == "open: for each edge give (layer, head), layers 0 to 1 and heads 0 to 2."
+    assert check_heads("x1", *given) == check_heads(3, *given) == check_heads(None, *given)
     assert "a head for each of x1, y1, x2, y2" in check_heads({"x1": (0, 0)}, *given)
+    assert "a pair, (layer, head)" in check_heads(dict.fromkeys(EDGES, 3), *given)
     for absent in ((2, 0), (0, 3), (-1, 0)):
         assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, *given)
 
@@ -113,7 +128,7 @@ def test_a_rank_correlation_is_right_and_slips_are_named() -> None:
     assert right == f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
     assert "the brightest cell decides" in check_ranks(correlate(lambda values: values), first, second)
     assert "sort its result once more" in check_ranks(correlate(lambda v: v.argsort().double()), first, second)
-    assert "neither is centred" in check_ranks(cosine, first, second)
+    assert "neither is centred" in flat(check_ranks(cosine, first, second))
     assert "your function says 0.00" in check_ranks(lambda *_: 0.0, first, second)
 
 
@@ -153,7 +168,7 @@ def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> Non
 
     assert check_cheat(None, boxes, size, 0.7).startswith("open")
     assert check_cheat(painted, boxes, size, 0.7).startswith("right: 1.00")
-    even = check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7)
+    even = flat(check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7))
     assert even.startswith("not quite: 0.20") and "bright everywhere" in even
     assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
     assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
@@ -165,7 +180,7 @@ def test_energy_is_told_apart_from_what_it_is_taken_for() -> None:
 
     assert check_energy(energy) == "right: 0.58, as energy_inside says."
     assert "divide 0 by 0" in check_energy(lambda heat, mask: heat[mask].sum() / heat.sum())
-    assert {check_energy(wrong) for wrong, _ in NOT_ENERGY} == {f"not quite: {why}." for _, why in NOT_ENERGY}
+    assert {flat(check_energy(wrong)) for wrong, _ in NOT_ENERGY} == {f"not quite: {why}." for _, why in NOT_ENERGY}
     assert "12 units" in check_energy(lambda heat, mask: 0.1) and check_energy(None).startswith("open")
 
 
@@ -173,14 +188,15 @@ def test_the_two_parts_that_matter_are_told_from_bright_ones() -> None:
     falls = {"torso": 0.3, "head": 0.2, "leg": 0.1, "arm": 0.0}
     bright = {"torso": 9.0, "head": 0.1, "leg": 8.0, "arm": 1.0}
     assert check_needed(("head", "torso"), falls, bright).startswith("right: the score loses 0.30")
-    assert "It was tempting" in check_needed(("torso", "leg"), falls, bright)
-    assert "without the arm it loses 0.00." in check_needed(("torso", "arm"), falls, bright)
-    for nothing in (None, "torso", ("torso", "torso"), ("torso", "ear")):
+    assert "It was tempting" in flat(check_needed(("torso", "leg"), falls, bright))
+    assert "without the arm it loses 0.00." in flat(check_needed(("torso", "arm"), falls, bright))
+    for nothing in (None, 2, "torso", ("torso", "torso"), ("torso", "ear"), [["torso"], "head"]):
         assert check_needed(nothing, falls, bright).startswith("open")
 
 
 def test_zeros_are_judged_by_the_features_beneath_them() -> None:
-    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.01")
+    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.0100")
+    assert "near, but a guess or rounded" in check_zero(0, -0.001, 0.9)
     assert "take where it is 0" in check_zero(0.9, -0.01, 0.9)
     assert check_zero(0.3, -0.01, 0.9).startswith("not quite, +0.30") and check_zero(None, 0, 1).startswith("open")
 
@@ -198,6 +214,8 @@ def test_the_loss_of_one_best_map() -> None:
     assert "divide each map by its length" in check_odam_loss(lambda *given: loss(*given, unit=False))
     assert "is right" in check_odam_loss(lambda *given: 2 * loss(*given))
     assert "one number" in check_odam_loss(lambda maps, objects, best: maps)
+    for cut in (lambda *given: loss(*given).item(), lambda *given: loss(*given).detach()):
+        assert "no gradient reaches the maps" in flat(check_odam_loss(cut))
 
     def parts(maps: Tensor, objects: Tensor, best: int) -> tuple[Tensor, Tensor]:
         unit = torch.nn.functional.normalize(maps.flatten(1), dim=1)
@@ -220,7 +238,12 @@ def test_in_first_order_only_the_activations_learn() -> None:
         (gradient,) = torch.autograd.grad(y, features, create_graph=True)
         return torch.relu((gradient * features).sum(dim=1))
 
+    def greedy(y: Tensor, features: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(y, features)
+        return torch.relu((gradient * features).sum(dim=1))[0]
+
     assert check_first_order(first).startswith("right")
+    assert "retain_graph=True" in flat(check_first_order(greedy))
     assert "this is second order" in check_first_order(second)
     assert "nothing can learn from it" in check_first_order(lambda *given: first(*given).detach())
     assert "another map" in check_first_order(lambda *given: 2 * first(*given))
@@ -234,7 +257,8 @@ def test_the_gap_is_what_is_wider() -> None:
         for values in ([0.8, 0.6, 0.5, 0.5], [0.7, 0.5, 0.2, 0.2])
     )
     assert check_gap(0.2, before, after) == "right: from 0.20 to 0.40, wider by 0.20."
-    assert "the pairs of one person fell, too" in check_gap(0.3, before, after)
+    assert check_gap(torch.tensor(0.2), before, after).startswith("right")
+    assert "the pairs of one person fell, too" in flat(check_gap(0.3, before, after))
     assert "Subtract it" in check_gap(0.4, before, after) and "0.90; keep pairs" in check_gap(0.9, before, after)
     assert check_gap(None, before, after).startswith("open")
 
@@ -242,13 +266,15 @@ def test_the_gap_is_what_is_wider() -> None:
 def test_pairs_are_counted_beside_the_rules() -> None:
     truth = [True, False, False]
     rules = {"NMS": [True, True, True], "boxes": [False, True, False], "maps": [True, False, True]}
-    said = check_pairs(truth, truth, rules)
+    said = flat(check_pairs(truth, truth, rules))
     assert said.startswith("right: all of them. Right of 3: you 3, NMS 1, boxes 1, maps 2. ")
     assert "the maps do better than the boxes, and you beat them" in said
-    said = check_pairs([True, True, False], truth, rules)
+    said = flat(check_pairs([True, True, False], truth, rules))
     assert said.startswith("not quite: wrong about pair 1. Right of 3: you 2") and "you and they are level" in said
     turned = {"boxes": rules["maps"], "maps": rules["boxes"]}
-    assert "the maps do worse than the boxes, and they beat you" in check_pairs([False, True, True], truth, turned)
+    assert "the maps do worse than the boxes, and they beat you" in flat(
+        check_pairs([False, True, True], truth, turned)
+    )
     assert check_pairs([True, None, False], truth, rules).startswith("open")
     assert check_pairs([True], truth, rules).startswith("open")
 
@@ -289,4 +315,69 @@ def test_the_rule_of_duplicates() -> None:
     assert "swapped" in check_duplicate(lambda iou, corr, t_iou, low, high: corr > (high if iou > t_iou else low))
     assert "saves the neighbour" in check_duplicate(lambda iou, corr, t_iou, low, high: iou > t_iou or corr > high)
     assert "is another object" in check_duplicate(lambda *given: True)
+    for at_maps, at_boxes, why in (
+        (operator.ge, operator.gt, "exactly T_l or T_h"),
+        (operator.gt, operator.ge, "exactly T_iou"),
+        (operator.ge, operator.ge, "exactly at a threshold"),
+    ):
+        said = check_duplicate(
+            lambda iou, corr, t_iou, low, high, a=at_maps, b=at_boxes: a(corr, low if b(iou, t_iou) else high)
+        )
+        assert why in flat(said)
     assert check_duplicate(None).startswith("open")
+
+
+PAIRS = CandidatePairs(torch.full((4,), 0.7), torch.rand(4), torch.tensor([True, True, False, False]), torch.arange(4))
+OF_FUNCTIONS = (
+    check_odam_loss,
+    check_first_order,
+    check_correlation,
+    check_duplicate,
+    check_difference,
+    check_formula,
+    check_energy,
+    check_verdict,
+    lambda answer: check_cheat(answer, torch.tensor([[0.0, 0, 4, 4]]), (8, 8), 0.5),
+    lambda answer: check_fake(answer, torch.rand(3, 8, 8), torch.tensor([0.0, 0, 4, 4]), torch.ones(8, 8) > 0, 0.5),
+    lambda answer: check_number(answer, [None]),
+    lambda answer: check_ranks(answer, torch.rand(4, 4), torch.rand(4, 4)),
+)
+OF_VALUES = {
+    "change": lambda answer: check_change(answer, None, None, []),
+    "needed": lambda answer: check_needed(answer, {"torso": 0.3, "head": 0.2}, {"torso": 9.0, "head": 0.1}),
+    "share": lambda answer: check_share(answer, torch.ones(2, 2), torch.ones(2, 2) > 0),
+    "zero": lambda answer: check_zero(answer, -0.001, 0.9),
+    "gap": lambda answer: check_gap(answer, PAIRS, PAIRS),
+    "low": lambda answer: check_low(answer, PAIRS),
+    "silence": lambda answer: check_silence(answer, DETECTOR, [], []),
+    "most": lambda answer: check_most(answer, {"a": 1.0, "b": 2.0}, "loss"),
+    "pairs": lambda answer: check_pairs(answer, [True, False], {"boxes": [True, True], "maps": [True, False]}),
+    "cells": check_cells,
+}
+DETECTOR = BlobDetector(BlobNet())
+
+
+@pytest.mark.parametrize("check", OF_FUNCTIONS)
+def test_what_is_no_function_or_fails_gets_a_sentence(check: Callable) -> None:
+    for strange in (3, 0.5, "relu", [], ..., torch.zeros(2)):
+        assert check(strange).startswith("open"), strange
+    assert "it stops with ZeroDivisionError" in flat(check(lambda *given: 1 / 0))
+    for answer in (None, "relu", object()):
+        assert check(lambda *given, answer=answer: answer).startswith(("not quite", "open")), answer
+
+
+@pytest.mark.parametrize("name", OF_VALUES)
+def test_what_is_no_answer_gets_a_sentence(name: str) -> None:
+    for strange in ("relu", {"a": 1}, ..., object(), True):
+        assert OF_VALUES[name](strange).startswith("open"), strange
+    assert OF_VALUES[name](torch.zeros(2)).startswith(("open", "not quite"))
+
+
+def test_replies_fit_a_page() -> None:
+    for answer in (
+        None,
+        torch.norm,
+        lambda one, two: (one * two).sum(),
+        lambda one, two: torch.ones(30, 30) + one[0, 0],
+    ):
+        assert max(len(line) for line in check_correlation(answer).splitlines()) <= WIDTH

@@ -90,7 +90,10 @@ def test_photographs_are_bundled() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("pascal",), "Unknown data set 'pascal': choose one of scenes, coco, voc, yolo, photos"),
+        (
+            ("pascal",),
+            "Unknown data set 'pascal': choose one of scenes, coco, voc, crowdhuman, yolo, photos, a set",
+        ),
         (("scenes", "here"), "The data set 'scenes' is bundled: give no root"),
         (("photos", "", "here"), "The data set 'photos' is bundled: give no root"),
         (("coco", "", "", "crowd"), "The setting is 'crowd', but the data set 'coco' has none"),

@@ -55,6 +55,18 @@ def test_targets_are_the_numbers_of_the_detection(untrained) -> None:
     assert (probabilities >= rows.scores**2 - 1e-6).all()
 
 
+def test_nothing_goes_back_into_a_tower_that_an_attribute_does_not_read(detector, held_out) -> None:
+    """It would be zeros, at the cost of a tower."""
+    trace = detector.trace(held_out[0][0])
+    rows, reached = trace.detections(0.5), []
+    for name in ("logits", "regression"):
+        getattr(trace, name).register_hook(lambda _, name=name: reached.append(name))
+    for attribute, read in ({"class": "logits", "logit": "logits"} | dict.fromkeys(EDGES, "regression")).items():
+        torch.autograd.grad(trace.targets(attribute, rows).sum(), trace.features, retain_graph=True, allow_unused=True)
+        assert reached == [read]
+        reached.clear()
+
+
 @pytest.mark.parametrize(("layer", "tolerance"), [("fpn", 0.8), ("stage1", 0.3), ("stage2", 0.3)])
 def test_receptive_fields_are_centred_where_the_grid_says(detector, held_out, layer: str, tolerance: float) -> None:
     """The image's influence on sixteen cells, as a centre of mass, against the positions that draw the map.

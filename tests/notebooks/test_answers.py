@@ -84,12 +84,12 @@ def opened(name: str, folder: Path) -> InteractiveShell:
 
 
 def reply(name: str, variable: str, answer: str | None, folder: Path) -> str:
-    """What the exercise's cell prints with an answer where its stub was; ``None`` for the stub as it stands."""
+    """What the exercise's cell prints, on one line, with an answer where its stub was; ``None`` for the bare stub."""
     source = stubs(name)[variable]
     _, first, last = find_stub(source) or ("", 0, 0)
     lines = source.split("\n")
     answered = lines if answer is None else [*lines[: first - 1], answer, *lines[last:]]
-    return run_cell(opened(name, folder), "\n".join(answered))
+    return " ".join(run_cell(opened(name, folder), "\n".join(answered)).split())
 
 
 @pytest.fixture(scope="module")

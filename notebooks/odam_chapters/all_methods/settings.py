@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Names, Number, Text
-from odam_lib.datasets import KINDS
+from odam_chapters.data import Data
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Names, Number, Text
 from odam_lib.evaluation.methods import comparison
 
 METHODS = tuple(comparison())
@@ -25,8 +25,8 @@ def have_rows(name: str, value: Any, given: Mapping[str, Any]) -> None:
 
 
 PARAMETERS = {
-    "DETECTOR": Text(),
-    "DATASET": Choice(KINDS),
+    "DETECTOR": Loadable(),
+    "DATASET": Data(),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),
     "LEFT_OUT": leave_two,

@@ -4,47 +4,33 @@
 """
 
 import argparse
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 import torchvision
-from matplotlib.figure import Figure
 
-from odam_chapters.charts import show_growth
 from odam_chapters.costs import explaining as costs
 from odam_chapters.costs.limits import PATIENCE, Ceilings, find_limits, measure_ceilings
+from odam_chapters.costs.report import PAPER_DRISE, Report, draw_report, summarize, write_report
 from odam_chapters.crowds.costs import time_kernels, time_pipelines
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, make_rules
-from odam_chapters.timing import Cost, measure
+from odam_chapters.timing import measure
 from odam_lib.command import command
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import resolve_device
 from odam_lib.detectors.zoo import load_detector
+from odam_lib.evaluation.judges import JUDGES, Discrimination, Faithfulness, Judge, Localization, PlantedCauses
+from odam_lib.evaluation.runs import evaluate
 from odam_lib.explainers.drise import DRISE
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import output_folder, write_whole
+from odam_lib.files import output_folder
 from odam_lib.heatmaps import ATTRIBUTES
 from odam_lib.viz.drawing import save_png
-
-PAPER_MAP = 2e-3
-"""Seconds a map in the paper, on an RTX 3090."""
-
-
-PAPER_DRISE = 180.0
-"""About so many seconds a picture take D-RISE's 5000 masks there."""
-
-
-TARGET_MAP = 0.2e-3
-"""Seconds a map may take when a hundred predictions are explained at once."""
-
 
 PROFILED = 100
 """Predictions whose five maps each are looked at closely."""
@@ -65,6 +51,8 @@ class Sizes:
         drise_seconds: if D-RISE would take longer it is measured on a tenth of the masks, and extrapolated.
         crowds: pictures that suppression is timed on.
         steps: detectors whose training steps are timed.
+        batch: pictures that are predicted at a time where many are.
+        evaluated: scenes that are explained and judged.
         product: side of the matrices whose product is the ceiling of arithmetic.
         repeats: how often each is measured.
     """
@@ -83,30 +71,33 @@ class Sizes:
     drise_seconds: float = 60.0
     crowds: int = 8
     steps: tuple[str, ...] = ("fcos", "fcos_resnet50_fpn")
+    batch: int = 32
+    evaluated: int = 6
     product: int = 8192
     repeats: int = 7
 
 
-def time_maps(
-    name: str, derivative: str, sizes: Sizes, device: torch.device, best: Ceilings
-) -> tuple[dict[int, Cost], dict[str, object]]:
-    """The cost of five maps of each of N predictions with one detector, and all numbers about it."""
+def time_maps(name: str, derivative: str, sizes: Sizes, device: torch.device, best: Ceilings) -> dict[str, object]:
+    """What five maps of each of N predictions cost with one detector, and what limits them."""
     detector = costs.build_random_detector(name, sizes.side, device=device)
     image = torch.rand(3, sizes.side, sizes.side, generator=torch.Generator().manual_seed(0)).to(device)
     unit = measure(lambda: costs.run_forward(detector, image), sizes.repeats, 3, PATIENCE, device)
+    batch = image.expand(sizes.batch, -1, -1, -1)
+    many = measure(lambda: detector.predict(batch), sizes.repeats, 2, PATIENCE, device).seconds / sizes.batch
     trace = detector.trace(image)
     traced = measure(lambda: detector.trace(image), sizes.repeats, 1, PATIENCE, device)
     # A map of a DETR takes a backward pass through its encoder.
     numbers = [number for number in sizes.numbers if trace.windows or number <= PROFILED]
     rows, method = costs.draw_predictions(trace, max(numbers)), ODAM(derivative=derivative)
     growth = costs.measure_maps(method, trace, rows, numbers, math.inf, sizes.repeats)
-    many = min(PROFILED, max(numbers))
-    looked_at = find_limits(lambda: method(trace, rows[:many], ATTRIBUTES), device, best, sizes.repeats)
-    found = {
+    shown = min(PROFILED, max(numbers))
+    looked_at = find_limits(lambda: method(trace, rows[:shown], ATTRIBUTES), device, best, sizes.repeats)
+    return {
         "layer": trace.layer,
         "forward_ms": 1e3 * unit.seconds,
         "forward_extra_MB": unit.extra_bytes / 1e6,
         "trace_ms": 1e3 * traced.seconds,
+        "predict_ms_of_many": 1e3 * many,
         "maps": {
             number: {
                 "ms": 1e3 * cost.seconds,
@@ -116,9 +107,8 @@ def time_maps(
             }
             for number, cost in growth.items()
         },
-        f"limits_{many}": asdict(looked_at),
+        f"limits_{shown}": asdict(looked_at),
     }
-    return growth, found
 
 
 def time_drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[str, object]:
@@ -129,7 +119,9 @@ def time_drise(detector_name: str, sizes: Sizes, device: torch.device) -> dict[s
     rows = costs.draw_predictions(trace, 10)
 
     def seconds(masks: int) -> float:
-        return measure(lambda: DRISE(masks=masks, batch=32)(trace, rows, ["class"]), 1, 0, device=device).seconds
+        return measure(
+            lambda: DRISE(masks=masks, batch=sizes.batch)(trace, rows, ["class"]), 1, 0, device=device
+        ).seconds
 
     seconds(min(64, sizes.masks))
     tenth = seconds(max(1, sizes.masks // 10))
@@ -177,6 +169,31 @@ def time_training(sizes: Sizes, device: torch.device) -> dict[str, object]:
     return found
 
 
+def time_evaluation(sizes: Sizes, device: torch.device) -> dict[str, object]:
+    """Scenes explained by ODAM and judged by the metrics that predict pictures again and those that do not."""
+    detector, scenes = load_detector("fcos-scenes", str(device)), Scenes("val", sizes.evaluated)
+    judges = {
+        "none": (),
+        "deletion and insertion": (Faithfulness(),),
+        "places": (Localization(), Discrimination()),
+        "planted causes": (PlantedCauses(),),
+    }
+
+    def seconds(chosen: Sequence[Judge]) -> tuple[float, int]:
+        began = time.perf_counter()
+        found = evaluate(detector, scenes, {"ODAM": ODAM()}, chosen, objects=10**9)
+        return time.perf_counter() - began, found.objects - found.undetected
+
+    seconds(JUDGES)  # once without a clock
+    timed = {name: seconds(chosen) for name, chosen in judges.items()}
+    return {
+        "detector": detector.name,
+        "pictures": sizes.evaluated,
+        "objects": timed["none"][1],
+        "ms_a_picture": {name: 1e3 * one / sizes.evaluated for name, (one, _) in timed.items()},
+    }
+
+
 def describe_machine(device: torch.device) -> dict[str, object]:
     """The machine and the versions that numbers belong to."""
     cuda = device.type == "cuda"
@@ -193,33 +210,25 @@ def describe_machine(device: torch.device) -> dict[str, object]:
     }
 
 
-Report = dict[str, Any]
-
-
 def benchmark(
     device: torch.device, sizes: Sizes = Sizes(), told: Callable[[str, Report], None] = lambda *_: None
-) -> tuple[Report, Figure]:
+) -> Report:
     """Measure everything; a part that fails is reported by its error and does not take the others with it.
 
     Args:
         device: where.
         sizes: how much.
         told: is given a line and the report so far as each part ends.
-
-    Returns:
-        The report, and the figure of its maps.
     """
     began = time.monotonic()
     report: Report = describe_machine(device) | {"side": sizes.side, "attributes": len(ATTRIBUTES)}
     best = measure_ceilings(device, sizes.product)
     report["ceilings"] = asdict(best)
-    grown: dict[str, Mapping[int, Cost]] = {}
     report["detectors"] = {}
 
     def maps(name: str, derivative: str) -> dict[str, object]:
         label = name if derivative == "exact" else f"{name}, {derivative}"
-        grown[label], found = time_maps(name, derivative, sizes, device, best)
-        report["detectors"][label] = found
+        report["detectors"][label] = found = time_maps(name, derivative, sizes, device, best)
         return found
 
     parts: dict[str, Callable[[], object]] = {
@@ -228,6 +237,7 @@ def benchmark(
     later: dict[str, Callable[[], object]] = {
         "odam_nms": partial(time_suppression, sizes, device),
         "training": partial(time_training, sizes, device),
+        "evaluation": partial(time_evaluation, sizes, device),
         "drise": partial(time_drise, sizes.names[0][0], sizes, device),
     }
     for name, part in (parts | later).items():
@@ -239,56 +249,7 @@ def benchmark(
             report.setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
         report["seconds"] = time.monotonic() - began
         told(f"{report['seconds']:5.0f} s  {name}  {report.get('failed', {}).get(name, '')}", report)
-    return report, draw_figure(grown, str(report["card"]))
-
-
-def draw_figure(grown: Mapping[str, Mapping[int, Cost]], card: str) -> Figure:
-    """Time a map against the number of explained predictions."""
-    a_map = {
-        name: {
-            number: replace(cost, seconds=cost.seconds / (number * len(ATTRIBUTES))) for number, cost in growth.items()
-        }
-        for name, growth in grown.items()
-    }
-    mark = (1e3 * PAPER_MAP, "the paper: 2 ms on an RTX 3090")
-    return show_growth(a_map, lambda cost: 1e3 * cost.seconds, "milliseconds a map", card, mark)
-
-
-def summarize(report: Mapping[str, Any]) -> str:
-    """The report's main numbers as text."""
-    lines = [f"{report['card']}, torch {report['torch']}, pictures of {report['side']} pixels"]
-    for name, one in report["detectors"].items():
-        lines.append(f"{name}: one forward pass {one['forward_ms']:.1f} ms")
-        for number, cost in one["maps"].items():
-            lines.append(
-                f"  {number:>4} x {report['attributes']} maps: {cost['ms']:8.1f} ms, {cost['ms_a_map']:.3f} a map, "
-                f"{cost['forwards']:.2f} forward passes, {cost['extra_MB']:.0f} MB"
-            )
-        (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
-        lines.append(
-            f"  busy {1e3 * (closely['busy'] or 0):.1f} of {1e3 * closely['seconds']:.1f} ms, "
-            f"{closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
-            f"{closely['launches']} launches, {closely['waits']} waits; limited by {closely['limited_by']}"
-        )
-    for part in ("odam_nms", "training", "drise", "failed"):
-        if part in report:
-            lines.append(f"{part}: {json.dumps(report[part])}")
-    return "\n".join(lines)
-
-
-def write(report: Mapping[str, Any], folder: Path) -> Path:
-    """The report as JSON, whole or not at all; what is no number becomes ``null``."""
-    with write_whole(folder / REPORT) as aside:
-        aside.write_text(json.dumps(_known(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return folder / REPORT
-
-
-def _known(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _known(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return report
 
 
 @command
@@ -306,10 +267,12 @@ def main(words: Sequence[str] | None = None) -> None:
 
     def told(line: str, report: Report) -> None:
         print(line, flush=True)
-        write({"revision": arguments.revision} | report, folder)  # so that little is lost if this is stopped
+        write_report(
+            {"revision": arguments.revision} | report, folder / REPORT
+        )  # so that little is lost if this is stopped
 
-    report, drawn = benchmark(device, told=told)
-    print(summarize(report), "\nwrote", folder / REPORT, save_png(drawn, folder / FIGURE))
+    report = benchmark(device, told=told)
+    print(summarize(report), "\nwrote", folder / REPORT, save_png(draw_report(report), folder / FIGURE))
 
 
 if __name__ == "__main__":

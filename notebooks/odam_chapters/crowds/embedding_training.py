@@ -29,6 +29,7 @@ from odam_chapters.crowds.embeddings import (
 )
 from odam_lib.categories import PEOPLE
 from odam_lib.command import command
+from odam_lib.datasets.opening import open_parts
 from odam_lib.datasets.pictures import Examples, Target
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.boxes import measure_paired_iou
@@ -36,7 +37,7 @@ from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.weights import read_version, save_state
 from odam_lib.detectors.zoo import ZOO, load_detector
 from odam_lib.files import output_folder
-from odam_lib.training.command import describe_training, draw_once, open_pictures, parse_settings
+from odam_lib.training.command import describe_training, draw_once, parse_settings
 from odam_lib.training.loop import check_dataset, train
 from odam_lib.training.odam_train import choose_at_most
 from odam_lib.training.runs import LOG
@@ -219,8 +220,10 @@ def main() -> None:
     folder = output_folder(options.output)
     detector = load_detector(settings.detector, options.device)
     embeds = read_version(settings.detector)
-    held_out = open_pictures(settings, "val", options.held_out)
-    scenes = draw_once(settings, open_pictures(settings, "train", settings.number), folder)
+    training, held_out = open_parts(
+        settings.dataset, settings.number, options.held_out, size=settings.size, seed=settings.seed
+    )
+    scenes = draw_once(settings, training, folder)
     head = train_embeddings(settings, detector, scenes, folder)
     scores = measure_shares(detector, head, held_out, settings.cap)
     program = "odam_chapters.crowds.embedding_training"

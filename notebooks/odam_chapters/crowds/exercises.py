@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from odam_chapters.exercises import Unusable, as_number, call, reply
 from odam_chapters.odam_train.separation import CandidatePairs
 from odam_lib.kernels import are_duplicates
 from odam_lib.kernels.similarity import correlation
@@ -33,10 +34,36 @@ MISTAKES: tuple[tuple[Rule, str], ...] = (
         lambda iou, corr, t_iou, low, high: iou > t_iou or corr > high,
         "you suppress by the boxes alone wherever they overlap: T_l is what saves the neighbour.",
     ),
+    (
+        lambda iou, corr, t_iou, low, high: corr >= (low if iou > t_iou else high),
+        "a correlation of exactly T_l or T_h counts as over it. That looks like a trifle, but maps that share no cell "
+        "have a correlation of exactly 0, and two maps in one place have 1: T_h = 1 is to merge nothing. Write > .",
+    ),
+    (
+        lambda iou, corr, t_iou, low, high: corr > (low if iou >= t_iou else high),
+        "an IoU of exactly T_iou counts as overlapping. The rule says IoU > T_iou, as NMS does.",
+    ),
+    (
+        lambda iou, corr, t_iou, low, high: corr >= (low if iou >= t_iou else high),
+        "what is exactly at a threshold is not over it: the rule says > three times, and once that IoU <= T_iou is "
+        "lying apart.",
+    ),
 )
 """Plausible rules that are wrong, and why."""
+TRIED = tuple(
+    itertools.product(
+        (0.0, 0.25, 0.375, 0.5, 0.75, 1.0),
+        (0.0, 0.125, 0.25, 0.5, 0.625, 0.75, 1.0),
+        ((0.5, 0.25, 0.75), (0.375, 0.625, 0.625)),
+    )
+)
+"""IoU, correlation and thresholds that a rule is tried on, some exactly at the thresholds; all are exact in binary."""
+CORRELATION = "write a function (one [h, w], two [h, w]) -> their correlation, one number."
+DUPLICATE = "write a function (iou, corr, t_iou, t_l, t_h) -> True for a duplicate."
+LOW = "give the T_l at which the mean of the two shares is largest."
 
 
+@reply
 def check_pairs(answers: Sequence[bool | None], truth: Sequence[bool], rules: Mapping[str, Sequence[bool]]) -> str:
     """Check which pairs of boxes someone takes for one person, beside what boxes and maps say.
 
@@ -45,9 +72,10 @@ def check_pairs(answers: Sequence[bool | None], truth: Sequence[bool], rules: Ma
         truth: the right answers.
         rules: the answers of rules, by their names: the last one by maps, the one before it the best by boxes.
     """
-    if len(answers) != len(truth) or any(answer is None for answer in answers):
+    given = list(answers) if isinstance(answers, (list, tuple)) else []
+    if len(given) != len(truth) or any(answer not in (True, False) for answer in given):
         return f"open: answer with {len(truth)} values, True for one person, False for two."
-    wrong = [str(place) for place, pair in enumerate(zip(answers, truth)) if bool(pair[0]) != pair[1]]
+    wrong = [str(place) for place, pair in enumerate(zip(given, truth)) if bool(pair[0]) != pair[1]]
     grade = f"not quite: wrong about pair {', '.join(wrong)}" if wrong else "right: all of them"
     mine, right = len(truth) - len(wrong), {name: sum(map(operator.eq, each, truth)) for name, each in rules.items()}
     listed = ", ".join(f"{name} {number}" for name, number in right.items())
@@ -60,6 +88,7 @@ def check_pairs(answers: Sequence[bool | None], truth: Sequence[bool], rules: Ma
     )
 
 
+@reply
 def check_correlation(function: Callable[[Tensor, Tensor], Tensor] | None, seed: int = 0) -> str:
     """Check the normalised correlation of two maps.
 
@@ -68,26 +97,27 @@ def check_correlation(function: Callable[[Tensor, Tensor], Tensor] | None, seed:
         seed: random seed of the maps that it is tried on.
     """
     if function is None:
-        return "open: write a function (one [h, w], two [h, w]) -> their correlation, one number."
+        return f"open: {CORRELATION}"
     one, two = torch.rand(2, 6, 6, generator=torch.Generator().manual_seed(seed)).square() + 0.01
-    given = torch.as_tensor(function(one.clone(), two.clone())).float()
-    if given.numel() != 1:
-        return f"not quite: one number is wanted, this has the shape {list(given.shape)}; sum over the cells."
 
     def found(first: Tensor, second: Tensor) -> float:
-        return float(torch.as_tensor(function(first.clone(), second.clone())).float())
+        said = call(function, first.clone(), second.clone(), wanted=CORRELATION)
+        if isinstance(said, Tensor) and said.numel() != 1:
+            raise Unusable(
+                f"not quite: one number is wanted, this has the shape {list(said.shape)}; sum over the cells."
+            )
+        return as_number(said, "the function is to return one.")
 
+    given = found(one, two)
     right = float(correlation(torch.stack([one, two]))[0, 1])
-    if math.isclose(float(given), right, rel_tol=1e-3):
+    if math.isclose(given, right, rel_tol=1e-3):
         return "right: 1 for the same map however bright, 0 for two that share no place."
-    if not math.isclose(found(3 * one, two), float(given), rel_tol=1e-3):
+    if not math.isclose(found(3 * one, two), given, rel_tol=1e-3):
         return (
             "not quite: a map three times as bright has another value. The plain dot product is tempting, but it asks "
             "how bright both are; divide each map by its length first."
         )
-    if math.isclose(
-        float(given), float(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1]), rel_tol=1e-3
-    ):
+    if math.isclose(given, float(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1]), rel_tol=1e-3):
         return (
             "not quite: that is Pearson's correlation, as the name suggests. Do not subtract the means: two maps that "
             "share no place should have 0, not less."
@@ -97,28 +127,29 @@ def check_correlation(function: Callable[[Tensor, Tensor], Tensor] | None, seed:
             f"not quite: a map agrees with itself by {found(one, one):.2f}, which should be 1. A sum or a maximum of 1 "
             "makes maps equally bright, but only a length of 1 makes the dot product a cosine."
         )
-    return f"not quite: {float(given):.3f} for the maps that were tried, {right:.3f} is right."
+    return f"not quite: {given:.3f} for the maps that were tried, {right:.3f} is right."
 
 
+@reply
 def check_duplicate(function: Rule | None) -> str:
     """Check the rule by which Algorithm 1 calls a candidate a duplicate of a better one."""
     if function is None:
-        return "open: write a function (iou, corr, t_iou, t_l, t_h) -> True for a duplicate."
-    tried = list(
-        itertools.product((0.0, 0.3, 0.7, 1.0), (0.05, 0.3, 0.5, 0.7, 0.95), ((0.5, 0.2, 0.8), (0.4, 0.6, 0.6)))
-    )
-    answers = [bool(function(iou, corr, *thresholds)) for iou, corr, thresholds in tried]
+        return f"open: {DUPLICATE}"
+    answers = [call(function, iou, corr, *thresholds, wanted=DUPLICATE) for iou, corr, thresholds in TRIED]
+    if strange := [answer for answer in answers if answer not in (True, False)]:
+        return f"not quite: the function is to return True or False, and returns {strange[0]!r}."
     for mistake, why in MISTAKES:
-        if answers == [bool(mistake(iou, corr, *thresholds)) for iou, corr, thresholds in tried]:
+        if answers == [bool(mistake(iou, corr, *thresholds)) for iou, corr, thresholds in TRIED]:
             return f"not quite: {why}"
-    for answer, (iou, corr, thresholds) in zip(answers, tried):
+    for answer, (iou, corr, thresholds) in zip(answers, TRIED):
         duplicate = bool(are_duplicates(torch.tensor(iou), torch.tensor(corr), *thresholds))
         if answer != duplicate:
             found = "a duplicate" if duplicate else "another object"
-            return f"not quite: IoU {iou:g} and correlation {corr:g} with {thresholds} is {found}."
+            return f"not quite: IoU {iou:g} and correlation {corr:g} with thresholds {thresholds} is {found}."
     return "right: boxes that overlap need little agreement to be one object, boxes that lie apart need much."
 
 
+@reply
 def check_low(answer: float | None, pairs: CandidatePairs, least_iou: float = 0.5) -> str:
     """Check which T_l sorts overlapping pairs best, both kinds of pairs counting alike.
 
@@ -128,9 +159,10 @@ def check_low(answer: float | None, pairs: CandidatePairs, least_iou: float = 0.
         least_iou: of the pairs that are sorted.
     """
     if answer is None:
-        return "open: give the T_l at which the mean of the two shares is largest."
-    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not 0 <= answer <= 1:
-        return f"open: {answer!r} is no threshold; give a number from 0 to 1."
+        return f"open: {LOW}"
+    answer = as_number(answer, LOW)
+    if not 0 <= answer <= 1:
+        return f"open: {answer:g} is no threshold; give a number from 0 to 1."
     chosen = (pairs.ious > least_iou) & pairs.correlations.isfinite()
     values, same = pairs.correlations[chosen], pairs.same[chosen]
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from odam_chapters.crowds.people import People
 from odam_chapters.crowds.rules import THRESHOLDS
 from odam_chapters.crowds.tables import FAMILIES
+from odam_chapters.data import Data, open_data
 from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
-from odam_lib.datasets import CrowdHuman, Scenes
+from odam_lib.datasets.opening import is_drawn
 
 
 def set_thresholds(detector: str, low: float, high: float) -> tuple[float, float]:
@@ -32,22 +34,22 @@ def be_above_low(name: str, value: Any, given: Mapping[str, Any]) -> None:
     set_thresholds(given["DETECTOR"], given["LOW"], value)
 
 
-def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> Scenes | CrowdHuman:
+def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> People:
     """Held-out crowds, drawn here or photographs.
 
     Args:
-        dataset: ``crowd`` or ``crowdhuman``.
-        root: folder of CrowdHuman; empty for where the library keeps data sets.
+        dataset: ``crowd``, ``crowdhuman``, or other data with people by its kind or path, see
+            :func:`~odam_lib.datasets.opening.open_dataset`; a relative path starts at the repository.
+        root: its folder; empty for where the library keeps data sets.
         seed: of drawn crowds.
         numbers: how many crowds are needed, by the name of the parameter that asks for them.
 
     Raises:
-        OSError: there is no CrowdHuman.
-        ValueError: a number is larger than that of the photographs.
+        OSError: they are not there.
+        ValueError: a number is larger than that of the photographs, or see :class:`People`.
     """
-    if dataset == "crowd":
-        return Scenes("val", max(numbers.values()), "crowd", seed=seed)
-    crowds = CrowdHuman(root or None, "val")
+    drawn = max(numbers.values()) if is_drawn(dataset) else None
+    crowds = People(open_data(dataset, root, number=drawn, seed=seed))
     for name, number in numbers.items():
         Count(1, len(crowds))(name, number, numbers)
     return crowds
@@ -55,7 +57,7 @@ def open_crowds(dataset: str, root: str, seed: int, **numbers: int) -> Scenes | 
 
 IN_CROWDS = {
     "DETECTOR": Choice(tuple(FAMILIES)),
-    "DATASET": Choice(("crowd", "crowdhuman")),
+    "DATASET": Data(),
     "ROOT": Text(empty=True),
     "PICTURES": Count(2),
     "LOW": Number(-1, 1),

@@ -1,11 +1,13 @@
 """Checks for the exercises of notebook 09, like those of :mod:`odam_chapters.exercises`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from odam_chapters.errors.survey import judge
+from odam_chapters.exercises import as_number, call, reply
 from odam_chapters.own.toy import BlobDetector, BlobNet, BlobTrace, Formula, draw_blobs, measure_distances
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
@@ -17,22 +19,25 @@ from odam_lib.viz.drawing import TITLES
 
 MIDDLE = 6, 6
 """The cell, (row, column), of the red blob's prediction."""
+FORMULA = "write a function (trace, attribute, detections) that returns one number for each detection."
+SILENCE = "at which least score is nothing wrong any more? Answer with a number from 0 to 1."
 
 
+@reply
 def check_formula(formula: Formula | None) -> str:
     """Check a function (trace, attribute, detections) that returns the numbers to explain of the toy detector.
 
     It is tried on the two blobs; a usual mistake is told by what it does to the maps.
     """
     if not callable(formula):
-        return "open: write a function (trace, attribute, detections) that returns one number for each detection."
+        return f"open: {FORMULA}"
     trace = BlobDetector(BlobNet(), formula).trace(draw_blobs())
     found = trace.detections(0.5)
     numbers = {}
     for attribute in ("logit", *ATTRIBUTES):
         try:
             number = formula(trace, attribute, found)
-        except (IndexError, KeyError, RuntimeError, TypeError, UnboundLocalError, ValueError) as error:
+        except Exception as error:
             return f"not quite: asked for {attribute!r} it stops with {type(error).__name__}: {error}"
         if not isinstance(number, Tensor) or number.shape != (len(found),):
             return f"not quite: asked for {attribute!r} it returns no tensor of shape [{len(found)}]: one for each."
@@ -43,6 +48,15 @@ def check_formula(formula: Formula | None) -> str:
     wrong = [name for name in numbers if not torch.allclose(numbers[name], right[name], atol=1e-3)]
     if wrong:
         return f"not quite: {_reason(wrong[0], numbers[wrong[0]], trace, found)}"
+    other = replace(found, labels=3 - found.labels)
+    if not torch.allclose(
+        call(formula, trace, "logit", other, wanted=FORMULA), measure_distances(trace, "logit", other)
+    ):
+        return (
+            "not quite: 'logit' is that of the largest class, whatever the detections' labels say. It is tempting, "
+            "since the detector labels by the largest; but 'why not blue?' asks of another label, as section 6 does. "
+            "Take the logit of detections.labels."
+        )
     return _refusals(formula, trace, found)
 
 
@@ -86,6 +100,7 @@ def _refusals(formula: Formula, trace: BlobTrace, found: Detections) -> str:
     return "right: the numbers grow with the score and with the box, and what does not fit is refused."
 
 
+@reply
 def check_cells(cells: Sequence[tuple[int, int]] | None) -> str:
     """Check at which cells the map of the red blob's left edge is not zero, without smoothing.
 
@@ -115,6 +130,7 @@ def check_cells(cells: Sequence[tuple[int, int]] | None) -> str:
     return f"not quite: the distance is 8 times the number of coloured cells from {MIDDLE} to the left, in its row."
 
 
+@reply
 def check_silence(
     threshold: float | None, detector: Detector, dataset: Sequence[tuple[Tensor, dict]], items: Sequence[int]
 ) -> str:
@@ -126,8 +142,11 @@ def check_silence(
         dataset: pictures and targets, labels as the detector's.
         items: which of them.
     """
-    if threshold is None or not 0 <= threshold <= 1:
-        return "open: at which least score is nothing wrong any more? Answer with a number from 0 to 1."
+    if threshold is None:
+        return f"open: {SILENCE}"
+    threshold = as_number(threshold, SILENCE)
+    if not 0 <= threshold <= 1:
+        return f"open: {SILENCE}"
     verdicts = [judge(detector, *dataset[item], threshold)[2] for item in items]
     right, missed = (sum(one.counts()[name] for one in verdicts) for name in ("correct", MISSED))
     wrong = sum(len(one) for one in verdicts) - right

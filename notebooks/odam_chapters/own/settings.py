@@ -1,12 +1,12 @@
 """What a reader may set in notebook 09."""
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
-from odam_lib.datasets import KINDS
+from odam_chapters.data import Data
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Number, Text
 
 PARAMETERS = {
     "MINE": Choice(("faster-rcnn-scenes", "retinanet-scenes", "fcos-scenes")),
-    "DETECTOR": Text(),
-    "KIND": Choice(KINDS),
+    "DETECTOR": Loadable(),
+    "KIND": Data(),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),
     "PICTURES": Count(1),
