@@ -42,7 +42,7 @@ class RowStore:
         if self._connection.in_transaction:
             yield
             return
-        with _told(self.path):
+        with told(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -85,7 +85,7 @@ class RowStore:
     def columns(self, table: str) -> dict[str, str]:
         """The columns of a table with SQLite's types; none if there is no such table."""
         if table not in self._types:
-            with _told(self.path):
+            with told(self.path):
                 found = self._connection.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
             self._types[table] = {name: kind for _, name, kind, *_ in found}
         return self._types[table]
@@ -135,7 +135,7 @@ class RowStore:
         if not columns:
             return
         names, undefined = list(columns), [math.nan if kind == "REAL" else None for kind in columns.values()]
-        with _told(self.path):
+        with told(self.path):
             chosen = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(table)} {condition}"
             for row in self._connection.execute(chosen, values):
                 yield {name: none if one is None else one for name, one, none in zip(names, row, undefined)}
@@ -164,7 +164,7 @@ def open_store(path: str | Path | None, made_by: str) -> Iterator[RowStore]:
             f"{path} is no place for the rows of a run, which SQLite keeps: give a path that ends in {SUFFIX}."
         )
     with owned(path):
-        with _connected(path, "rwc") as connection:
+        with connected(path, "rwc") as connection:
             yield _checked(path, connection, made_by)
 
 
@@ -176,13 +176,14 @@ def read_store(path: Path, made_by: str) -> Iterator[RowStore]:
         ValueError: the file holds something else, or is damaged.
         OSError: it cannot be read.
     """
-    with _connected(path, "rw") as connection:  # a run that was killed may have left a transaction to take back
+    with connected(path, "rw") as connection:  # a run that was killed may have left a transaction to take back
         yield _checked(path, connection, made_by)
 
 
 @contextmanager
-def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    with _told(path):
+def connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """A connection that is closed at the end; ``mode`` is ``ro``, ``rw`` or ``rwc``, which makes the file."""
+    with told(path):
         opened = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", PATIENCE, isolation_level=None, uri=True)
     with closing(opened) as connection:
         yield connection
@@ -205,7 +206,7 @@ def _checked(path: Path | None, connection: sqlite3.Connection, made_by: str) ->
         fits = marked and whole and kinds == [made_by]
     except (ValueError, LookupError, sqlite3.DatabaseError) as error:
         if isinstance(error, sqlite3.OperationalError):
-            with _told(path):
+            with told(path):
                 raise
         fits = False
     if not fits:
@@ -214,7 +215,7 @@ def _checked(path: Path | None, connection: sqlite3.Connection, made_by: str) ->
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[None]:
+def told(path: Path | None) -> Iterator[None]:
     """What SQLite says as exceptions of the system, in a sentence that names the file."""
     try:
         yield

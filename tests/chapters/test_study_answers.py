@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from odam_chapters.study import database
 from odam_chapters.study.answers import AnswerFile, Sitting
 from odam_chapters.study.collecting import export_answers, read_pointings, read_rankings
 from odam_chapters.study.items import DISCRIMINATION, EDGES, TRUST
 from study_items import METHODS, OBJECTS, make_pointed, make_ranked, paint
+
+from odam_lib import row_store
 
 ORDER = {"order": [2, 0, 1, 3]}
 
@@ -87,10 +88,10 @@ def test_two_processes_write_at_once(file: AnswerFile) -> None:
 
 
 def test_a_writer_that_never_ends_is_told_of(file: AnswerFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    monkeypatch.setattr(row_store, "PATIENCE", 0.1)
     busy = sqlite3.connect(file.path, isolation_level=None)
     busy.execute("BEGIN IMMEDIATE")
-    with pytest.raises(BlockingIOError, match="was being written by others"):
+    with pytest.raises(BlockingIOError, match="Another program is using"):
         file.begin(TRUST)
     busy.close()
 

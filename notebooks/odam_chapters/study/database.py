@@ -5,7 +5,6 @@ wait for each other.
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from odam_chapters.study.items import STUDIES, Item, Question
+from odam_lib.row_store import connected, told
 
-APPLICATION, VERSION = 0x4F44414D, 1  # "ODAM"
-PATIENCE = 30.0
-"""Seconds that one kernel waits for another to write."""
+APPLICATION, VERSION = 0x4F444153, 1  # "ODAS"
 
 SCHEMA = """
 CREATE TABLE studies (study TEXT PRIMARY KEY, seed INTEGER NOT NULL, conditions TEXT NOT NULL);
@@ -34,30 +32,23 @@ CREATE TABLE answers (study TEXT NOT NULL, person INTEGER NOT NULL, place INTEGE
 
 @contextmanager
 def open_database(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """A connection for one piece of work; what goes wrong is told in a sentence."""
-    try:
-        database = sqlite3.connect(
-            f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None
-        )
+    """A connection for one piece of work; what goes wrong is told in a sentence, see :func:`odam_lib.row_store.told`."""
+    with told(path):
         try:
-            for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL"):
-                database.execute(f"PRAGMA {pragma}")
-            yield database
-        finally:
-            database.close()
-    except sqlite3.Error as error:
-        raise _tell(path, error) from error
-
-
-def _tell(path: Path, error: sqlite3.Error) -> Exception:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return BlockingIOError(f"{path} was being written by others for {PATIENCE:.0f} seconds: try again.")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return PermissionError(f"{path} or its folder cannot be written: give another place, or allow it.")
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return OSError(f"{path} cannot be written ({error}): free some space there, or choose another place.")
-    return ValueError(say_damaged(path))
+            with connected(path, mode) as database:
+                for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = EXTRA"):
+                    database.execute(f"PRAGMA {pragma}")
+                yield database
+        except sqlite3.DatabaseError as error:
+            system = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if system in (
+                sqlite3.SQLITE_ERROR,
+                sqlite3.SQLITE_CORRUPT,
+                sqlite3.SQLITE_NOTADB,
+                sqlite3.SQLITE_CONSTRAINT,
+            ):
+                raise ValueError(say_damaged(path)) from error
+            raise
 
 
 def is_new(database: sqlite3.Connection) -> bool:
