@@ -75,6 +75,21 @@ def test_an_answer_survives_a_process_that_is_killed_right_after(file: AnswerFil
     assert killed.wait(60) == -9 and len(read_rankings([file.path], TRUST)) == 1
 
 
+def test_what_a_killed_process_had_written_by_half_is_taken_back(file: AnswerFile) -> None:
+    answer(file, file.begin(TRUST), 2)
+    code = """
+import sqlite3
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN IMMEDIATE")
+database.execute("DELETE FROM answers")
+database.execute("UPDATE pictures SET png = zeroblob(50000)")
+os.kill(os.getpid(), 9)
+"""
+    assert start(file, code).wait(60) == -9 and len(os.listdir(file.path.parent)) == 2  # the journal
+    assert len(read_rankings([file.path], TRUST)) == 2
+
+
 def test_two_processes_write_at_once(file: AnswerFile) -> None:
     code = "for _ in range(5):\n    sitting = file.begin(TRUST)\n    for _ in range(6): sitting = answer(sitting)"
     others = [start(file, code) for _ in range(2)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -195,6 +196,8 @@ def test_power_is_the_level_without_an_effect_and_grows_with_it() -> None:
     power = estimate_power(simulate_ranks, (4, 8, 16), 10, 60)
     assert power[4].value == 0 and power[4].value < power[8].value < power[16].value
     assert find_enough(power) == 16 and find_enough({4: Estimate(0.9, 0, 1), 8: Estimate(0.7, 0, 1)}) is None
+    alike, apart = (partial(simulate_ranks, concentration=number) for number in (50.0, 1.0))
+    assert estimate_power(alike, (10,), 10, 60)[10].low > estimate_power(apart, (10,), 10, 60)[10].high
     with pytest.raises(ValueError, match="people is 1: give a whole number of at least 2"):
         estimate_power(simulate_ranks, (1,), 10)
 

@@ -162,7 +162,7 @@ class AnswerFile:
         Raises:
             ValueError: nobody has this number.
         """
-        with open_database(self.path, "ro") as database:
+        with open_database(self.path, "rw") as database:
             found = database.execute(
                 "SELECT plan FROM people WHERE study = ? AND person = ?", (study.name, person)
             ).fetchone()

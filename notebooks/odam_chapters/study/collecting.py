@@ -63,7 +63,7 @@ def _read_answers(paths: Sequence[str | Path], study: Study) -> Iterator[tuple[i
     for path in map(user_path, paths):
         if not path.is_file():
             raise FileNotFoundError(f"There is no file of answers at {path}: check the path.")
-        with open_database(path, "ro") as database:
+        with open_database(path, "rw") as database:
             check_ours(path, database)
             check_whole(path, database)
         items = {item.name: item for item in read_items(path, study.name)[0]}
@@ -73,7 +73,7 @@ def _read_answers(paths: Sequence[str | Path], study: Study) -> Iterator[tuple[i
             raise ValueError(
                 f"{path} and {paths[0]} hold other items of the questionnaire {study.name!r}: analyse each by itself."
             )
-        with open_database(path, "ro") as database:
+        with open_database(path, "rw") as database:
             people = database.execute("SELECT person, plan FROM people WHERE study = ?", (study.name,)).fetchall()
             query = "SELECT person, place, given, seconds FROM answers WHERE study = ? ORDER BY person, place"
             answers = database.execute(query, (study.name,)).fetchall()

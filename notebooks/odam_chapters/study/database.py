@@ -30,9 +30,13 @@ CREATE TABLE answers (study TEXT NOT NULL, person INTEGER NOT NULL, place INTEGE
 """
 
 
+DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
+"""What SQLite says if the tables are not those that were made."""
+
+
 @contextmanager
 def open_database(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """A connection for one piece of work; what goes wrong is told in a sentence, see :func:`odam_lib.row_store.told`."""
+    """A connection for one piece of work; what goes wrong is damage, or told by :func:`odam_lib.row_store.told`."""
     with told(path):
         try:
             with connected(path, mode) as database:
@@ -40,23 +44,19 @@ def open_database(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
                     database.execute(f"PRAGMA {pragma}")
                 yield database
         except sqlite3.DatabaseError as error:
-            system = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if system in (
-                sqlite3.SQLITE_ERROR,
-                sqlite3.SQLITE_CORRUPT,
-                sqlite3.SQLITE_NOTADB,
-                sqlite3.SQLITE_CONSTRAINT,
-            ):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
                 raise ValueError(say_damaged(path)) from error
             raise
 
 
 def is_new(database: sqlite3.Connection) -> bool:
+    """Whether nobody wrote to it before."""
     (tables,) = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     return not tables and not database.execute("PRAGMA application_id").fetchone()[0]
 
 
 def check_ours(path: Path, database: sqlite3.Connection) -> None:
+    """Raise ``ValueError`` for another program's file, or another version's."""
     if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
         raise ValueError(f"{path} is another program's database, it holds no answers: give another path.")
     if (version := database.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
@@ -66,20 +66,24 @@ def check_ours(path: Path, database: sqlite3.Connection) -> None:
 
 
 def check_whole(path: Path, database: sqlite3.Connection) -> None:
+    """Raise ``ValueError`` if SQLite finds damage."""
     if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
         raise ValueError(say_damaged(path))
 
 
 def say_missing(path: Path, study: str) -> str:
+    """What is told of a questionnaire that the file does not hold."""
     return f"{path} holds no questionnaire {study!r}: keep its items there first; there can be {', '.join(STUDIES)}."
 
 
 def say_damaged(path: Path) -> str:
+    """What is told of a file that cannot be what this program wrote."""
     return f"{path} holds no answers or is damaged: restore it from a copy, or give another path."
 
 
 def read_items(path: Path, study: str) -> tuple[list[Item], int]:
-    with open_database(path, "ro") as database:
+    """The items of a questionnaire, each compared with its hash, and the seed."""
+    with open_database(path, "rw") as database:
         found = database.execute("SELECT seed, conditions FROM studies WHERE study = ?", (study,)).fetchone()
         if found is None:
             raise ValueError(say_missing(path, study))
@@ -106,6 +110,7 @@ def read_items(path: Path, study: str) -> tuple[list[Item], int]:
 
 
 def read_plan(path: Path, text: str) -> tuple[Question, ...]:
+    """Somebody's questions."""
     try:
         return tuple(Question(item, tuple(shown)) for item, shown in json.loads(text))
     except (TypeError, ValueError) as error:
@@ -122,4 +127,5 @@ def _as_tuples(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_column(database: sqlite3.Connection, query: str, study: str) -> list[Any]:
+    """One value of each row of a questionnaire."""
     return [value for (value,) in database.execute(query, (study,))]

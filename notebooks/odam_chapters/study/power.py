@@ -17,7 +17,7 @@ from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import Estimate
 
 CONCENTRATION = 5.0
-"""Of the distribution over people: as if each had taken their shares from five answers."""
+"""Of the distribution over people: as if each had taken their shares from five answers; the larger, the more alike."""
 ENOUGH = 0.8
 """The power that a study should have."""
 
@@ -25,13 +25,15 @@ Simulation = Callable[[int, int, np.random.Generator], np.ndarray]
 """People, questions and a source of randomness -> numbers of each person under each condition ``[P, K]``."""
 
 
-def simulate_ranks(people: int, questions: int, random: np.random.Generator) -> np.ndarray:
+def simulate_ranks(
+    people: int, questions: int, random: np.random.Generator, concentration: float = CONCENTRATION
+) -> np.ndarray:
     """Mean ranks ``[P, 4]`` of people of whom the first method is put first, second, ... as often as the paper's ODAM.
 
     The paper gives two of the four places; the rest is shared between the other two, and the three rivals are alike.
     """
     rest = (1 - sum(TRUST_PLACES.values())) / 2
-    shares = random.dirichlet(CONCENTRATION * np.array([*TRUST_PLACES.values(), rest, rest]), people)
+    shares = random.dirichlet(concentration * np.array([*TRUST_PLACES.values(), rest, rest]), people)
     drawn = random.random((people, questions, 1)) > shares.cumsum(axis=1)[:, None, :3]
     first = 1 + drawn.sum(axis=2)
     others = 1 + random.random((people, questions, 3)).argsort(axis=2).argsort(axis=2)
@@ -39,14 +41,16 @@ def simulate_ranks(people: int, questions: int, random: np.random.Generator) -> 
     return np.concatenate([first[..., None], others], axis=2).mean(axis=1)
 
 
-def simulate_certainty(people: int, questions: int, random: np.random.Generator) -> np.ndarray:
+def simulate_certainty(
+    people: int, questions: int, random: np.random.Generator, concentration: float = CONCENTRATION
+) -> np.ndarray:
     """Shares ``[P, 2]`` of most certain answers, as often as the paper's with Odam-Train and without.
 
     Who is often certain under one condition is so under the other.
     """
     person = random.random((people, 1))
     means = np.array([MOST_CERTAIN["ODAM, Odam-Train"], MOST_CERTAIN["ODAM"]])
-    shares = beta.ppf(person, CONCENTRATION * means, CONCENTRATION * (1 - means))
+    shares = beta.ppf(person, concentration * means, concentration * (1 - means))
     return random.binomial(questions, shares) / questions
 
 
