@@ -201,7 +201,13 @@ def test_edges_are_ranked_and_everything_can_be_deleted(opened) -> None:
     form = Answering(notebook, "edges")
     number = form.begin()
     expect(form.root.locator(".odam-edge-x1, .odam-box").first).to_be_visible()
-    for _ in range(QUESTIONS):
+    for _ in range(2):  # by keys alone: after each question the focus is above the next one
+        for key in ("Tab", "1", "Tab", "2", "Tab", "3", "Tab", "4", "Tab", "Enter"):
+            form.page.keyboard.press(key)
+        expect(form.root.locator("h4")).to_be_focused()
+    form.expect_question(2)
+    assert [list(one.ranks.values()) for one in read_rankings([path], EDGES)] == [[1, 2, 3, 4]] * 2
+    for _ in range(2, QUESTIONS):
         rank(form.page, form.root, "DABC")
         form.press("Save and go on")
     expect(form.root).to_have_attribute("data-screen", "done")

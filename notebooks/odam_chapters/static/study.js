@@ -137,14 +137,18 @@ function render({ model, el }) {
   const about = model.get("_about");
   const body = make("div", { class: "odam-body" });
   const alert = make("p", { class: "odam-error", role: "alert" });
-  const root = make("div", { class: "odam-picker odam-study" }, [make("h4", {}, [about.title]), body, alert]);
+  const title = make("h4", { tabindex: -1 }, [about.title]);
+  const root = make("div", { class: "odam-picker odam-study" }, [title, body, alert]);
   keepKeys(root);
   root.addEventListener("keydown", (event) => /^[0-9]$/.test(event.key) && event.stopPropagation()); // headings in JupyterLab
 
   let waiting = null;
   let held = []; // buttons that wait for an answer, and whether they were disabled before
+  let focused = null; // what had the focus when they began to: a disabled button gives it to the page, whose keys it has
   const send = (message) => {
     root.setAttribute("aria-busy", "true");
+    const { activeElement } = root.getRootNode();
+    focused = root.contains(activeElement) ? activeElement : null;
     held = [...body.querySelectorAll("button")].map((node) => [node, node.disabled]);
     held.forEach(([node]) => (node.disabled = true));
     clearTimeout(waiting);
@@ -214,6 +218,7 @@ function render({ model, el }) {
     alert.textContent = model.get("error");
     if (JSON.stringify(screen) === drawn) {
       held.forEach(([node, disabled]) => (node.disabled = disabled)); // a step was refused: what was given stays
+      focused?.focus();
       return;
     }
     drawn = JSON.stringify(screen);
@@ -221,6 +226,8 @@ function render({ model, el }) {
     body.replaceChildren(...screens[shown.screen](shown));
     root.dataset.screen = shown.screen;
     root.dataset.place = shown.place ?? "";
+    if (focused) title.focus();
+    focused = null;
   };
   draw();
   const end = mount({ model, el }, root, [["change:_shown", draw]]);

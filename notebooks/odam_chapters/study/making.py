@@ -77,12 +77,14 @@ def make_trust_items(
         if len(items) >= number:
             break
         trace = detector.trace(picture.image)
-        for place in _choose_rows(trace, picture, taken)[: number - len(items)]:
-            one = trace.detections(LEAST_SCORE)[[place]]
-            maps = {name: method(trace, one, ["class"]) for name, method in methods.items()}
-            region = box_regions(one.boxes, one.image_size)
+        rows = _choose_rows(trace, picture, taken)[: number - len(items)]
+        found = trace.detections(LEAST_SCORE)[rows]
+        every = {name: method(trace, found, ["class"]) for name, method in methods.items()} if rows else {}
+        for place, row in enumerate(rows):
+            maps = {name: each[[place]] for name, each in every.items()}
+            region = box_regions(found.boxes[[place]], found.image_size)
             shares = {name: float(energy_inside(each.to_image()[:, 0], region)) for name, each in maps.items()}
-            items.append(_make_ranking(f"{picture.name}, {place}", picture.image, maps, methods, shares, ""))
+            items.append(_make_ranking(f"{picture.name}, {row}", picture.image, maps, methods, shares, ""))
     return items
 
 
