@@ -275,7 +275,9 @@ def test_a_read_only_folder_is_told_before_the_first_question(file: AnswerFile, 
     for parent in path.parents:
         if parent != folder and str(parent).startswith(str(tmp_path.parents[1])):
             parent.chmod(0o755)
-    done = subprocess.run([sys.executable, "-c", code, str(path), *sys.path], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), *sys.path], capture_output=True, text=True, encoding="utf-8"
+    )
     assert "cannot be written" in done.stdout, done.stdout + done.stderr[-500:]
 
 

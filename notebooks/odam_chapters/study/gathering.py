@@ -98,20 +98,21 @@ def make_all_items(
     photographs, few = list(open_photographs("", detector)), questions // 2
     plain = {kind: load_detector(kind, device) for kind in (OF_SCENES, OF_CROWDS)}
     trained = {kind: load_detector(f"{kind}-odam", device) for kind in plain}
-    scenes, crowds = (list(_open_scenes(4 * questions, setting, seed)) for setting in (None, "crowd"))
+    most = 4 * questions
     trust = make_trust_items(detector, photographs, methods, few)
-    trust += make_trust_items(plain[OF_SCENES], scenes, methods, questions - len(trust))
+    trust += make_trust_items(plain[OF_SCENES], _draw_scenes(most, None, seed), methods, questions - len(trust))
     edges = make_edge_items(detector, photographs, few)
-    edges += make_edge_items(plain[OF_SCENES], scenes, questions - len(edges))
+    edges += make_edge_items(plain[OF_SCENES], _draw_scenes(most, None, seed), questions - len(edges))
     pointing: list[Item] = []
-    for kind, pictures, number in ((OF_CROWDS, crowds, few), (OF_SCENES, scenes, questions - few)):
+    for kind, setting, number in ((OF_CROWDS, "crowd", few), (OF_SCENES, None, questions - few)):
         conditions = {key: (plain[kind], method) for key, method in methods.items()}
         conditions[WITH_ODAM_TRAIN] = trained[kind], methods["ODAM"]
-        pointing += make_discrimination_items(conditions, pictures, number, seed)
+        pointing += make_discrimination_items(conditions, _draw_scenes(most, setting, seed), number, seed)
     return {TRUST.name: trust, DISCRIMINATION.name: pointing, EDGES.name: edges}
 
 
-def _open_scenes(number: int, setting: str | None, seed: int) -> Iterator[Picture]:
+def _draw_scenes(number: int, setting: str | None, seed: int) -> Iterator[Picture]:
+    """At most so many scenes, each drawn when it is asked for."""
     scenes = Scenes("val", number, setting, seed=seed)
     for item in range(number):
         yield Picture(f"{setting or 'scene'} {item}", *scenes[item])

@@ -93,6 +93,11 @@ def is_certain(one: Pointing) -> float:
     return float(one.confidence == SUREST)
 
 
+def read_confidence(one: Pointing) -> float:
+    """From 1 to 5."""
+    return float(one.confidence)
+
+
 def keep_finished(answers: Sequence[Answer], questions: int) -> tuple[list[Answer], int]:
     """The answers of those who answered all questions of the questionnaire, and how many others there were."""
     by_person = _group(answers)
