@@ -10,8 +10,7 @@ __all__, __getattr__, __dir__ = offer(
         "study.exercises": "check_holm check_people check_reader",
         "study.gathering": "WITH_ODAM_TRAIN list_methods make_all_items",
         "study.inference": "compare estimate_by_odi estimate_means estimate_places is_certain is_right keep_finished "
-        "read_confidence 
-        "relate_to_odi tabulate_pointings tabulate_ranks",
+        "read_confidence relate_to_odi tabulate_pointings tabulate_ranks",
         "study.items": "DISCRIMINATION EDGES STUDIES TRUST",
         "study.plots": "show_answer show_by_odi show_power show_question show_readers",
         "study.power": "ENOUGH estimate_power find_enough simulate_certainty simulate_ranks",

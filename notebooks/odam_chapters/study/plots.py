@@ -98,6 +98,7 @@ def show_readers(
         panel.set_title(number, fontsize=9)
         panel.set_yticks(range(len(conditions)), conditions, fontsize=8)
         panel.set_ylim(len(conditions) - 0.5, -0.5)
+        panel.set_xlim(left=0)
         panel.tick_params(labelsize=8)
         panel.grid(axis="x", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
@@ -114,7 +115,7 @@ def show_by_odi(
     Args:
         panels: by number and reader, of :func:`odam_chapters.study.inference.estimate_by_odi`.
         title: the figure's message.
-        low: where the vertical axis begins at the latest.
+        low: where the vertical axis begins.
     """
     figure = Sheet(4.4 * len(panels), 3.4)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -128,11 +129,16 @@ def show_by_odi(
             panel.plot(places, [one.value for one in values], "o-", color=tint, lw=1.2, ms=5, label=name_entry(reader))
             for place, one, (_, count) in zip(places, values, bands.values()):
                 panel.annotate(
-                    str(count), (place, one.value), (3, 4), textcoords="offset points", fontsize=7, color=tint
+                    str(count),
+                    (place, one.value),
+                    (4, -11 if colour % 2 else 5),
+                    textcoords="offset points",
+                    fontsize=7,
+                    color=tint,
                 )
         panel.set(xlim=(0, 1), xlabel="ODI of the map")
         panel.set_title(number, fontsize=9)
-        panel.set_ylim(bottom=min(low, panel.get_ylim()[0]))
+        panel.set_ylim(bottom=low)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
