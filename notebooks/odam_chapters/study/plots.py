@@ -127,15 +127,9 @@ def show_by_odi(
             values = [estimate for estimate, _ in bands.values()]
             panel.vlines(places, [one.low for one in values], [one.high for one in values], color=tint, lw=2.5)
             panel.plot(places, [one.value for one in values], "o-", color=tint, lw=1.2, ms=5, label=name_entry(reader))
+            told = {"textcoords": "offset points", "fontsize": 7, "color": tint}
             for place, one, (_, count) in zip(places, values, bands.values()):
-                panel.annotate(
-                    str(count),
-                    (place, one.value),
-                    (4, -11 if colour % 2 else 5),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=tint,
-                )
+                panel.annotate(str(count), (place, one.value), (4, -11 if colour % 2 else 5), **told)
         panel.set(xlim=(0, 1), xlabel="ODI of the map")
         panel.set_title(number, fontsize=9)
         panel.set_ylim(bottom=low)
