@@ -74,12 +74,12 @@ def _draw_png(panel: Axes, png: bytes, size: tuple[int, int]) -> None:
 def show_readers(
     panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], title: str, marks: Mapping[str, tuple[float, str]]
 ) -> Figure:
-    """Numbers of several readers: a panel for each number, a row for each condition, a colour for each reader.
+    """Shares of several readers: a panel for each share, a row for each condition, a colour for each reader.
 
     Args:
-        panels: estimates by number, reader and condition; NaN is left out.
+        panels: estimates in [0, 1] by what is shared, reader and condition; NaN is left out.
         title: the figure's message.
-        marks: by number, where to draw a line, and what it is.
+        marks: by what is shared, where to draw a line, and what it is.
     """
     conditions = list(dict.fromkeys(name for one in panels.values() for of in one.values() for name in of))
     readers = list(dict.fromkeys(name for one in panels.values() for name in one))
@@ -98,7 +98,7 @@ def show_readers(
         panel.set_title(number, fontsize=9)
         panel.set_yticks(range(len(conditions)), conditions, fontsize=8)
         panel.set_ylim(len(conditions) - 0.5, -0.5)
-        panel.set_xlim(left=0)
+        panel.set_xlim(0, 1.02)
         panel.tick_params(labelsize=8)
         panel.grid(axis="x", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
@@ -107,15 +107,12 @@ def show_readers(
     return figure
 
 
-def show_by_odi(
-    panels: Mapping[str, Mapping[str, Mapping[float, tuple[Estimate, int]]]], title: str, low: float = 0.0
-) -> Figure:
+def show_by_odi(panels: Mapping[str, Mapping[str, Mapping[float, tuple[Estimate, int]]]], title: str) -> Figure:
     """Numbers against the map's ODI, as Fig. 8: a panel for each number, a line for each reader, counts at the points.
 
     Args:
         panels: by number and reader, of :func:`odam_chapters.study.inference.estimate_by_odi`.
         title: the figure's message.
-        low: where the vertical axis begins.
     """
     figure = Sheet(4.4 * len(panels), 3.4)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -132,7 +129,7 @@ def show_by_odi(
                 panel.annotate(str(count), (place, one.value), (4, -11 if colour % 2 else 5), **told)
         panel.set(xlim=(0, 1), xlabel="ODI of the map")
         panel.set_title(number, fontsize=9)
-        panel.set_ylim(bottom=low)
+        panel.set_ylim(bottom=0)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)

@@ -12,7 +12,7 @@ from traitlets import Bytes, Dict, Unicode
 from odam_chapters import STATIC
 from odam_chapters.study.answers import AnswerFile, Sitting
 from odam_chapters.study.given import SUREST
-from odam_chapters.study.items import Question, Study, list_conditions
+from odam_chapters.study.items import Item, Question, Study
 from odam_chapters.study.plots import show_question
 from odam_lib.viz.choosing import STATIC as SHARED, Bundle, read_front_end
 from odam_lib.viz.drawing import to_png
@@ -70,7 +70,7 @@ class Questionnaire(anywidget.AnyWidget):
         self.answers = answers if isinstance(answers, AnswerFile) else AnswerFile(answers)
         self._study, items = study, self.answers.items(study)
         self._items = {item.name: item for item in items}
-        self._first = Question(items[0].name, list_conditions(items)[: None if study.kind == "rank" else 1])
+        self._first = Question(items[0].name, _choose_shown(study, items[0]))
         self._sitting: Sitting | None = None
         self._paused, self._steps, self._farewell = False, 0, ""
         self._spent, self._since = 0.0, 0.0
@@ -194,3 +194,10 @@ class Questionnaire(anywidget.AnyWidget):
     def __repr__(self) -> str:
         state = "nobody answers" if self._sitting is None else f"question {self._sitting.place + 1}"
         return f"Questionnaire({self._study.name}, {len(self._items)} questions, {state})"
+
+
+def _choose_shown(study: Study, item: Item) -> tuple[str, ...]:
+    """The conditions on the still picture: of pointing the one whose map leaks least, which can be told without help."""
+    if study.kind == "rank":
+        return tuple(item.maps)
+    return (min(item.maps, key=lambda condition: (item.odi or {}).get(condition, 0.0)),)
