@@ -6,6 +6,7 @@ import io
 import json
 import tomllib
 from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,8 @@ from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import naming, output_file, owned, write_whole
+from odam_lib.viz.choosing import WRITTEN
+from odam_lib.viz.standalone import read_fragment
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
@@ -80,10 +83,21 @@ def stored(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def with_figures(notebook: NotebookNode) -> NotebookNode:
+    """A copy in which a widget of which a figure was written is that figure, which needs no kernel to be clicked."""
+    notebook = deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if written := output.get("metadata", {}).get(WRITTEN):
+                output["data"] = NotebookNode({"text/html": read_fragment(Path(written))})
+    return notebook
+
+
 def to_html(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook as one web page that needs no network for its pictures."""
+    """Write the notebook as one web page that needs no network for its pictures and figures."""
     where = {"metadata": {"path": str(ROOT / "notebooks")}}
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
+    shown = with_figures(without_widgets(notebook))
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(shown, resources=where)
     with write_whole(path) as aside:
         aside.write_text(page, encoding="utf-8")
 

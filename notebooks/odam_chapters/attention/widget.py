@@ -15,8 +15,9 @@ from odam_chapters.attention.reading import count_cells, find_cell, get_attentio
 from odam_lib.detectors.trace import Trace
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end
+from odam_lib.viz.choosing import Choosing, Row, check_row
 from odam_lib.viz.drawing import DISPLAY_SIDE, blend, encode_png, fit_size, resize, to_png
+from odam_lib.viz.front_ends import read_front_end
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
 MARK = "#56b4e9"

@@ -20,7 +20,7 @@ from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, limit_objects, read_front_end
+from odam_lib.viz.choosing import Choosing, Row, Share, check_row
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     blend,
@@ -32,6 +32,7 @@ from odam_lib.viz.drawing import (
     to_png,
     write_label,
 )
+from odam_lib.viz.front_ends import describe_objects, limit_objects, read_front_end
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
 
