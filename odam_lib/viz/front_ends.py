@@ -51,7 +51,7 @@ def describe_picture(detections: Detections, sentence: str) -> dict[str, Any]:
         "objects": describe_objects(detections),
         "attributes": [[name, TITLES[name]] for name in SHOWN],
         "sentence": sentence if len(detections) else NOTHING_FOUND,
-        "palette": encode_palette(),
+        "palette": list_palette(),
     }
 
 
@@ -92,9 +92,9 @@ def encode_maps(maps: Tensor) -> bytes:
     return _encode(values, "PNG", optimize=True)
 
 
-def encode_palette() -> bytes:
-    """The 256 colours of maps, three bytes each."""
-    return (list_colours(SEQUENTIAL).T * 255).round().numpy().astype(np.uint8).tobytes()
+def list_palette() -> list[int]:
+    """The 256 colours of maps one after the other, of each red, green and blue, 0 to 255."""
+    return (list_colours(SEQUENTIAL).T.flatten() * 255).round().int().tolist()
 
 
 def encode_jpeg(image: Tensor) -> bytes:

@@ -73,7 +73,8 @@ function between(count, cells, [from, to], first, step, bounded) {
 /**
  * Draw a map over a dimmed picture as odam_lib.viz.drawing.blend does, bilinear between its cells.
  * `first` is the centre of the map's first cell and `step` the distance of cells, [x, y] in shares of the picture;
- * `part` is what the dimmed picture shows, [left, top, right, bottom] in such shares; `palette` has 256 colours.
+ * `part` is what the dimmed picture shows, [left, top, right, bottom] in such shares; `palette` is a list of 256
+ * colours, three numbers each.
  */
 function drawMap(canvas, below, map, { first, step, bounded }, palette, opacity, [left, top, right, bottom] = [0, 0, 1, 1]) {
   const { width, height } = below;
@@ -97,11 +98,6 @@ function drawMap(canvas, below, map, { first, step, bounded }, palette, opacity,
   }
   [canvas.width, canvas.height] = [width, height];
   canvas.getContext("2d").putImageData(pixels, 0, 0);
-}
-
-/** Bytes that Python sent, which arrive as a DataView. */
-function bytesOf(sent) {
-  return new Uint8Array(sent.buffer, sent.byteOffset, sent.byteLength);
 }
 
 function dropDown(name, options) {

@@ -6,7 +6,6 @@ const THUMBNAIL_SIDE = 160;
 
 function render({ model, el }) {
   const { size, objects, attributes, smoothings, sentence, palette } = model.get("_about");
-  const colours = bytesOf(palette);
   const set = (name, value) => {
     model.set(name, value);
     model.save_changes();
@@ -85,7 +84,7 @@ function render({ model, el }) {
     const { selected, smoothing, grid, reasons } = drawn.shown;
     const place = attributes.findIndex(([name]) => name === attribute);
     const title = `${objects[selected].label}: ${attributes[place][1]}`;
-    drawMap(map, drawn.large, drawn.maps[place], grid, colours, opacity);
+    drawMap(map, drawn.large, drawn.maps[place], grid, palette, opacity);
     map.setAttribute("aria-label", `map of ${title}`);
     const box = outline(objects[selected], size);
     if (EDGES.includes(attribute)) box.classList.add(`odam-edge-${attribute}`);
@@ -101,7 +100,7 @@ function render({ model, el }) {
     if (shown !== model.get("_shown")) return; // another choice was drawn meanwhile
     drawn = { shown, maps, large };
     drawLarge();
-    thumbnails.forEach((button, place) => drawMap(button.firstChild, small, maps[place], shown.grid, colours, 0.8));
+    thumbnails.forEach((button, place) => drawMap(button.firstChild, small, maps[place], shown.grid, palette, 0.8));
   };
 
   drawChoice();
