@@ -13,6 +13,8 @@ from odam_lib.datasets.scenes import Scenes
 
 SIDE = 96
 NUMBERS = {"train": 2, "val": 1}
+IGNORED = [60, 2, 90, 22]
+"""Where detections are neither right nor wrong; YOLO's labels cannot say it."""
 Picture = tuple[str, Image.Image, list[list[int]]]
 
 
@@ -27,6 +29,12 @@ def _whole(boxes: Tensor) -> list[list[int]]:
     return boxes.round().int().clamp(0, SIDE).tolist()
 
 
+def _sides(box: list[int]) -> list[int]:
+    """(x, y, width, height) of a box."""
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
 def _save(pictures: Sequence[Picture], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, image, _ in pictures:
@@ -37,10 +45,11 @@ def _coco(pictures: Sequence[Picture], with_masks: bool) -> str:
     annotations = []
     for number, (_, _, boxes) in enumerate(pictures, start=1):
         for x1, y1, x2, y2 in boxes:
-            one = {"image_id": number, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
+            one = {"image_id": number, "category_id": 1, "bbox": _sides([x1, y1, x2, y2]), "iscrowd": 0}
             if with_masks:
                 one["segmentation"] = [[x1, y1, x2, y1, x2, y2, x1, y2]]
             annotations.append(one)
+        annotations.append({"image_id": number, "category_id": 1, "bbox": _sides(IGNORED), "iscrowd": 1})
     images = [
         {"id": number, "file_name": f"{name}.jpg", "width": SIDE, "height": SIDE}
         for number, (name, _, _) in enumerate(pictures, start=1)
@@ -71,9 +80,9 @@ def write_voc(root: Path) -> None:
         (folder / "ImageSets" / "Main" / f"{listed}.txt").write_text(text, encoding="utf-8")
         for name, _, boxes in pictures:
             objects = "".join(
-                f"<object><name>person</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin><xmax>{x2}</xmax>"
-                f"<ymax>{y2}</ymax></bndbox></object>"
-                for x1, y1, x2, y2 in boxes
+                f"<object><name>person</name><difficult>{difficult}</difficult><bndbox><xmin>{x1 + 1}</xmin>"
+                f"<ymin>{y1 + 1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
+                for difficult, (x1, y1, x2, y2) in [*((0, box) for box in boxes), (1, IGNORED)]
             )
             size = f"<size><width>{SIDE}</width><height>{SIDE}</height></size>"
             text = f"<annotation><filename>{escape(name)}</filename>{size}{objects}</annotation>"
@@ -87,9 +96,9 @@ def write_crowdhuman(root: Path) -> None:
         _save(pictures, root / "Images")
         lines = []
         for name, _, boxes in pictures:
-            sides = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes]
-            people = [{"tag": "person", "fbox": side, "vbox": side, "hbox": side} for side in sides]
-            lines.append(json.dumps({"ID": name, "gtboxes": people}))
+            tagged = [*(("person", _sides(box)) for box in boxes), ("mask", _sides(IGNORED))]
+            gtboxes = [{"tag": tag, "fbox": sides, "vbox": sides, "hbox": sides} for tag, sides in tagged]
+            lines.append(json.dumps({"ID": name, "gtboxes": gtboxes}))
         (root / f"annotation_{split}.odgt").write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import papermill
 import pytest
 import torch
+from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import data_root
@@ -26,9 +27,14 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 TINY = ["--number", "1", "--batch-size", "1", "--epochs", "1", "--size", "64"]
 WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/crowds/results.py": [
-        (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
+        (["{text}/in.sqlite"], "cannot be written"),
+        (["{text}", "--pictures", "1"], "text is no place for the rows of a run"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
+        (["{new}", "--dataset", "{labels}", "--pictures", "1"], "YOLO's labels cannot mark what is to be ignored"),
+        (["{new}", "--dataset", "{labels}", "--pictures", "2"], "has 1 pictures here, not 2"),
+        (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
+        (["{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
     ],
     "odam_lib/datasets/download.py": [(["coco-val2017", "--folder", "{text}/in"], "cannot be written")],
     "odam_lib/datasets/scenes/__main__.py": [
@@ -58,7 +64,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--masks", "0"], "masks"),
     ],
     "notebooks/odam_chapters/errors/survey.py": [
-        (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{text}/in.sqlite", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{new}", "--csv", "{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
         (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
@@ -73,9 +80,19 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
-        (["{text}", "--objects", "1"], "text is no place for rows"),
+        (["{text}", "--objects", "1"], "text is no place for the rows of a run"),
+        (["{new}", "--begin-with", "{new}"], "There are no rows to begin with"),
+        (["{new}.sqlite", "--begin-with", "{text}"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
+        (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
+        (["{new}", "--dataset", "{text}"], "text is no data set of a known format"),
+        (["{new}", "--dataset", "{labels}", "--split", "val"], "has no parts train and val"),
+        (["{new}", "--dataset", "{labels}", "--root", "{folder}"], "is a folder already: give no root"),
+        (["{new}", "--dataset", "{labels}"], "The detector knows none of the data set's classes"),
+        (["{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
+        (["{new}", "--dataset", "crowdhuman", "--annotations", "{text}"], "CrowdHuman's annotations lie in its root"),
+        (["{new}", "--dataset", "beach", "--setting", "crowd"], "the setting 'crowd': give one of the two"),
     ],
     "odam_lib/evaluation/tables.py": [(["{new}"], "There are no rows"), (["{text}"], "text is no place for rows")],
     "notebooks/odam_chapters/odam_train/sweep.py": [
@@ -91,9 +108,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--detectors", "yolo"], "yolo.json is missing"),
     ],
     "notebooks/odam_chapters/judging/own_masks.py": [
-        (["{text}/in.csv", "{folder}"], "cannot be written"),
-        (["{new}", "{new}"], "is missing"),
-        (["{new}", "{new}", "--score-threshold", "-1"], "The score threshold is -1"),
+        (["{text}/in.csv"], "cannot be written"),
+        (["{new}", "--root", "{new}"], "is missing"),
+        (["{new}", "--dataset", "{labels}"], "Every object needs a mask: Line 1 of"),
+        (["{new}", "--score-threshold", "-1"], "The score threshold is -1"),
     ],
     "odam_lib/training/__main__.py": [
         (["--output", "{text}/in"], "cannot be written"),
@@ -102,6 +120,11 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{new}", "--learning-rate", "nan"], "learning_rate is nan"),
         (["--output", "{new}", "--weight-decay", "inf"], "weight_decay is inf"),
         (["--output", "{new}", "--dataset", "crowdhuman", "--root", "{new}"], "is missing"),
+        (["--output", "{new}", "--dataset", "coco", "--root", "{new}"], "is missing"),
+        (["--output", "{new}", "--dataset", "{new}"], "or give a path that is there"),
+        (["--output", "{new}", "--dataset", "{folder}"], "folder is no data set of a known format"),
+        (["--output", "{new}", "--dataset", "shortcut", "--root", "{folder}"], "always streets: leave out --root"),
+        (["--output", "{new}", "--dataset", "{labels}", *TINY, "--held-out", "1"], "are not enough for 1 and 1"),
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
     ],
@@ -116,9 +139,27 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "tools/paper_map.py": [(["check"], "No such file or directory")],
     "tools/notebooks.py": [
-        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
+        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left"),
+        (["sweep", "03_is"], "There is no notebook 03_is: choose all or among 00_quickstart"),
+        (["sweep", "{new}.ipynb"], "new.ipynb: give the path of an .ipynb file"),
+        (["sweep", "all", "-p", "SEEDS", "0"], "00_quickstart has no parameter SEEDS: it has IMAGE"),
+        (["sweep", "00_quickstart", "-p", "DETECTOR", "yolov3-tiny", "yolo"], "DETECTOR is 'yolo': choose among"),
+        (["sweep", "00_quickstart", "--minutes", "0"], "--minutes is 0.0: give a positive number"),
+        (["sweep", "00_quickstart", "--memory", "-1"], "--memory is -1.0: give a positive number"),
+        (["sweep", "00_quickstart", "--gpus", "1.5"], "--gpus is 1.5: give a share of one"),
+        (["sweep", "00_quickstart", "--output", "{text}/in"], "cannot be written"),
+        (["sweep", "00_quickstart", "--output", "{new}", "--address", "127.0.0.1:1"], "Nobody answers as Ray does"),
     ],
 }
+
+
+def write_labels(root: Path) -> None:
+    """A box of YOLO's on one picture: neither parts nor masks nor anything to ignore, and a class nobody knows."""
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "images" / "a.png")
+    (root / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5", encoding="utf-8")
+    (root / "classes.txt").write_text("unicorn", encoding="utf-8")
 
 
 def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> None:
@@ -140,10 +181,11 @@ def test_every_command_line_is_told_about_here_and_ends_by_the_one_place() -> No
 def test_what_is_wrong_is_said_in_one_line(
     name: str, arguments: list[str], said: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    places = {one: tmp_path / one for one in ("text", "folder", "new", "cached")}
+    places = {one: tmp_path / one for one in ("text", "folder", "new", "cached", "labels")}
     places["text"].write_bytes(b"\xff\xfe no file of ours")
     places["folder"].mkdir()
     places["cached"].mkdir()
+    write_labels(places["labels"])
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
     if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):

@@ -38,7 +38,7 @@ FILES = {
     "odam_chapters.errors.survey": ["--detectors", "fcos-scenes", "--number", "1"],
     "odam_chapters.odam_train.sweep": ["--pictures", "2"],
     "odam_chapters.judging.leaks": ["--number", "1"],
-    "odam_chapters.judging.own_masks": ["absent"],
+    "odam_chapters.judging.own_masks": ["--root", "absent"],
     "insertion_causes": ["absent"],
 }
 """Commands whose first argument is the file to write, with other arguments."""

@@ -23,7 +23,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, default: str = "scene
         "folder in the layout of COCO, CrowdHuman, VOC or YOLO",
     )
     parser.add_argument(
-        "--root", default="", help="its folder: that of the pictures for a JSON; empty for where it is fetched to"
+        "--root", default="", help="its folder: that of the pictures for a JSON; left out: where it is fetched to"
     )
     parser.add_argument(
         "--annotations", default="", help="of own data: JSON of coco, XML folder of voc, class names of yolo"
@@ -34,7 +34,10 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, default: str = "scene
 def add_split_argument(parser: argparse.ArgumentParser) -> None:
     """Let a command line choose a part of its data: ``--split``."""
     parser.add_argument(
-        "--split", default="", choices=SPLITS, help="of data that has parts; the held-out one of published data"
+        "--split",
+        default="",
+        choices=SPLITS,
+        help="of data that has parts; left out: the held-out one, and all of other data",
     )
 
 

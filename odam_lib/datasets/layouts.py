@@ -1,7 +1,6 @@
 """What lies at a path: which format, and whether it has a part to train on and one that is held out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,9 @@ UNDERSTOOD = (
 PLAIN = "annotations.json"
 FILES = {"coco": (".json",), "yolo": YAML}
 _YOLO_SPLITS = {"train": ("train",), "val": ("val", "valid")}
-Open = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a data set is opened.
-
-    Attributes:
-        usual: what is taken unless a part is asked for.
-        parts: by the names of ``SPLITS``; empty where the data names none.
-    """
-
-    usual: Open
-    parts: Mapping[str, Open] = field(default_factory=dict)
+WHOLE = ""
+Layout = Mapping[str, Callable[[], Any]]
+"""What opens each part of a data set, by the names of ``SPLITS``; or all of it, by ``WHOLE``, where it has no parts."""
 
 
 def recognise(path: Path) -> str:
@@ -84,13 +72,13 @@ def lay_out(kind: str, root: str | Path, annotations: str | Path) -> Layout:
 
 def _coco(root: str | Path, annotations: str | Path) -> Layout:
     if annotations:
-        return Layout(partial(CocoFormat, root or user_path(annotations).parent, annotations))
+        return {WHOLE: partial(CocoFormat, root or user_path(annotations).parent, annotations)}
     if not root:
         return _by_split(partial(Coco, None))
     place = user_path(root)
     files = _coco_files(place)
     if not files and (place / PLAIN).is_file():
-        return Layout(partial(CocoFormat, place / "images", place / PLAIN))
+        return {WHOLE: partial(CocoFormat, place / "images", place / PLAIN)}
     if not files:
         raise FileNotFoundError(
             f"{place / ANNOTATIONS['val']} is missing: give the folder of COCO val2017 as root or, for data of your "
@@ -119,25 +107,23 @@ def _crowdhuman(root: str | Path, annotations: str | Path) -> Layout:
 
 
 def _by_split(open_split: Callable[[str], Any]) -> Layout:
-    """Of published data, whose usual part is the held-out one."""
-    parts = {split: partial(open_split, split) for split in SPLITS}
-    return Layout(parts["val"], parts)
+    return {split: partial(open_split, split) for split in SPLITS}
 
 
 def _voc(root: str | Path, annotations: str | Path) -> Layout:
     if annotations:
-        return Layout(partial(VocFormat, root or annotations, annotations))
+        return {WHOLE: partial(VocFormat, root or annotations, annotations)}
     folder = user_path(root)
     if not root or (folder / "VOCdevkit").is_dir():
         return _by_split(lambda split: Voc(root or None, {"train": "trainval", "val": "test"}[split]))
     if not (folder / "Annotations").is_dir():
-        return Layout(partial(VocFormat, folder, folder))
+        return {WHOLE: partial(VocFormat, folder, folder)}
     whole = partial(VocFormat, folder / "JPEGImages", folder / "Annotations")
     lists = {split: folder / "ImageSets" / "Main" / f"{split}.txt" for split in SPLITS}
     if not all(path.is_file() for path in lists.values()):
-        return Layout(whole)
+        return {WHOLE: whole}
     # The classes are those of all pictures, so that both parts number them alike.
-    return Layout(whole, {split: partial(_listed_in, path, whole) for split, path in lists.items()})
+    return {split: partial(_listed_in, path, whole) for split, path in lists.items()}
 
 
 def _listed_in(path: Path, whole: Callable[[], VocFormat]) -> Part:
@@ -162,14 +148,13 @@ def _yolo(root: str | Path, annotations: str | Path) -> Layout:
     if (place / IMAGES).is_dir():
         whole, folders = partial(YoloFormat, place, names), _yolo_folders(place / IMAGES)
         both = folders.keys() == set(SPLITS)
-        return Layout(whole, {split: partial(whole, name) for split, name in folders.items()} if both else {})
+        return {split: partial(whole, name) for split, name in folders.items()} if both else {WHOLE: whole}
     if (images := _images_above(place)) is not None:
-        return Layout(partial(YoloFormat, images.parent, names, place.relative_to(images).as_posix()))
+        return {WHOLE: partial(YoloFormat, images.parent, names, place.relative_to(images).as_posix())}
     listed = user_path(annotations) if annotations else place / NAMES[0]
     if listed.suffix.lower() not in YAML or not listed.is_file():
-        return Layout(partial(YoloFormat, place, names))
-    parts = {split: partial(_yolo_part, folder, listed) for split, folder in _named_in(listed).items()}
-    return Layout(parts["val"], parts)
+        return {WHOLE: partial(YoloFormat, place, names)}
+    return {split: partial(_yolo_part, folder, listed) for split, folder in _named_in(listed).items()}
 
 
 def _yolo_folders(images: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from odam_lib.datasets.coco import CocoFormat
-from odam_lib.datasets.layouts import SPLITS, UNDERSTOOD, Layout, lay_out, recognise
+from odam_lib.datasets.layouts import SPLITS, UNDERSTOOD, WHOLE, Layout, lay_out, recognise
 from odam_lib.datasets.part import Part
 from odam_lib.datasets.scenes import SETTINGS, Scenes
 from odam_lib.files import data_root, user_path
@@ -53,7 +53,7 @@ def open_dataset(
         root: folder; empty: where published data is fetched to, or the folder of ``annotations``.
         annotations: file or folder, see above; empty for none.
         setting: of scenes, see :class:`~odam_lib.datasets.scenes.Scenes`; ``mixed`` or ``None`` for the first three.
-        split: ``train`` or ``val`` of data that has parts; empty: the held-out part of published data, all of other.
+        split: ``train`` or ``val`` of data that has such parts; empty: the held-out one, and all of other data.
         number: how many pictures: so many scenes are drawn, of other data the first are taken; ``None`` for all, and
             1000 scenes.
         size, seed: of scenes.
@@ -73,10 +73,11 @@ def open_dataset(
         draw = _draw_by(kind, root, annotations, setting, size)
         return draw(split or "val", HELD_OUT if number is None else number, seed=seed)
     layout = _lay_out(kind, root, annotations, setting)
-    if split and not layout.parts:
+    if split and WHOLE in layout:
         raise ValueError(f"{_name(kind, root)} has no parts {' and '.join(SPLITS)}: leave out the split {split!r}.")
-    dataset = (layout.parts[split] if split else layout.usual)()
-    return dataset if number is None else _take(dataset, number, f"{_name(kind, root)}{split and f' ({split})'}")
+    chosen = WHOLE if WHOLE in layout else split or "val"
+    dataset = layout[chosen]()
+    return dataset if number is None else _take(dataset, number, f"{_name(kind, root)}{chosen and f' ({chosen})'}")
 
 
 def open_parts(
@@ -104,12 +105,12 @@ def open_parts(
         draw = _draw_by(kind, root, annotations, setting, size)
         return draw("train", train, seed=seed), draw("val", held_out)
     layout, name = _lay_out(kind, root, annotations, setting), _name(kind, root)
-    if layout.parts:
-        numbers = {"train": train, "val": held_out}
-        opened = (_take(layout.parts[split](), number, f"{name} ({split})") for split, number in numbers.items())
-        first, second = opened
+    if WHOLE not in layout:
+        first, second = (
+            _take(layout[split](), number, f"{name} ({split})") for split, number in zip(SPLITS, (train, held_out))
+        )
         return first, second
-    whole = layout.usual()
+    whole = layout[WHOLE]()
     _take(whole, train, name), _take(whole, held_out, name)
     if train + held_out > len(whole):
         raise ValueError(
@@ -144,7 +145,7 @@ def _lay_out(kind: str, root: str | Path, annotations: str | Path, setting: str 
         raise ValueError(f"The setting is {setting!r}, but the data set {kind!r} has none: only scenes do.")
     if kind == "photos":
         _refuse_paths(kind, root, annotations)
-        return Layout(partial(CocoFormat, data_root() / "photos", data_root() / "photos" / "annotations.json"))
+        return {WHOLE: partial(CocoFormat, data_root() / "photos", data_root() / "photos" / "annotations.json")}
     if kind in KINDS:
         return lay_out(kind, root, annotations)
     path = user_path(kind)

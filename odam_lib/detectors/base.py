@@ -85,12 +85,20 @@ class Detector(ABC):
             found = [self.make_trace(image, self.layers[0]).candidates for image in images]
         return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
 
-    def _pass(self, image: Tensor, layer: str | None) -> Trace:
-        check_image(image)
+    def choose_layer(self, layer: str | None) -> str:
+        """The layer of a name, or the default one for ``None``.
+
+        Raises:
+            TypeError, ValueError: an unknown layer.
+        """
         checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        trace = self.private().make_trace(leave_inference(image), layer or self.layers[0])
+        return layer or self.layers[0]
+
+    def _pass(self, image: Tensor, layer: str | None) -> Trace:
+        check_image(image)
+        trace = self.private().make_trace(leave_inference(image), self.choose_layer(layer))
         # Another resize makes other predictions of the same numbers.
         seen = f"{trace.candidates.source}, seen at {trace.input_size[1]} x {trace.input_size[0]}"
         return replace(trace, candidates=replace(trace.candidates, source=seen))
@@ -118,7 +126,9 @@ class Detector(ABC):
         Returns:
             What is predicted on each picture; with a gradient where the pictures have one, if the detector passes it.
         """
-        return [one.single() for one in self.private().make_predictions(leave_inference(images))]
+        # A trace's own detector has been looked at: hundreds of masked pictures need no hash each.
+        apart = self._apart() if self._weights else self.private()
+        return [one.single() for one in apart.make_predictions(leave_inference(images))]
 
     @record_gradients()
     def detect(self, image: Tensor, score_threshold: float = 0.5, nms: NMS | None = None) -> Detections:
@@ -147,8 +157,13 @@ class Detector(ABC):
         Raises:
             ValueError: weights that are not finite.
         """
+        made = self._apart()
+        made._weights = hash_weights(self.model)
+        return made
+
+    def _apart(self) -> Self:
         made = copy(self)
-        made.model, made._weights = make_twin(self.model), hash_weights(self.model)
+        made.model = make_twin(self.model)
         return made
 
     def compute_losses(

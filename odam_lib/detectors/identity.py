@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
+from functools import lru_cache
 from math import isfinite, isqrt
 
 import torch
@@ -27,8 +28,7 @@ def hash_weights(network: nn.Module) -> str:
     tensors = parameters | buffers
     if any(value.is_meta for value in tensors.values()):
         raise ValueError("The network is on the device meta, where it has no weights: load them first.")
-    sketches = [_sketch(value.detach()) for value in tensors.values()]
-    values = torch.stack([one.to(sketches[0].device) for one in sketches]).tolist() if sketches else []
+    values = _read([_sketch(value.detach()) for value in tensors.values()])
     for name, (norm, _) in zip(tensors, values):
         if isfinite(norm):
             continue
@@ -48,15 +48,35 @@ def hash_weights(network: nn.Module) -> str:
     return found
 
 
-def _sketch(value: Tensor) -> Tensor:
+def _read(sketches: list[tuple[Tensor, Tensor]]) -> list[list[float]]:
+    """All of them as numbers, waiting for each device once."""
+    by_kind: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+    for place, (norm, _) in enumerate(sketches):
+        by_kind.setdefault((norm.device, norm.dtype), []).append(place)
+    values: list[list[float]] = [[] for _ in sketches]
+    for places in by_kind.values():
+        norms, placed = (torch.stack([sketches[place][which] for place in places]) for which in (0, 1))
+        for place, value in zip(places, torch.stack([norms, placed], dim=1).tolist()):
+            values[place] = value
+    return values
+
+
+def _sketch(value: Tensor) -> tuple[Tensor, Tensor]:
     """Two numbers of a tensor: its norm, and a sum in which each place counts differently."""
     flat = (torch.view_as_real(value) if value.is_complex() else value).flatten()
     flat = flat.to(torch.promote_types(flat.dtype, torch.float32)) if flat.is_floating_point() else flat.double()
     width = max(1, isqrt(flat.numel()))
-    square = flat[: flat.numel() // width * width].unflatten(0, (-1, width))
-    across, down = (torch.linspace(1, 2, side, dtype=flat.dtype, device=flat.device) for side in square.shape[::-1])
-    placed = (square @ across) @ down - flat[square.numel() :].sum()
-    return torch.stack([torch.linalg.vector_norm(flat), placed]).double()
+    height, beyond = divmod(flat.numel(), width)
+    square = flat[: height * width].view(height, width)
+    placed = square @ _ramp(width, flat.dtype, flat.device) @ _ramp(height, flat.dtype, flat.device)
+    return torch.linalg.vector_norm(flat), placed - flat[-beyond:].sum() if beyond else placed
+
+
+@lru_cache(maxsize=1024)
+def _ramp(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """From 1 to 2: made once, since an accelerator waits for each operator."""
+    with torch.inference_mode(False):
+        return torch.linspace(1, 2, side, dtype=dtype, device=device)
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:

@@ -200,7 +200,7 @@ def find_planted_causes(
     size = (scene.height, scene.width)
     pictures = torch.stack([one.image for one in removed]) if removed else torch.zeros(0, 3, *size)
     regions = torch.stack([one.region for one in removed]) if removed else torch.zeros(0, *size, dtype=torch.bool)
-    regions = regions.to(trace.image.device)
+    regions = regions.to(detections.boxes.device)
     planted = []
     for lost, index in zip(measure_influences(trace, detections, pictures), indices, strict=True):
         mine = list_causes(removed, index)

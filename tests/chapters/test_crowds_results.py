@@ -1,5 +1,6 @@
 """Results of suppression rules on crowds: kept in one file, and how Odam-NMS's thresholds are chosen from a grid."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from odam_chapters.crowds.rules import (
     apply_rules,
     choose_thresholds,
     find_candidates,
+    keep,
     make_rules,
     try_thresholds,
 )
@@ -76,7 +78,10 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
             [[], [(PERSON, 0.5), (NEIGHBOUR, 0.125)]],
             [[], [(NEIGHBOUR, 0.25)]],
         ]
-        assert all(torch.equal(each.truth, TRUTH) for each in one.pictures("a", "hard"))
+        assert all(torch.equal(each.truth, TRUTH) and not len(each.ignored) for each in one.pictures("a", "hard"))
+    CrowdResults(kept.truth, kept.sifted, kept.about, (TRUTH[:1], TRUTH[:0])).save(tmp_path / "results.safetensors.gz")
+    read = CrowdResults.load(tmp_path / "results.safetensors.gz")
+    assert [each.ignored.tolist() for each in read.pictures("a", "hard")] == [[PERSON], []]
 
 
 def test_candidates_are_kept_once_with_what_each_rule_makes_of_them() -> None:
@@ -166,23 +171,84 @@ def test_candidates_are_over_the_threshold_and_not_clipped(crowd: tuple[Tensor, 
     assert len(find_candidates(trace, 0.4)) < len(found)
 
 
+class Mixed(list):
+    """One picture of a cat, a person and a region of people to ignore, among them in an order of its own."""
+
+    categories = ("__background__", "cat", "person")
+
+    def __init__(self, labels: list[int]) -> None:
+        boxes, region = torch.tensor([NEIGHBOUR, PERSON]), torch.tensor([[0.0, 0.0, 5.0, 5.0]])
+        target = {"boxes": boxes, "labels": torch.tensor(labels), "image_id": 7}
+        ignored = {"ignored": region.repeat(2, 1), "ignored_labels": torch.tensor([1, 2])}
+        super().__init__([(torch.zeros(3, 20, 20), target | ignored)])
+
+
+def test_of_other_data_the_people_are_taken() -> None:
+    _, target = People(Mixed([1, 2]))[0]
+    assert target["boxes"].tolist() == [PERSON] and target["labels"].tolist() == [1] and target["image_id"] == 7
+    assert target["ignored"].tolist() == [[0, 0, 5, 5]]
+    image, target = People(Scenes("val", 1, "crowd", 64))[0]
+    assert image.shape == (3, 64, 64) and len(target["boxes"]) and target["ignored"].shape == (0, 4)
+    animals = Mixed([1, 1])
+    animals.categories = ("__background__", "cat", "dog")
+    with pytest.raises(ValueError, match="knows none of the data set's classes: it knows person"):
+        People(animals)
+
+
+def test_results_of_one_picture_more_are_of_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    """All pictures are compared, also those after the first."""
+    monkeypatch.setattr(crowd_results, "make_rules", lambda name: {CLASSICAL: by_boxes(nms)})
+    pictures = People(Scenes("val", 2, "crowd", 64))
+    first = collect(tmp_path / "a.sqlite", pictures, ["fcos-crowd"], 0.3, "cpu")
+    both = collect(tmp_path / "a.sqlite", pictures, ["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    assert first.detectors == ["fcos-crowd"] and both.detectors == ["fcos-crowd", "fcos-crowd-odam"]
+    other = Mixed([1, 1])
+    other[:], other.categories = [Scenes("val", 1, "crowd", 64, seed)[0] for seed in (0, 1)], Scenes.categories
+    with pytest.raises(ValueError, match="holds results of other pictures"):
+        collect(tmp_path / "a.sqlite", People(other), ["faster-rcnn-crowd"], 0.3, "cpu")
+    other[0] = other[1]
+    with pytest.raises(ValueError, match="holds results of other pictures"):  # and the first one before any work
+        collect(tmp_path / "a.sqlite", People(other), ["fcos-crowd"], 0.3, "cpu")
+
+
 def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
-    three = People(Scenes("val", 3, "crowd", 64))
+    pictures = People(Scenes("val", 3, "crowd", 64))
     for name in ("keep", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
-    (tmp_path / "text").write_text("nothing", encoding="utf-8")
-    results().save(tmp_path / "two")
-    told = {
-        tmp_path: "is a folder",
-        tmp_path / "text" / "a": "cannot be written",
-        tmp_path / "text": "holds no results",
-        tmp_path / "two": "results of 2 pictures",
-    }
+    (tmp_path / "text.sqlite").write_text("nothing", encoding="utf-8")
+    (tmp_path / "folder.sqlite").mkdir()
+    told = {"folder.sqlite": "is a folder", "text.sqlite/a.sqlite": "cannot be written", "text.sqlite": "is not what"}
     for path, sentence in told.items():
         with pytest.raises((OSError, ValueError), match=sentence):
-            collect(path, three, ["fcos-crowd"], 0.3, "cpu")
-    with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
-        collect(tmp_path / "three", three, ["fcos-crowd"], 0.3, "cpu")
+            collect(tmp_path / path, pictures, ["fcos-crowd"], 0.3, "cpu")
+    three = tmp_path / "three.sqlite"
+    with owned(three), pytest.raises(BlockingIOError, match="Another run is writing"):
+        collect(three, pictures, ["fcos-crowd"], 0.3, "cpu")
+
+
+def test_results_are_kept_picture_by_picture_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*arguments: object) -> Iterator[object]:
+        nonlocal looked
+        looked += 1
+        if looked == 2:
+            raise KeyboardInterrupt
+        return keep(*arguments)
+
+    looked, path, asked = 0, tmp_path / "results.sqlite", (["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    one, two = (People(Scenes("val", number, "crowd", 128)) for number in (1, 2))
+    whole = collect(None, one, *asked)
+    monkeypatch.setattr(crowd_results, "keep", look)
+    with pytest.raises(KeyboardInterrupt):
+        collect(path, one, *asked)
+    found = collect(path, one, *asked)
+    assert looked == 3 and found.about == whole.about and torch.equal(found.truth[0], whole.truth[0])
+    for key in whole.keys:
+        assert show(found.pictures(*key)[0]) == show(whole.pictures(*key)[0]) != []
+    assert len(collect(path, two, *asked).truth) == 2 and looked == 5
+    with pytest.raises(ValueError, match=r"was made with fcos-crowd = .*'score_threshold': 0\.3.*, not .*: give"):
+        collect(path, two, ["fcos-crowd"], 0.4, "cpu")

@@ -1,4 +1,4 @@
-"""The page of a figure as a file; clicks are tested in ``browser/test_standalone.py``."""
+"""The page of a figure as a file; clicks are tested in ``browser/test_figure.py``."""
 
 import json
 import re

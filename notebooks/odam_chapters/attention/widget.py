@@ -54,7 +54,7 @@ def show_locations(image: Tensor, trace: Trace, places: list[tuple[float, float]
     places = places[:MOST_ROWS]
     height, width = trace.candidates.image_size
     ratio = min(max(height / width, 0.4), 2.5)
-    figure = Sheet(2.8 * (len(places) + 1), 2.8 * ratio + 0.6)
+    figure = Sheet(2.9 * (len(places) + 1), 2.9 * ratio + 0.6)
     small = resize(image.cpu(), fit_size((height, width)))
     cells = [find_cell(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from odam_chapters.charts import show_growth
+from odam_chapters.targets import rate
 from odam_chapters.timing import Cost
 from odam_lib.files import data_root, read_json, user_path, write_whole
 from odam_lib.heatmaps import ATTRIBUTES
@@ -82,15 +83,13 @@ def draw_report(report: Mapping[str, Any], beside: Mapping[str, Mapping[int, Cos
 
 def tell_report(report: Mapping[str, Any], number: int = 100) -> str:
     """What the maps of so many predictions cost there and what limits them, a line for each detector; and D-RISE."""
-    lines = [
-        f"{report['card']}, {number} predictions, {report['attributes']} maps each, goal {1e3 * TARGET_MAP:g} ms a map:"
-    ]
+    of = f"{number} predictions, {report['attributes']} maps each"
+    lines = [f"{report['card']}, {of}: milliseconds a map, goal {1e3 * TARGET_MAP:g}"]
     for name, one in report["detectors"].items():
         cost = one["maps"][str(number)]
         (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
-        lines.append(
-            f"  {cost['ms_a_map']:5.2f} ms a map  {name}; limited by {closely['limited_by'].partition(':')[0]}"
-        )
+        each, limit = cost["ms_a_map"], closely["limited_by"].partition(":")[0]
+        lines.append("  " + rate(each <= 1e3 * TARGET_MAP, f"{each:.3f}  {name}; limited by {limit}"))
     drise = report["drise"]
     told = "" if drise["measured"] else "about "
     lines.append(f"D-RISE, {drise['masks']} masks: {told}{drise['seconds']:.0f} s a picture; the paper: 3 minutes")

@@ -73,7 +73,7 @@ def show_pair(
     first, second = check_pair(found, maps, first, second)
     decided = decide(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
-    figure = Sheet(10, 4.6)
+    figure = Sheet(10, 5.1)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
     draw_picture(panels["all"], resize(image.cpu(), fit_size(found.image_size)), found.image_size)
     draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)

@@ -14,8 +14,8 @@ from torch import Tensor
 from odam_chapters.rows import read_rows as read_csv
 from odam_lib import files
 from odam_lib.command import command
+from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
 from odam_lib.datasets.categories import relabel
-from odam_lib.datasets.coco import Coco
 from odam_lib.detections import check_threshold
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.evaluation.judges import Picture
@@ -89,16 +89,24 @@ def count_own_mask_wins(rows: pd.DataFrame, method: str, others: str) -> tuple[i
 @command
 def main() -> None:
     """Explain every object that is found and write the rows."""
-    parser = argparse.ArgumentParser(prog="python -m odam_chapters.judging.own_masks", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m odam_chapters.judging.own_masks",
+        description=main.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("output", type=files.user_path, help="CSV of the rows")
-    parser.add_argument("coco", type=files.user_path, help="COCO pictures in the official layout")
-    parser.add_argument("--detector", default="yolov3-tiny")
-    parser.add_argument("--score-threshold", type=float, default=0.3)
+    add_dataset_arguments(parser, "coco")
+    add_split_argument(parser)
+    parser.add_argument("--detector", default="yolov3-tiny", help="any name of load_detector")
+    parser.add_argument("--score-threshold", type=float, default=0.3, help="least score of a detection")
     asked = parser.parse_args()
     check_threshold(asked.score_threshold)
     with files.owned(asked.output):
+        dataset = open_from(asked)
+        if dataset.no_masks:
+            raise ValueError(f"Every object needs a mask: {dataset.no_masks}. Give other data.")
         detector = load_detector(asked.detector)
-        dataset = relabel(Coco(asked.coco), detector.categories)
+        dataset = relabel(dataset, detector.categories)
         found: list[dict[str, object]] = []
         for item in range(len(dataset)):
             picture = open_picture(detector, dataset, item, *dataset[item], 0.5, asked.score_threshold)
