@@ -1,7 +1,10 @@
 """Fixtures shared by the tests."""
 
+import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -42,6 +45,8 @@ def held_out() -> list[tuple[Tensor, dict]]:
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[ModuleType]:
-    """Ray on this machine with two CPUs, started once for all tests of a process."""
-    with connect(cpus=2) as ray:
-        yield ray
+    """Ray on this machine with two CPUs, started once for all tests of a process; workers import what tests do."""
+    # As urgent as the tests beside them, or workers would wait for those to end.
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), RAY_worker_niceness="0"):
+        with connect(cpus=2) as ray:
+            yield ray
