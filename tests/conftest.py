@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -46,7 +45,8 @@ def held_out() -> list[tuple[Tensor, dict]]:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[ModuleType]:
     """Ray on this machine with two CPUs, started once for all tests of a process; workers import what tests do."""
-    # As urgent as the tests beside them, or workers would wait for those to end.
-    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), RAY_worker_niceness="0"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        patch.setenv("RAY_worker_niceness", "0")  # else its workers stand back behind every other test
         with connect(cpus=2) as ray:
             yield ray

@@ -142,7 +142,16 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "tools/paper_map.py": [(["check"], "No such file or directory")],
     "tools/notebooks.py": [
-        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
+        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left"),
+        (["sweep", "03_is"], "There is no notebook 03_is: choose all or among 00_quickstart"),
+        (["sweep", "{new}.ipynb"], "new.ipynb: give the path of an .ipynb file"),
+        (["sweep", "all", "-p", "SEEDS", "0"], "00_quickstart has no parameter SEEDS: it has IMAGE"),
+        (["sweep", "00_quickstart", "-p", "DETECTOR", "yolov3-tiny", "yolo"], "DETECTOR is 'yolo': choose among"),
+        (["sweep", "00_quickstart", "--minutes", "0"], "--minutes is 0.0: give a positive number"),
+        (["sweep", "00_quickstart", "--memory", "-1"], "--memory is -1.0: give a positive number"),
+        (["sweep", "00_quickstart", "--gpus", "1.5"], "--gpus is 1.5: give a share of one"),
+        (["sweep", "00_quickstart", "--output", "{text}/in"], "cannot be written"),
+        (["sweep", "00_quickstart", "--output", "{new}", "--address", "127.0.0.1:1"], "Nobody answers as Ray does"),
     ],
 }
 

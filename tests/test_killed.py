@@ -148,7 +148,7 @@ def stored(folder: Path) -> None:
     assert place.read_text(encoding="utf-8") == "{}" or nbformat.read(place, 4).cells[0].source == "new"
     assert title.read_bytes() == b"old" or Image.open(title).mode == "P"
 
-    def run(name: str, parameters: dict[str, object], output: Path) -> nbformat.NotebookNode:
+    def run(source: Path, parameters: dict[str, object], output: Path) -> nbformat.NotebookNode:
         output.with_suffix("").mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9), "red").save(output.with_suffix("") / f"{name}.png")
         return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("new", id="a")])

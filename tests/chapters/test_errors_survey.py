@@ -158,7 +158,7 @@ def test_a_case_shows_the_two_edges_or_the_two_classes(
         case = make_case(image, target, judge(detector, image, target, THRESHOLD), one.row)
         assert [heading.split(":")[0] for heading in case.maps] == list(words)
         assert len(case.edges) == (2 if sort == BAD_BOX else 0)
-        assert f"{100 * one.evidence:.0f} % on the distractor" in next(iter(case.maps))
+        assert f"{100 * one.evidence:.0f} % on the planted thing" in next(iter(case.maps))
         assert ("it is a" in case.caption) == (sort == WRONG_NAME)
 
 
