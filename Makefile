@@ -57,5 +57,5 @@ lab: $(VENV)/.notebooks
 notebooks: $(VENV)/.notebooks
 	$(BIN)/python tools/notebooks.py run
 
-outputs: $(VENV)/.notebooks
+outputs: $(VENV)/.dev
 	$(BIN)/python tools/notebooks.py store
