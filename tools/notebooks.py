@@ -4,15 +4,20 @@ import argparse
 import base64
 import io
 import json
+import re
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
 import papermill
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from jupyter_client.kernelspec import NoSuchKernel
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from odam_chapters.equations import to_mathml
 from PIL import Image
 
 from odam_lib.command import command
@@ -21,6 +26,18 @@ from odam_lib.files import naming, output_file, owned, write_whole
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TEMPLATE = """{% extends "lab/index.html.j2" %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block data_png scoped %}
+<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img alt="{{ output | get_metadata('alt', 'image/png') | e }}"
+ src="data:image/png;base64,{{ output.data['image/png'] }}">
+</div>
+{% endblock %}
+"""
+"""JupyterLab's, without the scripts that it would fetch from elsewhere, and with alternative texts of pictures."""
 
 
 def listed() -> dict[str, dict]:
@@ -52,6 +69,23 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def described(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with an alternative text for each picture that its cells made."""
+    section = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            headings = re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)
+            section = headings[-1] if headings else section
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                told = "".join(output.data.get("text/plain", ""))
+                picture = "Figure" if told.startswith("<") else told
+                alt = f"{picture}, in the section: {section}"
+                output.metadata = {"image/png": {"alt": alt}}
+                cell.metadata["mystnb"] = {"image": {"alt": alt}}
+    return notebook
+
+
 def with_palette(png: bytes) -> bytes:
     """A PNG picture in at most 128 colours, about a sixth of its size: the repository keeps every figure."""
     with Image.open(io.BytesIO(png)) as opened:
@@ -80,10 +114,32 @@ def stored(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+class _WithMathML(IPythonRenderer):
+    """Markdown to HTML, formulas to MathML."""
+
+    def inline_math(self, body: str) -> str:
+        return to_mathml(body)
+
+    def block_math(self, body: str) -> str:
+        return to_mathml(body, block=True)
+
+
+@pass_context
+def _markdown_to_html(context: Context, source: str) -> str:
+    renderer = _WithMathML(
+        escape=False,
+        attachments=context["cell"].get("attachments", {}),
+        embed_images=True,
+        path=context["resources"]["metadata"]["path"],
+    )
+    return MarkdownWithMath(renderer=renderer).render(source)
+
+
 def to_html(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook as one web page that needs no network for its pictures."""
-    where = {"metadata": {"path": str(ROOT / "notebooks")}}
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
+    """Write the notebook as one web page that asks for no other file and no network."""
+    where = {"metadata": {"path": str(ROOT / "notebooks"), "name": path.stem}}
+    exporter = HTMLExporter(embed_images=True, raw_template=TEMPLATE, filters={"markdown2html": _markdown_to_html})
+    page, _ = exporter.from_notebook_node(described(without_widgets(notebook)), resources=where)
     with write_whole(path) as aside:
         aside.write_text(page, encoding="utf-8")
 
