@@ -43,5 +43,7 @@ def held_out() -> list[tuple[Tensor, dict]]:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[ModuleType]:
     """Ray on this machine with two CPUs, started once for all tests of a process."""
-    with connect(cpus=2) as ray:
-        yield ray
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else its workers stand back behind every other test
+        with connect(cpus=2) as ray:
+            yield ray

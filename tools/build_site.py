@@ -1,8 +1,6 @@
 """Build the web site from the repository's pages and stored notebooks: ``python tools/build_site.py --help``."""
 
 import argparse
-import base64
-import io
 import re
 import shutil
 import subprocess
@@ -16,13 +14,15 @@ from posixpath import normpath, relpath
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+from nbformat import NotebookNode
 
-from notebooks import ROOT, described, listed, with_palette, without_widgets
-from odam_lib import explain, load_detector, photo, show_maps
+from notebooks import ROOT, described, listed, without_widgets
+from odam_lib import explain, load_detector, photo
 from odam_lib.command import command
+from odam_lib.viz.standalone import read_fragment, write_figure
 
 PLACE = ROOT / "build" / "site"
-PICTURE, DETECTOR = "person", "yolov3-tiny"
+PICTURE, DETECTOR, QUICKSTART = "person", "yolov3-tiny", "notebooks/00_quickstart.ipynb"
 LARGEST = 2_000_000
 """Bytes of the first page with all that it loads."""
 
@@ -137,15 +137,20 @@ def list_series(names: Iterable[str]) -> str:
     return "\n".join(["| notebook | question | what you do |", "|---|---|---|", *rows])
 
 
-def draw_figure() -> str:
-    """HTML of the figure that the first page begins with."""
+def draw_figure(place: Path) -> str:
+    """HTML of the figure that the first page begins with; the page of the figure alone is written to ``place``."""
     detector, image = load_detector(DETECTOR, "cpu"), photo(PICTURE)
     maps = explain(detector, image, detector.detect(image, score_threshold=0.5))
-    written = io.BytesIO()
-    show_maps(image, maps, ("class", "x1")).savefig(written, format="png")
-    source = base64.b64encode(with_palette(written.getvalue())).decode()
-    alt = "One row for each of three objects: the detection, then the heat maps of its class and of its left edge"
-    return f'<img alt="{alt}" src="data:image/png;base64,{source}">'
+    return read_fragment(write_figure(image, maps, place))
+
+
+def with_figure(notebook: NotebookNode, figure: str) -> NotebookNode:
+    """The quickstart with its picker's picture replaced by the first page's figure, which shows the same."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "".join(output.get("data", {}).get("text/plain", "")).startswith("InstancePicker("):
+                output["data"] = NotebookNode({"text/html": figure})
+    return notebook
 
 
 def gather(names: Sequence[str], folder: Path) -> None:
@@ -154,7 +159,8 @@ def gather(names: Sequence[str], folder: Path) -> None:
     What has not changed since the last time is left alone, so that Sphinx need not read it again.
     """
     site = Site.of(names)
-    files: dict[str, str | bytes] = {"figure.html": draw_figure()}
+    figure = draw_figure(folder.with_name("figure.html"))
+    files: dict[str, str | bytes] = {"figure.html": figure}
     linked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "odam_lib").rglob("*.py")}
     for origin, page in site.pages.items():
         if origin == "README.md":  # the site has a first page of its own
@@ -166,7 +172,7 @@ def gather(names: Sequence[str], folder: Path) -> None:
                 if cell.cell_type == "markdown":
                     cell.source, more = lead(cell.source)
                     linked |= more
-            files[page] = nbformat.writes(notebook)
+            files[page] = nbformat.writes(with_figure(notebook, figure) if origin == QUICKSTART else notebook)
         else:
             text = (ROOT / origin).read_text(encoding="utf-8").replace("<!-- notebooks -->", list_series(names))
             files[page], more = lead(text)

@@ -20,6 +20,7 @@ from odam_lib.evaluation.judges import (
 from odam_lib.evaluation.methods import SMOOTHING_ABLATION, comparison, on_demand
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
+from odam_lib.evaluation.store import begin_with
 from odam_lib.files import output_file, user_path
 
 
@@ -38,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=user_path, help="CSV of the rows, or .csv.gz; an interrupted run goes on")
+    parser.add_argument("output", type=user_path, help=".sqlite that keeps the rows; an interrupted run goes on")
+    parser.add_argument("--begin-with", type=user_path, metavar="ROWS", help="rows to go on from, such as bundled ones")
     parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(
@@ -65,6 +67,10 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
     known = comparison(asked.masks, asked.seed) | on_demand(asked.masks, asked.seed) | SMOOTHING_ABLATION
     methods = {name: known[name] for name in asked.methods}
     output_file(asked.output)
+    if asked.begin_with is not None:
+        if not asked.begin_with.is_file():
+            raise FileNotFoundError(f"There are no rows to begin with at {asked.begin_with}: check the path.")
+        begin_with(asked.begin_with, asked.output)
     detector = load_detector(asked.detector, device=asked.device)
     dataset = relabel(dataset, detector.categories)
     return evaluate(

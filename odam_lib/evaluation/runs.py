@@ -4,8 +4,9 @@
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from odam_lib.datasets.categories import check_numbering
+from odam_lib.detections import check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.weights import name_weights
 from odam_lib.evaluation.judges import JUDGES, Judge, Picture
-from odam_lib.evaluation.rows import Evaluation, Row, settings_path
-from odam_lib.evaluation.store import Store
+from odam_lib.evaluation.kept import Row
+from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.store import MADE_BY, Measured, Store
 from odam_lib.explainers.explain import Explainer
-from odam_lib.files import owned, user_path
 from odam_lib.heatmaps import ATTRIBUTES
+from odam_lib.kernels import checks
 from odam_lib.metrics.matching import match
+from odam_lib.row_store import open_store
 
 
 def evaluate(
@@ -52,9 +56,9 @@ def evaluate(
         least_iou: least IoU of a detection with its object; the paper keeps more than 0.9.
         score_threshold: least score of a detection.
         layer: layer of the detector; ``None`` for its default.
-        path: a CSV, compressed if it is called ``.csv.gz``, that keeps the rows, with a ``.json`` of the settings
-            beside it. What it holds already is not computed again, so that an interrupted run goes on; it is rewritten
-            whole after each picture. No other run may write to it meanwhile.
+        path: an SQLite file, ``.sqlite``, that keeps the rows with their settings, see
+            :mod:`odam_lib.evaluation.store`. What it holds already is not computed again, so that an interrupted run
+            goes on; each picture is written as it is done. No other run may write to it meanwhile.
 
     Returns:
         The rows; fewer objects than asked for if the data set ends before.
@@ -65,41 +69,94 @@ def evaluate(
             weights, of other pictures, or cannot be read.
         OSError: ``path`` cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    if not methods or objects < 1:
-        raise ValueError("There is nothing to evaluate: give at least one method and one object.")
-    check_numbering(dataset, detector.categories)
-    for judge in judges:
-        judge.check(dataset)
-    settings = {
-        "detector": detector.name,
-        "weights": name_weights(detector),
-        "layer": layer or detector.layers[0],
-        "least_iou": least_iou,
-        "score_threshold": score_threshold,
-        "judges": [repr(judge) for judge in judges],
-    }
-    path = None if path is None else user_path(path)
-    with ExitStack() as stack:
-        for file in () if path is None else (path, settings_path(path)):
-            stack.enter_context(owned(file))
-        store = Store(path, settings, {name: repr(method) for name, method in methods.items()})
-        store.check_first(dataset)
-        bar = stack.enter_context(tqdm(total=objects, desc=detector.name, unit="object"))
+    work = Work(dataset, dict(methods), tuple(judges), least_iou, score_threshold, layer)
+    with open_run(work, detector, objects, path) as run, tqdm(total=objects, desc=detector.name, unit="object") as bar:
         explained = 0
         for item in range(len(dataset)):
             if explained >= objects:
                 break
-            if missing := [name for name in methods if name not in store.measured(item)]:
-                image, target = dataset[item]
-                _check_truth(target, judges)
-                image_id = int(target["image_id"])
-                store.check_image(item, image_id)
-                picture = open_picture(detector, dataset, item, image, target, least_iou, score_threshold, layer)
-                rows = [row for name in missing for row in _judge(picture, name, methods[name], judges)]
-                store.add(item, image_id, rows, missing, len(target["labels"]), len(picture.own))
-            explained += store.explained(item)
-            bar.update(store.explained(item))
-        return store.evaluation(list(methods), objects, len(dataset))
+            if missing := run.missing(item):
+                run.store.add(work.measure(detector, item, missing))
+            explained += run.store.explained(item)
+            bar.update(run.store.explained(item))
+        return run.choose(objects)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is measured on each picture of a data set; arguments as for :func:`evaluate`."""
+
+    dataset: Any
+    methods: Mapping[str, Explainer]
+    judges: Sequence[Judge]
+    least_iou: float
+    score_threshold: float
+    layer: str | None
+
+    def settings(self, detector: Detector) -> dict[str, Any]:
+        """What rows are made with beside the methods.
+
+        Raises:
+            TypeError, ValueError: a threshold or a layer that cannot be.
+        """
+        return {
+            "detector": detector.name,
+            "weights": name_weights(detector),
+            "layer": detector.choose_layer(self.layer),
+            "least_iou": checks.number("The least IoU", self.least_iou, "(0, 1]"),
+            "score_threshold": check_threshold(self.score_threshold),
+            "judges": [repr(judge) for judge in self.judges],
+        }
+
+    def measure(self, detector: Detector, item: int, names: Sequence[str]) -> Measured:
+        """Explain and judge one picture by some of the methods.
+
+        Raises:
+            ValueError: the picture has no masks where one is needed.
+        """
+        image, target = self.dataset[item]
+        _check_truth(target, self.judges)
+        thresholds = self.least_iou, self.score_threshold
+        picture = open_picture(detector, self.dataset, item, image, target, *thresholds, self.layer)
+        rows = [row for name in names for row in _judge(picture, name, self.methods[name], self.judges)]
+        return Measured(item, int(target["image_id"]), len(target["labels"]), len(picture.own), names, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Rows of some work as they are kept."""
+
+    work: Work
+    store: Store
+
+    def missing(self, item: int) -> list[str]:
+        """The methods that were not measured on a picture yet."""
+        measured = self.store.measured(item)
+        return [name for name in self.work.methods if name not in measured]
+
+    def choose(self, objects: int) -> Evaluation:
+        """The rows of the first pictures that hold so many explained objects."""
+        rows, total, explained = self.store.choose(list(self.work.methods), objects, len(self.work.dataset))
+        return Evaluation(rows, total, total - explained)
+
+
+@contextmanager
+def open_run(work: Work, detector: Detector, objects: int, path: str | Path | None) -> Iterator[Run]:
+    """Check everything that can be checked before the work, and open what keeps its rows.
+
+    Raises:
+        ValueError, OSError: as for :func:`evaluate`.
+    """
+    if not work.methods or objects < 1:
+        raise ValueError("There is nothing to evaluate: give at least one method and one object.")
+    check_numbering(work.dataset, detector.categories)
+    for judge in work.judges:
+        judge.check(work.dataset)
+    settings = work.settings(detector)
+    with open_store(path, MADE_BY) as kept:
+        store = Store(kept, settings, {name: repr(method) for name, method in work.methods.items()})
+        store.check_first(work.dataset)
+        yield Run(work, store)
 
 
 def open_picture(
