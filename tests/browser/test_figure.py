@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from PIL import Image
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
@@ -23,7 +24,8 @@ from torch import Tensor
 
 from odam_lib import HeatMaps, explain
 from odam_lib.files import data_root
-from odam_lib.images import load_image
+from odam_lib.images import load_image, to_uint8
+from odam_lib.viz.report import report_pictures
 from odam_lib.viz.standalone import LARGEST, write_figure
 from odam_lib.viz.widgets import SHOWN, InstancePicker
 
@@ -65,7 +67,8 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
-        self.page.goto(path.as_uri())
+        self.opened = path.as_uri()
+        self.page.goto(self.opened)
         self.objects = self.page.locator(".odam-objects").first
         self.map = self.page.locator(".odam-map").first
         sent = re.findall(r'"_picture": {"bytes": "([^"]+)"}', path.read_text(encoding="utf-8"))
@@ -87,7 +90,7 @@ class Opened:
         return pixels
 
     def close(self) -> None:
-        assert [one for one in self.asked if not one.startswith(("blob:", "data:"))] == [self.page.url]
+        assert [one for one in self.asked if not one.startswith(("blob:", "data:"))] == [self.opened]
         assert self.errors == []
         self.page.context.close()
 
@@ -187,6 +190,24 @@ def test_names_are_text_and_the_first_click_is_quick(browser: Browser, tmp_path:
     assert opened.page.locator(".odam-label").first.text_content().startswith("0 </script><script>window.hacked")
     assert opened.page.evaluate("window.hacked") is None
     assert opened.page.locator(".odam-picker").locator("script, a, img[src='x']").count() == 0
+    opened.close()
+
+
+def test_every_picture_of_a_report_can_be_clicked(browser: Browser, explained: HeatMaps, tmp_path: Path) -> None:
+    class Planted(PlantedDetector):
+        model = torch.nn.Linear(1, 1)  # of which there is a hash
+
+    for name in ("one", "two"):
+        Image.fromarray(to_uint8(planted_image())).save(tmp_path / f"{name}.png")
+    report_pictures(Planted(), [tmp_path / "one.png", tmp_path / "two.png"], tmp_path / "report.html")
+    opened = Opened(browser, tmp_path / "report.html")
+    opened.expect_map(explained, 0, "class")
+    opened.page.get_by_role("link", name="two.png").click()
+    opened.objects, opened.map = opened.page.locator(".odam-objects").nth(1), opened.page.locator(".odam-map").nth(1)
+    expect(opened.objects).to_be_in_viewport()
+    opened.click(*ONLY[3])
+    opened.expect_map(explained, 3, "class")
+    expect(opened.page.locator(".odam-map").first).to_have_attribute("data-object", "0")
     opened.close()
 
 
