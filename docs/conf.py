@@ -48,6 +48,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
 html_title = "odam"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_additional_pages = {"404": "404.html"}

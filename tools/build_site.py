@@ -65,7 +65,7 @@ class Site:
         own = {file: file.removeprefix("docs/") for file in docs} | {file: file for file in shown}
         return cls(RENAMED | own, frozenset(notebooks - shown))
 
-    def open(self, file: str) -> str:
+    def page_of(self, file: str) -> str:
         """The page or picture of the site that shows a file of the repository.
 
         Raises:
@@ -76,7 +76,7 @@ class Site:
         if file in self.pages:
             return self.pages[file]
         if (ROOT / file / "README.md").is_file():
-            return self.open(f"{file}/README.md")
+            return self.page_of(f"{file}/README.md")
         place = PurePosixPath(file)
         if not (ROOT / file).is_file() or place.suffix not in (*LANGUAGES, *PICTURES, ""):
             raise FileNotFoundError(f"{file} is no file that the site can show: mend the link to it.")
@@ -99,7 +99,7 @@ def rewrite(text: str, origin: str, site: Site) -> tuple[str, set[str]]:
     Raises:
         FileNotFoundError: a link leads nowhere; names the page.
     """
-    here, linked = site.open(origin), set[str]()
+    here, linked = site.page_of(origin), set[str]()
 
     def follow(found: re.Match[str]) -> str:
         target = found["target"]
@@ -108,7 +108,7 @@ def rewrite(text: str, origin: str, site: Site) -> tuple[str, set[str]]:
         path, _, anchor = target.partition("#")
         file = normpath(str(PurePosixPath(origin).parent / unquote(path))) if path else origin
         try:
-            page = site.open(file)
+            page = site.page_of(file)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{origin}: {error}") from error
         linked.add(file)
@@ -178,7 +178,7 @@ def gather(names: Sequence[str], folder: Path) -> None:
             files[page], more = lead(text)
             linked |= more
     for file in linked:
-        place = site.open(file)
+        place = site.page_of(file)
         if place not in files and place != "index.md":
             files[place] = show_code(file) if place.startswith("code/") else (ROOT / file).read_bytes()
     for path in folder.rglob("*"):
