@@ -51,6 +51,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/costs/device.py": [
         (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
     ],
+    "notebooks/odam_chapters/costs/scaling.py": [
+        (["--pictures", "0"], "pictures"),
+        (["--workers", "0"], "number of workers"),
+    ],
     "notebooks/odam_chapters/crowds/embedding_training.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--epochs", "0"], "epochs is 0"),
