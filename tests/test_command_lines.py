@@ -148,6 +148,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
     ],
+    "tools/build_site.py": [(["--only", "00_quickstart"], "yolov3-tiny.safetensors is missing")],
     "tools/convert_yolo.py": [
         (["{new}", "{folder}", "--output", "{text}/in"], "cannot be written"),
         (["{text}", "{new}", "--output", "{folder}"], "is missing"),
@@ -208,7 +209,7 @@ def test_what_is_wrong_is_said_in_one_line(
     write_labels(places["labels"])
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
-    if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):
+    if name in ("odam_lib/detectors/zoo.py", "tools/build_site.py", "tools/paper_map.py"):
         monkeypatch.setenv("ODAM_DATA", str(places["folder"]))
 
     def full(*_: object, **__: object) -> None:
