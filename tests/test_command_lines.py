@@ -51,6 +51,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/costs/device.py": [
         (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
     ],
+    "notebooks/odam_chapters/costs/scaling.py": [
+        (["--pictures", "0"], "pictures"),
+        (["--workers", "0"], "number of workers"),
+    ],
     "notebooks/odam_chapters/crowds/embedding_training.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--epochs", "0"], "epochs is 0"),
@@ -82,6 +86,9 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}/in.csv"], "cannot be written"),
         (["{text}", "--objects", "1"], "text is no place for the rows of a run"),
         (["{new}", "--begin-with", "{new}"], "There are no rows to begin with"),
+        (["{new}", "--address", "auto"], "are for --workers: give their number too"),
+        (["{new}.sqlite", "--workers", "0"], "The number of workers is 0"),
+        (["{new}.sqlite", "--workers", "2", "--address", "127.0.0.1:1"], "Nobody answers as Ray does at 127.0.0.1:1"),
         (["{new}.sqlite", "--begin-with", "{text}"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
@@ -113,6 +120,19 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--dataset", "{labels}"], "Every object needs a mask: Line 1 of"),
         (["{new}", "--score-threshold", "-1"], "The score threshold is -1"),
     ],
+    "odam_lib/report.py": [
+        (["{new}", "--out", "{text}/in.html"], "cannot be written"),
+        (["{new}", "--out", "{folder}"], "is a folder"),
+        (["{new}"], "There is no picture at"),
+        (["{text}"], "text cannot be read as a picture"),
+        (["{text}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+        (["{text}", "--score-threshold", "2"], "The score threshold is 2.0"),
+        (["{text}", "--layer", "roof"], "yolov3-tiny has no layer 'roof'"),
+        (["{text}", "--number", "1"], "--number are of a data set"),
+        ([], "Give pictures or --dataset, one of the two"),
+        (["--dataset", "{text}"], "text"),
+        (["--dataset", "photos", "--number", "0"], "0"),
+    ],
     "odam_lib/training/__main__.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
@@ -128,6 +148,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
     ],
+    "tools/build_site.py": [(["--only", "00_quickstart"], "yolov3-tiny.safetensors is missing")],
     "tools/convert_yolo.py": [
         (["{new}", "{folder}", "--output", "{text}/in"], "cannot be written"),
         (["{text}", "{new}", "--output", "{folder}"], "is missing"),
@@ -188,7 +209,7 @@ def test_what_is_wrong_is_said_in_one_line(
     write_labels(places["labels"])
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
-    if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):
+    if name in ("odam_lib/detectors/zoo.py", "tools/build_site.py", "tools/paper_map.py"):
         monkeypatch.setenv("ODAM_DATA", str(places["folder"]))
 
     def full(*_: object, **__: object) -> None:

@@ -3,24 +3,44 @@
 import argparse
 import base64
 import io
+import re
 import tomllib
 from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
 import papermill
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from jupyter_client.kernelspec import NoSuchKernel
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from odam_chapters.equations import to_mathml
 from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import naming, output_file, owned, write_whole
+from odam_lib.viz.choosing import WRITTEN
+from odam_lib.viz.standalone import read_fragment
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
 SETS = ("test", "gpu")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TEMPLATE = """{% extends "lab/index.html.j2" %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block data_png scoped %}
+<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img alt="{{ output | get_metadata('alt', 'image/png') | e }}"
+ src="data:image/png;base64,{{ output.data['image/png'] }}">
+</div>
+{% endblock %}
+"""
+"""JupyterLab's, without the scripts that it would fetch from elsewhere, and with alternative texts of pictures."""
 
 
 def listed() -> dict[str, dict]:
@@ -71,6 +91,23 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def described(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with an alternative text for each picture that its cells made."""
+    section = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            headings = re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)
+            section = headings[-1] if headings else section
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                told = "".join(output.data.get("text/plain", ""))
+                picture = "Figure" if told.startswith("<") else told
+                alt = f"{picture}, in the section: {section}"
+                output.setdefault("metadata", NotebookNode())["image/png"] = {"alt": alt}
+                cell.metadata["mystnb"] = {"image": {"alt": alt}}
+    return notebook
+
+
 def with_palette(png: bytes) -> bytes:
     """A PNG picture in at most 128 colours, about a sixth of its size: the repository keeps every figure."""
     with Image.open(io.BytesIO(png)) as opened:
@@ -84,6 +121,13 @@ def with_palette(png: bytes) -> bytes:
     return written.getvalue()
 
 
+def recompress(png: bytes) -> bytes:
+    """The same pixels in about a tenth fewer bytes."""
+    import oxipng  # an extra, for those alone who store notebooks
+
+    return oxipng.optimize_from_memory(png, level=4, strip=oxipng.StripChunks.all())
+
+
 def stored(notebook: NotebookNode) -> NotebookNode:
     """The notebook as it is committed: no widget state, no times, no machine, pictures with a palette."""
     notebook = without_widgets(notebook)
@@ -95,14 +139,48 @@ def stored(notebook: NotebookNode) -> NotebookNode:
             for output in cell.outputs:
                 output.get("metadata", {}).clear()
                 if picture := output.get("data", {}).get("image/png"):
-                    output["data"]["image/png"] = base64.b64encode(with_palette(base64.b64decode(picture))).decode()
+                    smaller = recompress(with_palette(base64.b64decode(picture)))
+                    output["data"]["image/png"] = base64.b64encode(smaller).decode()
     return notebook
 
 
+def with_figures(notebook: NotebookNode) -> NotebookNode:
+    """A copy in which a widget of which a figure was written is that figure, which needs no kernel to be clicked."""
+    notebook = deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if written := output.get("metadata", {}).get(WRITTEN):
+                output["data"] = NotebookNode({"text/html": read_fragment(Path(written))})
+    return notebook
+
+
+class _WithMathML(IPythonRenderer):
+    """Markdown to HTML, formulas to MathML."""
+
+    def inline_math(self, body: str) -> str:
+        return to_mathml(body)
+
+    def block_math(self, body: str) -> str:
+        return to_mathml(body, block=True)
+
+
+@pass_context
+def _markdown_to_html(context: Context, source: str) -> str:
+    renderer = _WithMathML(
+        escape=False,
+        attachments=context["cell"].get("attachments", {}),
+        embed_images=True,
+        path=context["resources"]["metadata"]["path"],
+    )
+    return MarkdownWithMath(renderer=renderer).render(source)
+
+
 def to_html(notebook: NotebookNode, path: Path, beside: Path = ROOT / "notebooks") -> None:
-    """Write the notebook as one web page that needs no network for its pictures, which lie ``beside`` it."""
-    where = {"metadata": {"path": str(beside)}}
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
+    """Write the notebook as one web page that asks for no network; pictures that it names lie ``beside`` it."""
+    where = {"metadata": {"path": str(beside), "name": path.stem}}
+    shown = with_figures(described(without_widgets(notebook)))
+    exporter = HTMLExporter(embed_images=True, raw_template=TEMPLATE, filters={"markdown2html": _markdown_to_html})
+    page, _ = exporter.from_notebook_node(shown, resources=where)
     with write_whole(path) as aside:
         aside.write_text(page, encoding="utf-8")
 
@@ -116,7 +194,7 @@ def kept(name: str) -> tuple[Path, Path]:
 def store(name: str, notebook: NotebookNode, output: Path) -> None:
     """Replace the stored notebook and its figure by those of a run, each whole or not at all."""
     place, title = kept(name)
-    figure = with_palette((output.with_suffix("") / title.name).read_bytes())
+    figure = recompress(with_palette((output.with_suffix("") / title.name).read_bytes()))
     with write_whole(place) as aside, aside.open("w", encoding="utf-8") as file:
         nbformat.write(stored(notebook), file)
     with write_whole(title) as aside:

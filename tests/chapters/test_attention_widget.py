@@ -6,7 +6,12 @@ import io
 import numpy as np
 import pytest
 import torch
-from odam_chapters.attention.reading import NoAttentionError, read_encoder_attention
+from odam_chapters.attention.reading import (
+    NoAttentionError,
+    read_encoder_attention,
+    read_encoder_cells,
+    spread_cells,
+)
 from odam_chapters.attention.widget import LocationPicker, render_encoder, show_locations
 from PIL import Image
 from planted import PlantedDetector, planted_image
@@ -14,7 +19,9 @@ from traitlets import TraitError
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
-from odam_lib.viz.drawing import encode_png
+from odam_lib.kernels.odam import min_max
+from odam_lib.viz.drawing import blend
+from odam_lib.viz.front_ends import encode_maps
 
 pytest.importorskip("transformers")
 
@@ -39,7 +46,10 @@ def test_what_is_shown_is_the_attention_of_the_cell(traced, row: int, column: in
     picker = LocationPicker(trace, image)
     picker.row, picker.column = row, column
     assert picker._shown["row"] == row and picker._shown["column"] == column
-    assert picker._map == encode_png(render_encoder(image, trace, row, column))
+    cells = min_max(read_encoder_cells(trace)[row, column])
+    assert picker._map == encode_maps(cells[None])
+    drawn = blend(image, spread_cells(trace, cells[None])[0])
+    assert torch.equal(render_encoder(image, trace, row, column), drawn)
     assert torch.equal(picker.heat, read_encoder_attention(trace, *picker.location))
     others = {picker._map}
     picker.column = column - 1 if column else 1
@@ -57,7 +67,7 @@ def test_cells_that_do_not_exist_are_refused(traced) -> None:
 def test_an_error_is_shown_and_raised_until_the_next_success(traced, monkeypatch: pytest.MonkeyPatch) -> None:
     picker = LocationPicker(*traced)
     with monkeypatch.context() as broken:
-        broken.setattr("odam_chapters.attention.widget.render_encoder", None)
+        broken.setattr("odam_chapters.attention.widget.encode_maps", None)
         with pytest.raises(TypeError):
             picker.row = 1
         assert picker.error.startswith("The attention could not be drawn: ")
@@ -78,3 +88,13 @@ def test_other_pictures_and_detectors_without_attention_are_refused(traced) -> N
     image = planted_image()
     with pytest.raises(NoAttentionError, match="choose a DETR"):
         LocationPicker(PlantedDetector().trace(image), image)
+
+
+def test_the_figure_without_python_holds_every_place(traced) -> None:
+    picker = LocationPicker(*traced, x=0, y=0)
+    figure = picker.standalone()
+    rows, columns = picker._about["cells"]
+    assert len(figure.table) == rows * columns and (figure.values["row"], figure.values["column"]) == (0, 0)
+    picker.row, picker.column = rows - 1, columns - 1
+    shown = figure.table[f"{rows - 1} {columns - 1}"]
+    assert shown["_map"] == picker._map and shown["_shown"] == picker._shown

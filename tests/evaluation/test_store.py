@@ -127,7 +127,7 @@ def test_pictures_may_come_in_any_order(tmp_path) -> None:
     detector, methods = PlantedDetector(), {"one": RandomMap(seed=1), "two": RandomMap(seed=2)}
     whole = evaluate(detector, FOUR, methods, QUICK, 99, path=tmp_path / "whole.sqlite")
     work = Work(FOUR, methods, QUICK, 0.5, 0.5, None)
-    with open_run(work, detector, 99, tmp_path / "rows.sqlite") as run:
+    with open_run(work, work.check(detector, 99), tmp_path / "rows.sqlite") as run:
         for item, names in ((3, ["one", "two"]), (0, ["two"]), (2, ["one", "two"]), (0, ["one"])):
             run.store.add(work.measure(detector, item, names))
     found = evaluate(detector, FOUR, methods, QUICK, 99, path=tmp_path / "rows.sqlite")
@@ -138,7 +138,7 @@ def test_pictures_may_come_in_any_order(tmp_path) -> None:
 
 def test_a_picture_is_added_once(tmp_path) -> None:
     detector, work = PlantedDetector(), Work(FOUR, {"one": RandomMap()}, QUICK, 0.5, 0.5, None)
-    with open_run(work, detector, 99, tmp_path / "rows.sqlite") as run:
+    with open_run(work, work.check(detector, 99), tmp_path / "rows.sqlite") as run:
         found = work.measure(detector, 0, ["one"])
         run.store.add(found)
         with pytest.raises(ValueError, match="holds these rows already"):

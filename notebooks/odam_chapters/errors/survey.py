@@ -34,9 +34,9 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import data_root, output_file, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
+from odam_lib.metrics.errors import VERDICTS, Errors, judge_picture
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.row_store import open_store
+from odam_lib.row_store import open_store, store_file
 
 ROWS = data_root() / "evaluation" / "distractors.csv.gz"
 Judged = tuple[Trace, Detections, Errors]
@@ -110,25 +110,7 @@ def judge(
         score_threshold: least score of a detection.
     """
     trace = detector.trace(image.to(detector.device))
-    found = trace.detections(score_threshold)
-    errors = classify_errors(found, target["boxes"], target["labels"])
-    if "ignored" in target and len(target["ignored"]):
-        kept = (errors.verdicts == 0) | ~_ignored(found.to("cpu"), target["ignored"], target["ignored_labels"])
-        rows = torch.nonzero(kept).flatten()
-        found = found[rows.to(found.boxes.device)]
-        errors = replace(
-            errors, verdicts=errors.verdicts[rows], objects=errors.objects[rows], overlaps=errors.overlaps[rows]
-        )
-    return trace, found, errors
-
-
-def _ignored(found: Detections, regions: Tensor, labels: Tensor) -> Tensor:
-    """Whether more than half of each box lies in an ignored region of its class, bool ``Tensor[N]``."""
-    low = torch.maximum(found.boxes[:, None, :2], regions[None, :, :2])
-    high = torch.minimum(found.boxes[:, None, 2:], regions[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=2)
-    own = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(dim=1)
-    return ((shared > own[:, None] / 2) & (found.labels[:, None] == labels)).any(dim=1)
+    return trace, *judge_picture(trace.detections(score_threshold), target)
 
 
 def speak_of(detections: Detections, labels: Tensor) -> Detections:
@@ -340,8 +322,9 @@ def main() -> None:
     arguments = parser.parse_args()
     check_threshold(arguments.threshold)
     scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-    for path in filter(None, (arguments.output, arguments.csv)):
-        output_file(path)
+    store_file(arguments.output)
+    if arguments.csv is not None:
+        output_file(arguments.csv)
     detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
     mistakes = survey(arguments.output, detectors, scenes, arguments.threshold)
     if arguments.csv is not None:

@@ -14,8 +14,9 @@ from odam_chapters.study.answers import AnswerFile, Sitting
 from odam_chapters.study.given import SUREST
 from odam_chapters.study.items import Item, Question, Study
 from odam_chapters.study.plots import show_question
-from odam_lib.viz.choosing import STATIC as SHARED, Bundle, read_front_end
+from odam_lib.viz.choosing import Bundle
 from odam_lib.viz.drawing import to_png
+from odam_lib.viz.front_ends import STATIC as SHARED, read_front_end
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 
 CONSENT = (
@@ -197,7 +198,7 @@ class Questionnaire(anywidget.AnyWidget):
 
 
 def _choose_shown(study: Study, item: Item) -> tuple[str, ...]:
-    """The conditions on the still picture: of pointing the one whose map leaks least, which can be told without help."""
+    """The conditions on the still picture: of pointing the one whose map leaks least, so that a reader can tell."""
     if study.kind == "rank":
         return tuple(item.maps)
     return (min(item.maps, key=lambda condition: (item.odi or {}).get(condition, 0.0)),)
