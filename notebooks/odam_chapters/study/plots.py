@@ -48,7 +48,7 @@ def _show_maps(item: Item, maps: Sequence[tuple[str, bytes]], title: str) -> Fig
     columns = min(3, len(maps))
     rows = -(-len(maps) // columns)
     high, wide = item.size
-    side = SIDE if len(maps) > 2 else 1.5 * SIDE
+    side = SIDE if len(maps) > 2 else 1.25 * SIDE
     figure = Sheet(side * columns, side * high / max(high, wide) * rows + 0.25 * rows + 0.4)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for place, (panel, (name, png)) in enumerate(zip(panels, maps)):

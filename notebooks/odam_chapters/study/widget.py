@@ -71,7 +71,7 @@ class Questionnaire(anywidget.AnyWidget):
         self.answers = answers if isinstance(answers, AnswerFile) else AnswerFile(answers)
         self._study, items = study, self.answers.items(study)
         self._items = {item.name: item for item in items}
-        self._first = Question(items[0].name, _choose_shown(study, items[0]))
+        self._example = Question(items[-1].name, _choose_shown(study, items[-1]))
         self._sitting: Sitting | None = None
         self._paused, self._steps, self._farewell = False, 0, ""
         self._spent, self._since = 0.0, 0.0
@@ -187,9 +187,9 @@ class Questionnaire(anywidget.AnyWidget):
             self._shown = shown | {"steps": self._steps}
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
-        """The live view, and a still picture of the first question for places where no kernel runs."""
+        """The live view, and a still picture of one question for places where no kernel runs."""
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        still = to_png(show_question(self._study, self._items[self._first.item], self._first.shown))
+        still = to_png(show_question(self._study, self._items[self._example.item], self._example.shown))
         return data | {"image/png": base64.b64encode(still).decode()}, metadata
 
     def __repr__(self) -> str:
