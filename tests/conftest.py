@@ -1,5 +1,7 @@
 """Fixtures shared by the tests."""
 
+import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -42,6 +44,9 @@ def held_out() -> list[tuple[Tensor, dict]]:
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[ModuleType]:
-    """Ray on this machine with two CPUs, started once for all tests of a process."""
-    with connect(cpus=2) as ray:
-        yield ray
+    """Ray on this machine with two CPUs, started once for all tests of a process; workers import what tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        patch.setenv("RAY_worker_niceness", "0")  # else its workers stand back behind every other test
+        with connect(cpus=2) as ray:
+            yield ray

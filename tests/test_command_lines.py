@@ -27,7 +27,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 TINY = ["--number", "1", "--batch-size", "1", "--epochs", "1", "--size", "64"]
 WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/crowds/results.py": [
-        (["{text}", "--pictures", "1"], "text holds no results or is damaged"),
+        (["{text}/in.sqlite"], "cannot be written"),
+        (["{text}", "--pictures", "1"], "text is no place for the rows of a run"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
         (["{new}", "--dataset", "{labels}", "--pictures", "1"], "YOLO's labels cannot mark what is to be ignored"),
@@ -63,7 +64,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--masks", "0"], "masks"),
     ],
     "notebooks/odam_chapters/errors/survey.py": [
-        (["{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{text}/in.sqlite", "--detectors", "fcos-scenes"], "cannot be written"),
+        (["{new}", "--csv", "{text}/in.csv", "--detectors", "fcos-scenes"], "cannot be written"),
         (["{folder}", "--detectors", "fcos-scenes"], "is a folder"),
         (["{new}", "--detectors", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--detectors", "fcos-scenes", "--threshold", "nan"], "The score threshold is nan"),
@@ -78,7 +80,12 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "odam_lib/evaluation/__main__.py": [
         (["{text}/in.csv"], "cannot be written"),
-        (["{text}", "--objects", "1"], "text is no place for rows"),
+        (["{text}", "--objects", "1"], "text is no place for the rows of a run"),
+        (["{new}", "--begin-with", "{new}"], "There are no rows to begin with"),
+        (["{new}", "--address", "auto"], "are for --workers: give their number too"),
+        (["{new}.sqlite", "--workers", "0"], "The number of workers is 0"),
+        (["{new}.sqlite", "--workers", "2", "--address", "127.0.0.1:1"], "Nobody answers as Ray does at 127.0.0.1:1"),
+        (["{new}.sqlite", "--begin-with", "{text}"], "text is no place for rows"),
         (["{new}", "--detector", "yolo"], "Unknown detector 'yolo'"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
         (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
@@ -109,6 +116,19 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}", "--dataset", "{labels}"], "Every object needs a mask: Line 1 of"),
         (["{new}", "--score-threshold", "-1"], "The score threshold is -1"),
     ],
+    "odam_lib/report.py": [
+        (["{new}", "--out", "{text}/in.html"], "cannot be written"),
+        (["{new}", "--out", "{folder}"], "is a folder"),
+        (["{new}"], "There is no picture at"),
+        (["{text}"], "text cannot be read as a picture"),
+        (["{text}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+        (["{text}", "--score-threshold", "2"], "The score threshold is 2.0"),
+        (["{text}", "--layer", "roof"], "yolov3-tiny has no layer 'roof'"),
+        (["{text}", "--number", "1"], "--number are of a data set"),
+        ([], "Give pictures or --dataset, one of the two"),
+        (["--dataset", "{text}"], "text"),
+        (["--dataset", "photos", "--number", "0"], "0"),
+    ],
     "odam_lib/training/__main__.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--output", "{new}", "--device", "tpu9"], "device 'tpu9' is not usable"),
@@ -135,7 +155,16 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     ],
     "tools/paper_map.py": [(["check"], "No such file or directory")],
     "tools/notebooks.py": [
-        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left")
+        (["run", "--only", "00_quickstart"], "00_quickstart.ipynb cannot be written (No space left"),
+        (["sweep", "03_is"], "There is no notebook 03_is: choose all or among 00_quickstart"),
+        (["sweep", "{new}.ipynb"], "new.ipynb: give the path of an .ipynb file"),
+        (["sweep", "all", "-p", "SEEDS", "0"], "00_quickstart has no parameter SEEDS: it has IMAGE"),
+        (["sweep", "00_quickstart", "-p", "DETECTOR", "yolov3-tiny", "yolo"], "DETECTOR is 'yolo': choose among"),
+        (["sweep", "00_quickstart", "--minutes", "0"], "--minutes is 0.0: give a positive number"),
+        (["sweep", "00_quickstart", "--memory", "-1"], "--memory is -1.0: give a positive number"),
+        (["sweep", "00_quickstart", "--gpus", "1.5"], "--gpus is 1.5: give a share of one"),
+        (["sweep", "00_quickstart", "--output", "{text}/in"], "cannot be written"),
+        (["sweep", "00_quickstart", "--output", "{new}", "--address", "127.0.0.1:1"], "Nobody answers as Ray does"),
     ],
 }
 

@@ -1,4 +1,4 @@
-"""Killed with -9 at any replacement of a file and started again, a run ends as if nothing had happened.
+"""Killed with -9 at any replacement of a file or end of a transaction and started again, a run ends as if undisturbed.
 
 This file is also the program that is killed: it imports everything once, and forks a process for each kill.
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ WHOLE = "whole"
 
 
 def evaluated(folder: Path, objects: int = 99) -> None:
-    """Three pictures, two methods, a CSV and a JSON."""
+    """Three pictures, two methods."""
     import torch
     from planted import BOXES, PlantedDetector, planted_image
 
@@ -49,26 +49,38 @@ def evaluated(folder: Path, objects: int = 99) -> None:
             return planted_image(), {"boxes": boxes, "labels": labels, "masks": masks, "image_id": item}
 
     methods = {"fill": BoxFill(), "noise": RandomMap()}
-    evaluate(PlantedDetector(), Pictures(), methods, [Localization()], objects, path=folder / "rows.csv.gz")
+    evaluate(PlantedDetector(), Pictures(), methods, [Localization()], objects, path=folder / "rows.sqlite")
 
 
 def read_evaluated(folder: Path) -> Any:
     from odam_lib.evaluation.rows import Evaluation
 
-    found = Evaluation.load(folder / "rows.csv.gz")
+    found = Evaluation.load(next(folder.glob("rows.*[!n]")))  # not the JSON beside a CSV
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in found.rows]
     return str((rows, found.objects, found.undetected))
 
 
 def begun(folder: Path) -> None:
     """Rows that are copied before the evaluation goes on from them, as a notebook does."""
-    from odam_chapters.judging.stored import begin_with
+    from odam_lib.evaluation.store import begin_with
 
     bundled = folder.parent / "bundled"
     if folder.name == WHOLE:
         evaluated(bundled, 3)
-    begin_with(bundled / "rows.csv.gz", folder / "rows.csv.gz")
+    begin_with(bundled / "rows.sqlite", folder / "rows.sqlite")
     evaluated(folder)
+
+
+def written(folder: Path) -> None:
+    """A CSV and a JSON of the rows, in place of older ones."""
+    from odam_lib.evaluation.kept import write_csv
+    from odam_lib.evaluation.store import read_rows
+
+    finished = folder.parent / "finished"
+    if folder.name == WHOLE:
+        evaluated(finished)
+    about, rows = read_rows(finished / "rows.sqlite")
+    write_csv(about, rows, folder / "rows.csv.gz")
 
 
 @dataclass
@@ -87,7 +99,7 @@ class Crowds:
 
 
 def collected(folder: Path) -> None:
-    """Results of four detectors, one after another into one file."""
+    """Results of two detectors on two crowds."""
     from odam_chapters.crowds import results as crowd_results
 
     from odam_lib.detections import Detections
@@ -107,7 +119,9 @@ def collected(folder: Path) -> None:
     stubs = {"open_from": lambda _, number: Crowds(number), "keep": keep, "load_detector": lambda name, device: name,
              "make_rules": lambda name: {"NMS": None}, "_versions": lambda name: [{"detector": name}]}  # fmt: skip
     with patch.multiple(crowd_results, **stubs):
-        with patch.object(sys, "argv", ["crowd_results", str(folder / "results.safetensors.gz"), "--pictures", "3"]):
+        with patch.object(sys, "argv", ["crowd_results", str(folder / "results.sqlite"), "--pictures", "2",
+                                                "--detectors", *crowd_results.DETECTORS[:2],
+                                                "--bundle", str(folder / "results.safetensors.gz")]):  # fmt: skip
             crowd_results.main()
 
 
@@ -134,7 +148,7 @@ def stored(folder: Path) -> None:
     assert place.read_text(encoding="utf-8") == "{}" or nbformat.read(place, 4).cells[0].source == "new"
     assert title.read_bytes() == b"old" or Image.open(title).mode == "P"
 
-    def run(name: str, parameters: dict[str, object], output: Path) -> nbformat.NotebookNode:
+    def run(source: Path, parameters: dict[str, object], output: Path) -> nbformat.NotebookNode:
         output.with_suffix("").mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9), "red").save(output.with_suffix("") / f"{name}.png")
         return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("new", id="a")])
@@ -195,6 +209,7 @@ def read_fetched(folder: Path) -> Any:
 WORKS = {
     "evaluate": (evaluated, read_evaluated),
     "begin_with": (begun, read_evaluated),
+    "write_csv": (written, read_evaluated),
     "crowd_results": (collected, read_collected),
     "notebooks.py store": (stored, read_stored),
     "training": (trained, read_trained),
@@ -217,19 +232,26 @@ def in_child(work: Callable[[], None]) -> int:
     os._exit(0)
 
 
-def deadly(call: int, after: bool) -> Any:
-    """Kill the process before or after the so-manieth replacement of a file."""
-    replace, calls = os.replace, iter(range(10**6))
+@contextmanager
+def deadly(call: int, after: bool) -> Iterator[None]:
+    """Kill the process before or after the so-manieth replacement of a file or end of a transaction."""
+    from odam_lib.row_store import RowStore
 
-    def replaced(source: Any, target: Any) -> None:
-        now = next(calls) == call
-        if now and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(source, target)
-        if now:
-            os.kill(os.getpid(), signal.SIGKILL)
+    calls = iter(range(10**6))
 
-    return patch.object(os, "replace", replaced)
+    def dying(do: Callable[..., None]) -> Callable[..., None]:
+        def done(*arguments: Any) -> None:
+            now = next(calls) == call
+            if now and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            do(*arguments)
+            if now:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return done
+
+    with patch.object(os, "replace", dying(os.replace)), patch.object(RowStore, "_commit", dying(RowStore._commit)):
+        yield
 
 
 def killed_everywhere(work: Callable[[Path], None], read: Callable[[Path], Any], folder: Path) -> dict[str, Any]:
@@ -269,8 +291,9 @@ def test_killed_at_any_replacement_and_started_again_it_ends_as_an_undisturbed_r
     )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
-    replacements = {"evaluate": 7, "begin_with": 6, "crowd_results": 4, "notebooks.py store": 2, "training": 6}
-    assert {name: len(one["resumed"]) // 2 for name, one in found.items()} == replacements | {"fetch": 1}
+    moments = {"evaluate": 5, "begin_with": 4, "write_csv": 2, "crowd_results": 6, "notebooks.py store": 2}
+    moments |= {"training": 6, "fetch": 1}
+    assert {name: len(one["resumed"]) // 2 for name, one in found.items()} == moments
     for name, one in found.items():
         assert one["resumed"] == [one["whole"]] * len(one["resumed"]), name
         assert not one["hidden"], name

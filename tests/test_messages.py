@@ -19,7 +19,8 @@ from planted import PlantedCrowd, PlantedDetector, planted_image
 from traitlets import TraitError
 
 from odam_lib.detectors.detr import build_small_detr
-from odam_lib.viz.choosing import STATIC, Choosing
+from odam_lib.viz.choosing import Choosing
+from odam_lib.viz.front_ends import STATIC
 from odam_lib.viz.sheets import MOST_BOXES
 from odam_lib.viz.widgets import InstancePicker
 

@@ -1,11 +1,11 @@
-"""Run the notebook series by papermill: ``python tools/notebooks.py --help``."""
+"""Run the notebook series by papermill, or sweep over parameters: ``python tools/notebooks.py --help``."""
 
 import argparse
 import base64
 import io
-import json
 import tomllib
 from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -17,9 +17,12 @@ from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import naming, output_file, owned, write_whole
+from odam_lib.viz.choosing import WRITTEN
+from odam_lib.viz.standalone import read_fragment
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"
+SETS = ("test", "gpu")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -28,19 +31,38 @@ def listed() -> dict[str, dict]:
     return tomllib.loads(LIST.read_text(encoding="utf-8"))
 
 
-def run(name: str, parameters: dict[str, object], output: Path) -> NotebookNode:
-    """Execute one notebook from a clean kernel; the executed copy is written to ``output`` as it grows."""
+def run(source: Path, parameters: dict[str, object], output: Path, seconds: int | None = 1800) -> NotebookNode:
+    """Execute one notebook from a clean kernel; the executed copy is written to ``output`` as it grows.
+
+    Args:
+        source: the notebook.
+        parameters: its parameters that are not its own.
+        output: the executed copy.
+        seconds: that a cell may take.
+
+    Raises:
+        OSError: the copy cannot be written, or there is no kernel.
+        RuntimeError: a cell raised an error, or took too long.
+    """
     output_file(output)
-    with naming(output):
-        return papermill.execute_notebook(
-            ROOT / "notebooks" / f"{name}.ipynb",
-            output,
-            parameters=parameters,
-            cwd=ROOT / "notebooks",
-            kernel_name="python3",
-            execution_timeout=1800,
-            progress_bar=False,
-        )
+    try:
+        with naming(output):
+            return papermill.execute_notebook(
+                source,
+                output,
+                parameters=parameters,
+                cwd=source.parent,
+                kernel_name="python3",
+                language="python",
+                execution_timeout=seconds,
+                progress_bar=False,
+            )
+    except NoSuchKernel as error:
+        raise OSError("Jupyter has no kernel 'python3': pip install ipykernel.") from error
+    except papermill.PapermillExecutionError as error:
+        raise RuntimeError(
+            f"notebook {source.stem} stopped ({error.ename}: {error.evalue}): {output} shows where."
+        ) from error
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
@@ -80,10 +102,21 @@ def stored(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def to_html(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook as one web page that needs no network for its pictures."""
-    where = {"metadata": {"path": str(ROOT / "notebooks")}}
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(without_widgets(notebook), resources=where)
+def with_figures(notebook: NotebookNode) -> NotebookNode:
+    """A copy in which a widget of which a figure was written is that figure, which needs no kernel to be clicked."""
+    notebook = deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if written := output.get("metadata", {}).get(WRITTEN):
+                output["data"] = NotebookNode({"text/html": read_fragment(Path(written))})
+    return notebook
+
+
+def to_html(notebook: NotebookNode, path: Path, beside: Path = ROOT / "notebooks") -> None:
+    """Write the notebook as one web page that needs no network for its figures and for its pictures ``beside`` it."""
+    where = {"metadata": {"path": str(beside)}}
+    shown = with_figures(without_widgets(notebook))
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(shown, resources=where)
     with write_whole(path) as aside:
         aside.write_text(page, encoding="utf-8")
 
@@ -104,34 +137,14 @@ def store(name: str, notebook: NotebookNode, output: Path) -> None:
         aside.write_bytes(figure)
 
 
-@command
-def main() -> None:
-    """Command line: run, store or list the notebooks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "command", choices=("run", "store", "matrix"), help="run into runs/, store outputs in notebooks/, print as JSON"
-    )
-    parser.add_argument("--only", choices=list(listed()), help="one notebook instead of all")
-    parser.add_argument("--set", choices=("test", "gpu"), help="a parameter set of tests/notebooks.toml")
-    parser.add_argument("--html", action="store_true", help="write a web page beside the executed notebook")
-    arguments = parser.parse_args()
-    names = [arguments.only] if arguments.only else list(listed())
-    if arguments.command == "matrix":
-        print(json.dumps(names))
-        return
-    for name in names:
+def run_listed(arguments: argparse.Namespace) -> None:
+    """Run the series, or one notebook of it, and store it if asked to."""
+    for name in [arguments.only] if arguments.only else list(listed()):
         output = ROOT / "runs" / f"{name}.ipynb"
         with ExitStack() as stack:
             for file in (output, *(kept(name) if arguments.command == "store" else ())):
                 stack.enter_context(owned(file))
-            try:
-                notebook = run(name, listed()[name][arguments.set] if arguments.set else {}, output)
-            except NoSuchKernel as error:
-                raise OSError("Jupyter has no kernel 'python3': pip install ipykernel.") from error
-            except papermill.PapermillExecutionError as error:
-                raise RuntimeError(
-                    f"notebook {name} stopped ({error.ename}: {error.evalue}): {output.relative_to(ROOT)} shows where."
-                ) from error
+            notebook = run(kept(name)[0], listed()[name][arguments.set] if arguments.set else {}, output)
             print(f"executed notebook: {output.relative_to(ROOT)}")
             if arguments.html:
                 to_html(notebook, output.with_suffix(".html"))
@@ -139,6 +152,36 @@ def main() -> None:
                 print(f"heat maps:         {output.with_suffix('').relative_to(ROOT)}/*.png")
             if arguments.command == "store":
                 store(name, notebook, output)
+
+
+@command
+def main() -> None:
+    """Command line: run or store the notebooks, or sweep over their parameters."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, does in (("run", "run into runs/"), ("store", "run, and store the outputs in notebooks/")):
+        one = commands.add_parser(name, help=does, description=does)
+        one.add_argument("--only", choices=list(listed()), help="one notebook instead of all")
+        one.add_argument("--set", choices=SETS, help="a parameter set of tests/notebooks.toml")
+        one.add_argument("--html", action="store_true", help="write a web page beside the executed notebook")
+    does = "run notebooks with all combinations of some parameters, on Ray; what is done is skipped"
+    one = commands.add_parser("sweep", help=does, description=does)
+    one.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="names of the series, all, or paths of .ipynb")
+    one.add_argument("-p", "--parameter", nargs="+", action="append", default=[], metavar=("NAME", "VALUE"))
+    one.add_argument("--set", choices=SETS, help="a parameter set of tests/notebooks.toml, beneath those given by -p")
+    one.add_argument("--output", help="folder of the page and of all runs, else one under runs/sweeps")
+    one.add_argument("--address", default="local", help="HOST:PORT of a Ray cluster, auto, or local, the default")
+    one.add_argument("--gpus", type=float, help="of a run, or a share of one; else one where there are any")
+    one.add_argument("--cpus", type=float, default=1, help="of a run, 1 if not given")
+    one.add_argument("--minutes", type=float, default=60, help="that a run may take, 60 if not given")
+    one.add_argument("--memory", type=float, metavar="GB", help="that a run may hold, no limit if not given")
+    arguments = parser.parse_args()
+    if arguments.command == "sweep":
+        from sweeps.command import sweep  # Ray is an extra
+
+        sweep(arguments)
+    else:
+        run_listed(arguments)
 
 
 if __name__ == "__main__":

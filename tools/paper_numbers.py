@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from odam_lib.evaluation.rows import Evaluation, open_rows
+from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.verdicts import LEAST_OBJECTS
-from odam_lib.files import data_root
+from odam_lib.files import data_root, open_rows
 from odam_lib.metrics.intervals import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -66,15 +66,16 @@ def draw_shares(
 
 
 def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) -> Figure:
-    """Numbers in [0, 1] and their intervals, a row for each but NaN; small ones get an axis of their size."""
+    """Numbers up to 1 and their intervals, a row for each but NaN; small ones get an axis of their size, 0 a line."""
     shown = {name: one for name, one in estimates.items() if one.value == one.value}
     figure = Sheet(7.6, 1.2 + 0.4 * max(len(shown), 1))
     panel = figure.subplots()
     shares = {name: one.value for name, one in shown.items()}
-    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS, 7)
+    draw_shares(panel, shares, {name: one[1:] for name, one in shown.items()}, label, METHOD_COLOURS[:1], 7)
     low, high = min([0.0, *(one.low for one in shown.values())]), max([0.0, *(one.high for one in shown.values())])
     if low < 0:
-        panel.set_xlim(low, 1 if high > 0.5 else high)
+        panel.set_xlim(1.1 * low, 1 if high > 0.5 else 1.1 * high)
+        panel.axvline(0, color="0.4", lw=1)
     elif high < 0.2:
         panel.set_xlim(0, 1.1 * high)
     panel.set_title(title, fontsize=11)
@@ -84,7 +85,7 @@ def show_estimates(estimates: Mapping[str, Estimate], title: str, label: str) ->
 def draw_interval(panel: Axes, place: float, middle: float, ends: tuple[float, float], tint: str, size: float) -> None:
     """A number and its interval at one place of the vertical axis."""
     panel.plot(ends, (place, place), color=tint, lw=3, solid_capstyle="butt")
-    panel.plot(middle, place, "o", color=tint, ms=size)
+    panel.plot(middle, place, "o", color=tint, ms=size, clip_on=False)
 
 
 def show_table(values: Tensor, names: Sequence[str], title: str, label: str) -> Figure:
@@ -131,8 +132,7 @@ def show_intervals(
     """
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = -(-len(metrics) // 4)
-    size = (11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
-    figure = Sheet(*size)
+    figure = Sheet(11.0, 0.9 + rows * (0.7 + 0.2 * len(methods)))
     panels = figure.subplots(rows, min(4, len(metrics)), sharey=True, squeeze=False).flatten()
     for panel, (metric, heading) in zip(panels, metrics.items()):
         for line in (line for line in lines if line["metric"] == metric):
@@ -227,8 +227,7 @@ def show_part_bars(values: Mapping[str, Sequence[float]], parts: Sequence[str], 
         parts: their names.
         title: the figure's message.
     """
-    size = (2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
-    figure = Sheet(*size)
+    figure = Sheet(2.4 + 2.6 * len(values), 1.1 + 0.24 * len(parts))
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for place, (panel, (heading, numbers)) in enumerate(zip(panels, values.items())):
         panel.barh(range(len(parts)), numbers, color=_method_colour(place))

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from odam_lib.detectors.zoo import SOURCES, ZOO, Untrained
+
 Rule = Callable[[str, Any, Mapping[str, Any]], None]
 """Raises ``TypeError`` or ``ValueError`` with a sentence that begins with the name."""
 
@@ -57,6 +59,19 @@ class Choice:
         Text()(name, value, given)
         if value not in self.among:
             raise ValueError(f"{name} is {value!r}: choose among {', '.join(self.among)}.")
+
+
+@dataclass(frozen=True)
+class Loadable:
+    """A detector, by a name of which ``load_detector`` knows weights, whether or not they are here."""
+
+    def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
+        Text()(name, value, given)
+        prefix, _, rest = value.partition(":")
+        known = [one for one, entry in ZOO.items() if not isinstance(entry, Untrained)]
+        if value not in known and not (rest and prefix in SOURCES):
+            sources = " or ".join(f"{source}:NAME" for source in SOURCES)
+            raise ValueError(f"{name} is {value!r}: choose among {', '.join(known)}, or give {sources}.")
 
 
 @dataclass(frozen=True)

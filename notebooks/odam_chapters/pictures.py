@@ -112,7 +112,7 @@ def show_average_maps(
     for name, maps in frames.items():
         checks.tensor(f"row {name!r}", maps, f"[{len(attributes)}, cells, cells]", "float")
     side = min(PANEL, MOST_IN_LINE * PANEL / len(attributes))
-    figure = Sheet(side * len(attributes) + 0.6, side * len(frames) + 0.5)
+    figure = Sheet(side * len(attributes) + 1.0, side * len(frames) + 0.9)
     axes = figure.subplots(len(frames), len(attributes), squeeze=False).tolist()
     for panels, (name, maps) in zip(axes, frames.items()):
         panels[0].set_ylabel(name, fontsize=9)

@@ -1,14 +1,15 @@
 """Notebook 00: a first explanation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from odam_chapters.attributes.plots import show_cells
+from odam_chapters.exercises import as_number, reply
 from odam_chapters.judging.own_masks import OF_ALL, count_own_mask_wins, read_rows
-from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Names, Number, Text
 from odam_chapters.pictures import save_small
 from odam_chapters.statistics import wilson
 from odam_lib.detections import Detections
@@ -38,15 +39,16 @@ __all__ = [
 
 PARAMETERS = {
     "IMAGE": Text(),
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "SCORE_THRESHOLD": Number(0, 1),
     "ATTRIBUTES": Names(tuple(TARGETS)),
     "MAX_OBJECTS": Count(1),
     "MAX_SIDE": Count(1),
-    "SCENE_DETECTOR": Text(),
+    "SCENE_DETECTOR": Loadable(),
     **EVERYWHERE,
 }
 """What a reader may set."""
+SHARE = "compute the share of the map's sum that lies within the mask."
 
 
 def find_objects(found: Detections, truth: Mapping[str, Tensor]) -> list[int]:
@@ -85,12 +87,13 @@ def order_by_share(shares: Tensor, own: Sequence[int]) -> list[int]:
     return sorted(range(len(own)), key=mine.__getitem__)
 
 
+@reply
 def check_wrong(answer: int | None, found: Detections, truth: Mapping[str, Tensor]) -> str:
     """Check which detection a learner thinks to be wrong."""
     own = find_objects(found, truth)
     if -1 not in own:
         return "open: no box is wrong here; choose another SCENE_DETECTOR."
-    if answer not in range(len(found)):
+    if not isinstance(answer, int) or answer not in range(len(found)):
         return f"open: give the number of a box, 0 to {len(found) - 1}."
     overlap = box_iou(found.boxes[answer : answer + 1].cpu(), truth["boxes"])[0]
     name = found.names()[answer]
@@ -103,13 +106,14 @@ def check_wrong(answer: int | None, found: Detections, truth: Mapping[str, Tenso
     return f"right: no {name} fills this box; what fits best is a {covered}, with an IoU of {float(overlap.max()):.2f}."
 
 
+@reply
 def check_share(answer: float | Tensor | None, heat: Tensor, mask: Tensor) -> str:
     """Check the share of a map's energy ``Tensor[H, W]`` within a mask."""
     if answer is None:
-        return "open: compute the share of the map's sum that lies within the mask."
+        return f"open: {SHARE}"
     if isinstance(answer, Tensor) and answer.numel() != 1:
         return f"not quite: that is {answer.numel()} numbers; add them up, and divide by the sum of heat."
-    value, inside = float(answer), heat * mask
+    value, inside = as_number(answer, SHARE), heat * mask
     wrong = {
         float(mask.float().mean()): "that is the share of the picture which the mask covers, whatever the map",
         float(inside.sum()): "that is the energy inside, in the map's own unit; divide by all of it",
@@ -124,13 +128,17 @@ def check_share(answer: float | Tensor | None, heat: Tensor, mask: Tensor) -> st
     return f"not quite: {reasons[0] if reasons else 'add up heat where mask is true, and divide by the sum of heat'}."
 
 
-def check_shrinking(method: Callable | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:
+@reply
+def check_shrinking(method: ODAM | None, detector: Detector, image: Tensor, heat_maps: HeatMaps) -> str:
     """Check that a method shows what *shrinks* the box: nothing in common with what expands it, and not empty."""
+    asked = "build a method with ODAM(...) whose map of an edge shows what pulls that edge inwards."
     if method is None or not len(heat_maps):
-        return "open: build a method with ODAM(...) whose map of an edge shows what pulls that edge inwards."
+        return f"open: {asked}"
+    if not isinstance(method, ODAM):
+        return f"open: {method!r} is no ODAM(...); {asked}"
     first = heat_maps.detections[0]
     theirs = explain(detector, image, first, ("x2",), method).maps[0]
-    expanding = explain(detector, image, first, ("x2",), ODAM(smoothing=getattr(method, "smoothing", None))).maps[0]
+    expanding = explain(detector, image, first, ("x2",), ODAM(smoothing=method.smoothing)).maps[0]
     if (theirs < 0).any():
         return "not quite: the map has negative values, so it mixes what shrinks the box with what expands it."
     if not theirs.any():

@@ -85,12 +85,20 @@ class Detector(ABC):
             found = [self.make_trace(image, self.layers[0]).candidates for image in images]
         return [Predictions(candidates.boxes, candidates.class_probs) for candidates in found]
 
-    def _pass(self, image: Tensor, layer: str | None) -> Trace:
-        check_image(image)
+    def choose_layer(self, layer: str | None) -> str:
+        """The layer of a name, or the default one for ``None``.
+
+        Raises:
+            TypeError, ValueError: an unknown layer.
+        """
         checks.kind("The layer", layer, (str, type(None)), f"one of {', '.join(self.layers)}, or None")
         if layer is not None and layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}: choose among {', '.join(self.layers)}.")
-        trace = self.private().make_trace(leave_inference(image), layer or self.layers[0])
+        return layer or self.layers[0]
+
+    def _pass(self, image: Tensor, layer: str | None) -> Trace:
+        check_image(image)
+        trace = self.private().make_trace(leave_inference(image), self.choose_layer(layer))
         # Another resize makes other predictions of the same numbers.
         seen = f"{trace.candidates.source}, seen at {trace.input_size[1]} x {trace.input_size[0]}"
         return replace(trace, candidates=replace(trace.candidates, source=seen))

@@ -12,6 +12,7 @@ from odam_lib.evaluation.judges import (
 from odam_lib.evaluation.methods import SMOOTHING_ABLATION as SMOOTHING_ABLATION, comparison as comparison
 from odam_lib.evaluation.rows import Evaluation as Evaluation
 from odam_lib.evaluation.runs import evaluate as evaluate, open_picture as open_picture
+from odam_lib.evaluation.store import begin_with as begin_with
 from odam_lib.lazy import load_lazily
 
 # On first use: `python -m odam_lib.evaluation.tables` would warn that the package had already imported that module.

@@ -1,10 +1,6 @@
-"""What was found, one row an object and method: its means and curves, and the files that keep it."""
+"""What was found, one row an object and method: its means and curves."""
 
-import csv
-import json
 import math
-import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +10,14 @@ import torch
 from torch import Tensor
 
 from odam_lib.detectors.weights import find_weights, read_card
-from odam_lib.files import open_rows, user_path
+from odam_lib.evaluation.kept import KEYS, Row
+from odam_lib.evaluation.store import read_rows
+from odam_lib.files import user_path
 from odam_lib.kernels import checks
 from odam_lib.metrics.intervals import Estimate, mean_interval
 
-KEYS = ("image_id", "object", "label", "iou", "score", "method", "seconds")
-"""Columns of a row that are no metric."""
-WHOLE = ("image_id", "object", "label")
 OVERALL = "overall"
 """ODExAI's (2025) overall score, insertion minus deletion, which is computed from those columns and not kept."""
-
-Row = dict[str, str | int | float]
 
 
 @dataclass(frozen=True)
@@ -43,14 +36,14 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: Path) -> "Evaluation":
-        """The rows that :func:`~odam_lib.evaluation.runs.evaluate` kept.
+        """The rows that :func:`~odam_lib.evaluation.runs.evaluate` kept, or the CSV that was written of them.
 
         Rows that do not say which weights they are of, as those made before they did, are taken as they are.
 
         Raises:
             FileNotFoundError: there are none.
-            ValueError: the file, or the ``.json`` beside it, was not written by it; or it is of a bundled detector with
-                other weights than those here.
+            ValueError: the file, or the ``.json`` beside a CSV, was not written by it; or it is of a bundled detector
+                with other weights than those here.
         """
         path = user_path(path)
         if not path.is_file():
@@ -166,58 +159,3 @@ def _check_weights(path: Path, settings: dict[str, Any]) -> None:
             f"{path} holds rows of other weights of {name} ({made_with[:8]}) than those bundled ({here[:8]}): "
             "make the rows again, or restore both from the repository."
         )
-
-
-def settings_path(path: Path) -> Path:
-    """Where the settings of rows lie: ``a.json`` beside ``a.csv`` or ``a.csv.gz``.
-
-    Raises:
-        ValueError: a path of another kind, whose settings could lie where the rows or those of other rows do.
-    """
-    name = path.name.removesuffix(".gz")
-    if not name.endswith(".csv"):
-        raise ValueError(f"{path} is no place for rows, which are CSV: give a path that ends in .csv or .csv.gz.")
-    return path.with_name(f"{name.removesuffix('.csv')}.json")
-
-
-def read_rows(path: Path) -> tuple[dict[str, Any], list[Row]]:
-    """What an earlier run left: settings that know of no picture yet, later rows and settings.
-
-    A run that was stopped between writing its two files leaves rows of one picture that the settings do not know yet.
-
-    Raises:
-        ValueError: one of the files is missing, damaged, or from another run or program than the other.
-    """
-    beside = settings_path(path)
-    try:
-        kept = json.loads(beside.read_text(encoding="utf-8"))
-        due = {
-            (image["image_id"], method): image["explained"]
-            for image in kept["images"].values()
-            for method in image["methods"]
-        }
-        rows = []
-        if path.is_file():
-            with open_rows(path, "rt") as file:
-                rows = [_typed(row) for row in csv.DictReader(file)]
-        rows = [row for row in rows if (row["image_id"], row["method"]) in due]
-        whole = Counter((row["image_id"], row["method"]) for row in rows) == Counter(due)
-        readable = whole and kept["settings"].keys() and kept["methods"].keys()
-    except (OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        readable = False
-    if readable:
-        return kept, rows
-    if path.is_file():
-        raise ValueError(
-            f"{path} cannot be used, since it and {beside.name} beside it are not what one run of evaluate left: "
-            "give another path or delete both."
-        )
-    raise ValueError(
-        f"{beside} is in the way, since the settings of {path.name} would be written there and it holds something "
-        "else: give another path."
-    )
-
-
-def _typed(row: dict[str, str]) -> Row:
-    kinds = dict.fromkeys(WHOLE, int) | {"method": str}
-    return {name: kinds.get(name, float)(value) for name, value in row.items()}

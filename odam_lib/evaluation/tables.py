@@ -1,6 +1,6 @@
 """Tables of rows that ``evaluate`` kept: means, and differences object by object.
 
-``python -m odam_lib.evaluation.tables ROWS.csv`` prints both tables.
+``python -m odam_lib.evaluation.tables ROWS`` prints both tables, and writes rows as a CSV.
 """
 
 import argparse
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from math import isnan
 
 from odam_lib.command import command
+from odam_lib.evaluation.kept import write_csv
 from odam_lib.evaluation.rows import OVERALL, Evaluation
+from odam_lib.evaluation.store import read_rows
 from odam_lib.evaluation.verdicts import BETTER, SEVEN, best_threshold, compare_paired, judge_all
 from odam_lib.files import user_path
 from odam_lib.metrics.intervals import Estimate
@@ -100,12 +102,16 @@ def escape_markdown(name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables of rows that ``python -m odam_lib.evaluation`` kept."""
     parser = argparse.ArgumentParser(prog="python -m odam_lib.evaluation.tables", description=main.__doc__)
-    parser.add_argument("rows", type=user_path, help="CSV that evaluate made")
+    parser.add_argument("rows", type=user_path, help=".sqlite that evaluate kept, or a CSV that was written of one")
+    parser.add_argument("--csv", type=user_path, help="CSV of all rows, or .csv.gz, to write; a .json lies beside it")
     parser.add_argument(
         "--least-iou", type=float, help="of a detection with its object; if left out, all rows and those from 0.9 on"
     )
     asked = parser.parse_args(arguments)
     found = Evaluation.load(asked.rows)
+    if asked.csv is not None:
+        write_csv(*read_rows(asked.rows), asked.csv)
+        print(f"wrote {len(found.rows)} rows to {asked.csv}")
     if not found.rows:
         raise ValueError(f"{asked.rows} has no rows: there was no object with a detection to explain.")
     lowest = min(float(row["iou"]) for row in found.rows)

@@ -1,7 +1,8 @@
 """D-RISE (Petsiuk et al., 2021): which random parts of the picture are enough to find the object again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 
 import torch
@@ -53,20 +54,54 @@ class DRISE:
         if self.settled is not None:
             checks.number("settled", self.settled, "(0, inf)", ", or None")
 
+    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+        return self.combine(trace, detections, attributes, partial(self._weigh, trace, detections))
+
     @record_gradients()
     @torch.no_grad()
-    def __call__(self, trace: Trace, detections: Detections, attributes: Sequence[str]) -> HeatMaps:
+    def weigh(self, trace: Trace, detections: Detections, part: range) -> Tensor:
+        """The weights of some of the masks, which take nearly all the time and may be found in parts.
+
+        Args:
+            trace: the pass.
+            detections: N rows of it.
+            part: numbers of consecutive masks, the first one a multiple of ``batch``.
+
+        Returns:
+            ``Tensor[N, len(part)]``.
+        """
+        trace.check(detections, ("class",))
+        device = detections.boxes.device
+        found = [self._weigh(trace, detections, *each) for each in self._batches(detections.image_size, device, part)]
+        return torch.cat([detections.boxes.new_zeros(len(detections), 0), *found], dim=1)
+
+    @record_gradients()
+    @torch.no_grad()
+    def combine(
+        self,
+        trace: Trace,
+        detections: Detections,
+        attributes: Sequence[str],
+        weigh: Callable[[range, Tensor], Tensor],
+    ) -> HeatMaps:
+        """The maps, with weights from anywhere.
+
+        Args:
+            trace: the pass.
+            detections: N rows of it.
+            attributes: the map of each is the same.
+            weigh: from numbers of masks, b, and those masks ``Tensor[b, H, W]`` to their weights ``Tensor[N, b]``.
+        """
         trace.check(detections, attributes)
         device, (height, width) = detections.boxes.device, detections.image_size
         limit = SAMPLES_A_CELL * self.cells
         size = (min(height, limit), min(width, limit))
-        image, total, used = trace.image.to(device), detections.boxes.new_zeros((len(detections), *size)), 0
+        total, used = detections.boxes.new_zeros((len(detections), *size)), 0
         earlier, compared = total.clone(), 0
-        for masks in self._batches((height, width), device) if len(detections) else ():
-            found = trace.detector.predict(image * masks[:, None])
-            weights = torch.stack([measure_likeness(one, detections) for one in found], dim=1)
+        every = range(self.masks if len(detections) else 0)
+        for numbers, masks in self._batches((height, width), device, every):
             small = interpolate(masks[:, None], size, mode="area")[:, 0]
-            total += torch.einsum("nb,bhw->nhw", weights, small)
+            total += torch.einsum("nb,bhw->nhw", weigh(numbers, masks), small)
             used += len(masks)
             if self.settled is not None and 3 * used >= 4 * compared:  # a quarter of the masks so far is new
                 now = total / used
@@ -77,11 +112,28 @@ class DRISE:
         settings = asdict(self) | {"masks": used}
         return make_whole_maps(trace, detections, attributes, total / max(used, 1), "D-RISE", settings)
 
-    def _batches(self, size: tuple[int, int], device: torch.device) -> Iterator[Tensor]:
+    def _weigh(self, trace: Trace, detections: Detections, numbers: range, masks: Tensor) -> Tensor:
+        found = trace.detector.predict(trace.image.to(masks.device) * masks[:, None])
+        return torch.stack([measure_likeness(one, detections) for one in found], dim=1)
+
+    def _batches(self, size: tuple[int, int], device: torch.device, part: range) -> Iterator[tuple[range, Tensor]]:
+        """The masks of these numbers with their numbers; those before are drawn, but not made."""
         generator = torch.Generator().manual_seed(self.seed)
-        for start in range(0, self.masks, self.batch):
-            number = min(self.batch, self.masks - start)
-            yield torch.stack([draw_mask(size, self.cells, self.keep, generator, device) for _ in range(number)])
+        for _ in range(part.start):
+            draw_cells(size, self.cells, self.keep, generator)
+        for start in range(part.start, part.stop, self.batch):
+            numbers = range(start, min(start + self.batch, part.stop))
+            masks = [draw_mask(size, self.cells, self.keep, generator, device) for _ in numbers]
+            yield numbers, torch.stack(masks)
+
+
+def draw_cells(
+    size: tuple[int, int], cells: int, keep: float, generator: torch.Generator
+) -> tuple[Tensor, tuple[int, int]]:
+    """What is random in a mask: ``Tensor[cells + 1, cells + 1]`` of 0 and 1, and by how many pixels it is shifted."""
+    grid = (torch.rand(cells + 1, cells + 1, generator=generator) < keep).float()
+    top, left = (int(torch.randint(ceil(side / cells), (), generator=generator)) for side in size)
+    return grid, (top, left)
 
 
 def draw_mask(
@@ -103,11 +155,9 @@ def draw_mask(
     Returns:
         ``Tensor[height, width]`` in [0, 1].
     """
-    cell = [ceil(side / cells) for side in size]
-    grid = (torch.rand(cells + 1, cells + 1, generator=generator) < keep).float()
-    large = [(cells + 1) * side for side in cell]
+    grid, (top, left) = draw_cells(size, cells, keep, generator)
+    large = [(cells + 1) * ceil(side / cells) for side in size]
     smooth = interpolate(grid.to(device)[None, None], large, mode="bilinear", align_corners=False)[0, 0]
-    top, left = (int(torch.randint(side, (), generator=generator)) for side in cell)
     return smooth[top : top + size[0], left : left + size[1]].clamp(0, 1)  # rounding goes beyond
 
 

@@ -1,6 +1,8 @@
 """What each detection is: right, or which kind of mistake (App. A.5.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,3 +118,32 @@ def classify_errors(
     verdicts[matched[taken]], objects[matched[taken]] = VERDICTS.index("correct"), taken
     overlaps = torch.where(objects >= 0, overlap.gather(1, objects.clamp(min=0)[:, None])[:, 0], overlap.amax(1))
     return Errors(verdicts, objects, overlaps.float(), matched < 0)
+
+
+def judge_picture(detections: Detections, target: Mapping[str, Any]) -> tuple[Detections, Errors]:
+    """:func:`classify_errors` with what a data set says of a picture.
+
+    Args:
+        detections: N of that picture.
+        target: with ``boxes`` and ``labels``, perhaps ``ignored`` ``[K, 4]`` and ``ignored_labels`` ``[K]``.
+
+    Returns:
+        The detections and the verdict on each; without those that are wrong and lie by more than half in an ignored
+        region of their class, as a crowd is one.
+    """
+    errors = classify_errors(detections, target["boxes"], target["labels"])
+    if "ignored" not in target or not len(target["ignored"]):
+        return detections, errors
+    ignored = _lie_in(detections.to("cpu"), target["ignored"], target["ignored_labels"])
+    rows = torch.nonzero((errors.verdicts == 0) | ~ignored).flatten()
+    kept = (errors.verdicts[rows], errors.objects[rows], errors.overlaps[rows])
+    return detections[rows.tolist()], Errors(*kept, errors.missed)
+
+
+def _lie_in(detections: Detections, regions: Tensor, labels: Tensor) -> Tensor:
+    """Whether more than half of each box lies in a region of its class, bool ``Tensor[N]``."""
+    low = torch.maximum(detections.boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(detections.boxes[:, None, 2:], regions[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)
+    own = (detections.boxes[:, 2:] - detections.boxes[:, :2]).prod(dim=1)
+    return ((shared > own[:, None] / 2) & (detections.labels[:, None] == labels)).any(dim=1)

@@ -11,20 +11,16 @@ from typing import Any, ClassVar
 import anywidget
 from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
 
-from odam_lib.detections import Detections, check_detections
 from odam_lib.kernels import checks
-from odam_lib.viz.drawing import OBJECT_COLOURS, write_label
-from odam_lib.viz.sheets import LONGEST_LINE, MOST_BOXES, make_legible, tell_count
+from odam_lib.viz.front_ends import STATIC
+from odam_lib.viz.sheets import LONGEST_LINE, make_legible
+from odam_lib.viz.standalone import Standalone, write_page
 
-STATIC = Path(__file__).parent / "static"
+WRITTEN = "odam_figure"
+"""Under which metadata of a widget's output name the file of its figure."""
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 """What IPython shows of an object, by MIME type, and its metadata."""
-
-
-def read_front_end(path: Path) -> str:
-    """The JavaScript module of a widget: what the front ends share, then the widget's own file."""
-    return "\n".join(part.read_text(encoding="utf-8") for part in (STATIC / "common.js", path))
 
 
 class Row(Int):
@@ -66,6 +62,7 @@ class Choosing(anywidget.AnyWidget):
 
     _css = STATIC / "picker.css"
     _failed = ""
+    _written: Path | None = None
 
     error = Unicode().tag(sync=True)
 
@@ -75,7 +72,8 @@ class Choosing(anywidget.AnyWidget):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.DRAWN = cls.__dict__.get("DRAWN", cls.CHOICES)
+        if "CHOICES" in cls.__dict__:  # not the class that traitlets makes of a widget's when it adds traits
+            cls.DRAWN = cls.__dict__.get("DRAWN", cls.CHOICES)
         cls._checked_together = validate(*cls.CHOICES)(cls._check_together)
 
     def __init__(self, **traits: Any) -> None:
@@ -94,6 +92,29 @@ class Choosing(anywidget.AnyWidget):
     def draw_still(self) -> bytes:
         """A PNG of the current choice, for places where no kernel runs."""
         raise NotImplementedError
+
+    def standalone(self) -> Standalone:
+        """All choices and what is drawn of each, for a page in which no kernel runs."""
+        raise NotImplementedError(f"{type(self).__name__} has no figure that works without a kernel: save its picture.")
+
+    def write_figure(self, path: str | Path) -> Path:
+        """Write a web page in which one chooses as here, without Python and without a network.
+
+        Notebooks exported by ``tools/notebooks.py`` show it in place of the still picture.
+
+        Args:
+            path: file to write, ``.html``.
+
+        Returns:
+            The path.
+
+        Raises:
+            NotImplementedError: a widget that has none.
+            ValueError: it would be larger than ``LARGEST`` bytes.
+            OSError: it cannot be written; names it.
+        """
+        self._written = write_page(self.standalone(), path)
+        return self._written
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take a message of the front end, as a whole or not at all."""
@@ -135,8 +156,10 @@ class Choosing(anywidget.AnyWidget):
         return {name: getattr(self, name) for name in self.CHOICES}
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
-        """The live view and the still picture."""
+        """The live view and the still picture, and where the figure is that was written of it."""
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        if self._written:
+            metadata = metadata | {WRITTEN: str(self._written.resolve())}
         return data | {"image/png": base64.b64encode(self.draw_still()).decode()}, metadata
 
 
@@ -145,22 +168,3 @@ def check_row(thing: str, row: int, count: int, nothing: str = "") -> None:
     if row not in range(count) and (count or row != -1):
         known = f"give a number from 0 to {count - 1}" if count else nothing
         raise TraitError(f"There is no {thing} {row}: {known}.")
-
-
-def limit_objects(detections: Detections) -> tuple[Detections, str]:
-    """As many detections as a picture can hold, and a sentence if these are not all.
-
-    Raises:
-        TypeError: no ``Detections``.
-    """
-    check_detections(detections)
-    shown = detections[:MOST_BOXES]
-    return shown, tell_count("", len(shown), len(detections), "objects").strip()
-
-
-def describe_objects(detections: Detections) -> list[dict[str, Any]]:
-    """Box, label and colour of each detection, as front ends draw them."""
-    return [
-        {"box": box, "label": write_label(detections, row), "colour": OBJECT_COLOURS[row % len(OBJECT_COLOURS)]}
-        for row, box in enumerate(detections.boxes.tolist())
-    ]

@@ -73,7 +73,7 @@ def blend(image: Tensor, heat: Tensor, opacity: float = OPACITY) -> Tensor:
     opacity = checks.number("The opacity", opacity, "[0, 1]")
     grey = image.new_tensor([0.299, 0.587, 0.114]) @ image.flatten(1)
     dimmed = (0.15 + 0.6 * grey).reshape(1, *heat.shape)
-    colours = _colours(DIVERGING if (heat < 0).any() else SEQUENTIAL).to(image)
+    colours = list_colours(DIVERGING if (heat < 0).any() else SEQUENTIAL).to(image)
     colour = colours[:, (_unit(heat) * colours.shape[1]).long().clamp(0, colours.shape[1] - 1)]
     weight = opacity * heat.abs()
     return dimmed * (1 - weight) + colour * weight
@@ -216,8 +216,8 @@ def draw_colour_bar(figure: Figure, panel: Axes, shown: HeatMaps) -> None:
 
 
 @lru_cache
-def _colours(name: str) -> Tensor:
-    """The colours of one of matplotlib's maps in order, ``[3, 256]``."""
+def list_colours(name: str) -> Tensor:
+    """The colours of one of matplotlib's maps in order, ``Tensor[3, 256]`` in [0, 1]."""
     return torch.from_numpy(matplotlib.colormaps[name](range(256))[:, :3]).T.float().contiguous()
 
 

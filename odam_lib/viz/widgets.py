@@ -5,26 +5,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
-from traitlets import Bytes, Dict, Enum
+from traitlets import Bytes, Enum
 
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.explainers.odam import ODAM
-from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
+from odam_lib.heatmaps import ATTRIBUTES, HeatMaps
 from odam_lib.images import to_uint8
 from odam_lib.kernels import checks
-from odam_lib.viz.choosing import (
-    STATIC,
-    Choosing,
-    Row,
-    Share,
-    check_row,
-    describe_objects,
-    limit_objects,
-    read_front_end,
-)
+from odam_lib.viz.choosing import Choosing, Row, Share, check_row
 from odam_lib.viz.drawing import (
-    DISPLAY_SIDE,
     OPACITY,
     TITLES,
     add_combined,
@@ -37,35 +27,13 @@ from odam_lib.viz.drawing import (
     to_png,
     write_label,
 )
+from odam_lib.viz.front_ends import SHOWN, STATIC, describe_maps, describe_picture, limit_objects, read_front_end
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
+from odam_lib.viz.standalone import Standalone, make_standalone
 
-SHOWN = (*ATTRIBUTES, COMBINED)
 SMOOTHINGS: dict[str, str | float | None] = {"adaptive": "adaptive", "fixed": 1.0, "none": None}
 """What the picker's ``smoothing`` means to :class:`ODAM`; ``fixed`` is a Gaussian of one feature cell."""
-
-THUMBNAIL_SIDE = 160
-NOTHING_FOUND = "There is no object to explain: lower the score threshold or take another picture."
-
-
-def render_map(
-    image: Tensor, heat_maps: HeatMaps, attribute: str, opacity: float = OPACITY, side: int = DISPLAY_SIDE
-) -> bytes:
-    """A PNG of one map over the picture, without boxes or margins: its pixels are the picture's.
-
-    Args:
-        image: ``Tensor[3, H, W]`` in [0, 1].
-        heat_maps: maps of one detection in that image.
-        attribute: one of the computed attributes, or ``combined``.
-        opacity: opacity of the map where it is largest, in [0, 1].
-        side: a longer picture is reduced to this many pixels.
-
-    Raises:
-        ValueError: an attribute that was not computed, or an opacity outside [0, 1].
-    """
-    size = fit_size(heat_maps.detections.image_size, side)
-    heat = add_combined(heat_maps, [attribute]).normalized().to_image(size)[0, 0].cpu()
-    return encode_png(blend(resize(image.cpu(), size), heat, opacity))
 
 
 def static_figure(image: Tensor, detections: Detections, heat_maps: HeatMaps, selected: int) -> Figure:
@@ -132,7 +100,7 @@ class InstancePicker(Choosing):
     """
 
     _esm = read_front_end(STATIC / "picker.js")
-    CHOICES = ("selected", "attribute", "smoothing", "opacity")
+    CHOICES, DRAWN = ("selected", "attribute", "smoothing", "opacity"), ("selected", "smoothing")
     FAILURE = "The map could not be drawn"
 
     selected = Row(-1).tag(sync=True)
@@ -140,8 +108,7 @@ class InstancePicker(Choosing):
     smoothing = Enum(tuple(SMOOTHINGS), "adaptive").tag(sync=True)
     opacity = Share(OPACITY, help="The opacity").tag(sync=True)
 
-    _map = Bytes(help="PNG of the large map").tag(sync=True)
-    _strip = Dict(help="PNG of each attribute's small map").tag(sync=True)
+    _maps = Bytes(help="grey PNG of the selected object's maps, one below the other").tag(sync=True)
 
     def __init__(
         self,
@@ -162,57 +129,40 @@ class InstancePicker(Choosing):
         self._trace.check(found, ATTRIBUTES)
         self.detections, more = limit_objects(found)
         self._image = image.detach().cpu()
-        self._cache: dict[tuple[int, str], tuple[HeatMaps, dict[str, bytes]]] = {}
+        self._cache: dict[tuple[int, str], HeatMaps] = {}
         super().__init__(
             selected=selected if len(self.detections) else -1,
             attribute=attribute,
             smoothing=smoothing,
             opacity=opacity,
-            _about={
-                "size": self.detections.image_size,
-                "objects": describe_objects(self.detections),
-                "attributes": [[name, TITLES[name]] for name in SHOWN],
-                "smoothings": list(SMOOTHINGS),
-                "sentence": more if len(self.detections) else NOTHING_FOUND,
-            },
+            _about=describe_picture(self.detections, more) | {"smoothings": list(SMOOTHINGS)},
             _picture=encode_png(resize(self._image, fit_size(self.detections.image_size))),
         )
 
     @property
     def heat_maps(self) -> HeatMaps:
         """The maps of the selected detection under the current smoothing; of none if there are no detections."""
-        return self._explained()[0]
+        key = (self.selected, self.smoothing)
+        if key not in self._cache:
+            chosen = self.detections[[self.selected] if self.selected >= 0 else []]
+            self._cache[key] = self._explain(chosen)
+        return self._cache[key]
 
     def check(self, choice: Mapping[str, Any]) -> None:
         check_row("object", choice["selected"], len(self.detections), "nothing was found, selected stays -1")
 
     def draw(self) -> dict[str, Any]:
-        if self.selected < 0:
-            return {}
-        heat_maps, strip = self._explained()
-        reason = add_combined(heat_maps, [self.attribute]).reasons[0][0]
-        return {
-            "_map": render_map(self._image, heat_maps, self.attribute, self.opacity),
-            "_strip": strip,
-            "_shown": {
-                "title": f"{write_label(self.detections, self.selected)}: {TITLES[self.attribute]}",
-                "reason": f"Zero everywhere: {reason}." if reason else "",
-            },
-        }
+        return {} if self.selected < 0 else describe_maps(self.heat_maps)
 
     def draw_still(self) -> bytes:
         return to_png(static_figure(self._image, self.detections, self.heat_maps, self.selected))
 
-    def _explained(self) -> tuple[HeatMaps, dict[str, bytes]]:
-        """The selected detection's maps and the PNGs of its strip, made once for each smoothing."""
-        key = (self.selected, self.smoothing)
-        if key not in self._cache:
-            chosen = self.detections[[self.selected] if self.selected >= 0 else []]
-            heat_maps = ODAM(smoothing=SMOOTHINGS[self.smoothing])(self._trace, chosen, ATTRIBUTES)
-            drawn = SHOWN if len(chosen) else ()
-            strip = {name: render_map(self._image, heat_maps, name, side=THUMBNAIL_SIDE) for name in drawn}
-            self._cache[key] = (heat_maps, strip)
-        return self._cache[key]
+    def standalone(self) -> Standalone:
+        heat_maps = self._explain(self.detections)
+        return make_standalone(self._image, heat_maps, max(self.selected, 0), self.attribute, self.opacity)
+
+    def _explain(self, chosen: Detections) -> HeatMaps:
+        return ODAM(smoothing=SMOOTHINGS[self.smoothing])(self._trace, chosen, ATTRIBUTES)
 
     def __repr__(self) -> str:
         count = len(self.detections)

@@ -67,7 +67,9 @@ def test_estimates_are_drawn_with_their_intervals_and_the_axis_holds_them() -> N
     assert [tick.get_text() for tick in panel.get_yticklabels()] == ["maps", "heads"]
     whiskers = [line.get_xydata().tolist() for line in panel.lines if line.get_linewidth() == 3]
     assert whiskers == [[[0.6, 0], [0.86, 0]], [[-0.1, 1], [0.5, 1]]]
-    assert panel.get_title() == "Win" and panel.get_xlabel() == "share" and panel.get_xlim() == (-0.1, 1)
+    assert (
+        panel.get_title() == "Win" and panel.get_xlabel() == "share" and panel.get_xlim() == (pytest.approx(-0.11), 1)
+    )
 
 
 def test_edges_have_a_row_each_and_methods_a_colour() -> None:
@@ -136,4 +138,7 @@ def test_estimates_leave_out_what_was_not_measured_and_show_differences_around_z
     panel = show_estimates({"a": share, "b": nothing}, "Message", "share").axes[0]
     assert [label.get_text() for label in panel.get_yticklabels()] == ["a"]
     assert list(panel.lines[0].get_xdata()) == [0.4, 0.6] and panel.get_xlim() == (0, 1)
-    assert show_estimates({"a": Estimate(0.1, -0.1, 0.3)}, "Message", "share").axes[0].get_xlim() == (-0.1, 0.3)
+    signed = show_estimates({"a": Estimate(0.1, -0.1, 0.3)}, "Message", "share").axes[0]
+    assert signed.get_xlim() == pytest.approx((-0.11, 0.33)) and [0, 0] in [
+        list(one.get_xdata()) for one in signed.lines
+    ]

@@ -1,6 +1,7 @@
 """Single cases from crowds, planted so that the right one is known; and their pictures."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from odam_chapters.crowds.cases import (
     LOST,
     Couple,
     Triple,
+    are_recognisable,
     draw_quiz,
     find_failures,
     find_owners,
@@ -85,21 +87,34 @@ def test_the_triple_is_of_one_person_twice_and_of_the_neighbour() -> None:
 
 
 APART, SHIFTED = [4.0, 0.0, 14.0, 20.0], [1.2, 0.0, 11.2, 20.0]
-CLEAR = torch.tensor([LEFT, APART, FAR])
+CLEAR = {"boxes": 3 * torch.tensor([LEFT, APART, FAR])}
+
+
+def enlarge(found: Detections) -> Detections:
+    """Three times as large: people are 60 pixels tall."""
+    return replace(found, boxes=3 * found.boxes, image_size=(120, 180))
 
 
 def test_couples_are_pairs_that_an_eye_can_decide() -> None:
     near = [3.0, 0.0, 13.0, 20.0]  # of the second person, by 9 to 7 of ten columns more than of the first
     found = crowd((LEFT, 0.9), (SHIFTED, 0.8), (near, 0.7), (FAR, 0.6), ([0.1, 0, 10.1, 20], 0.5))
     maps = bright((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0))
+    found = enlarge(found)
     listed = list_couples(found, maps, CLEAR, picture=7)
     assert {one.same for one in listed} == {True, False} and {one.picture for one in listed} == {7}
     for one in listed:
         assert 0.5 < one.iou <= 0.8 and one.both.scores[0] > one.both.scores[1]
         assert one.iou == pytest.approx(float(box_iou(one.both.boxes, one.both.boxes)[0, 1]))
     # Between two people nobody can say whose a box is.
-    between = crowd((LEFT, 0.9), ([2.0, 0, 12.0, 20], 0.8))
+    between = enlarge(crowd((LEFT, 0.9), ([2.0, 0, 12.0, 20], 0.8)))
     assert not list_couples(between, maps[:2], CLEAR, 0) and not list_couples(found[:0], maps[:0], CLEAR, 0)
+
+
+def test_people_who_are_small_or_hidden_are_not_asked_about() -> None:
+    assert are_recognisable({"boxes": CLEAR["boxes"]}).all() and not are_recognisable({"boxes": TRUTH}).any()
+    masks = torch.zeros(3, 120, 180, dtype=torch.bool)
+    masks[0, :30, :30], masks[1, :10, 12:42] = True, True  # the half, and a sixth of the box
+    assert are_recognisable(CLEAR | {"masks": masks}).tolist() == [True, False, False]
 
 
 def couple(iou: float, same: bool, picture: int = 0, agreement: float = 0.0) -> Couple:
@@ -113,6 +128,8 @@ def test_a_quiz_pairs_one_person_with_two_of_the_same_overlap() -> None:
         one.iou for one in drawn if not one.same
     )
     assert draw_quiz(couples, 6, seed=1) == drawn and not draw_quiz(couples[:1], 6, seed=0)
+    apart = [couple(0.6, True), couple(0.7, False), couple(0.62, False)]
+    assert sorted(one.iou for one in draw_quiz(apart, 6, seed=0)) == [0.6, 0.62]
 
 
 def test_guesses_are_rated_by_both_kinds_alike() -> None:
@@ -169,8 +186,11 @@ def test_couples_are_drawn_in_their_place_each_map_with_its_own_box() -> None:
     panels = show_couples([(IMAGE, boxes)] * 4, ["a", "b", "c", "d"], "Pairs").axes
     assert [panel.get_title() for panel in panels] == ["a", "b", "c", "d"]
     assert [patch.get_bbox().extents.tolist() for patch in panels[3].patches] == [LEFT, RIGHT]
-    left, right = panels[0].get_xlim()
-    assert left < 0 and right > 12 and right - left == pytest.approx(1.5 * 20)
+    (left, right), (bottom, top) = panels[0].get_xlim(), panels[0].get_ylim()
+    assert (left, top) == (0, 0) and (right, bottom) == (30, 30)  # a square of the picture, margin and all
+    at_the_edge = torch.tensor([[50.0, 30.0, 58.0, 44.0], [50.0, 26.0, 62.0, 38.0]])
+    panel = show_couples([(IMAGE, at_the_edge)], ["edge"], "Pairs").axes[0]
+    assert panel.get_xlim() == (33, 60) and panel.get_ylim() == (40, 13)
     both, first, second = show_couple_maps(
         [(IMAGE, boxes, torch.rand(2, 40, 60))], [("pair", "kept", "suppressed")], "Maps"
     ).axes

@@ -1,5 +1,6 @@
 """Results of suppression rules on crowds: kept in one file, and how Odam-NMS's thresholds are chosen from a grid."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from odam_chapters.crowds.rules import (
     apply_rules,
     choose_thresholds,
     find_candidates,
+    keep,
     make_rules,
     try_thresholds,
 )
@@ -197,35 +199,56 @@ def test_results_of_one_picture_more_are_of_the_same_pictures(tmp_path: Path, mo
     """All pictures are compared, also those after the first."""
     monkeypatch.setattr(crowd_results, "make_rules", lambda name: {CLASSICAL: by_boxes(nms)})
     pictures = People(Scenes("val", 2, "crowd", 64))
-    first = collect(tmp_path / "a", pictures, ["fcos-crowd"], 0.3, "cpu")
-    both = collect(tmp_path / "a", pictures, ["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    first = collect(tmp_path / "a.sqlite", pictures, ["fcos-crowd"], 0.3, "cpu")
+    both = collect(tmp_path / "a.sqlite", pictures, ["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
     assert first.detectors == ["fcos-crowd"] and both.detectors == ["fcos-crowd", "fcos-crowd-odam"]
     other = Mixed([1, 1])
     other[:], other.categories = [Scenes("val", 1, "crowd", 64, seed)[0] for seed in (0, 1)], Scenes.categories
     with pytest.raises(ValueError, match="holds results of other pictures"):
-        collect(tmp_path / "a", People(other), ["faster-rcnn-crowd"], 0.3, "cpu")
-    assert CrowdResults.load(tmp_path / "a").detectors == both.detectors
+        collect(tmp_path / "a.sqlite", People(other), ["faster-rcnn-crowd"], 0.3, "cpu")
+    other[0] = other[1]
+    with pytest.raises(ValueError, match="holds results of other pictures"):  # and the first one before any work
+        collect(tmp_path / "a.sqlite", People(other), ["fcos-crowd"], 0.3, "cpu")
 
 
 def test_what_cannot_be_written_or_holds_something_else_is_told_before_any_work(tmp_path: Path, monkeypatch) -> None:
     def work(*arguments: object) -> None:
         pytest.fail("Work began.")
 
-    three = People(Scenes("val", 3, "crowd", 64))
+    pictures = People(Scenes("val", 3, "crowd", 64))
     for name in ("keep", "load_detector", "tqdm"):
         monkeypatch.setattr(crowd_results, name, work)
-    (tmp_path / "text").write_text("nothing", encoding="utf-8")
-    results().save(tmp_path / "two")
-    CrowdResults((TRUTH,) * 3).save(tmp_path / "three others")
-    told = {
-        tmp_path: "is a folder",
-        tmp_path / "text" / "a": "cannot be written",
-        tmp_path / "text": "holds no results",
-        tmp_path / "two": "results of 2 pictures",
-        tmp_path / "three others": "results of other pictures",
-    }
+    (tmp_path / "text.sqlite").write_text("nothing", encoding="utf-8")
+    (tmp_path / "folder.sqlite").mkdir()
+    told = {"folder.sqlite": "is a folder", "text.sqlite/a.sqlite": "cannot be written", "text.sqlite": "is not what"}
     for path, sentence in told.items():
         with pytest.raises((OSError, ValueError), match=sentence):
-            collect(path, three, ["fcos-crowd"], 0.3, "cpu")
-    with owned(tmp_path / "three"), pytest.raises(BlockingIOError, match="Another run is writing"):
-        collect(tmp_path / "three", three, ["fcos-crowd"], 0.3, "cpu")
+            collect(tmp_path / path, pictures, ["fcos-crowd"], 0.3, "cpu")
+    three = tmp_path / "three.sqlite"
+    with owned(three), pytest.raises(BlockingIOError, match="Another run is writing"):
+        collect(three, pictures, ["fcos-crowd"], 0.3, "cpu")
+
+
+def test_results_are_kept_picture_by_picture_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*arguments: object) -> Iterator[object]:
+        nonlocal looked
+        looked += 1
+        if looked == 2:
+            raise KeyboardInterrupt
+        return keep(*arguments)
+
+    looked, path, asked = 0, tmp_path / "results.sqlite", (["fcos-crowd", "fcos-crowd-odam"], 0.3, "cpu")
+    one, two = (People(Scenes("val", number, "crowd", 128)) for number in (1, 2))
+    whole = collect(None, one, *asked)
+    monkeypatch.setattr(crowd_results, "keep", look)
+    with pytest.raises(KeyboardInterrupt):
+        collect(path, one, *asked)
+    found = collect(path, one, *asked)
+    assert looked == 3 and found.about == whole.about and torch.equal(found.truth[0], whole.truth[0])
+    for key in whole.keys:
+        assert show(found.pictures(*key)[0]) == show(whole.pictures(*key)[0]) != []
+    assert len(collect(path, two, *asked).truth) == 2 and looked == 5
+    with pytest.raises(ValueError, match=r"was made with fcos-crowd = .*'score_threshold': 0\.3.*, not .*: give"):
+        collect(path, two, ["fcos-crowd"], 0.4, "cpu")

@@ -51,7 +51,7 @@ def test_evidence_has_a_heading_over_each_map_and_one_thick_edge_in_it() -> None
     assert titles == ["mislocalised: bed 0.90", "wrong: right edge (x2)", "best: left edge (x1)"]
     ends = [panel.lines[0].get_xdata()[0] for panel in figure.axes[1:3]]
     assert ends == [25.0, 5.0] and not figure.axes[0].lines
-    assert [panel.get_xlim()[1] for panel in figure.axes[:3]] == [60, 35, 35]  # the maps from close by
+    assert [panel.get_xlim()[1] for panel in figure.axes[:3]] == [60, 39, 39]  # the maps from close by
 
 
 def test_a_close_up_keeps_the_scale_of_the_whole_map() -> None:
@@ -90,9 +90,9 @@ def test_figures_of_many_mistakes_stop_at_a_number_that_they_state() -> None:
 def test_the_close_up_shows_both_boxes_and_keeps_everything_in_place() -> None:
     whole = case()
     part = zoom(whole, 0.25)
-    assert torch.equal(part.image, whole.image[:, 0:36, 0:31])
-    assert part.box.tolist() == [5, 6, 25, 30] and part.maps["best: left edge (x1)"].shape == (36, 31)
-    assert part.distractor.shape == (36, 31) and part.edges == whole.edges
+    assert torch.equal(part.image, whole.image[:, 0:36, 0:36])
+    assert part.box.tolist() == [5, 6, 25, 30] and part.maps["best: left edge (x1)"].shape == (36, 36)
+    assert part.distractor.shape == (36, 36) and part.edges == whole.edges
     right = zoom(case(box=torch.tensor([40.0, 20, 50, 30]), true_box=None), 0.1)
     assert right.image.shape == (3, 12, 12) and right.box.tolist() == [1, 1, 11, 11] and right.true_box is None
     assert right.maps["wrong: right edge (x2)"][15 - 19, 40 - 39] == 0
@@ -104,7 +104,7 @@ def test_the_parts_of_a_box_are_numbered_in_reading_order() -> None:
     assert list(places) == [str(number) for number in range(9)]
     across, down = places["5"][0] - places["4"][0], places["7"][1] - places["4"][1]
     assert (across, down) == pytest.approx((20 / 3, 24 / 3))
-    assert places["4"] == pytest.approx((15, 18 - 1))  # a row of pixels is cut off above
+    assert places["4"] == pytest.approx((15 - 2, 18 - 3))  # so many columns and rows of pixels are cut off
     assert "no example" in show_ninths([], "Parts").texts[0].get_text()
 
 

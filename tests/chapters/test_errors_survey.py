@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from odam_chapters.errors import survey as errors_survey
 from odam_chapters.errors.cases import (
     compare_removals,
     line_up,
@@ -91,6 +92,33 @@ def test_rows_come_back_as_they_were_written(mistakes: list[Mistake], tmp_path) 
         read_mistakes(tmp_path / "other.csv")
 
 
+def test_a_survey_goes_on_where_it_was_interrupted_and_refuses_other_weights(
+    detector: Detector, mistakes: list[Mistake], tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def look(detector: Detector, scenes: Scenes, item: int, threshold: float) -> list[Mistake]:
+        looked.append(item)
+        if len(looked) == 3:
+            raise KeyboardInterrupt
+        return [one for one in mistakes if one.scene == item]
+
+    monkeypatch.setattr(errors_survey, "survey_scene", look)
+    path, few = tmp_path / "mistakes.sqlite", Scenes("distractors", 5)
+    with pytest.raises(KeyboardInterrupt):
+        errors_survey.survey(path, [detector], few, THRESHOLD)
+    found = errors_survey.survey(path, [detector], few, THRESHOLD)
+    assert looked == [0, 1, 2, 2, 3, 4]
+    assert str(found) == str([one for one in mistakes if one.scene < 5])  # as text, since NaN is not NaN
+    with pytest.raises(ValueError, match=r"mistakes\.sqlite was made with threshold = 0\.5, not 0\.6"):
+        errors_survey.survey(path, [detector], few, 0.6)
+    with pytest.raises(ValueError, match="was made with first scene"):
+        errors_survey.survey(path, [detector], Scenes("distractors", 5, seed=1), THRESHOLD)
+    monkeypatch.setattr(errors_survey, "name_weights", lambda detector: "0123")
+    with pytest.raises(ValueError, match=r"was made with fcos-scenes = \w+, not 0123"):
+        errors_survey.survey(path, [detector], few, THRESHOLD)
+
+
 def rounded(one: Mistake) -> dict[str, float]:
     return {name: float(f"{value:.4f}") for name, value in vars(one).items() if isinstance(value, float)}
 
@@ -130,7 +158,7 @@ def test_a_case_shows_the_two_edges_or_the_two_classes(
         case = make_case(image, target, judge(detector, image, target, THRESHOLD), one.row)
         assert [heading.split(":")[0] for heading in case.maps] == list(words)
         assert len(case.edges) == (2 if sort == BAD_BOX else 0)
-        assert f"{100 * one.evidence:.0f} % on the distractor" in next(iter(case.maps))
+        assert f"{100 * one.evidence:.0f} % on the planted thing" in next(iter(case.maps))
         assert ("it is a" in case.caption) == (sort == WRONG_NAME)
 
 

@@ -7,16 +7,17 @@ import pytest
 import torch
 from odam_chapters.all_methods.exercises import check_difference
 from odam_chapters.attention.exercises import check_heads
-from odam_chapters.attributes import check_combined
+from odam_chapters.attributes import check_change, check_combined
 from odam_chapters.crowds.exercises import check_correlation, check_duplicate, check_low, check_pairs
 from odam_chapters.detectors.exercises import check_better, check_fake, check_ranks
+from odam_chapters.errors.exercises import check_number, check_verdict
 from odam_chapters.exercises import WIDTH, check_most
 from odam_chapters.judging.exercises import NOT_ENERGY, check_cheat, check_energy, check_needed, check_zero
 from odam_chapters.odam_train.exercises import check_first_order, check_gap, check_odam_loss
 from odam_chapters.odam_train.separation import CandidatePairs
 from odam_chapters.own.exercises import check_cells, check_formula, check_silence
 from odam_chapters.own.toy import BlobDetector, BlobNet
-from odam_chapters.quickstart import check_shrinking
+from odam_chapters.quickstart import check_share, check_shrinking
 from torch import Tensor
 
 from odam_lib import ODAM, explain
@@ -41,6 +42,8 @@ def test_shrinking(detector, explained) -> None:
     image, maps = explained
     assert check_shrinking(ODAM(gradient="negative"), detector, image, maps).startswith("right")
     assert "shares evidence" in check_shrinking(ODAM(), detector, image, maps)
+    for strange in (None, "", ODAM, 3):
+        assert check_shrinking(strange, detector, image, maps).startswith("open"), strange
 
 
 def careless(maps: Tensor) -> Tensor:
@@ -55,7 +58,7 @@ def test_combined(explained) -> None:
     assert "divides by zero" in check_combined(careless, maps)
     assert "largest unit" in check_combined(lambda maps: maps.amax(dim=0), maps)
     assert "scaled together" in check_combined(lambda maps: (maps / maps.max()).amax(dim=0), maps)
-    assert "maximum over the maps" in check_combined(lambda maps: min_max(maps).mean(dim=0), maps)
+    assert "maximum over the maps" in flat(check_combined(lambda maps: min_max(maps).mean(dim=0), maps))
     assert "return a tensor of shape" in check_combined(lambda maps: maps, maps)
     for open_answer in (check_combined(None, maps), check_combined(combine, maps[:0])):
         assert open_answer.startswith("open")
@@ -82,14 +85,14 @@ def test_heads_are_right_wrong_or_open() -> None:
     energies[:6, 0, 1] = torch.tensor([1.0, 1.0, 2.0, 2.0])  # to the right and the bottom, in three scenes of four
     leans, other = (1, 2), (0, 1)
     best = {"x1": leans, "y1": leans, "x2": other, "y2": other}
-    verdict = check_heads(best, energies, scene_of)
+    verdict = flat(check_heads(best, energies, scene_of))
     assert verdict.startswith("right: on scenes that you did not choose on") and "in 0.88 (95 % interval" in verdict
     swapped = {"x1": other, "y1": other, "x2": leans, "y2": leans}
-    assert "Is an edge exchanged" in check_heads(swapped, energies, scene_of)
-    one_for_all = check_heads(dict.fromkeys(EDGES, leans), energies, scene_of)
+    assert "Is an edge exchanged" in flat(check_heads(swapped, energies, scene_of))
+    one_for_all = flat(check_heads(dict.fromkeys(EDGES, leans), energies, scene_of))
     assert one_for_all.startswith("not quite: x1 and x2 have the same head") and "0.50, by arithmetic" in one_for_all
     idle = {"x1": leans, "y1": leans, "x2": (0, 0), "y2": (0, 0)}
-    assert "The right edge (x2) has 0.00" in check_heads(idle, energies, scene_of)
+    assert "The right edge (x2) has 0.00" in flat(check_heads(idle, energies, scene_of))
 
 
 def test_one_head_for_all_edges_is_never_right() -> None:
@@ -104,7 +107,9 @@ def test_one_head_for_all_edges_is_never_right() -> None:
 def test_heads_that_do_not_exist_are_told() -> None:
     given = torch.ones(4, 2, 3, 4), torch.arange(4)
     assert check_heads(None, *given) == "open: for each edge give (layer, head), layers 0 to 1 and heads 0 to 2."
+    assert check_heads("x1", *given) == check_heads(3, *given) == check_heads(None, *given)
     assert "a head for each of x1, y1, x2, y2" in check_heads({"x1": (0, 0)}, *given)
+    assert "a pair, (layer, head)" in check_heads(dict.fromkeys(EDGES, 3), *given)
     for absent in ((2, 0), (0, 3), (-1, 0)):
         assert "there are layers 0 to 1" in check_heads(dict.fromkeys(EDGES, (0, 0)) | {"y2": absent}, *given)
 
@@ -123,7 +128,7 @@ def test_a_rank_correlation_is_right_and_slips_are_named() -> None:
     assert right == f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
     assert "the brightest cell decides" in check_ranks(correlate(lambda values: values), first, second)
     assert "sort its result once more" in check_ranks(correlate(lambda v: v.argsort().double()), first, second)
-    assert "neither is centred" in check_ranks(cosine, first, second)
+    assert "neither is centred" in flat(check_ranks(cosine, first, second))
     assert "your function says 0.00" in check_ranks(lambda *_: 0.0, first, second)
 
 
@@ -163,7 +168,7 @@ def test_a_cheat_has_to_beat_the_explanation_with_maps_that_have_energy() -> Non
 
     assert check_cheat(None, boxes, size, 0.7).startswith("open")
     assert check_cheat(painted, boxes, size, 0.7).startswith("right: 1.00")
-    even = check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7)
+    even = flat(check_cheat(lambda b, s: torch.ones(1, *s), boxes, size, 0.7))
     assert even.startswith("not quite: 0.20") and "bright everywhere" in even
     assert check_cheat(lambda b, s: torch.full((1, *s), torch.nan), boxes, size, 0.7).startswith("not quite")
     assert "shape [1, 4, 5]" in check_cheat(lambda b, s: torch.ones(2, 2), boxes, size, 0.7)
@@ -175,7 +180,7 @@ def test_energy_is_told_apart_from_what_it_is_taken_for() -> None:
 
     assert check_energy(energy) == "right: 0.58, as energy_inside says."
     assert "divide 0 by 0" in check_energy(lambda heat, mask: heat[mask].sum() / heat.sum())
-    assert {check_energy(wrong) for wrong, _ in NOT_ENERGY} == {f"not quite: {why}." for _, why in NOT_ENERGY}
+    assert {flat(check_energy(wrong)) for wrong, _ in NOT_ENERGY} == {f"not quite: {why}." for _, why in NOT_ENERGY}
     assert "12 units" in check_energy(lambda heat, mask: 0.1) and check_energy(None).startswith("open")
 
 
@@ -183,14 +188,15 @@ def test_the_two_parts_that_matter_are_told_from_bright_ones() -> None:
     falls = {"torso": 0.3, "head": 0.2, "leg": 0.1, "arm": 0.0}
     bright = {"torso": 9.0, "head": 0.1, "leg": 8.0, "arm": 1.0}
     assert check_needed(("head", "torso"), falls, bright).startswith("right: the score loses 0.30")
-    assert "It was tempting" in check_needed(("torso", "leg"), falls, bright)
-    assert "without the arm it loses 0.00." in check_needed(("torso", "arm"), falls, bright)
-    for nothing in (None, "torso", ("torso", "torso"), ("torso", "ear")):
+    assert "It was tempting" in flat(check_needed(("torso", "leg"), falls, bright))
+    assert "without the arm it loses 0.00." in flat(check_needed(("torso", "arm"), falls, bright))
+    for nothing in (None, 2, "torso", ("torso", "torso"), ("torso", "ear"), [["torso"], "head"]):
         assert check_needed(nothing, falls, bright).startswith("open")
 
 
 def test_zeros_are_judged_by_the_features_beneath_them() -> None:
-    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.01")
+    assert check_zero(-0.01, -0.01, 0.9).startswith("right: -0.0100")
+    assert "near, but a guess or rounded" in check_zero(0, -0.001, 0.9)
     assert "take where it is 0" in check_zero(0.9, -0.01, 0.9)
     assert check_zero(0.3, -0.01, 0.9).startswith("not quite, +0.30") and check_zero(None, 0, 1).startswith("open")
 
@@ -329,8 +335,18 @@ OF_FUNCTIONS = (
     check_duplicate,
     check_difference,
     check_formula,
+    check_energy,
+    check_verdict,
+    lambda answer: check_cheat(answer, torch.tensor([[0.0, 0, 4, 4]]), (8, 8), 0.5),
+    lambda answer: check_fake(answer, torch.rand(3, 8, 8), torch.tensor([0.0, 0, 4, 4]), torch.ones(8, 8) > 0, 0.5),
+    lambda answer: check_number(answer, [None]),
+    lambda answer: check_ranks(answer, torch.rand(4, 4), torch.rand(4, 4)),
 )
 OF_VALUES = {
+    "change": lambda answer: check_change(answer, None, None, []),
+    "needed": lambda answer: check_needed(answer, {"torso": 0.3, "head": 0.2}, {"torso": 9.0, "head": 0.1}),
+    "share": lambda answer: check_share(answer, torch.ones(2, 2), torch.ones(2, 2) > 0),
+    "zero": lambda answer: check_zero(answer, -0.001, 0.9),
     "gap": lambda answer: check_gap(answer, PAIRS, PAIRS),
     "low": lambda answer: check_low(answer, PAIRS),
     "silence": lambda answer: check_silence(answer, DETECTOR, [], []),
@@ -352,8 +368,9 @@ def test_what_is_no_function_or_fails_gets_a_sentence(check: Callable) -> None:
 
 @pytest.mark.parametrize("name", OF_VALUES)
 def test_what_is_no_answer_gets_a_sentence(name: str) -> None:
-    for strange in ("relu", {"a": 1}, ..., torch.zeros(2), object(), True):
+    for strange in ("relu", {"a": 1}, ..., object(), True):
         assert OF_VALUES[name](strange).startswith("open"), strange
+    assert OF_VALUES[name](torch.zeros(2)).startswith(("open", "not quite"))
 
 
 def test_replies_fit_a_page() -> None:

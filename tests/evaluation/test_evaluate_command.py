@@ -1,6 +1,5 @@
 """``python -m odam_lib.evaluation`` end to end on scenes written as files, and its errors."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -8,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from handmade_pictures import on_disk
 
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.evaluation.command import main
 from odam_lib.evaluation.rows import Evaluation
+from odam_lib.evaluation.store import read_rows
 
 QUICK = ["--device", "cpu", "--methods", "ODAM", "--steps", "1", "--objects", "5"]
 
@@ -38,41 +39,38 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row | {"seconds": ""} for row in csv.DictReader(file)]
+def rows(path: Path) -> list[dict[str, object]]:
+    return [row | {"seconds": ""} for row in on_disk(path)]
 
 
 def test_scenes_from_files_are_judged_as_scenes(folder: Path, capsys: pytest.CaptureFixture) -> None:
     own = ["--dataset", "coco", "--root", str(folder / "images"), "--annotations"]
-    main([str(folder / "scenes.csv"), *QUICK])
+    main([str(folder / "scenes.sqlite"), *QUICK])
     assert "Left out" not in capsys.readouterr().out
-    main([str(folder / "whole.csv"), *QUICK, *own, str(folder / "annotations.json")])
+    main([str(folder / "whole.sqlite"), *QUICK, *own, str(folder / "annotations.json")])
     printed = capsys.readouterr().out
     assert "Left out: causes, all causes." in printed and "fcos-scenes cannot detect: unicorn" in printed
-    main([str(folder / "bare.csv"), *QUICK, *own, str(folder / "boxes.json")])
+    main([str(folder / "bare.sqlite"), *QUICK, *own, str(folder / "boxes.json")])
     printed = capsys.readouterr().out
     assert "Left out: VEA, VEA best, pointing mask, energy mask, ODI mask" in printed and "boxes.json" in printed
-    scenes, whole, boxes = (rows(folder / f"{name}.csv") for name in ("scenes", "whole", "bare"))
+    scenes, whole, boxes = (rows(folder / f"{name}.sqlite") for name in ("scenes", "whole", "bare"))
     assert len(scenes) >= 5 and len(scenes) == len(whole) == len(boxes)
     for known, row, box in zip(scenes, whole, boxes):
         assert set(box) < set(row) < set(known) and all(box[name] == row[name] for name in box)
         if row["image_id"] == scenes[0]["image_id"]:  # in the second picture the unicorn is another object
             assert all(row[name] == known[name] for name in row)
-    found, true = Evaluation.load(folder / "whole.csv"), Evaluation.load(folder / "scenes.csv")
+    found, true = Evaluation.load(folder / "whole.sqlite"), Evaluation.load(folder / "scenes.sqlite")
     assert (found.objects, found.undetected) == (true.objects + 1, true.undetected + 1)
 
 
 def test_a_higher_threshold_leaves_more_undetected(folder: Path, capsys: pytest.CaptureFixture) -> None:
     counts = []
     for threshold in ("0.5", "1.0"):
-        path = folder / f"{threshold}.csv"
+        path = folder / f"{threshold}.sqlite"
         main([str(path), *QUICK, "--objects", "1", "--score-threshold", threshold, "--dataset", "coco",
               "--root", str(folder / "images"), "--annotations", str(folder / "boxes.json")])  # fmt: skip
         counts.append(len(rows(path)))
-        assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["settings"][
-            "score_threshold"
-        ] == float(threshold)
+        assert read_rows(path)[0]["settings"]["score_threshold"] == float(threshold)
     assert counts[0] >= 1 and counts[1] == 0 and "0 of " in capsys.readouterr().out
 
 
@@ -96,7 +94,7 @@ def test_errors_are_one_sentence_and_exit_code_2(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path / "rows.csv"), *QUICK, *arguments])
+        main([str(tmp_path / "rows.sqlite"), *QUICK, *arguments])
     printed = capsys.readouterr().err
     assert caught.value.code == 2 and sentence in printed.splitlines()[-1] and "error: " in printed.splitlines()[-1]
     assert not list(tmp_path.iterdir())
@@ -122,8 +120,8 @@ def test_data_that_cannot_be_used_is_refused(
     (folder / "boxes.json").write_text(json.dumps(content), encoding="utf-8")
     own = ["--dataset", "coco", "--root", str(folder / "images"), "--annotations", str(folder / "boxes.json")]
     with pytest.raises(SystemExit):
-        main([str(folder / "rows.csv"), *QUICK, *own])
-    assert sentence in capsys.readouterr().err and not (folder / "rows.csv").exists()
+        main([str(folder / "rows.sqlite"), *QUICK, *own])
+    assert sentence in capsys.readouterr().err and not (folder / "rows.sqlite").exists()
 
 
 def test_the_module_runs_as_a_command() -> None:

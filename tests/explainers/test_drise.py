@@ -30,6 +30,18 @@ def plain_likeness(box: np.ndarray, probs: np.ndarray, found: Predictions) -> fl
     return float((common / union * cosine * scores.max(axis=1)).max())
 
 
+@pytest.mark.parametrize("settled", [None, 0.2])
+def test_masks_that_are_weighed_in_parts_make_the_same_map(settled: float | None) -> None:
+    trace = BlockDetector().trace(bright())
+    method = DRISE(masks=22, cells=4, seed=2, batch=4, settled=settled)
+    parts = (range(16, 22), range(0, 8), range(8, 16))  # in any order
+    weights = torch.cat([method.weigh(trace, trace.candidates, part) for part in sorted(parts, key=min)], dim=1)
+    assert method.weigh(trace, trace.candidates, range(0)).shape == (len(trace.candidates), 0)
+    whole = method(trace, trace.candidates, ("class",))
+    made = method.combine(trace, trace.candidates, ("class",), lambda part, _: weights[:, part.start : part.stop])
+    assert made.settings == whole.settings and all(map(torch.equal, made.maps, whole.maps))
+
+
 @pytest.mark.parametrize("source", ["untrained", "faster-rcnn-scenes"])
 def test_drise_is_the_mean_of_weighted_masks(request, source: str) -> None:
     found_by = request.getfixturevalue(source) if source == "untrained" else load_detector(source, device="cpu")

@@ -9,7 +9,6 @@ __all__, __getattr__, __dir__ = offer(
         "all_methods.stored": "read_all tabulate_insertion",
         "all_methods.exercises": "check_difference",
         "judging.own_masks": "OF_ALL OF_CLASS count_own_mask_wins read_rows",
-        "judging.stored": "begin_with",
         "judging.tables": "count_wins name_winners rank_methods tabulate_means tabulate_verdicts",
         "statistics": "wilson",
         "exercises": "check_most",

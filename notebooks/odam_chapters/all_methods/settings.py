@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from odam_chapters.data import Data
-from odam_chapters.parameters import EVERYWHERE, Count, Names, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Names, Number, Text
 from odam_lib.evaluation.methods import comparison
 
 METHODS = tuple(comparison())
@@ -25,7 +25,7 @@ def have_rows(name: str, value: Any, given: Mapping[str, Any]) -> None:
 
 
 PARAMETERS = {
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "DATASET": Data(),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from odam_chapters.attention.reading import NoAttentionError
+from odam_chapters.exercises import reply
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.detr import DetrDetector
 
@@ -69,6 +70,7 @@ def record_attention(detector: Detector, image: Tensor) -> Asked:
     return made[0]
 
 
+@reply
 def check_attention(answer: Tensor | None, asked: Asked, head: int) -> str:
     """Check the weights of one head; a usual slip is named, and why it looked right.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from odam_chapters.attention.attended import estimate_edges, try_heads
 from odam_chapters.attention.claims import measure_near_rim
 from odam_chapters.attention.reading import get_attention, read_cross_attention
+from odam_chapters.exercises import as_number, reply
 from odam_lib.detections import Detections
 from odam_lib.detectors.trace import Trace
 from odam_lib.heatmaps import EDGES
@@ -16,6 +17,7 @@ CLOSE = 0.005
 """Shares that differ by less are called equal."""
 
 
+@reply
 def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, scene_of: Tensor) -> str:
     """Check a choice of one attention head for each edge: is it better than one map for all four?
 
@@ -25,10 +27,12 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
         scene_of: int64 ``Tensor[N]``, the scene of each.
     """
     layers, heads = energies.shape[1:3]
-    if answer is None:
+    if not isinstance(answer, Mapping):
         return f"open: for each edge give (layer, head), layers 0 to {layers - 1} and heads 0 to {heads - 1}."
     if set(answer) != set(EDGES):
         return f"not quite: give a head for each of {', '.join(EDGES)}."
+    if any(not isinstance(one, tuple | list) or len(one) != 2 for one in answer.values()):
+        return "not quite: give each edge a pair, (layer, head)."
     if any(layer not in range(layers) or head not in range(heads) for layer, head in answer.values()):
         return f"not quite: there are layers 0 to {layers - 1} with heads 0 to {heads - 1}."
     for first, second in (("x1", "x2"), ("y1", "y2")):
@@ -56,6 +60,7 @@ def check_heads(answer: Mapping[str, tuple[int, int]] | None, energies: Tensor, 
     )
 
 
+@reply
 def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detections) -> str:
     """Check which share each head of the last layer has along the edges of the boxes, see :func:`measure_near_rim`.
 
@@ -71,11 +76,11 @@ def check_rims(answer: Sequence[float] | None, trace: Trace, detections: Detecti
         return [float(measure_near_rim(one, detections.boxes).mean()) for one in maps]
 
     shares = measure(-1)
-    if answer is None:
+    if not isinstance(answer, list | tuple | Tensor):
         return f"open: for each of the {len(shares)} heads give the mean share over all detections."
     if any(isinstance(one, Tensor) and one.numel() != 1 for one in answer):
         return "not quite: the share of a head is one number, the mean over the detections."
-    given = [float(one) for one in answer]
+    given = [as_number(one, "the share of a head is one.") for one in answer]
     if len(given) != len(shares):
         return f"not quite: give {len(shares)} numbers, one for each head; the mean over the detections is one number."
     if _alike(given, shares):

@@ -1,10 +1,10 @@
 """What a reader may set in notebook 05."""
 
-from odam_chapters.parameters import EVERYWHERE, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Number, Text
 
 PARAMETERS = {
     "IMAGE": Text(),
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "SCORE_THRESHOLD": Number(0, 1),
     "SCENES": Count(2),
     "TESTED_SCENES": Count(1),

@@ -15,8 +15,9 @@ from odam_chapters.attention.reading import count_cells, find_cell, get_attentio
 from odam_lib.detectors.trace import Trace
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end
+from odam_lib.viz.choosing import Choosing, Row, check_row
 from odam_lib.viz.drawing import DISPLAY_SIDE, blend, encode_png, fit_size, resize, to_png
+from odam_lib.viz.front_ends import read_front_end
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
 
 MARK = "#56b4e9"
@@ -53,7 +54,7 @@ def show_locations(image: Tensor, trace: Trace, places: list[tuple[float, float]
     places = places[:MOST_ROWS]
     height, width = trace.candidates.image_size
     ratio = min(max(height / width, 0.4), 2.5)
-    figure = Sheet(2.8 * (len(places) + 1), 2.8 * ratio + 0.6)
+    figure = Sheet(2.9 * (len(places) + 1), 2.9 * ratio + 0.6)
     small = resize(image.cpu(), fit_size((height, width)))
     cells = [find_cell(trace, x, y) for x, y in places]
     pictures = [small, *(render_encoder(image, trace, *cell) for cell in cells)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from odam_chapters.attributes.measures import read_without
+from odam_chapters.exercises import as_number, call, reply
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
@@ -13,7 +14,12 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.heatmaps import EDGES, HeatMaps
 from odam_lib.kernels.odam import combine
 
+TOTAL = "write a function of g and A, both [1, K, h, w], that returns one number."
+CHANGE = "predict the change of the logit, a number."
+COMBINED = "write a function of a tensor [attributes, h, w] that returns the combined map [h, w]."
 
+
+@reply
 def check_map(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     """Check a class map without smoothing that a learner made, ``Tensor[h, w]``, against the library's."""
     if not isinstance(answer, Tensor):
@@ -48,6 +54,7 @@ def check_map(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     return _compare(mine, library, wrong, "explain(...) without Phi", recipe)
 
 
+@reply
 def check_grad_cam(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     """Check a map of Grad-CAM that a learner made, ``Tensor[h, w]``."""
     if not isinstance(answer, Tensor):
@@ -76,25 +83,25 @@ def check_grad_cam(answer: Tensor | None, trace: Trace, one: Detections) -> str:
     return _compare(answer.detach().squeeze(), _pooled(gradient, features), wrong, "Grad-CAM", recipe)
 
 
+@reply
 def check_total(
     function: Callable[[Tensor, Tensor], Tensor] | None, detectors: Mapping[str, Detector], image: Tensor
 ) -> str:
     """Check a function that returns what a map sums to before the rectifier, on the surest object of each detector."""
-    asked = "write a function of g and A, both [1, K, h, w], that returns one number"
     if function is None:
-        return f"open: {asked}."
-    if not callable(function):
-        return f"not quite: {asked}, as lambda g, A: ...; the check calls it with two detectors."
+        return f"open: {TOTAL}"
+    if isinstance(function, Tensor):
+        return "not quite: that is the sum for one detector; write lambda g, A: ..., the check calls it with two."
     lines = []
     for name, detector in detectors.items():
         trace = detector.trace(image)
         one = trace.candidates[trace.candidates.scores.argmax().reshape(1)]
         gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
         product = gradient * features
-        made, total = torch.as_tensor(function(gradient, features)), float(product.sum())
-        if made.numel() != 1:
+        made, total = call(function, gradient, features, wanted=TOTAL), float(product.sum())
+        if isinstance(made, Tensor) and made.numel() != 1:
             return f"not quite: this returns {made.numel()} numbers; sum over all channels and all cells."
-        mine = float(made)
+        mine = as_number(made, "the function is to return one.")
         if _near(mine, float(product.sum(1).relu().sum()), product):
             return "not quite: this sums what ReLU left, where nothing can cancel; sum before it."
         if _near(mine, float(product.abs().sum()), product):
@@ -105,25 +112,28 @@ def check_total(
     return f"right: {', '.join(lines)}. Why does the second vanish?"
 
 
+@reply
 def check_change(answer: float | None, trace: Trace, one: Detections, cells: Sequence[Sequence[int]]) -> str:
     """Check a prediction of how the logit changes when some cells are set to zero, and measure it."""
     if answer is None:
-        return "open: predict the change of the logit, a number."
+        return f"open: {CHANGE}"
+    mine = as_number(answer, CHANGE)
     before = float(trace.targets("logit", one)[0].detach())
     gradient, features = _gradient(trace, one, "logit"), _features(trace, one)
     influence = (gradient * features).sum(1)[0]
     predicted = -sum(float(influence[row, column]) for row, column in cells)
     measured = read_without(trace, one, "logit", cells) - before
     said = f"predicted {predicted:+.2f}, measured {measured:+.2f}"
-    if abs(answer - predicted) < 0.02 * abs(predicted):
+    if abs(mine - predicted) < 0.02 * abs(predicted):
         return f"right: {said}. The rest is what a first order cannot see: ReLUs that open or close on the way."
-    if abs(answer + predicted) < 0.02 * abs(predicted):
+    if abs(mine + predicted) < 0.02 * abs(predicted):
         return "not quite: the sign. These cells spoke for the class, so without them the logit falls."
-    if abs(answer - measured) < 0.02 * abs(measured):
+    if abs(mine - measured) < 0.02 * abs(measured):
         return f"not quite: that is the measured change; predict it from the map alone ({said})."
     return f"not quite: {said}. To first order a cell takes away its own value of the map, and cells add up."
 
 
+@reply
 def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) -> str:
     """Check that the shrinking map of an edge is zero everywhere, and measure whether it is right to be.
 
@@ -151,12 +161,13 @@ def check_zero(answer: tuple[int, str] | None, trace: Trace, found: Detections) 
     )
 
 
+@reply
 def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatMaps) -> str:
     """Check a function that makes the combined map ``Tensor[h, w]`` of raw maps ``Tensor[attributes, h, w]``."""
-    if not callable(function) or not len(heat_maps):
-        return "open: write a function of a tensor [attributes, h, w] that returns the combined map [h, w]."
+    if function is None or not len(heat_maps):
+        return f"open: {COMBINED}"
     raw = heat_maps.maps[0]
-    made = function(raw.clone())
+    made = call(function, raw.clone(), wanted=COMBINED)
     if not isinstance(made, Tensor) or made.shape != raw.shape[1:]:
         return f"not quite: return a tensor of shape {tuple(raw.shape[1:])}, one map."
     if torch.allclose(made, raw.amax(dim=0)):
@@ -164,7 +175,7 @@ def check_combined(function: Callable[[Tensor], Tensor] | None, heat_maps: HeatM
     if torch.allclose(made, raw.amax(dim=0) / raw.amax().clamp(min=1e-30)):
         return "not quite: the maps are scaled together; scale each one by itself."
     with_zeros = torch.cat([torch.zeros_like(raw[:1]), raw])
-    if not torch.isfinite(function(with_zeros)).all():
+    if not torch.isfinite(call(function, with_zeros, wanted=COMBINED)).all():
         return "not quite: a map of zeros divides by zero; it should stay zero."
     if torch.allclose(made, combine(raw), atol=1e-4):
         return "right: the same as HeatMaps.combined(), which also takes the maximum after scaling each map to [0, 1]."

@@ -1,12 +1,12 @@
 """What a reader may set in notebook 01."""
 
-from odam_chapters.parameters import EVERYWHERE, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable, Number, Text
 
 PARAMETERS = {
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "IMAGE": Text(),
-    "SCENE_DETECTOR": Text(),
-    "NORMED_DETECTOR": Text(),
+    "SCENE_DETECTOR": Loadable(),
+    "NORMED_DETECTOR": Loadable(),
     "SCORE_THRESHOLD": Number(0, 1),
     "SCENES": Count(1),
     "MASKED_SCENES": Count(1, "SCENES"),

@@ -11,6 +11,7 @@ __all__, __getattr__, __dir__ = offer(
         "measure_single_maps rate_bills rate_steps run_forward spread_maps time_training_steps",
         "costs.report": "draw_report read_report tell_report",
         "costs.settings": "PARAMETERS",
+        "costs.storing": "time_storing",
         "crowds": "CLASSICAL ODAM_NMS rate_kernels time_kernels rate_pipelines time_pipelines make_rules",
         "charts": "show_cost_ratios show_growth",
         "timing": "tabulate fit_exponent measure",

@@ -20,8 +20,12 @@ from odam_lib.metrics.crowds import LEAST_IOU
 from odam_lib.metrics.intervals import Estimate, bootstrap
 
 LOST, DOUBLED = "lost", "counted twice"
-FITTING, LEAD, MOST_SHARED = 0.65, 0.15, 0.8
+FITTING, LEAD, MOST_SHARED = 0.7, 0.2, 0.8
 """What an eye needs to decide about two boxes, see :func:`list_couples`."""
+TALL, SEEN = 50, 0.2
+"""What it needs to recognise a person: pixels of height, and the share of the box that is visibly theirs."""
+NEAR = 0.03
+"""By how much the IoUs of two couples of a quiz may differ that are to tell nothing by their overlap."""
 
 
 def find_owners(boxes: Tensor, truth: Tensor) -> Tensor:
@@ -100,24 +104,44 @@ class Couple:
     same: bool
 
 
-def list_couples(found: Detections, maps: Tensor, truth: Tensor, picture: int, seed: int = 0) -> list[Couple]:
+def are_recognisable(target: Mapping[str, Tensor]) -> Tensor:
+    """Which people of a picture an eye can recognise: those who are ``TALL``, and ``SEEN`` where masks tell that.
+
+    Args:
+        target: ``boxes`` ``[G, 4]`` and, perhaps, ``masks`` ``[G, H, W]`` of what is visible.
+
+    Returns:
+        bool ``Tensor[G]``.
+    """
+    width, height = (target["boxes"][:, 2:] - target["boxes"][:, :2]).T
+    tall = height >= TALL
+    if "masks" not in target:
+        return tall
+    return tall & (target["masks"].flatten(1).sum(dim=1) >= SEEN * width * height)
+
+
+def list_couples(
+    found: Detections, maps: Tensor, target: Mapping[str, Tensor], picture: int, seed: int = 0
+) -> list[Couple]:
     """The overlapping pairs of a picture that an eye can decide: one at random of each person, and of each two.
 
-    Both boxes lie wholly in the picture and fit their person by an IoU of at least ``FITTING``, and everybody else
-    worse by at least ``LEAD``; the IoU of the two is over 0.5 and at most ``MOST_SHARED``.
+    Both boxes lie wholly in the picture and fit their person, who can be recognised, by an IoU of at least
+    ``FITTING``, and everybody else worse by at least ``LEAD``; the IoU of the two is over 0.5 and at most
+    ``MOST_SHARED``.
 
     Args:
         found: N detections, best first.
         maps: ``Tensor[N, h, w]``, their maps on one raster.
-        truth: ``Tensor[G, 4]``, the people.
+        target: the people, see :func:`are_recognisable`.
         picture: its number.
         seed: random seed of the choice.
     """
-    if not len(found) or not len(truth):
+    if not len(found) or not len(target["boxes"]):
         return []
-    overlap = box_iou(found.boxes, truth.to(found.boxes))
+    overlap = box_iou(found.boxes, target["boxes"].to(found.boxes))
     first, second = pad(overlap, (0, 1)).topk(2, dim=1).values.T
-    clear = (first >= FITTING) & (first - second >= LEAD) & (found.clipped().boxes == found.boxes).all(dim=1)
+    known = are_recognisable(target).to(overlap.device)[overlap.argmax(dim=1)]
+    clear = known & (first >= FITTING) & (first - second >= LEAD) & (found.clipped().boxes == found.boxes).all(dim=1)
     rows = torch.nonzero(clear).flatten()
     chosen, agreement, person = found[rows], correlation(maps[rows]), overlap[rows].argmax(dim=1).tolist()
     iou = box_iou(chosen.boxes, chosen.boxes)
@@ -145,12 +169,14 @@ def find_couples(detector: Detector, pictures: Iterable[tuple[Tensor, Mapping[st
     for number, (image, target) in enumerate(pictures):
         trace = detector.trace(image)
         found = find_candidates(trace, 0.5)
-        couples += list_couples(found, raster_maps(trace, found, short_edge=RASTER), target["boxes"], number, number)
+        couples += list_couples(found, raster_maps(trace, found, short_edge=RASTER), target, number, number)
     return couples
 
 
 def draw_quiz(couples: Sequence[Couple], number: int, seed: int) -> list[Couple]:
     """Couples for a quiz: some of two people at random, for each one of one person with the nearest IoU, mixed.
+
+    Couples of two people without such a partner, whose IoU differs by at most ``NEAR``, are left out.
 
     Args:
         couples: what is drawn from.
@@ -161,10 +187,12 @@ def draw_quiz(couples: Sequence[Couple], number: int, seed: int) -> list[Couple]
     mixed = [couples[row] for row in torch.randperm(len(couples), generator=generator).tolist()]
     of_one, of_two = ([one for one in mixed if one.same == same] for same in (True, False))
     chosen: list[Couple] = []
-    for one in of_two[: min(number // 2, len(of_one))]:
-        nearest = min(of_one, key=lambda other: abs(other.iou - one.iou))
-        of_one.remove(nearest)
-        chosen += [one, nearest]
+    for one in of_two:
+        partners = [other for other in of_one if abs(other.iou - one.iou) <= NEAR]
+        if partners and len(chosen) + 2 <= number:
+            nearest = min(partners, key=lambda other: abs(other.iou - one.iou))
+            of_one.remove(nearest)
+            chosen += [one, nearest]
     return [chosen[row] for row in torch.randperm(len(chosen), generator=generator).tolist()]
 
 

@@ -20,7 +20,7 @@ from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels import checks
 from odam_lib.kernels.nms import nms
 from odam_lib.kernels.odam import min_max
-from odam_lib.viz.choosing import Choosing, Row, Share, check_row, describe_objects, limit_objects, read_front_end
+from odam_lib.viz.choosing import Choosing, Row, Share, check_row
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
     blend,
@@ -32,6 +32,7 @@ from odam_lib.viz.drawing import (
     to_png,
     write_label,
 )
+from odam_lib.viz.front_ends import describe_objects, limit_objects, read_front_end
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
 
@@ -72,7 +73,7 @@ def show_pair(
     first, second = check_pair(found, maps, first, second)
     decided = decide(found, maps, first, second, iou_threshold, low, high)
     pair, pictures = _close_ups(image, found, maps, first, second)
-    figure = Sheet(10, 4.6)
+    figure = Sheet(10, 5.1)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
     draw_picture(panels["all"], resize(image.cpu(), fit_size(found.image_size)), found.image_size)
     draw_thin(panels["all"], found.boxes[[row for row in range(len(found)) if row not in (first, second)]], OTHERS)

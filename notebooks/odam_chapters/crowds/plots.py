@@ -31,6 +31,8 @@ MARGIN = 0.25
 """What is shown around two boxes, as a share of their longer side."""
 LEGEND_WIDTH = 5.4
 """Inches that the three entries of the legend need: a figure of one panel is narrower than its legend."""
+CROWD, COUPLE = 4.8, 3.0
+"""Inches of a panel's side: of a whole crowd, in which people are small, and of a pair of boxes (230 pixels)."""
 
 
 def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], title: str) -> Figure:
@@ -44,7 +46,7 @@ def show_suppression(image: Tensor, truth: Tensor, kept: Mapping[str, Tensor], t
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Sheet(max(3.7 * len(kept), LEGEND_WIDTH), 3.7 * size[0] / size[1] + 0.9)
+    figure = Sheet(max(CROWD * len(kept), LEGEND_WIDTH), CROWD * size[0] / size[1] + 0.9)
     for panel, (name, boxes) in zip(figure.subplots(1, len(kept), squeeze=False)[0], kept.items()):
         boxes = boxes.cpu()
         person = match_greedily(box_iou(boxes, truth))
@@ -72,7 +74,7 @@ def show_candidates(image: Tensor, boxes: Tensor, title: str) -> Figure:
         title: the figure's message.
     """
     size = (image.shape[-2], image.shape[-1])
-    figure = Sheet(3.2, 3.2 * size[0] / size[1] + 0.4)
+    figure = Sheet(CROWD, CROWD * size[0] / size[1] + 0.4)
     panel = figure.subplots()
     draw_picture(panel, image, size)
     draw_thin(panel, boxes, STYLES[FOUND][0])
@@ -92,7 +94,7 @@ def show_couples(pairs: Sequence[tuple[Tensor, Tensor]], captions: Sequence[str]
     title, pairs = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS]
     columns = max(1, min(len(pairs), 3))
     rows = max(1, -(-len(pairs) // columns))
-    figure = Sheet(2.8 * columns, 3.0 * rows + 0.4)
+    figure = Sheet(COUPLE * columns, (COUPLE + 0.25) * rows + 0.4)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, (image, boxes), caption in zip(panels, pairs, captions):
         _couple(panel, image, boxes.cpu(), image)
@@ -115,7 +117,7 @@ def show_couple_maps(
         title: the figure's message.
     """
     title, pairs, captions = tell_count(title, MOST_ROWS, len(pairs), "pairs"), pairs[:MOST_ROWS], captions[:MOST_ROWS]
-    figure = Sheet(8.4, 2.95 * max(1, len(pairs)) + 0.4)
+    figure = Sheet(3 * COUPLE, (COUPLE + 0.25) * max(1, len(pairs)) + 0.4)
     lines = figure.subplots(len(pairs), 3, squeeze=False) if pairs else ()
     for line, (image, boxes, maps), texts in zip(lines, pairs, captions, strict=True):
         shown = fit_size((image.shape[-2], image.shape[-1]))
@@ -141,8 +143,13 @@ def show_thresholds(
         chosen: a pair that is framed.
         title: the figure's message.
     """
-    figure = Sheet(3.6 * len(panels), 3.9)
-    for panel, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = Sheet(5 * columns, 3.9 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel in axes[len(panels) :]:
+        panel.remove()
+    for panel, (name, values) in zip(axes, panels.items()):
         known = values[values.isfinite()]
         low, high = float(known.min()), float(known.max())
         panel.imshow(values.cpu().numpy(), cmap=SEQUENTIAL, vmin=low, vmax=high, aspect="auto", origin="lower")
@@ -163,11 +170,15 @@ def show_thresholds(
 
 
 def _couple(panel: Axes, image: Tensor, boxes: Tensor, picture: Tensor, only: int | None = None) -> None:
-    """A square around two boxes, of which both or only one are drawn."""
+    """A square of the picture around two boxes, of which both or only one are drawn."""
     draw_picture(panel, picture, (image.shape[-2], image.shape[-1]))
     for number, (box, style) in enumerate(zip(boxes, ("-", "--"))):
         if only in (None, number):
             draw_outline(panel, box, OBJECT_COLOURS[number], style)
     low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
-    half, centre = (0.5 + MARGIN) * float((high - low).max()), ((low + high) / 2).tolist()
-    panel.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
+    height, width = image.shape[-2:]
+    side = min((1 + 2 * MARGIN) * float((high - low).max()), height, width)
+    left, top = (
+        min(max(float(middle) - side / 2, 0), most - side) for middle, most in zip((low + high) / 2, (width, height))
+    )
+    panel.set(xlim=(left, left + side), ylim=(top + side, top))

@@ -1,13 +1,12 @@
 """What every rule of suppression leaves of every detector's candidates on held-out crowds: kept once, read by many.
 
-``python -m odam_chapters.crowds.results --help`` writes the file that notebook 07 reads; :func:`choose` is how
-Odam-NMS got its thresholds, on other crowds.
+``python -m odam_chapters.crowds.results --help`` makes them, and writes the file that notebook 07 reads.
 """
 
 import argparse
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,12 +24,14 @@ from odam_lib.command import command
 from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
 from odam_lib.datasets.pictures import Target
 from odam_lib.detections import Detections, check_threshold
+from odam_lib.detectors.base import Detector
 from odam_lib.detectors.weights import read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
-from odam_lib.files import data_root, owned, user_path, write_whole
+from odam_lib.files import data_root, output_file, user_path, write_whole
 from odam_lib.kernels.nms import Kept
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
+from odam_lib.row_store import RowStore, open_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +225,7 @@ def load_results() -> CrowdResults:
         if about.get("versions") != _versions(detector):
             raise ValueError(
                 f"{locate_bundled()} was made with other weights of {detector} than those here: "
-                f"run python -m odam_chapters.crowds.results {locate_bundled()} again."
+                f"make it again, as data/evaluation/README.md says."
             )
     return results
 
@@ -235,51 +236,94 @@ def _versions(detector: str) -> list[dict[str, str]]:
 
 
 def collect(
-    path: Path, pictures: People, detectors: Sequence[str], score_threshold: float, device: str
+    path: Path | None, pictures: People, detectors: Sequence[str], score_threshold: float, device: str
 ) -> CrowdResults:
-    """Add the results of detectors to a file; those that it holds, made with the same weights, are not made again.
+    """Run detectors on crowds and keep the results of each as they are there; those that are kept are not made again.
 
-    No other run may write to the file meanwhile.
+    Tables of the file: ``people`` (picture, x1, y1, x2, y2, ignored), ``detectors`` (what each was run with, as JSON),
+    ``done`` (picture, detector), and one named after each detector, a row a candidate: picture, box, score, and what
+    each rule leaves of the score.
+
+    Args:
+        path: an SQLite file, see :mod:`odam_lib.row_store`; ``None`` keeps nothing. No other run may write to it
+            meanwhile.
+        pictures: the crowds.
+        detectors: names of ``DETECTORS``.
+        score_threshold: of the candidates.
+        device: where detectors run.
 
     Raises:
-        ValueError: the file holds results of other pictures.
-        OSError: the file cannot be written, see :func:`~odam_lib.files.owned`.
+        ValueError: the file holds results of other pictures, weights or settings, or something else.
+        OSError: it cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    number = len(pictures)
-    with owned(path):
-        results = CrowdResults.load(path) if path.is_file() else None
-        if results is not None and len(results.truth) != number:
-            raise ValueError(
-                f"{path} holds results of {len(results.truth)} pictures: give another path or that number."
-            )
-        if results is not None:
-            next(_read(pictures, results.truth, path))
-        used = {name: make_rules(name) for name in detectors}
-        about = {name: _about(name, each, score_threshold) for name, each in used.items()}
-        for name in detectors:
-            if results is not None and results.about.get(name) == about[name]:
+    used = {name: make_rules(name) for name in detectors}
+    about = {name: _about(name, rules, score_threshold) for name, rules in used.items()}
+    with open_store(path, "odam_chapters.crowds.results") as store:
+        known = {one["detector"]: json.loads(one["about"]) for one in store.select("detectors")}
+        store.check_same({name: one for name, one in known.items() if name in about}, about)
+        for first in list(store.select("done", "ORDER BY picture LIMIT 1")):
+            _check_people(store, first["picture"], pictures[first["picture"]][1])
+        loaded: dict[str, Detector] = {}
+        for item in tqdm(range(len(pictures)), unit="crowd"):
+            done = {one["detector"] for one in store.select("done", "WHERE picture = ?", [item])}
+            if not (missing := [name for name in detectors if name not in done]):
                 continue
-            truth = None if results is None else results.truth
-            shown = tqdm(_read(pictures, truth, path), desc=name, total=number, unit="picture")
-            done = [
-                (Sifted.of(found, kept), target)
-                for found, kept, target in keep(load_detector(name, device), shown, used[name], score_threshold)
-            ]
-            if results is None:
-                people, ignored = (tuple(target[key] for _, target in done) for key in ("boxes", "ignored"))
-                results = CrowdResults(people, ignored=ignored if any(map(len, ignored)) else ())
-            results = results.joined(name, [sifted for sifted, _ in done], about[name])
-            results.save(path)
-        return results
+            drawn = pictures[item]
+            if done:
+                _check_people(store, item, drawn[1])
+            people = [] if done else _people(item, drawn[1])
+            for name in missing:
+                loaded[name] = loaded.get(name) or load_detector(name, device)
+                found, kept, _ = next(iter(keep(loaded[name], [drawn], used[name], score_threshold)))
+                with store.transaction():
+                    if name not in known:
+                        store.insert("detectors", [{"detector": name, "about": json.dumps(about[name])}], ["detector"])
+                    store.insert("people", people)
+                    store.insert("done", [{"picture": item, "detector": name}], ["picture", "detector"])
+                    store.insert(name, _rows(item, Sifted.of(found, kept)))
+                known[name], people = about[name], []
+        return _gather(store, len(pictures), about)
 
 
-def _read(pictures: People, truth: Sequence[Tensor] | None, path: Path) -> Iterator[tuple[Tensor, Target]]:
-    """All pictures, as far as the people in them are those that a file holds, to half precision."""
-    for item in range(len(pictures)):
-        image, target = pictures[item]
-        if truth is not None and not torch.equal(truth[item].half(), target["boxes"].half()):
-            raise ValueError(f"{path} holds results of other pictures: give another path, or the data of that file.")
-        yield image, target
+CORNERS = ("x1", "y1", "x2", "y2")
+
+
+def _people(item: int, target: Target) -> list[dict[str, float]]:
+    boxes = [(box, ignored) for ignored, key in enumerate(("boxes", "ignored")) for box in target[key].tolist()]
+    return [{"picture": item, **dict(zip(CORNERS, box)), "ignored": ignored} for box, ignored in boxes]
+
+
+def _check_people(store: RowStore, item: int, target: Target) -> None:
+    """Raise ``ValueError`` unless the people that are kept of a picture are those in it."""
+    if list(store.select("people", "WHERE picture = ? ORDER BY rowid", [item])) != _people(item, target):
+        raise ValueError(f"{store.path} holds results of other pictures: give another path, or the data of that file.")
+
+
+def _rows(item: int, sifted: Sifted) -> list[dict[str, float]]:
+    numbers = zip(sifted.boxes.tolist(), sifted.scores.tolist(), *(left.tolist() for left in sifted.left.values()))
+    return [
+        {"picture": item, **dict(zip(CORNERS, box)), "score": score, **dict(zip(sifted.left, left))}
+        for box, score, *left in numbers
+    ]
+
+
+def _gather(store: RowStore, number: int, about: Mapping[str, dict[str, Any]]) -> CrowdResults:
+    """What is kept of the first pictures."""
+
+    def by_picture(table: str, columns: Sequence[str], condition: str = "") -> tuple[Tensor, ...]:
+        each: list[list[list[float]]] = [[] for _ in range(number)]
+        for row in store.select(table, f"WHERE picture < ? {condition} ORDER BY rowid", [number]):
+            each[row["picture"]].append([row[name] for name in columns])
+        return tuple(torch.tensor(one).reshape(-1, len(columns)) for one in each)
+
+    people, ignored = (by_picture("people", CORNERS, f"AND ignored = {which}") for which in (0, 1))
+    results = CrowdResults(people, ignored=ignored if any(map(len, ignored)) else ())
+    for name, one in about.items():
+        rules = one["rules"]
+        numbers = by_picture(name, (*CORNERS, "score", *rules))
+        sifted = [Sifted(rows[:, :4], rows[:, 4], dict(zip(rules, rows[:, 5:].T))) for rows in numbers]
+        results = results.joined(name, sifted, one)
+    return results
 
 
 def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> dict[str, Any]:
@@ -295,15 +339,14 @@ def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> d
 
 @command
 def main() -> None:
-    """Run detectors on held-out crowds and keep what each rule leaves of their candidates, or choose thresholds."""
+    """Run detectors on held-out crowds and keep what each rule leaves of their candidates."""
     parser = argparse.ArgumentParser(
         prog="python -m odam_chapters.crowds.results",
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "output", type=user_path, help="compressed safetensors file; what it holds already is not made again"
-    )
+    parser.add_argument("output", type=user_path, help=".sqlite that keeps the results; an interrupted run goes on")
+    parser.add_argument("--bundle", type=user_path, help="compressed safetensors file to write of them at the end")
     add_dataset_arguments(parser, "crowd")
     add_split_argument(parser)
     parser.add_argument("--pictures", type=int, default=500, help="how many")
@@ -313,7 +356,11 @@ def main() -> None:
     arguments = parser.parse_args()
     check_threshold(arguments.score_threshold)
     pictures = People(open_from(arguments, arguments.pictures))
-    collect(arguments.output, pictures, arguments.detectors, arguments.score_threshold, arguments.device)
+    for path in filter(None, (arguments.output, arguments.bundle)):
+        output_file(path)
+    results = collect(arguments.output, pictures, arguments.detectors, arguments.score_threshold, arguments.device)
+    if arguments.bundle is not None:
+        results.save(arguments.bundle)
 
 
 if __name__ == "__main__":

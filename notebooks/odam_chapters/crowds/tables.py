@@ -48,8 +48,12 @@ def score_all(found: Found, repeats: int = REPEATS, seed: int = 0) -> dict[tuple
 
 
 def tabulate_scores(scores: Scores) -> str:
-    """A row for each detector and rule: percentages and half the width of their 95 % intervals."""
-    return write_text(_list_cells(scores, "\u00b1"), -23, -18, 15)
+    """Below the name of each detector a row for each rule: percentages and half the width of their 95 % intervals."""
+    (_, *heading), *lines = _list_cells(scores, "\u00b1")
+    rows = [heading]
+    for detector, each in groupby(lines, key=itemgetter(0)):
+        rows += [[detector], *(["  " + rule, *numbers] for _, rule, *numbers in each)]
+    return write_text(rows, -20, 14)
 
 
 def tabulate_scores_in_markdown(scores: Scores) -> str:

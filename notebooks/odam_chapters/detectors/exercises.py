@@ -5,14 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from odam_chapters.exercises import as_number, call, reply
 from odam_lib.metrics.agreement import rank_correlation
 from odam_lib.metrics.intervals import mean_interval
 from odam_lib.metrics.localization import energy_inside
 
 CLOSE = 0.002
 """Correlations that differ by less are called equal."""
+RANKS = "write a function (map, map) -> number in [-1, 1]."
+FAKE = "write a function (image, box) -> map [H, W] that asks no detector."
 
 
+@reply
 def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tensor, second: Tensor) -> str:
     """Check a rank correlation of two maps; a usual slip is named.
 
@@ -20,14 +24,14 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
         function: (map ``[H, W]``, map ``[H, W]``) -> Spearman's rank correlation.
         first, second: ``Tensor[H, W]``, the maps whose correlation is told at the end.
     """
-    if not callable(function):
-        return "open: write a function (map, map) -> number in [-1, 1]."
+    if function is None:
+        return f"open: {RANKS}"
     one, other = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(0)).pow(4)
     other = other + one
-    made, wanted = torch.as_tensor(function(one.clone(), other.clone())), float(rank_correlation(one, other))
-    if made.numel() != 1:
+    made, wanted = call(function, one.clone(), other.clone(), wanted=RANKS), float(rank_correlation(one, other))
+    if isinstance(made, Tensor) and made.numel() != 1:
         return f"not quite: this returns {made.numel()} numbers. torch.corrcoef gives a matrix: take [0, 1] of it."
-    found = float(made)
+    found = as_number(made, "the function is to return one.")
     if abs(found - wanted) < CLOSE:
         return f"right: of the two maps it is {float(rank_correlation(first, second)):.2f}."
     values = torch.stack([one.flatten(), other.flatten()])
@@ -46,6 +50,7 @@ def check_ranks(function: Callable[[Tensor, Tensor], float] | None, first: Tenso
     return f"not quite: of two maps made up here it is {wanted:.2f}, your function says {found:.2f}."
 
 
+@reply
 def check_fake(
     function: Callable[[Tensor, Tensor], Tensor] | None, image: Tensor, box: Tensor, mask: Tensor, reference: float
 ) -> str:
@@ -58,9 +63,9 @@ def check_fake(
         mask: bool ``Tensor[H, W]``, its visible pixels.
         reference: the share of energy that the detector's map of it has there.
     """
-    if not callable(function):
-        return "open: write a function (image, box) -> map [H, W] that asks no detector."
-    made = function(image.clone(), box.clone())
+    if function is None:
+        return f"open: {FAKE}"
+    made = call(function, image.clone(), box.clone(), wanted=FAKE)
     if not isinstance(made, Tensor) or made.shape != image.shape[1:]:
         return f"not quite: return a tensor of shape {tuple(image.shape[1:])}, one map."
     made = made.float()
@@ -78,6 +83,7 @@ def check_fake(
     )
 
 
+@reply
 def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> str:
     """Check that maps have more of their energy on the object than others, by more than chance.
 
@@ -88,7 +94,7 @@ def check_better(answer: Tensor | None, reference: Tensor, scene_of: Tensor) -> 
     """
     number, mean = len(reference), float(reference.nanmean())
     if answer is None:
-        return f"open: measure the energy of {number} objects at a layer of your choice; {mean:.2f} is to be beaten."
+        return f"open: measure the energy of {number} objects there, one by one; a mean of {mean:.2f} is to be beaten."
     if not isinstance(answer, Tensor) or answer.shape != reference.shape:
         return (
             f"not quite: give Tensor[{number}], the energy of each object. A mean alone does not say whether it would "

@@ -1,13 +1,13 @@
 """What a reader may set in notebook 02."""
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Names, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Names, Number, Text
 from odam_lib.heatmaps import EDGES
 
 PARAMETERS = {
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "DETECTORS": Names(),
     "BACKBONES": Names(least=0),
-    "TWIN": Text(),
+    "TWIN": Loadable(),
     "EDGE": Choice(EDGES),
     "SCENES": Count(2),
     "CASCADE_SCENES": Count(1, "SCENES"),

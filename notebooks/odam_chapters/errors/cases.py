@@ -126,11 +126,13 @@ def explain_edges(trace: Trace, detection: Detections, true_box: Tensor) -> list
 def _heading(words: str, heat: Tensor, mask: Tensor | None) -> str:
     if mask is None:
         return words
-    return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the distractor"
+    return f"{words}\n{100 * float(energy_inside(heat, mask)):.0f} % on the planted thing"
 
 
-def try_removals(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> dict[int, bool]:
-    """Which thing's removal mends a mistake: each is taken away in turn but the object that the mistake is about.
+def look_without(
+    detector: Detector, scenes: Scenes, place: Place, score_threshold: float
+) -> tuple[Verdicts, dict[int, Verdicts]]:
+    """The scene of a mistake as it is, and without each thing in turn but the object that the mistake is about.
 
     Args:
         detector: what made it.
@@ -139,19 +141,22 @@ def try_removals(detector: Detector, scenes: Scenes, place: Place, score_thresho
         score_threshold: with which it was made.
 
     Returns:
-        By the thing's index in the scene.
+        Detections and verdicts as it is, and by the index of the thing that is away.
     """
     item, row = place
     scene = scenes.scene(item)
     _, found, errors = judge(detector, *scenes[item], score_threshold)
     chosen = int(errors.objects[row])
     about = render(scene).instances[chosen].index if chosen >= 0 else None
-    outcome = {}
-    for thing in scene.objects:
-        if thing.index != about:
-            _, others, theirs = judge(detector, *scenes.item_of(scene.without(thing.index)), score_threshold)
-            outcome[thing.index] = bool(find_mended(found, errors, others, theirs)[row])
-    return outcome
+    away = [thing.index for thing in scene.objects if thing.index != about]
+    seen = {thing: judge(detector, *scenes.item_of(scene.without(thing)), score_threshold)[1:] for thing in away}
+    return (found, errors), seen
+
+
+def try_removals(detector: Detector, scenes: Scenes, place: Place, score_threshold: float) -> dict[int, bool]:
+    """Whether a mistake is gone without each thing, see :func:`look_without`, by the thing's index in the scene."""
+    (found, errors), without = look_without(detector, scenes, place, score_threshold)
+    return {thing: bool(find_mended(found, errors, *seen)[place[1]]) for thing, seen in without.items()}
 
 
 def compare_removals(

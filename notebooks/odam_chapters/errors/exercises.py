@@ -1,16 +1,19 @@
 """Checks for the exercises of notebook 04."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torchvision.ops import box_iou
 
-from odam_chapters.errors.cases import Place, try_removals
+from odam_chapters.errors.cases import Place, look_without, try_removals
 from odam_chapters.errors.compared import SAME_THING
 from odam_chapters.errors.evidence import tell_mended
 from odam_chapters.errors.photos import Confusion, select_ninths
-from odam_chapters.errors.survey import Mistake, judge
+from odam_chapters.errors.survey import Mistake
+from odam_chapters.exercises import Unusable, as_number, call, reply
 from odam_chapters.influence import measure_scores_without
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
@@ -31,10 +34,69 @@ RULES = (
     (0.1, 0.0, False, "mislocalised", "an IoU of exactly 0.1 is a touch"),
 )
 """IoU with an object of the class, with one of another, whether a better box has the former; the verdict, and why."""
+VERDICT = "write a function (same, other, taken) that returns a verdict."
+REMOVAL = "write a function (place, thing) that says whether the mistake is gone without the thing."
+NUMBER = "write a function of a mistake that returns a number."
 Verdict = Callable[[float, float, bool], str]
-Removal = Callable[[Place, int], Any]
+IsGone = Callable[[Place, int], Any]
 
 
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What is seen without a thing, of M boxes.
+
+    Attributes:
+        about: which mistake, without which thing, for the reply.
+        said: whether it is gone by a learner's function.
+        overlaps: ``Tensor[M]``, IoU with the mistake.
+        named: bool ``Tensor[M]``, whether a box bears the mistake's name.
+        wrong: bool ``Tensor[M]``.
+    """
+
+    about: str
+    said: bool
+    overlaps: Tensor
+    named: Tensor
+    wrong: Tensor
+
+    @property
+    def near(self) -> Tensor:
+        """Which boxes are where the mistake was, bool ``Tensor[M]``."""
+        return self.overlaps >= SAME_THING
+
+
+SLIPS: tuple[tuple[Callable[[Removal], bool], str], ...] = (
+    (
+        lambda one: not (one.near & one.named).any(),
+        "a box of that name is still there, but now it is right; what has become right is no mistake, so count only "
+        "boxes whose verdict is not 0.",
+    ),
+    (
+        lambda one: not (one.near & one.wrong).any(),
+        "a wrong box is still there, but under another name; that is another mistake, so compare the labels.",
+    ),
+    (
+        lambda one: not one.near.any(),
+        "a box is still there, but it may be right, or have another name; compare labels, and count only boxes whose "
+        "verdict is not 0.",
+    ),
+    (
+        lambda one: not (one.named & one.wrong).any(),
+        "the wrong boxes of that name that are left lie elsewhere, and were not asked about: the IoU decides.",
+    ),
+    (
+        lambda one: not one.wrong.any(),
+        "the mistakes that are left lie elsewhere, or have another name, and were not asked about.",
+    ),
+    (
+        lambda one: bool((one.near & one.named & one.wrong).any()),
+        "this says whether the mistake stays; asked is whether it is gone, the opposite.",
+    ),
+)
+"""What one may take for a mistake that is gone, and what is wrong with it."""
+
+
+@reply
 def check_verdict(rule: Verdict | None) -> str:
     """Check a function that says which of ``VERDICTS`` a box gets; the first case that it gets wrong is explained.
 
@@ -43,9 +105,9 @@ def check_verdict(rule: Verdict | None) -> str:
             -> one of ``VERDICTS``.
     """
     if rule is None:
-        return "open: write a function (same, other, taken) that returns a verdict."
+        return f"open: {VERDICT}"
     for same, other, taken, verdict, reason in RULES:
-        said = rule(same, other, taken)
+        said = call(rule, same, other, taken, wanted=VERDICT)
         if said not in VERDICTS:
             return f"not quite: it returns {said!r}, which is none of {', '.join(VERDICTS)}."
         if said != verdict:
@@ -54,8 +116,9 @@ def check_verdict(rule: Verdict | None) -> str:
     return f"right: all {len(RULES)} cases; every box gets one verdict, and the first rule that fits decides."
 
 
+@reply
 def check_removal(
-    removal: Removal | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
+    removal: IsGone | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
 ) -> str:
     """Check a function that says whether a mistake is gone without one thing of its scene.
 
@@ -67,41 +130,51 @@ def check_removal(
         score_threshold: with which they were made.
     """
     if removal is None or not places:
-        return "open: write a function (place, thing) that says whether the mistake is gone without the thing."
-    tried = 0
-    for place in places:
-        for thing, gone in try_removals(detector, scenes, place, score_threshold).items():
-            said, tried = removal(place, thing), tried + 1
-            if bool(said) != gone:
-                about = f"the mistake at {place} without thing {thing}"
-                return f"not quite: {about}: {_explain(gone, detector, scenes, place, thing, score_threshold)}"
-    return f"right: the same answer as ours for {tried} removals from {len(places)} scenes."
-
-
-def _explain(gone: bool, detector: Detector, scenes: Scenes, place: Place, thing: int, score_threshold: float) -> str:
-    """Why a mistake is gone, or is not."""
-    item, row = place
-    _, before, _ = judge(detector, *scenes[item], score_threshold)
-    scene = scenes.scene(item).without(thing)
-    _, after, errors = judge(detector, *scenes.item_of(scene), score_threshold)
-    overlaps = box_iou(before.boxes[[row]], after.boxes)[0].cpu()
-    same = (overlaps >= SAME_THING) & (after.labels == before.labels[row]).cpu()
-    wrong = errors.verdicts != 0
-    name = before.names()[row]
-    if not gone:
-        where = float(overlaps[same & wrong].max())
+        return f"open: {REMOVAL}"
+    tried = [one for place in places for one in _try_removal(removal, detector, scenes, place, score_threshold)]
+    said = [one.said for one in tried]
+    if said == [_is_gone(one) for one in tried]:
+        return f"right: the same answer as ours for {len(tried)} removals from {len(places)} scenes."
+    first = next(one for one in tried if one.said != _is_gone(one))
+    for slip, why in SLIPS:
+        if said == [slip(one) for one in tried]:
+            return f"not quite: {first.about}: {why}"
+    if first.said:
+        where = float(first.overlaps[first.named & first.wrong].max())
         return (
-            f"a wrong {name} is still there, with an IoU of {where:.2f}; a box that moved a little is the same mistake."
+            f"not quite: {first.about}: a wrong box of that name is still there, with an IoU of {where:.2f}; a box "
+            "that moved a little is the same mistake."
         )
-    if (same & ~wrong).any():
-        return f"a {name} is still there, but now it is right; what has become right is no mistake."
-    if (wrong & (overlaps >= SAME_THING)).any():
-        return f"what is wrong there has another name now; that mistake is not the wrong {name}."
-    if wrong.any():
-        return f"the wrong {name} is gone; the mistakes that are left lie elsewhere, and were not asked about."
-    return f"no wrong {name} is left."
+    return f"not quite: {first.about}: no wrong box of that name has an IoU of {SAME_THING} or more with it any more."
 
 
+def _is_gone(one: Removal) -> bool:
+    return not (one.near & one.named & one.wrong).any()
+
+
+def _try_removal(
+    removal: IsGone, detector: Detector, scenes: Scenes, place: Place, score_threshold: float
+) -> list[Removal]:
+    """What a learner's function says of a mistake without each thing, beside what is seen."""
+    (before, _), without = look_without(detector, scenes, place, score_threshold)
+    row, tried = place[1], []
+    for thing, (after, errors) in without.items():
+        said = call(removal, place, thing, wanted=REMOVAL)
+        if isinstance(said, Tensor) and said.numel() != 1:
+            raise Unusable(f"not quite: the function is to return True or False, and returns {said.numel()} of them.")
+        tried.append(
+            Removal(
+                about=f"the wrong {before.names()[row]} at {place} without thing {thing}",
+                said=bool(said),
+                overlaps=box_iou(before.boxes[[row]], after.boxes)[0].cpu(),
+                named=(after.labels == before.labels[row]).cpu(),
+                wrong=errors.verdicts != 0,
+            )
+        )
+    return tried
+
+
+@reply
 def check_culprit(
     answer: int | None, detector: Detector, scenes: Scenes, places: Sequence[Place], score_threshold: float
 ) -> str:
@@ -135,6 +208,7 @@ def check_culprit(
     return f"not quite: without {answer} the mistake stays; it goes without {', '.join(guilty)}."
 
 
+@reply
 def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[Mistake]) -> str:
     """Check a number of a mistake that needs no map and tells as well as its map which mistakes a removal mends.
 
@@ -143,8 +217,11 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
         mistakes: of one detector, some of them mended.
     """
     if number is None:
-        return "open: write a function of a mistake that returns a number."
-    values = torch.tensor([float(number(one)) for one in mistakes])
+        return f"open: {NUMBER}"
+    told = [call(number, one, wanted=NUMBER) for one in mistakes]
+    values = torch.tensor(
+        [as_number(int(one) if isinstance(one, bool) else one, "the function is to return one.") for one in told]
+    )
     known = {
         "mended": "that is the answer itself, which nobody has before the removal",
         "evidence": "that is the map's energy, the number to beat",
@@ -159,14 +236,15 @@ def check_number(number: Callable[[Mistake], float] | None, mistakes: Sequence[M
     if values.isnan().any():
         return "not quite: it is not a number for some mistakes; take one that all of them have."
     yours, theirs = tell_mended(number, mistakes), tell_mended(lambda one: one.evidence, mistakes)
-    told = f"area {yours.value:.2f} ({yours.low:.2f} to {yours.high:.2f}), the map's energy {theirs.value:.2f}"
+    areas = f"area {yours.value:.2f} ({yours.low:.2f} to {yours.high:.2f}), the map's energy {theirs.value:.2f}"
     if yours.high >= theirs.value:
-        return f"right: {told}. It tells as well, and needs no map."
+        return f"right: {areas}. It tells as well, and needs no map."
     if yours.value < 0.5:
-        return f"not quite: {told}. Below 0.5 it tells, but the wrong way round: try its negative."
-    return f"not quite: {told}. What is true of a box that was drawn for the planted thing?"
+        return f"not quite: {areas}. Below 0.5 it tells, but the wrong way round: try its negative."
+    return f"not quite: {areas}. What is true of a box that was drawn for the planted thing?"
 
 
+@reply
 def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Sequence[Confusion]) -> str:
     """Check which ninths of a box to cover so that a detector says what is true instead of what it said.
 
@@ -179,7 +257,7 @@ def check_cover(answer: Sequence[int] | None, detector: Detector, confusions: Se
         return "open: no class was confused in these pictures; take another PHOTO_DETECTOR or PHOTO_THRESHOLD."
     one = confusions[0]
     names, (first, second) = one.names, one.scores.tolist()
-    if not answer or any(number not in range(9) for number in answer):
+    if not isinstance(answer, Sequence) or not answer or any(number not in range(9) for number in answer):
         return (
             f"open: what would you cover so that the {names[0]} becomes a {names[1]}? Answer with numbers from 0 to 8."
         )

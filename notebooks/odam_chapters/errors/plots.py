@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import EllipsisType
 
 import matplotlib
 import torch
@@ -16,11 +17,12 @@ from torch import Tensor
 from odam_chapters.pictures import find_part
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, blend, draw_box, draw_picture, resize
+from odam_lib.viz.grids import PANEL
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
+from odam_lib.viz.views import enclose, view_box
 
 SAID, TRUE, MISLEADS = 0, 2, 6
-"""Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of a planted distractor."""
-MEANING = {SAID: "said", TRUE: "true", MISLEADS: "planted distractor"}
+"""Places in ``OBJECT_COLOURS`` of what a detector said, of what is true, and of what was planted to mislead it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,7 @@ class Case:
         box: ``Tensor[4]``, (x1, y1, x2, y2) in pixels, of the wrong detection; ``None``: a missed object.
         true_box: box of the object that it should have been; ``None``: there is none.
         distractor: bool ``Tensor[H, W]``, or ``None``.
+        distractor_name: what the legend calls it.
         caption: caption of the case.
         maps: ``Tensor[H, W]`` aligned with the picture, non-negative, by heading.
         edges: by heading the edge that is drawn thick.
@@ -46,6 +49,7 @@ class Case:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     edges: Mapping[str, str] = field(default_factory=dict)
     things: Mapping[int, tuple[str, Tensor]] = field(default_factory=dict)
+    distractor_name: str = "planted thing"
 
 
 def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
@@ -61,8 +65,8 @@ def show_gallery(cases: Sequence[Case], title: str, columns: int = 4) -> Figure:
     title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = min(columns, len(cases))
     rows = -(-len(cases) // wide)
-    high = 2.1 * max(_aspect(case) for case in cases) + 0.5
-    figure = Sheet(max(2.3 * wide, 4.6), high * rows + 0.7)
+    high = PANEL * max(_aspect(case) for case in cases) + 0.5
+    figure = Sheet(max((PANEL + 0.1) * wide, 4.6), high * rows + 0.7)
     panels = figure.subplots(rows, wide, squeeze=False).flatten().tolist()
     for panel in panels[len(cases) :]:
         panel.set_axis_off()
@@ -86,8 +90,8 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     title, cases = tell_count(title, MOST_ROWS, len(cases), "mistakes"), cases[:MOST_ROWS]
     wide = 1 + max(len(case.maps) for case in cases)
     near = [_close_up(case) for case in cases]
-    high = [2.8 * max(_aspect(case), _aspect(part)) + 0.5 for case, part in zip(cases, near)]
-    figure = Sheet(2.9 * wide + 0.7, sum(high) + 0.7)
+    high = [PANEL * max(_aspect(case), _aspect(part)) + 0.5 for case, part in zip(cases, near)]
+    figure = Sheet((PANEL + 0.1) * wide + 0.7, sum(high) + 0.7)
     axes = figure.subplots(len(cases), wide, squeeze=False, height_ratios=high)
     for panels, case, part in zip(axes, cases, near):
         _scene(panels[0], case, case.image)
@@ -100,6 +104,7 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
         ax=axes.flatten().tolist(),
         fraction=0.03,
         pad=0.01,
+        shrink=0.6,
     )
     bar.set_label("influence, each map / its own maximum", fontsize=8)
     bar.set_ticks([0, 0.5, 1])
@@ -108,15 +113,22 @@ def show_evidence(cases: Sequence[Case], title: str) -> Figure:
     return figure
 
 
-def zoom(case: Case, margin: float = 0.4) -> Case:
-    """The part of a case around what was said and what is true.
+def zoom(case: Case, margin: float = 0.3) -> Case:
+    """The square part of a case around what was said and what is true, moved where it would leave the picture.
 
     Args:
         case: with a box or a true box.
         margin: how much is shown around both together, as a share of their longer side.
     """
     boxes = torch.stack([box.cpu() for box in (case.box, case.true_box) if box is not None])
-    part, corner = find_part(boxes, case.image, margin)
+    size = case.image.shape[-2], case.image.shape[-1]
+    view = view_box(enclose(boxes), size, max(size), margin)
+    part = ..., slice(view.top, view.bottom), slice(view.left, view.right)
+    return _cut(case, part, boxes.new_tensor([view.left, view.top, view.left, view.top]))
+
+
+def _cut(case: Case, part: tuple[EllipsisType | slice, ...], corner: Tensor) -> Case:
+    """A part of a case: its rows and columns as an index, and what is to be subtracted from boxes."""
     box, true_box = (None if one is None else one.cpu() - corner for one in (case.box, case.true_box))
     return replace(
         case,
@@ -137,10 +149,12 @@ def show_ninths(cases: Sequence[Case], title: str) -> Figure:
     """
     if not cases:
         return _nothing(title)
-    figure = Sheet(3.8, 2.4)
-    panel = figure.subplots()
-    case = zoom(replace(cases[0], true_box=None), 0.2)
+    case = replace(cases[0], true_box=None)
     assert case.box is not None
+    case = _cut(case, *find_part(case.box.cpu()[None], case.image, 0.1))
+    assert case.box is not None
+    figure = Sheet(5.6, 5.4 * _aspect(case) + 0.5)
+    panel = figure.subplots()
     _scene(panel, case, case.image)
     x1, y1, x2, y2 = case.box.tolist()
     wide, high = (x2 - x1) / 3, (y2 - y1) / 3
@@ -253,14 +267,12 @@ def _scene(panel: matplotlib.axes.Axes, case: Case, picture: Tensor, edge: str |
 
 def _finish(figure: Figure, cases: Sequence[Case], title: str) -> None:
     """The message above, what the colours mean below."""
-    used = {
-        SAID: any(case.box is not None for case in cases),
-        TRUE: any(case.true_box is not None for case in cases),
-        MISLEADS: any(case.distractor is not None for case in cases),
-    }
+    meaning = {(SAID, "said"): any(case.box is not None for case in cases)}
+    meaning[TRUE, "true"] = any(case.true_box is not None for case in cases)
+    meaning |= {(MISLEADS, case.distractor_name): True for case in cases if case.distractor is not None}
     handles = [
-        Line2D([], [], color=OBJECT_COLOURS[place], lw=2, ls="--" if place == TRUE else "-", label=MEANING[place])
-        for place, present in used.items()
+        Line2D([], [], color=OBJECT_COLOURS[place], lw=2, ls="--" if place == TRUE else "-", label=words)
+        for (place, words), present in meaning.items()
         if present
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)

@@ -1,6 +1,6 @@
 """What a reader may set in notebook 04."""
 
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Number
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.zoo import ZOO, Bundled
 
@@ -14,7 +14,7 @@ PARAMETERS = {
     "CONTROLS": Count(1),
     "DRAWS": Count(1),
     "SEED": Count(0, 999),
-    "PHOTO_DETECTOR": Text(),
+    "PHOTO_DETECTOR": Loadable(),
     "PHOTO_THRESHOLD": Number(0, 1),
     **EVERYWHERE,
 }

@@ -171,7 +171,8 @@ def make_sticker_case(detector: Detector, pair: Pair, layers: Sequence[str] = LA
     for layer in layers:
         for heat in ODAM()(*find_motorcycle(detector, pair, layer), ("class",)).to_image()[:, 0].cpu():
             headed[f"class map at {layer}: {float(energy_inside(heat, pair.sticker)):.0%} on the sticker"] = heat
-    return Case(pair.bearing, pair.box, None, pair.sticker, "\n".join([detector.name, *told]), headed)
+    caption = "\n".join([detector.name, *told])
+    return Case(pair.bearing, pair.box, None, pair.sticker, caption, headed, distractor_name="sticker")
 
 
 def find_bearers(number: int) -> list[Pair]:

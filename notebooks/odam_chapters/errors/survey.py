@@ -1,6 +1,7 @@
 """A detector's mistakes in scenes with a planted distractor: what their maps say, and whether removing it mends them.
 
-``python -m odam_chapters.errors.survey --help`` writes one row for each mistake, which notebook 04 reads.
+``python -m odam_chapters.errors.survey --help`` keeps one row for each mistake, and writes the CSV that notebook 04
+reads.
 """
 
 import argparse
@@ -27,13 +28,15 @@ from odam_lib.datasets.scenes import CATEGORIES, DISTRACTORS, Scenes
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.weights import name_weights
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.odam import ODAM
-from odam_lib.files import data_root, owned, user_path, write_rows
+from odam_lib.files import data_root, output_file, user_path, write_rows
 from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
-from odam_lib.metrics.errors import VERDICTS, Errors, classify_errors
+from odam_lib.metrics.errors import VERDICTS, Errors, judge_picture
 from odam_lib.metrics.localization import energy_inside
+from odam_lib.row_store import open_store
 
 ROWS = data_root() / "evaluation" / "distractors.csv.gz"
 Judged = tuple[Trace, Detections, Errors]
@@ -107,25 +110,7 @@ def judge(
         score_threshold: least score of a detection.
     """
     trace = detector.trace(image.to(detector.device))
-    found = trace.detections(score_threshold)
-    errors = classify_errors(found, target["boxes"], target["labels"])
-    if "ignored" in target and len(target["ignored"]):
-        kept = (errors.verdicts == 0) | ~_ignored(found.to("cpu"), target["ignored"], target["ignored_labels"])
-        rows = torch.nonzero(kept).flatten()
-        found = found[rows.to(found.boxes.device)]
-        errors = replace(
-            errors, verdicts=errors.verdicts[rows], objects=errors.objects[rows], overlaps=errors.overlaps[rows]
-        )
-    return trace, found, errors
-
-
-def _ignored(found: Detections, regions: Tensor, labels: Tensor) -> Tensor:
-    """Whether more than half of each box lies in an ignored region of its class, bool ``Tensor[N]``."""
-    low = torch.maximum(found.boxes[:, None, :2], regions[None, :, :2])
-    high = torch.minimum(found.boxes[:, None, 2:], regions[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=2)
-    own = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(dim=1)
-    return ((shared > own[:, None] / 2) & (found.labels[:, None] == labels)).any(dim=1)
+    return trace, *judge_picture(trace.detections(score_threshold), target)
 
 
 def speak_of(detections: Detections, labels: Tensor) -> Detections:
@@ -275,15 +260,60 @@ def find_mistakes(
     return stored
 
 
+def survey(
+    path: Path | None, detectors: Sequence[Detector], scenes: Scenes, score_threshold: float = 0.5
+) -> list[Mistake]:
+    """Survey scenes and keep what is found of each as it is done; those that are kept already are not looked at again.
+
+    Args:
+        path: an SQLite file, see :mod:`odam_lib.row_store`; ``None`` keeps nothing. No other run may write to it
+            meanwhile.
+        detectors: what looks at them.
+        scenes: of the split ``distractors``.
+        score_threshold: least score of a detection.
+
+    Returns:
+        The mistakes, of one detector after another.
+
+    Raises:
+        ValueError: the file holds mistakes of other scenes, another threshold or other weights, or something else.
+        OSError: it cannot be written.
+    """
+    found = []
+    with open_store(path, "odam_chapters.errors.survey") as store:
+        store.check_settings({"first scene": scenes.first, "threshold": check_threshold(score_threshold)})
+        known = {one["detector"]: one["weights"] for one in store.select("detectors")}
+        weights = {detector.name: name_weights(detector) for detector in detectors}
+        store.check_same({name: one for name, one in known.items() if name in weights}, weights)
+        for detector in detectors:
+            of_detector = "WHERE detector = ? AND scene < ? ORDER BY scene", [detector.name, len(scenes)]
+            done = {one["scene"] for one in store.select("scenes", *of_detector)}
+            for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene"):
+                if item in done:
+                    continue
+                mistakes = survey_scene(detector, scenes, item, score_threshold)
+                with store.transaction():
+                    if detector.name not in known:
+                        row = {"detector": detector.name, "weights": weights[detector.name]}
+                        store.insert("detectors", [row], ["detector"])
+                    store.insert("scenes", [{"detector": detector.name, "scene": item}], ["detector", "scene"])
+                    store.insert("mistakes", map(asdict, mistakes), ["detector", "scene", "row"])
+                known[detector.name] = weights[detector.name]
+            rows = store.select("mistakes", f"{of_detector[0]}, row", of_detector[1])
+            found += [Mistake(**row | {"mended": bool(row["mended"])}) for row in rows]
+    return found
+
+
 @command
 def main() -> None:
-    """Survey bundled detectors on scenes with distractors and write a CSV of all their mistakes."""
+    """Survey bundled detectors on scenes with distractors and keep all their mistakes."""
     parser = argparse.ArgumentParser(
         prog="python -m odam_chapters.errors.survey",
         description=main.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("output", type=user_path, help="CSV file to write")
+    parser.add_argument("output", type=user_path, help=".sqlite that keeps the mistakes; an interrupted run goes on")
+    parser.add_argument("--csv", type=user_path, help="CSV of them, or .csv.gz, to write at the end")
     parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector")
     parser.add_argument("--number", type=int, default=300, help="how many scenes")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
@@ -292,16 +322,13 @@ def main() -> None:
     arguments = parser.parse_args()
     check_threshold(arguments.threshold)
     scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-    with owned(arguments.output):
-        detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
-        mistakes = [
-            mistake
-            for detector in detectors
-            for item in tqdm(range(len(scenes)), desc=detector.name, unit="scene")
-            for mistake in survey_scene(detector, scenes, item, arguments.threshold)
-        ]
-        write_mistakes(mistakes, arguments.output)
-    print(f"wrote {len(mistakes)} mistakes to {arguments.output}")
+    for path in filter(None, (arguments.output, arguments.csv)):
+        output_file(path)
+    detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
+    mistakes = survey(arguments.output, detectors, scenes, arguments.threshold)
+    if arguments.csv is not None:
+        write_mistakes(mistakes, arguments.csv)
+    print(f"{len(mistakes)} mistakes in {arguments.csv or arguments.output}")
 
 
 if __name__ == "__main__":

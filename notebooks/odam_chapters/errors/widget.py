@@ -7,8 +7,9 @@ from traitlets import TraitError
 
 from odam_chapters import STATIC
 from odam_chapters.errors.plots import Case, show_evidence
-from odam_lib.viz.choosing import Choosing, Row, check_row, read_front_end
+from odam_lib.viz.choosing import Choosing, Row, check_row
 from odam_lib.viz.drawing import to_png
+from odam_lib.viz.front_ends import read_front_end
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 
 

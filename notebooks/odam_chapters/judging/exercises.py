@@ -1,10 +1,11 @@
 """Checks for the exercises of notebook 03, which say why a plausible answer is wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
 
+from odam_chapters.exercises import as_number, call, reply
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.localization import energy_inside
 
@@ -39,8 +40,13 @@ NOT_ENERGY: tuple[tuple[Callable[[Tensor, Tensor], Tensor], str], ...] = (
     ),
 )
 """What one may take for the share of energy, and what is wrong with it."""
+ENERGY = "write a function of a map and a mask that returns one number."
+ZERO = "silence the features where the map is 0, and give the share of the score that is lost."
+MEASURED = 5e-5
+"""A share that was measured differs by less from ours; one that was guessed, hardly ever."""
 
 
+@reply
 def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bright: Mapping[str, float]) -> str:
     """Check which two parts of an object its score needs most.
 
@@ -49,13 +55,14 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
         falls: by which share of itself the score falls without each part.
         bright: what a map shows in each.
     """
-    if answer is None or len(set(answer)) != 2 or not set(answer) <= falls.keys():
+    named = {one for one in answer if isinstance(one, str)} if isinstance(answer, Collection) else set[str]()
+    if answer is None or len(named) != 2 or not named <= falls.keys():
         return f"open: without which two does the score fall most? Answer with two of {', '.join(map(repr, falls))}."
     needed, brightest = (sorted(of, key=lambda name: -of[name])[:2] for of in (falls, bright))
     told = " and ".join(f"{falls[name]:.2f} of it without the {name}" for name in needed)
-    if set(answer) == set(needed):
+    if named == set(needed):
         return f"right: the score loses {told}."
-    (wrong, *_) = sorted(set(answer) - set(needed), key=brightest.count, reverse=True)
+    (wrong, *_) = sorted(named - set(needed), key=brightest.count, reverse=True)
     why = f"without the {wrong} it loses {falls[wrong]:.2f}"
     tempting = (
         ". It was tempting, since ODAM's map is bright there: the map does not tell" if wrong in brightest else ""
@@ -63,23 +70,27 @@ def check_needed(answer: tuple[str, str] | None, falls: Mapping[str, float], bri
     return f"not quite: the score loses {told}; {why}{tempting}."
 
 
+@reply
 def check_energy(function: Callable[[Tensor, Tensor], Tensor | float] | None) -> str:
     """Check a function of a map ``[H, W]`` and a mask ``[H, W]`` that returns the share of energy inside."""
     if function is None:
-        return "open: write a function of a map and a mask that returns one number."
-    if (said := function(HEAT, MASK)) is None:
-        return "not quite: the function returns nothing; end it with return."
-    given, right = float(said), float(energy_inside(HEAT, MASK))
+        return f"open: {ENERGY}"
+
+    def found(heat: Tensor) -> float:
+        return as_number(call(function, heat.clone(), MASK, wanted=ENERGY), "the function is to return one.")
+
+    given, right = found(HEAT), float(energy_inside(HEAT, MASK))
     for other, why in NOT_ENERGY:
         if abs(given - float(other(HEAT, MASK))) < 1e-4:
             return f"not quite: {why}."
     if abs(given - right) > 1e-4:
         return f"not quite: of a map with 12 units of energy, 7 of them inside, you say {given:.2f}, not {right:.2f}."
-    if float(function(torch.zeros_like(HEAT), MASK)) != 0:
+    if found(torch.zeros_like(HEAT)) != 0:
         return "not quite: right but for a map of zeros, where you divide 0 by 0; say that 0 of its energy is inside."
     return f"right: {given:.2f}, as energy_inside says."
 
 
+@reply
 def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
     """Check by which share a score falls without the features beneath a map's zeros.
 
@@ -89,18 +100,21 @@ def check_zero(answer: float | None, of_zeros: float, of_bright: float) -> str:
         of_bright: what it says of where the map is not.
     """
     if answer is None:
-        return "open: silence the features where the map is 0, and give the share of the score that is lost."
-    answer = float(answer)
-    if abs(answer - of_zeros) < 0.005:
+        return f"open: {ZERO}"
+    mine = as_number(answer, ZERO)
+    if abs(mine - of_zeros) < MEASURED:
         return (
-            f"right: {of_zeros:+.2f} of the score; without all the other features it is {of_bright:+.2f}. The features "
+            f"right: {of_zeros:+.4f} of the score; without all the other features it is {of_bright:+.2f}. The features "
             "beneath the zeros do not hold the score up: zero is right there, whatever their pixels do to other cells."
         )
-    if abs(answer - of_bright) < 0.005:
+    if abs(mine - of_zeros) < 0.005:
+        return f"not quite: {mine:g} is near, but a guess or rounded; give the number that silence returns, as it is."
+    if abs(mine - of_bright) < 0.005:
         return f"not quite: {of_bright:+.2f} is lost without the features that the map shows; take where it is 0."
-    return f"not quite, {answer:+.2f}: give what silence returns for the mask of the map's zeros, a bool [H, W]."
+    return f"not quite, {mine:+.2f}: give what silence returns for the mask of the map's zeros, a bool [H, W]."
 
 
+@reply
 def check_cheat(
     function: Callable[[Tensor, tuple[int, int]], Tensor] | None, boxes: Tensor, size: tuple[int, int], reference: float
 ) -> str:
@@ -112,9 +126,10 @@ def check_cheat(
         size: of the picture.
         reference: the share to beat.
     """
+    asked = f"write a function that beats {reference:.2f}."
     if function is None:
-        return f"open: write a function that beats {reference:.2f}."
-    maps = function(boxes, size)
+        return f"open: {asked}"
+    maps = call(function, boxes, size, wanted=asked)
     if not isinstance(maps, Tensor) or maps.shape != (len(boxes), *size):
         return f"not quite: return a tensor of shape {[len(boxes), *size]}."
     if not torch.isfinite(maps).all() or (maps < 0).any():

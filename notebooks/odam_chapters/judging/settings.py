@@ -1,9 +1,9 @@
 """What a reader may set in notebook 03."""
 
-from odam_chapters.parameters import EVERYWHERE, Count, Text
+from odam_chapters.parameters import EVERYWHERE, Count, Loadable
 
 PARAMETERS = {
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "PICTURE": Count(0),
     "OBJECT": Count(0),
     "MASKS": Count(1),

@@ -32,11 +32,11 @@ def tabulate_verdicts(
     """
     verdicts = judge_all(evaluation, method, others, metrics)
     rows = [[other, *(WORDS[verdicts[metric][other]] for metric in metrics)] for other in others]
-    number = len(others) * len(metrics)
+    heading, number = f"{method} against", len(others) * len(metrics)
     level = 1 - (1 - LEVEL) / max(number, 1)
     return "\n".join(
         [
-            write_text([[f"{method} against", *metrics], *rows], *WIDTHS),
+            write_text([[heading, *metrics], *rows], min(WIDTHS[0], -len(heading)), WIDTHS[1]),
             f"{number} paired comparisons, each by an interval of {level:.2%}",
         ]
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from odam_chapters.judging.tables import WORDS
 from odam_chapters.statistics import relative_change
 from odam_chapters.tables import write_text
 from odam_lib.detectors.base import Detector
@@ -63,6 +64,6 @@ def tabulate_price(
     for metric in metrics:
         values = align_rows(before, after, method, metric)
         change, low, high = relative_change(*values)
-        told = [judge_paired(after, metric, method, rival, len(metrics) * len(rivals)) for rival in rivals]
+        told = [WORDS[judge_paired(after, metric, method, rival, len(metrics) * len(rivals))] for rival in rivals]
         lines.append([metric, str(len(values[0])), f"{change:+.0%} ({low:+.0%} to {high:+.0%})", *told])
-    return write_text(lines, -14, 5, 26, 38)
+    return write_text(lines, -14, 5, 24, 26)

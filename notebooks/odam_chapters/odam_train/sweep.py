@@ -207,7 +207,8 @@ def tabulate_outcomes(outcomes: Sequence[Outcome]) -> str:
             odi, correlation, told = f"{one.odi:.2f}", f"{one.correlation:.2f}", f"{100 * one.missed:.1f}"
         known = [odi, correlation, f"{one.ap50:.3f}", *(text if "nan" not in text else "" for text in (same, told))]
         rows.append((one.variant, *known))
-    return write_text(rows, -28, 23, 25, 7, 13, 23)
+    longest = max(len(row[0]) for row in rows)
+    return write_text(rows, -longest - 1, 22, 22, 7, 13, 22)
 
 
 @command

@@ -1,11 +1,11 @@
 """What a reader may set in notebook 09."""
 
 from odam_chapters.data import Data
-from odam_chapters.parameters import EVERYWHERE, Choice, Count, Number, Text
+from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Number, Text
 
 PARAMETERS = {
     "MINE": Choice(("faster-rcnn-scenes", "retinanet-scenes", "fcos-scenes")),
-    "DETECTOR": Text(),
+    "DETECTOR": Loadable(),
     "KIND": Data(),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),

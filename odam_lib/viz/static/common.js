@@ -1,4 +1,4 @@
-// What the front ends share. It is put before each of them (see odam_lib.viz.choosing.front_end): anywidget loads one module,
+// What the front ends share. It is put before each of them (see odam_lib.viz.front_ends.read_front_end): anywidget loads one module,
 // without a server or a build step from which it could import another.
 
 const SAME_PLACE = 6; // CSS pixels: a click this close to the last one repeats it
@@ -23,6 +23,81 @@ function frame(name, [height, width], children) {
 function showPng(image, bytes) {
   URL.revokeObjectURL(image.src);
   image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+}
+
+/** The pixels of a picture that an img shows; of a longer one than `side`, reduced. */
+async function readPixels(image, side = Infinity) {
+  await image.decode();
+  const scale = Math.min(1, side / Math.max(image.naturalWidth, image.naturalHeight));
+  const [width, height] = [image.naturalWidth, image.naturalHeight].map((long) => Math.max(1, Math.round(long * scale)));
+  const context = make("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+/** Maps that were sent as one grey PNG, one below the other, as [{ width, height, values }] with values in [0, 1]. */
+async function readMaps(png, count) {
+  const image = make("img");
+  showPng(image, png);
+  const { width, height, data } = await readPixels(image);
+  URL.revokeObjectURL(image.src);
+  const size = (width * height) / count;
+  return Array.from({ length: count }, (_, place) => ({
+    width,
+    height: height / count,
+    values: new Float32Array(size).map((_, cell) => data[4 * (place * size + cell)] / 255),
+  }));
+}
+
+/** What lies below a map: the picture in grey and dimmed, 0 to 255, see odam_lib.viz.drawing.blend. */
+function dim({ width, height, data }) {
+  const values = new Float32Array(width * height).map((_, pixel) => {
+    const [red, green, blue] = data.subarray(4 * pixel, 4 * pixel + 3);
+    return 0.15 * 255 + 0.6 * (0.299 * red + 0.587 * green + 0.114 * blue);
+  });
+  return { width, height, values };
+}
+
+/** Between which two of `cells` in a line each of `count` pixels lies, how far from the first, and whether it is covered. */
+function between(count, cells, [from, to], first, step, bounded) {
+  return Array.from({ length: count }, (_, pixel) => {
+    const at = (from + ((pixel + 0.5) / count) * (to - from) - first) / step;
+    const within = Math.min(Math.max(at, 0), cells - 1);
+    const low = Math.floor(within);
+    const covered = !bounded || (at >= -0.5 && at <= cells - 0.5);
+    return { low, high: Math.min(low + 1, cells - 1), share: within - low, covered };
+  });
+}
+
+/**
+ * Draw a map over a dimmed picture as odam_lib.viz.drawing.blend does, bilinear between its cells.
+ * `first` is the centre of the map's first cell and `step` the distance of cells, [x, y] in shares of the picture;
+ * `part` is what the dimmed picture shows, [left, top, right, bottom] in such shares; `palette` is a list of 256
+ * colours, three numbers each.
+ */
+function drawMap(canvas, below, map, { first, step, bounded }, palette, opacity, [left, top, right, bottom] = [0, 0, 1, 1]) {
+  const { width, height } = below;
+  const columns = between(width, map.width, [left, right], first[0], step[0], bounded);
+  const rows = between(height, map.height, [top, bottom], first[1], step[1], bounded);
+  const pixels = new ImageData(width, height);
+  let pixel = 0;
+  for (const { low, high, share, covered } of rows) {
+    const [upper, lower] = [low, high].map((line) => map.values.subarray(line * map.width, (line + 1) * map.width));
+    const line = upper.map((value, cell) => (covered ? (1 - share) * value + share * lower[cell] : 0));
+    for (const column of columns) {
+      const heat = column.covered ? (1 - column.share) * line[column.low] + column.share * line[column.high] : 0;
+      const colour = 3 * Math.min(Math.floor(256 * heat), 255);
+      const weight = opacity * heat;
+      const dark = (1 - weight) * below.values[pixel];
+      for (let channel = 0; channel < 3; channel++) // a clamped array rounds
+        pixels.data[4 * pixel + channel] = dark + weight * palette[colour + channel];
+      pixels.data[4 * pixel + 3] = 255;
+      pixel += 1;
+    }
+  }
+  [canvas.width, canvas.height] = [width, height];
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
 function dropDown(name, options) {

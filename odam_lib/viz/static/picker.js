@@ -1,10 +1,11 @@
-// The front end of odam_lib.viz.widgets.InstancePicker: it places boxes, tells Python what was chosen, shows what Python drew.
-// What is neither defined here nor the browser's is in common.js.
+// The front end of odam_lib.viz.widgets.InstancePicker and of odam_lib.viz.standalone.write_figure: it places boxes, tells
+// the model what was chosen, draws the maps that it gets. What is neither defined here nor the browser's is in common.js.
 
 const EDGES = ["x1", "y1", "x2", "y2"];
+const THUMBNAIL_SIDE = 160;
 
 function render({ model, el }) {
-  const { size, objects, attributes, smoothings, sentence } = model.get("_about");
+  const { size, objects, attributes, smoothings, sentence, palette } = model.get("_about");
   const set = (name, value) => {
     model.set(name, value);
     model.save_changes();
@@ -17,7 +18,7 @@ function render({ model, el }) {
   const controls = make("div", { class: "odam-controls" }, [
     objectLabel,
     attributeLabel,
-    smoothingLabel,
+    ...(smoothings.length > 1 ? [smoothingLabel] : []),
     opacityLabel,
   ]);
 
@@ -31,11 +32,11 @@ function render({ model, el }) {
     choose: (row) => set("selected", row),
   });
 
-  const map = make("img", { draggable: "false" });
+  const map = make("canvas", { role: "img" });
   const mapFrame = frame("odam-map", size, [map]);
   const caption = make("figcaption", { "aria-live": "polite" });
   const thumbnails = attributes.map(([name, title]) => {
-    const button = make("button", { type: "button", title, "data-attribute": name }, [make("img", { alt: "" }), name]);
+    const button = make("button", { type: "button", title, "data-attribute": name }, [make("canvas"), name]);
     button.addEventListener("click", () => set("attribute", name));
     return button;
   });
@@ -56,6 +57,10 @@ function render({ model, el }) {
 
   keepKeys(root);
 
+  showPng(picture, model.get("_picture"));
+  const below = Promise.all([Infinity, THUMBNAIL_SIDE].map(async (side) => dim(await readPixels(picture, side))));
+  let drawn = null; // the maps that were read last, of which object, and the picture below them
+
   const drawChoice = () => {
     const [selected, attribute, opacity] = ["selected", "attribute", "opacity"].map((name) => model.get(name));
     options.forEach((option, row) => {
@@ -68,30 +73,41 @@ function render({ model, el }) {
     smoothingSelect.value = model.get("smoothing");
     opacitySlider.value = opacity;
     opacityValue.value = opacity.toFixed(2);
-    const shown = model.get("_shown");
-    const stale = ["selected", "attribute", "smoothing"].some((name) => shown[name] !== model.get(name));
+    const stale = ["selected", "smoothing"].some((name) => drawn?.shown[name] !== model.get(name));
     mapFrame.setAttribute("aria-busy", stale && !model.get("error"));
     alert.textContent = model.get("error");
   };
-  const drawMaps = () => {
-    const { selected, attribute, smoothing, opacity, title, reason } = model.get("_shown");
-    if (title === undefined) return;
-    showPng(map, model.get("_map"));
-    map.alt = `map of ${title}`;
+  const drawLarge = () => {
+    drawChoice();
+    if (!drawn) return;
+    const [attribute, opacity] = [model.get("attribute"), model.get("opacity")];
+    const { selected, smoothing, grid, reasons } = drawn.shown;
+    const place = attributes.findIndex(([name]) => name === attribute);
+    const title = `${objects[selected].label}: ${attributes[place][1]}`;
+    drawMap(map, drawn.large, drawn.maps[place], grid, palette, opacity);
+    map.setAttribute("aria-label", `map of ${title}`);
     const box = outline(objects[selected], size);
     if (EDGES.includes(attribute)) box.classList.add(`odam-edge-${attribute}`);
     mapFrame.replaceChildren(map, box);
     Object.assign(mapFrame.dataset, { object: selected, attribute, smoothing, opacity });
-    caption.textContent = [title, reason].filter(Boolean).join(". ");
-    thumbnails.forEach((button) => showPng(button.firstChild, model.get("_strip")[button.dataset.attribute]));
-    drawChoice();
+    const said = [title, reasons[place]].filter(Boolean).join(". ");
+    if (caption.textContent !== said) caption.textContent = said; // or a reader would hear it at each step of the opacity
+  };
+  const drawMaps = async () => {
+    const shown = model.get("_shown");
+    if (shown.grid === undefined) return;
+    const [maps, [large, small]] = await Promise.all([readMaps(model.get("_maps"), attributes.length), below]);
+    if (shown !== model.get("_shown")) return; // another choice was drawn meanwhile
+    drawn = { shown, maps, large };
+    drawLarge();
+    thumbnails.forEach((button, place) => drawMap(button.firstChild, small, maps[place], shown.grid, palette, 0.8));
   };
 
-  showPng(picture, model.get("_picture"));
   drawChoice();
   drawMaps();
   return mount({ model, el }, root, [
-    ...["selected", "attribute", "smoothing", "opacity", "error"].map((name) => [`change:${name}`, drawChoice]),
+    ...["selected", "smoothing", "error"].map((name) => [`change:${name}`, drawChoice]),
+    ...["attribute", "opacity"].map((name) => [`change:${name}`, drawLarge]),
     ["change:_shown", drawMaps],
   ]);
 }

@@ -1,0 +1,36 @@
+"""What the front ends drew, beside what Python would have drawn."""
+
+import base64
+
+import numpy as np
+import torch
+from playwright.sync_api import Locator
+from torch import Tensor
+
+from odam_lib import HeatMaps
+from odam_lib.viz.drawing import OPACITY, add_combined, blend
+
+CLOSE = 4 / 255
+"""Maps travel in steps of 1/255, by which a pixel may get the next one of 256 colours."""
+
+
+def read_canvas(canvas: Locator) -> Tensor:
+    """The pixels of a canvas, ``Tensor[3, H, W]`` in [0, 1]."""
+    width, height, encoded = canvas.evaluate(
+        """(canvas) => {
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            let text = "";
+            for (const byte of data) text += String.fromCharCode(byte);
+            return [width, height, btoa(text)];
+        }"""
+    )
+    pixels = np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(height, width, 4)
+    assert (pixels[..., 3] == 255).all()
+    return torch.from_numpy(pixels[..., :3].copy()).permute(2, 0, 1) / 255
+
+
+def draw_by_python(picture: Tensor, heat_maps: HeatMaps, row: int, attribute: str, opacity: float = OPACITY) -> Tensor:
+    """One map over a picture in its size on the page, ``Tensor[3, H, W]``, by what draws all figures of the library."""
+    heat = add_combined(heat_maps[row], [attribute]).normalized().to_image((picture.shape[1], picture.shape[2]))
+    return blend(picture, heat[0, 0], opacity)
