@@ -8,12 +8,13 @@ SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 # What a change of the library breaks first; tests/test_architecture.py says where a line belongs.
 QUICK := tests/kernels tests/test_architecture.py tests/detectors/test_foreign.py tests/detectors/test_every_detector.py
 
-.PHONY: demo check test lint types lab notebooks outputs gpu-check help
+.PHONY: demo check test lint types lab notebooks outputs site gpu-check help
 
 help:
 	@echo "make demo       explain a bundled picture: executed notebook, HTML and heat maps under runs/"
 	@echo "make check      the quick checks: style, types, imports, kernels, the contract of detectors, one notebook"
 	@echo "make test       all checks"
+	@echo "make site       build the web site from the stored notebooks: build/site/html/index.html"
 	@echo "make gpu-check  all that needs a GPU: tests and a benchmark into runs/gpu-check; skips where there is none"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  run the series by papermill into runs/"
@@ -24,8 +25,12 @@ $(VENV)/.notebooks: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data]'
 	touch $@
 
+$(VENV)/.site: $(VENV)/.notebooks
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,site]'
+	touch $@
+
 $(VENV)/.dev: $(VENV)/.notebooks
-	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,dev]'
+	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,site,dev]'
 	touch $@
 
 demo: $(VENV)/.notebooks
@@ -59,3 +64,6 @@ notebooks: $(VENV)/.notebooks
 
 outputs: $(VENV)/.notebooks
 	$(BIN)/python tools/notebooks.py store
+
+site: $(VENV)/.site
+	$(BIN)/python tools/build_site.py

@@ -51,6 +51,10 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     "notebooks/odam_chapters/costs/device.py": [
         (["--output", "{new}", "--device", "cpu"], "There is no accelerator to measure here"),
     ],
+    "notebooks/odam_chapters/costs/scaling.py": [
+        (["--pictures", "0"], "pictures"),
+        (["--workers", "0"], "number of workers"),
+    ],
     "notebooks/odam_chapters/crowds/embedding_training.py": [
         (["--output", "{text}/in"], "cannot be written"),
         (["--epochs", "0"], "epochs is 0"),
@@ -144,6 +148,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
     ],
+    "tools/build_site.py": [(["--only", "00_quickstart"], "yolov3-tiny.safetensors is missing")],
     "tools/convert_yolo.py": [
         (["{new}", "{folder}", "--output", "{text}/in"], "cannot be written"),
         (["{text}", "{new}", "--output", "{folder}"], "is missing"),
@@ -204,7 +209,7 @@ def test_what_is_wrong_is_said_in_one_line(
     write_labels(places["labels"])
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
-    if name in ("odam_lib/detectors/zoo.py", "tools/paper_map.py"):
+    if name in ("odam_lib/detectors/zoo.py", "tools/build_site.py", "tools/paper_map.py"):
         monkeypatch.setenv("ODAM_DATA", str(places["folder"]))
 
     def full(*_: object, **__: object) -> None:

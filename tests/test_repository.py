@@ -47,7 +47,7 @@ def test_environment_yml_is_in_step_with_pyproject() -> None:
 
 
 def test_workflows_parse_and_use_the_makefile() -> None:
-    for name in ("ci", "gpu"):
+    for name in ("ci", "gpu", "site"):
         workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
         steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
         assert any("make" in step for step in steps)

@@ -21,7 +21,7 @@ shared    :mod:`~odam_chapters.charts` of numbers, :mod:`~odam_chapters.pictures
           :mod:`~odam_chapters.influence` of hidden pixels, :mod:`~odam_chapters.timing`; pictures drawn once are
           :mod:`~odam_chapters.framework` and :mod:`~odam_chapters.rivals`; what a reader sets is checked
           by :mod:`~odam_chapters.setup` and :mod:`~odam_chapters.parameters`, what a reader answers by
-          :mod:`~odam_chapters.exercises`
+          :mod:`~odam_chapters.exercises`; web pages get formulas from :mod:`~odam_chapters.equations`
 ========  =======================================================================================================
 """
 

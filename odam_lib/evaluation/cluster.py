@@ -283,26 +283,31 @@ class Driver:
             self._busy[answer] = worker, job
 
     def _take_in(self) -> None:
-        """Wait for an answer, of a picture or of a worker that has started."""
-        due = [*self._busy, *self._starting]
-        answers, _ = self.ray.wait(due, num_returns=1, timeout=LOOK)
+        """Wait for an answer, of a picture or of a worker that has started; take in all that have come by then."""
+        answers, others = self.ray.wait([*self._busy, *self._starting], num_returns=1, timeout=LOOK)
         self.bar.set_postfix_str("" if self._busy or self._idle else "waiting for workers")
-        for answer in answers:
-            if answer in self._starting:
-                self._welcome(answer)
-                continue
-            worker, job = self._busy.pop(answer)
-            try:
-                found = self.ray.get(answer)
-            except self.ray.exceptions.RayError as error:  # the worker died, of its own or by the system
-                found, job = Failure(f"its worker died ({type(error).__name__})"), replace(job, deaths=job.deaths + 1)
-                self._start()
-            else:
-                self._idle.append(worker)
-            if isinstance(found, Failure):
-                self._try_again(job, found.why)
-            else:
-                self._keep(job, found)
+        if answers and others:
+            answers += self.ray.wait(others, num_returns=len(others), timeout=0)[0]
+        # One wait for the disk, however many workers there are: it is what takes longest.
+        with self.run.store.kept.transaction():
+            for answer in [one for one in answers if one in self._busy]:
+                self._receive(answer)
+        for answer in [one for one in answers if one in self._starting]:
+            self._welcome(answer)
+
+    def _receive(self, answer: Any) -> None:
+        worker, job = self._busy.pop(answer)
+        try:
+            found = self.ray.get(answer)
+        except self.ray.exceptions.RayError as error:  # the worker died, of its own or by the system
+            found, job = Failure(f"its worker died ({type(error).__name__})"), replace(job, deaths=job.deaths + 1)
+            self._start()
+        else:
+            self._idle.append(worker)
+        if isinstance(found, Failure):
+            self._try_again(job, found.why)
+        else:
+            self._keep(job, found)
 
     def _welcome(self, answer: Any) -> None:
         worker = self._starting.pop(answer)

@@ -17,7 +17,9 @@ from odam_lib.kernels import checks
 
 @dataclass(frozen=True)
 class BBAM:
-    """A mask M that minimises lambda |M| + |p - p'| + |b - b'| for the very same prediction on the masked picture.
+    r"""The smallest mask M of the picture that keeps the very same prediction.
+
+    .. math:: \min_M\ \lambda |M| + |p - p'| + |b - b'|
 
     p is the score of the detection's class, b the four edges in units of the box's sides; the proposal, location or
     query that made the detection is held fixed. What is masked has the picture's mean colour. The mask starts at 1 and

@@ -20,7 +20,9 @@ from odam_lib.kernels.superpixels import find_superpixels
 
 @dataclass(frozen=True)
 class DCLOSE:
-    """The maps M_1 (coarse) to M_L (fine) of L levels, cascaded: H = M_L, and then H = (H + M_l) M_l down to l = 1.
+    r"""The maps M_1 (coarse) to M_L (fine) of L levels, cascaded from the finest to the coarsest.
+
+    .. math:: H_L = M_L, \qquad H_l = (H_{l + 1} + M_l) \odot M_l, \qquad H = H_1
 
     M_l is the sum of masks, each weighted by D-RISE's likeness, divided by the sum of masks (their density) and scaled
     to [0, 1]. A mask shows a random half of the picture's superpixels, enlarged and shifted at random; level l has

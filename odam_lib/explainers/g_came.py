@@ -16,12 +16,17 @@ from odam_lib.kernels.windows import Windows
 
 @dataclass(frozen=True)
 class GCAME(GradientMethod):
-    """H = ReLU(sum_k w_k G_k * A_k), where w_k is the mean of dY/dA_k over all cells, as in Grad-CAM.
+    r"""Grad-CAM, each channel under a Gaussian of its own.
 
-    G_k is a Gaussian around the cell where the channel's gradient is largest in size, scaled to [0, 1]. On a map of Z
-    cells that lie ``stride`` pixels apart its sigma is |log |w_k|| log(stride) 3 / floor((sqrt(Z) - 1) / 2) cells, and
-    at least one. (The authors explain layers of which a prediction reads one cell, and find its place likewise where it
-    reads more.)
+    .. math:: H = \mathrm{ReLU}\Big(\sum_k w_k\, G_k \odot A_k\Big)
+
+    w_k is the mean of the gradient over all cells, as in Grad-CAM. G_k is a Gaussian around the cell where the
+    channel's gradient is largest in size, scaled to [0, 1]. On a map of Z cells that lie s pixels apart its sigma, in
+    cells and at least one, is
+
+    .. math:: \sigma_k = \big|\log |w_k|\big| \cdot \frac{3 \log s}{\lfloor (\sqrt{Z} - 1) / 2 \rfloor}
+
+    The authors explain layers of which a prediction reads one cell, and find its place likewise where it reads more.
     """
 
     method: ClassVar[str] = "G-CAME"

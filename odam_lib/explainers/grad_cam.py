@@ -12,7 +12,11 @@ from odam_lib.kernels.windows import Windows
 
 @dataclass(frozen=True)
 class GradCAM(GradientMethod):
-    """H = ReLU(sum_k w_k A_k), where w_k is the mean of dY/dA_k over all cells of the prediction's level.
+    r"""One weight for each channel: the mean of its gradient over all Z cells of the prediction's level.
+
+    .. math::
+
+        H = \mathrm{ReLU}\Big(\sum_k w_k A_k\Big), \qquad w_k = \frac{1}{Z} \sum \frac{\partial Y}{\partial A_k}
 
     The place of the prediction is lost in the mean: every object that the same channels respond to lights up.
     """
@@ -26,9 +30,14 @@ class GradCAM(GradientMethod):
 
 @dataclass(frozen=True)
 class GradCAMPlusPlus(GradientMethod):
-    """H = ReLU(sum_k w_k A_k), where w_k sums the positive gradients, each weighted by alpha.
+    r"""One weight for each channel: the sum of its positive gradients g, each weighted by alpha.
 
-    alpha = g^2 / (2 g^2 + sum(A) g^3), the sum over all cells, 0 where the gradient g is 0. Others add a small constant
+    .. math::
+
+        H = \mathrm{ReLU}\Big(\sum_k w_k A_k\Big), \qquad w_k = \sum \alpha\, \mathrm{ReLU}(g), \qquad
+        \alpha = \frac{g^2}{2 g^2 + g^3 \sum A_k}
+
+    Sums are over all cells, and alpha is 0 where g is 0. Others add a small constant
     to the denominator, which for targets of small gradients would be all of it: here nothing is added. The denominator
     may come near 0 where the activations' sum is negative, as on a pyramid; such maps hang on rounding.
     """

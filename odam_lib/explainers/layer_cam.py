@@ -11,7 +11,9 @@ from odam_lib.kernels.windows import Windows, window_heat_maps
 
 @dataclass(frozen=True)
 class LayerCAM(GradientMethod):
-    """H = ReLU(sum_k ReLU(dY/dA_k) * A_k), element-wise: Eq. (2) of ODAM with a rectifier in the place of smoothing.
+    r"""Eq. (2) of ODAM with a rectifier in the place of smoothing.
+
+    .. math:: H = \mathrm{ReLU}\Big(\sum_k \mathrm{ReLU}\Big(\frac{\partial Y}{\partial A_k}\Big) \odot A_k\Big)
 
     What was made for classifiers is instance-specific for a detector, since a place counts only by its own gradient.
     """

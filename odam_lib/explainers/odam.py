@@ -21,7 +21,9 @@ The paper adapts the kernel to the predicted object and gives no rule; data/eval
 
 @dataclass(frozen=True)
 class ODAM(GradientMethod):
-    """Heat maps H = ReLU(sum_k Phi(dY/dA_k) * A_k), Eq. (2).
+    r"""Heat maps by Eq. (2): gradient times activation at each place, summed over channels.
+
+    .. math:: H = \mathrm{ReLU}\Big(\sum_k \Phi\Big(\frac{\partial Y}{\partial A_k}\Big) \odot A_k\Big)
 
     Attributes:
         smoothing: Phi. ``"adaptive"``: a Gaussian whose sigma is ``share`` of the object's short side; a

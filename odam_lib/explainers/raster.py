@@ -12,7 +12,9 @@ from odam_lib.kernels.similarity import short_edge_size
 
 @record_gradients()
 def raster_maps(trace: Trace, detections: Detections, attribute: str = "logit", short_edge: int = 50) -> Tensor:
-    """H = ReLU(sum_k dY/dA_k * A_k) without smoothing, every map laid on the same raster.
+    r"""Maps without smoothing, every one laid on the same raster.
+
+    .. math:: H = \mathrm{ReLU}\Big(\sum_k \frac{\partial Y}{\partial A_k} \odot A_k\Big)
 
     The same as ``ODAM(smoothing=None, derivative="window")`` and then ``to_image`` at that size, but no map of a whole
     level is made in between.

@@ -12,7 +12,12 @@ from odam_lib.kernels.windows import Sheets, Windows, window_heat_maps
 
 @dataclass(frozen=True)
 class SSGradCAMPlusPlus(GradientMethod):
-    """H = ReLU(sum_k w_k S_k * A_k), where the space map S_k is |dY/dA_k| divided by its largest value.
+    r"""Grad-CAM++ with a map that says where a channel matters, its gradient's size divided by the largest.
+
+    .. math::
+
+        H = \mathrm{ReLU}\Big(\sum_k w_k\, S_k \odot A_k\Big), \qquad
+        S_k = \frac{|\partial Y / \partial A_k|}{\max |\partial Y / \partial A_k|}
 
     w_k is Grad-CAM++'s, with the sum of activations in alpha's denominator taken over the cells that the prediction
     depends on: here, those where the channel's gradient is not 0. As for Grad-CAM++, nothing is added to it.

@@ -30,7 +30,7 @@ function render({ model, el }) {
     ...sliders.map(({ label }) => label),
   ]);
 
-  const picture = make("img", { alt: "the picture", draggable: "false" });
+  const picture = make("img", { alt: "", draggable: "false" });
   const { list, options } = objectList({
     title: "Detections: arrow keys or a click choose one",
     size,

@@ -22,7 +22,7 @@ function render({ model, el }) {
     opacityLabel,
   ]);
 
-  const picture = make("img", { alt: "the picture", draggable: "false" });
+  const picture = make("img", { alt: "", draggable: "false" });
   const { list, options } = objectList({
     title: "Objects found: arrow keys or a click select one",
     size,
