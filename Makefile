@@ -62,7 +62,7 @@ lab: $(VENV)/.notebooks
 notebooks: $(VENV)/.notebooks
 	$(BIN)/python tools/notebooks.py run
 
-outputs: $(VENV)/.notebooks
+outputs: $(VENV)/.dev
 	$(BIN)/python tools/notebooks.py store
 
 site: $(VENV)/.site

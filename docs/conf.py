@@ -60,7 +60,7 @@ html_theme_options = {
     "logo": {"text": "odam"},
     "search_bar_text": "Search",
     "article_header_end": ["run.html"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "paper/claims": [], "paper/answers": []},  # their tables are wide
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_toc_level": 2,

@@ -158,14 +158,30 @@ def open_store(path: str | Path | None, made_by: str) -> Iterator[RowStore]:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             yield _checked(None, connection, made_by)
         return
+    path = _named(path)
+    with owned(path):
+        with _connected(path, "rwc") as connection:
+            yield _checked(path, connection, made_by)
+
+
+def _named(path: str | Path) -> Path:
     path = user_path(path)
     if path.suffix != SUFFIX:
         raise ValueError(
             f"{path} is no place for the rows of a run, which SQLite keeps: give a path that ends in {SUFFIX}."
         )
+    return path
+
+
+def store_file(path: str | Path) -> Path:
+    """The path, once it is known that a run could keep its rows there, before anything is loaded for it.
+
+    Raises:
+        ValueError: it has another suffix.
+        OSError: another run owns it, or it cannot be written, see :func:`~odam_lib.files.owned`.
+    """
     with owned(path):
-        with _connected(path, "rwc") as connection:
-            yield _checked(path, connection, made_by)
+        return _named(path)
 
 
 @contextmanager

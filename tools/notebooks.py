@@ -121,6 +121,13 @@ def with_palette(png: bytes) -> bytes:
     return written.getvalue()
 
 
+def recompress(png: bytes) -> bytes:
+    """The same pixels in about a tenth fewer bytes."""
+    import oxipng  # an extra, for those alone who store notebooks
+
+    return oxipng.optimize_from_memory(png, level=4, strip=oxipng.StripChunks.all())
+
+
 def stored(notebook: NotebookNode) -> NotebookNode:
     """The notebook as it is committed: no widget state, no times, no machine, pictures with a palette."""
     notebook = without_widgets(notebook)
@@ -132,7 +139,8 @@ def stored(notebook: NotebookNode) -> NotebookNode:
             for output in cell.outputs:
                 output.get("metadata", {}).clear()
                 if picture := output.get("data", {}).get("image/png"):
-                    output["data"]["image/png"] = base64.b64encode(with_palette(base64.b64decode(picture))).decode()
+                    smaller = recompress(with_palette(base64.b64decode(picture)))
+                    output["data"]["image/png"] = base64.b64encode(smaller).decode()
     return notebook
 
 
@@ -186,7 +194,7 @@ def kept(name: str) -> tuple[Path, Path]:
 def store(name: str, notebook: NotebookNode, output: Path) -> None:
     """Replace the stored notebook and its figure by those of a run, each whole or not at all."""
     place, title = kept(name)
-    figure = with_palette((output.with_suffix("") / title.name).read_bytes())
+    figure = recompress(with_palette((output.with_suffix("") / title.name).read_bytes()))
     with write_whole(place) as aside, aside.open("w", encoding="utf-8") as file:
         nbformat.write(stored(notebook), file)
     with write_whole(title) as aside:

@@ -24,7 +24,8 @@ from odam_lib.evaluation.methods import SMOOTHING_ABLATION, comparison, on_deman
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.evaluation.runs import evaluate
 from odam_lib.evaluation.store import begin_with
-from odam_lib.files import output_file, user_path
+from odam_lib.files import user_path
+from odam_lib.row_store import store_file
 
 
 @command
@@ -76,7 +77,7 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
     dataset = open_from(asked)
     known = comparison(asked.masks, asked.seed) | on_demand(asked.masks, asked.seed) | SMOOTHING_ABLATION
     methods = {name: known[name] for name in asked.methods}
-    output_file(asked.output)
+    store_file(asked.output)
     if asked.begin_with is not None:
         if not asked.begin_with.is_file():
             raise FileNotFoundError(f"There are no rows to begin with at {asked.begin_with}: check the path.")

@@ -4,15 +4,18 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
+from torch import Tensor
 from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
 
+from odam_lib.files import output_file
 from odam_lib.kernels import checks
-from odam_lib.viz.front_ends import STATIC
+from odam_lib.viz.drawing import fit_size, resize
+from odam_lib.viz.front_ends import STATIC, encode_jpeg
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 from odam_lib.viz.standalone import Standalone, write_page
 
@@ -97,6 +100,32 @@ class Choosing(anywidget.AnyWidget):
         """All choices and what is drawn of each, for a page in which no kernel runs."""
         raise NotImplementedError(f"{type(self).__name__} has no figure that works without a kernel: save its picture.")
 
+    def freeze(
+        self,
+        front_end: Path,
+        image: Tensor,
+        choices: Iterable[Mapping[str, Any]],
+        draw: Callable[..., Mapping[str, Any]],
+        **others: Any,
+    ) -> Standalone:
+        """What :meth:`standalone` returns, of choices that are few enough to draw them all.
+
+        Args:
+            front_end: the widget's JavaScript module.
+            image: ``Tensor[3, H, W]``, what ``_picture`` shows.
+            choices: of the same traits each, one as it is now among them.
+            draw: called with a choice by name, returns as :meth:`draw` does.
+            others: values of traits other than choices that no choice changes.
+        """
+        table = {tuple(choice.items()): draw(**choice) for choice in choices}
+        answers = {
+            " ".join(str(value) for _, value in choice): {**drawn, "_shown": {**dict(choice), **drawn["_shown"]}}
+            for choice, drawn in table.items()
+        }
+        picture = encode_jpeg(resize(image, fit_size((image.shape[1], image.shape[2]))))
+        values = {**self._choice(), "error": "", "_about": self._about, "_picture": picture, "_shown": {}, **others}
+        return Standalone(front_end, values, tuple(name for name, _ in next(iter(table), ())), answers)
+
     def write_figure(self, path: str | Path) -> Path:
         """Write a web page in which one chooses as here, without Python and without a network.
 
@@ -113,7 +142,8 @@ class Choosing(anywidget.AnyWidget):
             ValueError: it would be larger than ``LARGEST`` bytes.
             OSError: it cannot be written; names it.
         """
-        self._written = write_page(self.standalone(), path)
+        place = output_file(path)
+        self._written = write_page(self.standalone(), place)
         return self._written
 
     def set_state(self, sync_data: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ import base64
 
 import numpy as np
 import torch
+from odam_chapters.crowds.pair_widget import PairPicker, draw_close_ups
+from planted import PlantedCrowd, planted_image
 from playwright.sync_api import Locator
 from torch import Tensor
 
@@ -34,3 +36,9 @@ def draw_by_python(picture: Tensor, heat_maps: HeatMaps, row: int, attribute: st
     """One map over a picture in its size on the page, ``Tensor[3, H, W]``, by what draws all figures of the library."""
     heat = add_combined(heat_maps[row], [attribute]).normalized().to_image((picture.shape[1], picture.shape[2]))
     return blend(picture, heat[0, 0], opacity)
+
+
+def draw_pair_by_python(picture: Tensor, first: int, second: int) -> list[Tensor]:
+    """The two close-ups of a pair of the planted crowd."""
+    picker = PairPicker(PlantedCrowd(), planted_image())
+    return draw_close_ups(picture, picker.detections, picker.maps, first, second)[1]

@@ -17,12 +17,16 @@ from PIL import Image
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
-from drawn import CLOSE, draw_by_python, read_canvas
-from planted import PlantedDetector, planted_image
+from drawn import CLOSE, draw_by_python, draw_pair_by_python, read_canvas
+from odam_chapters.attention.widget import LocationPicker, render_encoder
+from odam_chapters.crowds.pair_widget import PairPicker
+from planted import PlantedCrowd, PlantedDetector, planted_image
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
 from odam_lib import HeatMaps, explain
+from odam_lib.datasets.scenes import CATEGORIES
+from odam_lib.detectors.detr import build_small_detr
 from odam_lib.files import data_root
 from odam_lib.images import load_image, to_uint8
 from odam_lib.viz.report import report_pictures
@@ -69,7 +73,7 @@ class Opened:
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.opened = path.as_uri()
         self.page.goto(self.opened)
-        self.objects = self.page.locator(".odam-objects").first
+        self.objects = self.page.locator(".odam-objects, .odam-places").first
         self.map = self.page.locator(".odam-map").first
         sent = re.findall(r'"_picture": {"bytes": "([^"]+)"}', path.read_text(encoding="utf-8"))
         jpeg = path.with_suffix(".jpg")
@@ -208,6 +212,43 @@ def test_every_picture_of_a_report_can_be_clicked(browser: Browser, explained: H
     opened.click(*ONLY[3])
     opened.expect_map(explained, 3, "class")
     expect(opened.page.locator(".odam-map").first).to_have_attribute("data-object", "0")
+    opened.close()
+
+
+def test_pairs_are_chosen_without_python(browser: Browser, tmp_path: Path) -> None:
+    path = PairPicker(PlantedCrowd(), planted_image(), first=0, second=1, low=0.6).write_figure(tmp_path / "pairs.html")
+    opened = Opened(browser, path)
+    words = opened.page.locator("tbody b")
+    expect(words).to_have_text(["duplicate", "two objects", "kept"])
+    expect(opened.page.get_by_role("slider")).to_have_count(0)
+    opened.click(5, 40)
+    expect(opened.page.locator(".odam-close").nth(1)).to_have_attribute("data-object", "2")
+    expect(words).to_have_text(["duplicate", "duplicate", "kept"])
+    opened.page.get_by_role("button", name="first").click()
+    opened.objects.locator("[data-row='0']").focus()
+    opened.page.keyboard.press("End")
+    expect(opened.page.locator(".odam-close").first).to_have_attribute("data-object", "3")
+    for place, drawn in enumerate(draw_pair_by_python(opened.picture, 3, 2)):
+        pixels = read_canvas(opened.page.locator(".odam-close canvas").nth(place))
+        assert (pixels - drawn).abs().max() <= CLOSE
+    opened.close()
+
+
+def test_places_are_chosen_without_python(browser: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    trace = build_small_detr("untrained", CATEGORIES).trace(planted_image())
+    opened = Opened(browser, LocationPicker(trace, planted_image()).write_figure(tmp_path / "places.html"))
+    for choose, (row, column) in [
+        (lambda: opened.click(1, 1), (0, 0)),
+        (lambda: opened.page.keyboard.press("ArrowRight"), (0, 1)),
+        (lambda: opened.page.keyboard.press("ArrowDown"), (1, 1)),
+    ]:
+        choose()
+        for name, value in (("data-row", row), ("data-column", column), ("aria-busy", "false")):
+            expect(opened.map).to_have_attribute(name, str(value))
+        drawn = render_encoder(opened.picture, trace, row, column)
+        assert (read_canvas(opened.map.locator("canvas")) - drawn).abs().max() <= CLOSE
     opened.close()
 
 

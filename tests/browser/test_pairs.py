@@ -9,7 +9,9 @@ import pytest
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
+from drawn import CLOSE, draw_pair_by_python, read_canvas
 from notebook_page import NotebookPage, open_page
+from planted import planted_image
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -58,8 +60,9 @@ class Notebook(NotebookPage):
             expect(self.objects.locator(f"[data-row='{row}']")).to_have_attribute("aria-selected", "true")
         expect(self.objects.get_by_role("option", selected=True)).to_have_count(2)
         expect(self.picker.locator("table")).to_have_attribute("aria-busy", "false")
-        loaded = "(images) => images.map((image) => image.complete && image.naturalWidth > 0)"
-        assert self.picker.locator(".odam-close img").evaluate_all(loaded) == [True, True]
+        for place, drawn in enumerate(draw_pair_by_python(planted_image(), first, second)):
+            pixels = read_canvas(self.picker.locator(".odam-close canvas").nth(place))
+            assert (pixels - drawn).abs().max() <= CLOSE
 
     def expect_decisions(self, *words: str) -> None:
         """Of NMS, Odam-NMS and Soft-NMS."""

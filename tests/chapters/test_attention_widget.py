@@ -2,11 +2,17 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from odam_chapters.attention.reading import NoAttentionError, read_encoder_attention
+from odam_chapters.attention.reading import (
+    NoAttentionError,
+    read_encoder_attention,
+    read_encoder_cells,
+    spread_cells,
+)
 from odam_chapters.attention.widget import LocationPicker, render_encoder, show_locations
 from PIL import Image
 from planted import PlantedDetector, planted_image
@@ -14,7 +20,10 @@ from traitlets import TraitError
 
 from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
-from odam_lib.viz.drawing import encode_png
+from odam_lib.kernels.odam import min_max
+from odam_lib.viz.drawing import blend
+from odam_lib.viz.front_ends import encode_maps
+from odam_lib.viz.standalone import LARGEST
 
 pytest.importorskip("transformers")
 
@@ -39,7 +48,10 @@ def test_what_is_shown_is_the_attention_of_the_cell(traced, row: int, column: in
     picker = LocationPicker(trace, image)
     picker.row, picker.column = row, column
     assert picker._shown["row"] == row and picker._shown["column"] == column
-    assert picker._map == encode_png(render_encoder(image, trace, row, column))
+    cells = min_max(read_encoder_cells(trace)[row, column])
+    assert picker._map == encode_maps(cells[None])
+    drawn = blend(image, spread_cells(trace, cells[None])[0])
+    assert torch.equal(render_encoder(image, trace, row, column), drawn)
     assert torch.equal(picker.heat, read_encoder_attention(trace, *picker.location))
     others = {picker._map}
     picker.column = column - 1 if column else 1
@@ -57,7 +69,7 @@ def test_cells_that_do_not_exist_are_refused(traced) -> None:
 def test_an_error_is_shown_and_raised_until_the_next_success(traced, monkeypatch: pytest.MonkeyPatch) -> None:
     picker = LocationPicker(*traced)
     with monkeypatch.context() as broken:
-        broken.setattr("odam_chapters.attention.widget.render_encoder", None)
+        broken.setattr("odam_chapters.attention.widget.encode_maps", None)
         with pytest.raises(TypeError):
             picker.row = 1
         assert picker.error.startswith("The attention could not be drawn: ")
@@ -78,3 +90,23 @@ def test_other_pictures_and_detectors_without_attention_are_refused(traced) -> N
     image = planted_image()
     with pytest.raises(NoAttentionError, match="choose a DETR"):
         LocationPicker(PlantedDetector().trace(image), image)
+
+
+def test_the_figure_without_python_holds_every_place(traced) -> None:
+    picker = LocationPicker(*traced, x=0, y=0)
+    figure = picker.standalone()
+    rows, columns = picker._about["cells"]
+    assert len(figure.table) == rows * columns and (figure.values["row"], figure.values["column"]) == (0, 0)
+    picker.row, picker.column = rows - 1, columns - 1
+    shown = figure.table[f"{rows - 1} {columns - 1}"]
+    assert shown["_map"] == picker._map and shown["_shown"] == picker._shown
+
+
+def test_attention_of_any_kind_on_the_largest_picture_fits_in_a_figure(traced, tmp_path: Path) -> None:
+    picker = LocationPicker(*traced)
+    noise = torch.randn(25 * 42, 25, 42, generator=torch.Generator().manual_seed(0))
+    picker._cells = torch.softmax(noise.flatten(1), dim=1).reshape(25, 42, 25, 42)
+    with pytest.MonkeyPatch.context() as larger:
+        larger.setattr("odam_chapters.attention.widget.count_cells", lambda trace: (25, 42))
+        path = picker.write_figure(tmp_path / "places.html")
+    assert 0.5 * LARGEST < path.stat().st_size < 0.9 * LARGEST  # a picture of 640 pixels takes 0.1 of it

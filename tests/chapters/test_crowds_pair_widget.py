@@ -5,6 +5,7 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -22,6 +23,7 @@ from odam_lib.detections import Detections
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels.nms import nms, odam_nms, soft_nms
+from odam_lib.kernels.odam import min_max
 
 
 def detections(boxes: list[tuple[float, ...]], scores: list[float], labels: list[int]) -> Detections:
@@ -242,10 +244,12 @@ def test_what_is_shown_is_of_the_pair(picker: PairPicker, first: int, second: in
     assert picker._shown["decisions"] == [
         [decision.rule, decision.word, decision.reason] for decision in expected.by_rule
     ]
-    sizes = {Image.open(io.BytesIO(picker._maps[role])).size[::-1] for role in ("first", "second")}
-    assert sizes == {tuple(picker._shown["size"])}
-    widths = [x2 - x1 for x1, _, x2, _ in picker._shown["boxes"]]
-    assert widths == [{0: 52, 1: 52, 2: 42, 3: 28}[row] for row in (first, second)]
+    left, top, right, bottom = picker._shown["part"]
+    for row in (first, second):
+        x1, y1, x2, y2 = picker.detections.boxes[row].tolist()
+        assert left <= x1 and top <= y1 and x2 <= right and y2 <= bottom
+    sent = torch.from_numpy(np.array(Image.open(io.BytesIO(picker._maps)))).unflatten(0, (len(picker.maps), -1)) / 255
+    assert (sent - min_max(picker.maps)).abs().max() <= 0.51 / 255
 
 
 def test_a_threshold_turns_the_verdict(picker: PairPicker) -> None:
@@ -324,7 +328,7 @@ def test_without_a_pair_there_is_a_picture_and_a_sentence(threshold: float, coun
     assert picker._about["sentence"] == say_no_pair(count) and len(picker._about["objects"]) == count
     assert repr(picker) == f"PairPicker({count} detection{'' if count else 's'}, pair: none)"
     picker.low = 0.1
-    assert picker._maps == {} and picker.error == ""
+    assert picker._maps == b"" and picker.error == ""
     assert "image/png" in picker._repr_mimebundle_()[0]
     with pytest.raises(TraitError, match=say_no_pair(count)):
         picker.first = 0
@@ -335,3 +339,19 @@ def test_a_still_picture_accompanies_the_live_view(crowd: tuple[Tensor, PairPick
     assert set(data) == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
     png = base64.b64decode(data["image/png"])
     assert Image.open(io.BytesIO(png)).size[0] == 800 and len(png) < 300_000
+
+
+def test_the_figure_without_python_holds_every_pair_that_it_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    picker = PairPicker(PlantedCrowd(), planted_image(), first=3, second=1, low=0.6)
+    whole = picker.standalone()
+    assert len(whole.table) == 12 and whole.values["first"] == 3 and whole.keys == ("first", "second")
+    assert whole.table["0 1"]["_shown"]["decisions"][1][1] == "two objects"  # at this T_l
+    monkeypatch.setattr("odam_chapters.crowds.pair_widget.MOST_PAIRED", 3)
+    some = picker.standalone()
+    assert set(some.table) == {"0 1", "1 0", "0 2", "2 0", "1 2", "2 1"}
+    assert (
+        len(some.values["_about"]["objects"]) == 3 and "The first 3 of 4 objects" in some.values["_about"]["sentence"]
+    )
+    assert (some.values["first"], some.values["second"]) == (0, 1)
+    alone = PairPicker(PlantedCrowd(), planted_image(), score_threshold=0.9).standalone()
+    assert not alone.table and alone.values["_about"]["sentence"] == say_no_pair(1)

@@ -95,10 +95,27 @@ def read_encoder_attention(
         TypeError, IndexError: no number, or no such layer.
         ValueError: the place lies outside the picture.
     """
-    attention, (row, column) = get_attention(trace), find_cell(trace, x, y)
+    row, column = find_cell(trace, x, y)
+    return spread_cells(trace, read_encoder_cells(trace, layer)[row, column][None], size)[0]
+
+
+def read_encoder_cells(trace: Trace, layer: int = -1) -> Tensor:
+    """Where the encoder looked from each cell: its self-attention, the mean over the heads.
+
+    Args:
+        trace: a pass of a DETR.
+        layer: of the encoder; the last one by default.
+
+    Returns:
+        ``Tensor[h, w, h, w]``, of each cell the weights of all cells, which sum to one.
+
+    Raises:
+        NoAttentionError: the detector has no attention.
+        TypeError, IndexError: no such layer.
+    """
+    attention = get_attention(trace)
     layer = checks.row(layer, len(attention.encoder), "Layer")
-    cells = attention.encoder[layer].mean(dim=0)[row * attention.size[1] + column]
-    return spread_cells(trace, cells.unflatten(0, attention.size)[None], size)[0]
+    return attention.encoder[layer].mean(dim=0).unflatten(1, attention.size).unflatten(0, attention.size)
 
 
 def read_attention_cells(trace: Trace, detections: Detections, layer: int = -1, head: int | None = None) -> Tensor:

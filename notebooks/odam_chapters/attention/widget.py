@@ -4,6 +4,7 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,17 +12,29 @@ from torch import Tensor
 from traitlets import Bytes
 
 from odam_chapters import STATIC
-from odam_chapters.attention.reading import count_cells, find_cell, get_attention, locate_cell, read_encoder_attention
+from odam_chapters.attention.reading import (
+    count_cells,
+    find_cell,
+    get_attention,
+    locate_cell,
+    read_encoder_attention,
+    read_encoder_cells,
+    spread_cells,
+)
 from odam_lib.detectors.trace import Trace
 from odam_lib.images import to_uint8
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.choosing import Choosing, Row, check_row
-from odam_lib.viz.drawing import DISPLAY_SIDE, blend, encode_png, fit_size, resize, to_png
-from odam_lib.viz.front_ends import read_front_end
+from odam_lib.viz.drawing import DISPLAY_SIDE, OPACITY, blend, encode_png, fit_size, resize, to_png
+from odam_lib.viz.front_ends import describe_grid, encode_maps, list_palette, read_front_end
 from odam_lib.viz.sheets import MOST_ROWS, Sheet, tell_count
+from odam_lib.viz.standalone import Standalone
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
+
+MANY = 500_000
+"""Weights of all cells from each: a figure without Python that has more keeps 6 bits of each, to be smaller."""
 
 
 def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int = DISPLAY_SIDE) -> Tensor:
@@ -37,8 +50,8 @@ def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int
         ``Tensor[3, h, w]`` in [0, 1].
     """
     size = fit_size(trace.candidates.image_size, side)
-    heat = read_encoder_attention(trace, *locate_cell(trace, row, column), size=size)
-    return blend(resize(image.cpu(), size), min_max(heat.cpu()))
+    cells = min_max(read_encoder_cells(trace)[row, column])
+    return blend(resize(image.cpu(), size), spread_cells(trace, cells[None], size)[0].cpu())
 
 
 def show_locations(image: Tensor, trace: Trace, places: list[tuple[float, float]]) -> Figure:
@@ -96,7 +109,7 @@ class LocationPicker(Choosing):
     row = Row(0).tag(sync=True)
     column = Row(0).tag(sync=True)
 
-    _map = Bytes(help="PNG of the attention").tag(sync=True)
+    _map = Bytes(help="grey PNG of the attention, a pixel a cell").tag(sync=True)
 
     def __init__(self, trace: Trace, image: Tensor, x: float | None = None, y: float | None = None) -> None:
         get_attention(trace)
@@ -104,6 +117,7 @@ class LocationPicker(Choosing):
         if tuple(image.shape[-2:]) != (height, width):
             raise ValueError("The image is not the one that was traced: give both of the same picture.")
         self._trace, self._image = trace, image.detach().cpu()
+        self._cells = read_encoder_cells(trace).detach().cpu()
         row, column = find_cell(trace, width / 2 if x is None else x, height / 2 if y is None else y)
         first, second = locate_cell(trace, 0, 0), locate_cell(trace, 1, 1)
         super().__init__(
@@ -114,6 +128,9 @@ class LocationPicker(Choosing):
                 "cells": count_cells(trace),
                 "first": first,
                 "step": (second[0] - first[0], second[1] - first[1]),
+                "grid": describe_grid(get_attention(trace).grid, trace.input_size),
+                "palette": list_palette(),
+                "opacity": OPACITY,
             },
             _picture=encode_png(resize(self._image, fit_size((height, width)))),
         )
@@ -133,11 +150,20 @@ class LocationPicker(Choosing):
             check_row(name, choice[name], count)
 
     def draw(self) -> dict[str, Any]:
-        x, y = self.location
+        return self._draw(self.row, self.column)
+
+    def _draw(self, row: int, column: int, steps: int = 255) -> dict[str, Any]:
+        x, y = locate_cell(self._trace, row, column)
         return {
-            "_map": encode_png(render_encoder(self._image, self._trace, self.row, self.column)),
+            "_map": encode_maps((min_max(self._cells[row, column])[None] * steps).round() / steps),
             "_shown": {"title": f"encoder attention from ({x:.0f}, {y:.0f})"},
         }
+
+    def standalone(self) -> Standalone:
+        rows, columns = count_cells(self._trace)
+        places = ({"row": row, "column": column} for row in range(rows) for column in range(columns))
+        steps = 255 if self._cells.numel() < MANY else 63
+        return self.freeze(STATIC / "location.js", self._image, places, partial(self._draw, steps=steps))
 
     def draw_still(self) -> bytes:
         return to_png(show_locations(self._image, self._trace, [self.location]))

@@ -4,25 +4,28 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
-from traitlets import Dict, Enum, TraitError
+from traitlets import Bytes, Enum, TraitError
 
 from odam_chapters import STATIC
 from odam_chapters.crowds.decisions import Decisions, check_pair, decide, find_telling_pair, say_twice
 from odam_chapters.crowds.rules import RASTER, SCORE_THRESHOLD, find_candidates
-from odam_chapters.pictures import crop, draw_thin
+from odam_chapters.pictures import crop, draw_thin, find_part
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector, check_detector
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.kernels import checks
+from odam_lib.kernels.grid import Grid
 from odam_lib.kernels.nms import nms
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.choosing import Choosing, Row, Share, check_row
 from odam_lib.viz.drawing import (
     OBJECT_COLOURS,
+    OPACITY,
     blend,
     draw_box,
     draw_picture,
@@ -32,9 +35,17 @@ from odam_lib.viz.drawing import (
     to_png,
     write_label,
 )
-from odam_lib.viz.front_ends import describe_objects, limit_objects, read_front_end
+from odam_lib.viz.front_ends import (
+    describe_grid,
+    describe_objects,
+    encode_maps,
+    limit_objects,
+    list_palette,
+    read_front_end,
+)
 from odam_lib.viz.plots import show_detections
 from odam_lib.viz.sheets import Sheet
+from odam_lib.viz.standalone import Standalone
 
 ROLES, THRESHOLDS = ("first", "second"), ("iou_threshold", "low", "high")
 
@@ -44,6 +55,14 @@ COLOURS = OBJECT_COLOURS[:2]
 
 
 OTHERS = "#d9d9d9"
+
+
+AROUND = 0.3
+"""What a close-up shows around the two boxes, as a share of the longer side of both together."""
+
+
+MOST_PAIRED = 40
+"""A figure without Python holds the pairs of so many detections at most."""
 
 
 def show_pair(
@@ -72,7 +91,7 @@ def show_pair(
         return show_detections(image.cpu(), found, say_no_pair(len(found)).replace(". ", ".\n"))
     first, second = check_pair(found, maps, first, second)
     decided = decide(found, maps, first, second, iou_threshold, low, high)
-    pair, pictures = _close_ups(image, found, maps, first, second)
+    pair, pictures = draw_close_ups(image, found, maps, first, second)
     figure = Sheet(10, 5.1)
     panels = figure.subplot_mosaic([["all", *ROLES], ["rules"] * 3], height_ratios=[3.4, 1])
     draw_picture(panels["all"], resize(image.cpu(), fit_size(found.image_size)), found.image_size)
@@ -138,7 +157,7 @@ class PairPicker(Choosing):
     low = Share(0.2).tag(sync=True)
     high = Share(0.8).tag(sync=True)
 
-    _maps = Dict(help="PNG of each of the two maps").tag(sync=True)
+    _maps = Bytes(help="grey PNG of all maps, one below the other").tag(sync=True)
 
     def __init__(
         self,
@@ -177,11 +196,16 @@ class PairPicker(Choosing):
                 "size": self.detections.image_size,
                 "objects": describe_objects(self.detections),
                 "roles": ROLES,
+                "thresholds": {"iou_threshold": "T_iou", "low": "T_l", "high": "T_h"},
                 "colours": COLOURS,
                 "others": OTHERS,
                 "sentence": say_no_pair(len(detections)) if len(detections) < 2 else more,
+                "grid": describe_grid(Grid(0.5, 0.5, 1, 1), (self.maps.shape[-2], self.maps.shape[-1])),
+                "palette": list_palette(),
+                "opacity": OPACITY,
             },
             _picture=encode_png(resize(self._image, fit_size(self.detections.image_size))),
+            _maps=encode_maps(min_max(self.maps)) if len(detections) > 1 else b"",
         )
 
     @property
@@ -216,19 +240,43 @@ class PairPicker(Choosing):
             raise TraitError(f"low is {choice['low']} and high is {choice['high']}: low may not be over high.")
 
     def draw(self) -> dict[str, Any]:
-        if len(self.detections) < 2:
-            return {}
-        decided = decide(self.detections, self.maps, *self._pair())
-        pair, pictures = _close_ups(self._image, self.detections, self.maps, self.first, self.second)
+        return {} if len(self.detections) < 2 else self._draw(self.first, self.second)
+
+    def _draw(self, first: int, second: int) -> dict[str, Any]:
+        decided = decide(self.detections, self.maps, first, second, self.iou_threshold, self.low, self.high)
+        (_, rows, columns), _ = find_part(self.detections.boxes[[first, second]], self._image, AROUND)
         return {
-            "_maps": {role: encode_png(picture) for role, picture in zip(ROLES, pictures)},
             "_shown": {
-                "size": pair.image_size,
-                "boxes": pair.boxes.tolist(),
+                "part": [columns.start, rows.start, columns.stop, rows.stop],
                 "numbers": decided.numbers,
                 "decisions": [[one.rule, one.word, one.reason] for one in decided.by_rule],
             },
         }
+
+    def standalone(self) -> Standalone:
+        """Pairs at the present thresholds, of at most ``MOST_PAIRED`` detections."""
+        count = min(len(self.detections), MOST_PAIRED)
+        shown, sentence = limit_objects(self.detections, count)
+        pair = self.first, self.second
+        if max(pair) >= count:
+            pair = find_telling_pair(shown, self.maps[:count], self.iou_threshold)
+        told = f"T_iou {self.iou_threshold:g}, T_l {self.low:g}, T_h {self.high:g}. {sentence}".strip()
+        about = {
+            "objects": describe_objects(shown),
+            "thresholds": {},
+            "sentence": told if count > 1 else self._about["sentence"],
+        }
+        pairs = ({"first": first, "second": second} for first, second in permutations(range(count), 2))
+        return self.freeze(
+            STATIC / "pairs.js",
+            self._image,
+            pairs,
+            self._draw,
+            first=pair[0],
+            second=pair[1],
+            _about=self._about | about,
+            _maps=encode_maps(min_max(self.maps[:count])) if count > 1 else b"",
+        )
 
     def draw_still(self) -> bytes:
         return to_png(show_pair(self._image, self.detections, self.maps, *self._pair()))
@@ -245,13 +293,13 @@ def say_no_pair(count: int) -> str:
     return f"There is no pair: {found} was found. Lower the score threshold or take another picture."
 
 
-def _close_ups(
+def draw_close_ups(
     image: Tensor, found: Detections, maps: Tensor, first: int, second: int
 ) -> tuple[Detections, list[Tensor]]:
     """The two detections in the part of the picture around them, and that part under the map of each."""
     rows = [first, second]
     heat = resize(min_max(maps[rows].cpu()), found.image_size)
-    part, pair, columns = crop(image.cpu(), found[rows], {"map": heat})
+    part, pair, columns = crop(image.cpu(), found[rows], {"map": heat}, AROUND)
     size = fit_size(pair.image_size)
     small = resize(part, size)
     return pair, [blend(small, one) for one in resize(columns["map"], size)]

@@ -31,7 +31,7 @@ from odam_lib.explainers.suppression import Rule
 from odam_lib.files import data_root, output_file, user_path, write_whole
 from odam_lib.kernels.nms import Kept
 from odam_lib.metrics.crowds import CrowdMatches, CrowdPicture, match_crowds
-from odam_lib.row_store import RowStore, open_store
+from odam_lib.row_store import RowStore, open_store, store_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,8 +356,9 @@ def main() -> None:
     arguments = parser.parse_args()
     check_threshold(arguments.score_threshold)
     pictures = People(open_from(arguments, arguments.pictures))
-    for path in filter(None, (arguments.output, arguments.bundle)):
-        output_file(path)
+    store_file(arguments.output)
+    if arguments.bundle is not None:
+        output_file(arguments.bundle)
     results = collect(arguments.output, pictures, arguments.detectors, arguments.score_threshold, arguments.device)
     if arguments.bundle is not None:
         results.save(arguments.bundle)

@@ -36,7 +36,7 @@ from odam_lib.heatmaps import ATTRIBUTES, EDGES
 from odam_lib.kernels.regions import box_regions
 from odam_lib.metrics.errors import VERDICTS, Errors, judge_picture
 from odam_lib.metrics.localization import energy_inside
-from odam_lib.row_store import open_store
+from odam_lib.row_store import open_store, store_file
 
 ROWS = data_root() / "evaluation" / "distractors.csv.gz"
 Judged = tuple[Trace, Detections, Errors]
@@ -322,8 +322,9 @@ def main() -> None:
     arguments = parser.parse_args()
     check_threshold(arguments.threshold)
     scenes = Scenes("distractors", arguments.number, seed=arguments.seed)
-    for path in filter(None, (arguments.output, arguments.csv)):
-        output_file(path)
+    store_file(arguments.output)
+    if arguments.csv is not None:
+        output_file(arguments.csv)
     detectors = [load_detector(name, arguments.device) for name in arguments.detectors]
     mistakes = survey(arguments.output, detectors, scenes, arguments.threshold)
     if arguments.csv is not None:

@@ -1,4 +1,4 @@
-// The front end of odam_chapters.attention.widget.LocationPicker: it tells Python which cell was chosen, shows what Python drew.
+// The front end of odam_chapters.attention.widget.LocationPicker: it tells the model which cell was chosen, draws what it gets.
 // What is neither defined here nor the browser's is in common.js.
 
 const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -11,9 +11,9 @@ export function cellAt({ cells, first, step }, x, y) {
 
 function render({ model, el }) {
   const about = model.get("_about");
-  const { size, cells, first, step } = about;
+  const { size, cells, first, step, grid, palette, opacity } = about;
   const picture = make("img", { alt: "the picture", draggable: "false" });
-  const map = make("img", { draggable: "false" });
+  const map = make("canvas", { role: "img" });
   const marks = [make("div", { class: "odam-place" }), make("div", { class: "odam-place" })];
   const chooser = frame("odam-places odam-pointing", size, [picture, marks[0]]);
   for (const [name, value] of Object.entries({
@@ -58,29 +58,35 @@ function render({ model, el }) {
     mark.style.width = `${(100 * step[0]) / size[1]}%`;
     mark.style.height = `${(100 * step[1]) / size[0]}%`;
   };
+  showPng(picture, model.get("_picture"));
+  const below = readPixels(picture).then(dim);
+  let drawn = {};
+
   const drawChoice = () => {
-    const [row, column, shown, error] = ["row", "column", "_shown", "error"].map((name) => model.get(name));
+    const [row, column, error] = ["row", "column", "error"].map((name) => model.get(name));
     place(marks[0], row, column);
-    mapFrame.setAttribute("aria-busy", (shown.row !== row || shown.column !== column) && !error);
+    mapFrame.setAttribute("aria-busy", (drawn.row !== row || drawn.column !== column) && !error);
     alert.textContent = error;
   };
-  const drawMap = () => {
-    const { row, column, title } = model.get("_shown");
-    if (title === undefined) return;
-    showPng(map, model.get("_map"));
-    map.alt = title;
+  const draw = async () => {
+    const shown = model.get("_shown");
+    if (shown.title === undefined) return;
+    const [[attention], picture] = await Promise.all([readMaps(model.get("_map"), 1), below]);
+    if (shown !== model.get("_shown")) return; // another place was chosen meanwhile
+    const { row, column, title } = (drawn = shown);
+    drawMap(map, picture, attention, grid, palette, opacity);
+    map.setAttribute("aria-label", title);
     caption.textContent = title;
     place(marks[1], row, column);
     Object.assign(mapFrame.dataset, { row, column });
     drawChoice();
   };
 
-  showPng(picture, model.get("_picture"));
   drawChoice();
-  drawMap();
+  draw();
   return mount({ model, el }, root, [
     ...["row", "column", "error"].map((name) => [`change:${name}`, drawChoice]),
-    ["change:_shown", drawMap],
+    ["change:_shown", draw],
   ]);
 }
 

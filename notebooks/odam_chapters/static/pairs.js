@@ -1,10 +1,8 @@
-// The front end of odam_chapters.crowds.pair_widget.PairPicker: it tells Python which two were chosen, shows what Python drew.
-// What is neither defined here nor the browser's is in common.js.
-
-const THRESHOLDS = { iou_threshold: "T_iou", low: "T_l", high: "T_h" };
+// The front end of odam_chapters.crowds.pair_widget.PairPicker: it tells the model which two were chosen, draws their maps, shows
+// what was decided. What is neither defined here nor the browser's is in common.js.
 
 function render({ model, el }) {
-  const { size, objects, roles, colours, others, sentence } = model.get("_about");
+  const { size, objects, roles, thresholds, colours, others, sentence, grid, palette, opacity } = model.get("_about");
   const set = (values) => {
     model.set(values);
     model.save_changes();
@@ -15,7 +13,7 @@ function render({ model, el }) {
   choices.forEach(([select], place) => {
     select.addEventListener("change", () => set({ active: roles[place], [roles[place]]: Number(select.value) }));
   });
-  const sliders = Object.entries(THRESHOLDS).map(([name, title]) => {
+  const sliders = Object.entries(thresholds).map(([name, title]) => {
     const [input, output, label] = slider(title, 0.01);
     input.addEventListener("input", () => {
       const value = Number(input.value);
@@ -50,9 +48,9 @@ function render({ model, el }) {
   const help = objects.length < 2 ? [sentence] : ["A click chooses the ", ...turns, `; click again for one behind. ${sentence}`];
   const found = make("figure", {}, [list, make("figcaption", {}, help)]);
 
-  const maps = roles.map(() => make("figure", { class: "odam-close" }));
+  const closeUps = roles.map(() => make("figure", { class: "odam-close" }));
   const numbers = make("figcaption", { "aria-live": "polite" });
-  const compared = make("figure", {}, [make("div", { class: "odam-two" }, maps), numbers]);
+  const compared = make("figure", {}, [make("div", { class: "odam-two" }, closeUps), numbers]);
   const rows = make("tbody");
   const table = make("table", { class: "odam-decisions", "aria-live": "polite" }, [rows]);
   const alert = make("p", { class: "odam-error", role: "alert" });
@@ -64,8 +62,12 @@ function render({ model, el }) {
   );
   keepKeys(root);
 
+  showPng(picture, model.get("_picture"));
+  const maps = objects.length < 2 ? [] : readMaps(model.get("_maps"), objects.length);
+  let drawn = {};
+
   const drawChoice = () => {
-    const [active, shown, error] = ["active", "_shown", "error"].map((name) => model.get(name));
+    const [active, error] = ["active", "error"].map((name) => model.get(name));
     options.forEach((option, row) => {
       const place = roles.findIndex((role) => model.get(role) === row);
       option.setAttribute("aria-selected", place >= 0);
@@ -84,23 +86,30 @@ function render({ model, el }) {
       input.value = model.get(name);
       output.value = model.get(name).toFixed(2);
     });
-    const stale = [...roles, ...Object.keys(THRESHOLDS)].some((name) => shown[name] !== model.get(name)) && !error;
+    const stale = [...roles, ...Object.keys(thresholds)].some((name) => drawn[name] !== model.get(name)) && !error;
     [compared, table].forEach((node) => node.setAttribute("aria-busy", stale));
     alert.textContent = error;
   };
-  const drawPair = () => {
+  const drawPair = async () => {
     const shown = model.get("_shown");
     if (shown.numbers === undefined) return;
-    root.querySelectorAll(".odam-close img").forEach((image) => URL.revokeObjectURL(image.src));
-    maps.forEach((figure, place) => {
+    const [left, top, right, bottom] = shown.part;
+    const part = [left / size[1], top / size[0], right / size[1], bottom / size[0]];
+    const [heat, below] = await Promise.all([maps, readPixels(picture, Infinity, part).then(dim)]);
+    if (shown !== model.get("_shown")) return; // another pair was chosen meanwhile
+    drawn = shown;
+    closeUps.forEach((figure, place) => {
       const { label } = objects[shown[roles[place]]];
-      const map = make("img", { alt: `map of ${label}`, draggable: "false" });
-      showPng(map, model.get("_maps")[roles[place]]);
-      const boxes = [1 - place, place].map((other) =>
-        outline({ box: shown.boxes[other], colour: other === place ? colours[place] : others }, shown.size),
-      );
+      const map = make("canvas", { role: "img", "aria-label": `map of ${label}` });
+      drawMap(map, below, heat[shown[roles[place]]], grid, palette, opacity, part);
+      const boxes = [1 - place, place].map((other) => {
+        const [x1, y1, x2, y2] = objects[shown[roles[other]]].box;
+        const box = [x1 - left, y1 - top, x2 - left, y2 - top];
+        return outline({ box, colour: other === place ? colours[place] : others }, [bottom - top, right - left]);
+      });
       boxes[1].setAttribute("aria-selected", "true");
-      figure.replaceChildren(frame("odam-map", shown.size, [map, ...boxes]), make("figcaption", {}, [label]));
+      const close = frame("odam-map", [bottom - top, right - left], [map, ...boxes]);
+      figure.replaceChildren(close, make("figcaption", {}, [label]));
       figure.dataset.object = shown[roles[place]];
     });
     numbers.textContent = shown.numbers;
@@ -116,12 +125,11 @@ function render({ model, el }) {
     drawChoice();
   };
 
-  showPng(picture, model.get("_picture"));
   drawChoice();
   drawPair();
-  const drawn = [...roles, "active", ...Object.keys(THRESHOLDS), "error"];
+  const chosen = [...roles, "active", ...Object.keys(thresholds), "error"];
   return mount({ model, el }, root, [
-    ...drawn.map((name) => [`change:${name}`, drawChoice]),
+    ...chosen.map((name) => [`change:${name}`, drawChoice]),
     ["change:_shown", drawPair],
   ]);
 }

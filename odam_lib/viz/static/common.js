@@ -25,14 +25,18 @@ function showPng(image, bytes) {
   image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
 }
 
-/** The pixels of a picture that an img shows; of a longer one than `side`, reduced. */
-async function readPixels(image, side = Infinity) {
+const WHOLE = [0, 0, 1, 1]; // [left, top, right, bottom] of a part of a picture, in shares of it
+
+/** The pixels of a part of the picture that an img shows; of one longer than `side`, reduced. */
+async function readPixels(image, side = Infinity, [left, top, right, bottom] = WHOLE) {
   await image.decode();
-  const scale = Math.min(1, side / Math.max(image.naturalWidth, image.naturalHeight));
-  const [width, height] = [image.naturalWidth, image.naturalHeight].map((long) => Math.max(1, Math.round(long * scale)));
+  const { naturalWidth: wide, naturalHeight: high } = image;
+  const part = [left * wide, top * high, (right - left) * wide, (bottom - top) * high];
+  const scale = Math.min(1, side / Math.max(part[2], part[3]));
+  const [width, height] = part.slice(2).map((long) => Math.max(1, Math.round(long * scale)));
   const context = make("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
-  context.drawImage(image, 0, 0, width, height);
+  context.drawImage(image, ...part, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }
 
@@ -73,10 +77,10 @@ function between(count, cells, [from, to], first, step, bounded) {
 /**
  * Draw a map over a dimmed picture as odam_lib.viz.drawing.blend does, bilinear between its cells.
  * `first` is the centre of the map's first cell and `step` the distance of cells, [x, y] in shares of the picture;
- * `part` is what the dimmed picture shows, [left, top, right, bottom] in such shares; `palette` is a list of 256
+ * what is below shows a part of the picture; `palette` is a list of 256
  * colours, three numbers each.
  */
-function drawMap(canvas, below, map, { first, step, bounded }, palette, opacity, [left, top, right, bottom] = [0, 0, 1, 1]) {
+function drawMap(canvas, below, map, { first, step, bounded }, palette, opacity, [left, top, right, bottom] = WHOLE) {
   const { width, height } = below;
   const columns = between(width, map.width, [left, right], first[0], step[0], bounded);
   const rows = between(height, map.height, [top, bottom], first[1], step[1], bounded);
