@@ -47,6 +47,7 @@ from odam_lib.metrics import (
     matching,
 )
 from odam_lib.viz.plots import show_map
+from odam_lib.viz.standalone import write_figure
 
 
 class Untouched:
@@ -99,6 +100,12 @@ deletion = partial(faithfulness.deletion, d)
 T, V = TypeError, ValueError
 
 CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
+    # --- a figure without Python
+    ("no picture in a figure", lambda: write_figure("a.jpg", heat, "x.html"), T, r"load_image\(path\)"),
+    ("no maps in a figure", lambda: write_figure(pic, maps, "x.html"), T, "The heat maps are .*what explain returned"),
+    ("no path of a figure", lambda: write_figure(pic, heat, 3), T, "The path is of the type int"),
+    ("row of a figure", lambda: write_figure(pic, heat, "x.html", selected=2), IndexError, "2"),
+    ("attribute of a figure", lambda: write_figure(pic, heat, "x.html", attribute="logit"), V, "choose one of class"),
     # --- explain
     ("threshold for detections", lambda: o.explain(d, pic, 0.5), T, r"detections are 0.5: .*score_threshold=0\.5"),
     (

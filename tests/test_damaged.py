@@ -37,6 +37,7 @@ from odam_lib.training import DetectorSettings
 from odam_lib.training.runs import CHECKPOINT, Run
 from odam_lib.viz.drawing import save_png
 from odam_lib.viz.plots import show_map
+from odam_lib.viz.standalone import write_figure
 
 BIG = 1 << 16
 
@@ -345,6 +346,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, HeatMaps], object]]] = {
         ),
     ),
     "figure": ("a.png", _picture),
+    "page": ("a.html", lambda folder, maps: write_figure(torch.rand(3, 256, 256), maps, folder / "a.html")),
     "scenes": ("annotations.json", lambda folder, _: export(Scenes("val", 12, "crowd", 64), output_folder(folder), 0)),
 }
 

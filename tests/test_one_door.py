@@ -1,12 +1,12 @@
 """Every command line takes every data set by the same words, and the same pictures give the same numbers by each."""
 
-import csv
 import json
 import sys
 from pathlib import Path
 
 import pytest
 from handmade_datasets import IGNORED, SIDE, WRITERS
+from handmade_pictures import on_disk
 from odam_chapters.crowds.results import CrowdResults, main as collect_crowds
 from odam_chapters.crowds.rules import CLASSICAL
 
@@ -60,12 +60,11 @@ def seen() -> dict[tuple, object]:
 def test_a_picture_is_evaluated(
     name: str, places: dict[str, Path], seen: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "rows.csv"
+    path = tmp_path / "rows.sqlite"
     quick = ["--detector", "fcos-crowd", "--methods", "ODAM", "--steps", "1", "--objects", "1"]
     run(monkeypatch, evaluate, path, *quick, *words(name, places))
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [[row[key] for key in ("object", "score", "deletion", "energy box")] for row in csv.DictReader(file)]
-    assert rows and all(float(score) > 0.5 for _, score, *_ in rows)
+    rows = [[row[key] for key in ("object", "score", "deletion", "energy box")] for row in on_disk(path)]
+    assert rows and all(score > 0.5 for _, score, *_ in rows)
     assert rows == seen.setdefault(("rows", name in DRAWN), rows)
 
 
@@ -88,8 +87,8 @@ def test_two_steps_are_trained(
 def test_a_crowd_is_sifted(
     name: str, places: dict[str, Path], seen: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    path = tmp_path / "crowds"
-    few = ["--pictures", "1", "--detectors", "fcos-crowd-odam"]
+    path, bundle = tmp_path / "crowds.sqlite", tmp_path / "crowds.safetensors.gz"
+    few = ["--bundle", bundle, "--pictures", "1", "--detectors", "fcos-crowd-odam"]
     if name in LABELS:
         with pytest.raises(SystemExit):
             run(monkeypatch, collect_crowds, path, *few, *words(name, places))
@@ -97,7 +96,7 @@ def test_a_crowd_is_sifted(
         assert not path.exists()
         return
     run(monkeypatch, collect_crowds, path, *few, *words(name, places))
-    (picture,) = CrowdResults.load(path).pictures("fcos-crowd-odam", CLASSICAL)
+    (picture,) = CrowdResults.load(bundle).pictures("fcos-crowd-odam", CLASSICAL)
     kept = picture.boxes.tolist(), picture.scores.tolist(), picture.truth.tolist()
     assert all(map(len, kept)) and kept == seen.setdefault(("kept", name in DRAWN), kept)
     assert picture.ignored.tolist() == ([] if name in DRAWN else [IGNORED])

@@ -23,7 +23,5 @@ class Data:
 
 def open_data(kind: str, root: str = "", annotations: str = "", number: int | None = None, seed: int = 0) -> Any:
     """As :func:`~odam_lib.datasets.opening.open_dataset`; relative paths start at the repository."""
-    found, *places = (
-        str(from_root(path)) if path and path not in NAMES else path for path in (kind, root, annotations)
-    )
-    return open_dataset(found, *places, number=number, seed=seed)
+    places = (str(from_root(path)) if path else "" for path in (root, annotations))
+    return open_dataset(kind if kind in NAMES else str(from_root(kind)), *places, number=number, seed=seed)

@@ -118,7 +118,7 @@ class Work:
             "judges": [repr(judge) for judge in self.judges],
         }
 
-    def open(self, detector: Detector, item: int) -> Picture:
+    def load(self, detector: Detector, item: int) -> Picture:
         """One picture with the detections that are to be explained.
 
         Raises:
@@ -145,7 +145,7 @@ class Work:
         """
 
         def do(work: Work) -> Measured:
-            picture, known = work.open(detector, item), weighed or {}
+            picture, known = work.load(detector, item), weighed or {}
             made = (_judge(picture, name, work.methods[name], work.judges, known.get(name)) for name in names)
             rows, target = [row for each in made for row in each], picture.target
             return Measured(item, int(target["image_id"]), len(target["labels"]), len(picture.own), names, rows)
@@ -156,7 +156,7 @@ class Work:
         """Weigh some masks of one picture for a method that is D-RISE; see :meth:`DRISE.weigh`."""
 
         def do(work: Work) -> Weighed:
-            picture, method, start = work.open(detector, item), work.methods[name], time.perf_counter()
+            picture, method, start = work.load(detector, item), work.methods[name], time.perf_counter()
             assert isinstance(method, DRISE)
             return Weighed(method.weigh(picture.trace, picture.detections, part).cpu(), time.perf_counter() - start)
 

@@ -12,6 +12,7 @@ import anywidget
 from torch import Tensor
 from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
 
+from odam_lib.files import output_file
 from odam_lib.kernels import checks
 from odam_lib.viz.drawing import fit_size, resize
 from odam_lib.viz.front_ends import STATIC, encode_jpeg
@@ -141,7 +142,8 @@ class Choosing(anywidget.AnyWidget):
             ValueError: it would be larger than ``LARGEST`` bytes.
             OSError: it cannot be written; names it.
         """
-        self._written = write_page(self.standalone(), path)
+        place = output_file(path)
+        self._written = write_page(self.standalone(), place)
         return self._written
 
     def set_state(self, sync_data: dict[str, Any]) -> None:

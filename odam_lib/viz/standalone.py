@@ -83,7 +83,8 @@ def write_figure(
         TypeError, ValueError, IndexError: what was wrong with an argument.
         OSError: the file cannot be written; names it.
     """
-    return write_page(make_standalone(image, heat_maps, selected, attribute, opacity), path)
+    place = output_file(path)
+    return write_page(make_standalone(image, heat_maps, selected, attribute, opacity), place)
 
 
 def make_standalone(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from odam_lib.detectors.detr import build_small_detr
 from odam_lib.kernels.odam import min_max
 from odam_lib.viz.drawing import blend
 from odam_lib.viz.front_ends import encode_maps
+from odam_lib.viz.standalone import LARGEST
 
 pytest.importorskip("transformers")
 
@@ -98,3 +100,13 @@ def test_the_figure_without_python_holds_every_place(traced) -> None:
     picker.row, picker.column = rows - 1, columns - 1
     shown = figure.table[f"{rows - 1} {columns - 1}"]
     assert shown["_map"] == picker._map and shown["_shown"] == picker._shown
+
+
+def test_attention_of_any_kind_on_the_largest_picture_fits_in_a_figure(traced, tmp_path: Path) -> None:
+    picker = LocationPicker(*traced)
+    noise = torch.randn(25 * 42, 25, 42, generator=torch.Generator().manual_seed(0))
+    picker._cells = torch.softmax(noise.flatten(1), dim=1).reshape(25, 42, 25, 42)
+    with pytest.MonkeyPatch.context() as larger:
+        larger.setattr("odam_chapters.attention.widget.count_cells", lambda trace: (25, 42))
+        path = picker.write_figure(tmp_path / "places.html")
+    assert 0.5 * LARGEST < path.stat().st_size < 0.9 * LARGEST  # a picture of 640 pixels takes 0.1 of it

@@ -6,6 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "all_methods.settings": "PARAMETERS",
+        "data": "open_data",
         "all_methods.stored": "read_all tabulate_insertion",
         "all_methods.exercises": "check_difference",
         "judging.own_masks": "OF_ALL OF_CLASS count_own_mask_wins read_rows",

@@ -4,6 +4,7 @@ Needs the extra ``notebooks`` (anywidget and ipywidgets).
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -31,6 +32,9 @@ from odam_lib.viz.standalone import Standalone
 
 MARK = "#56b4e9"
 """Colour of the cell that was clicked."""
+
+MANY = 500_000
+"""Weights of all cells from each: a figure without Python that has more keeps 6 bits of each, to be smaller."""
 
 
 def render_encoder(image: Tensor, trace: Trace, row: int, column: int, side: int = DISPLAY_SIDE) -> Tensor:
@@ -148,17 +152,18 @@ class LocationPicker(Choosing):
     def draw(self) -> dict[str, Any]:
         return self._draw(self.row, self.column)
 
-    def _draw(self, row: int, column: int) -> dict[str, Any]:
+    def _draw(self, row: int, column: int, steps: int = 255) -> dict[str, Any]:
         x, y = locate_cell(self._trace, row, column)
         return {
-            "_map": encode_maps(min_max(self._cells[row, column])[None]),
+            "_map": encode_maps((min_max(self._cells[row, column])[None] * steps).round() / steps),
             "_shown": {"title": f"encoder attention from ({x:.0f}, {y:.0f})"},
         }
 
     def standalone(self) -> Standalone:
         rows, columns = count_cells(self._trace)
         places = ({"row": row, "column": column} for row in range(rows) for column in range(columns))
-        return self.freeze(STATIC / "location.js", self._image, places, self._draw)
+        steps = 255 if self._cells.numel() < MANY else 63
+        return self.freeze(STATIC / "location.js", self._image, places, partial(self._draw, steps=steps))
 
     def draw_still(self) -> bytes:
         return to_png(show_locations(self._image, self._trace, [self.location]))
