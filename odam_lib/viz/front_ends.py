@@ -1,7 +1,6 @@
 """What front ends are sent, by a widget or in a page: boxes, labels, maps and the colours to draw them in."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,11 @@ from odam_lib.heatmaps import ATTRIBUTES, COMBINED, HeatMaps
 from odam_lib.images import to_uint8
 from odam_lib.kernels.grid import Grid
 from odam_lib.viz.drawing import OBJECT_COLOURS, SEQUENTIAL, TITLES, add_combined, list_colours, write_label
+from odam_lib.viz.scripts import STATIC as STATIC, read_front_end as read_front_end
 from odam_lib.viz.sheets import MOST_BOXES, tell_count
 
-STATIC = Path(__file__).parent / "static"
 SHOWN = (*ATTRIBUTES, COMBINED)
 NOTHING_FOUND = "There is no object to explain: lower the score threshold or take another picture."
-
-
-def read_front_end(path: Path) -> str:
-    """The JavaScript module of a widget: what the front ends share, then the widget's own file."""
-    return "\n".join(part.read_text(encoding="utf-8") for part in (STATIC / "common.js", path))
 
 
 def limit_objects(detections: Detections, most: int = MOST_BOXES) -> tuple[Detections, str]:

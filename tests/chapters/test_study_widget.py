@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,16 @@ def test_the_cells_of_the_documentation_run(
     for block in blocks:
         exec(block, {})
     assert capsys.readouterr().out.startswith("0 people\n")
+
+
+def test_who_answers_needs_no_pytorch(file: AnswerFile) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from odam_chapters import study\n"
+        "form = study.Questionnaire(sys.argv[1], study.TRUST)\n"
+        "form.receive({'do': 'begin'}); form._repr_mimebundle_(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(file.path), *sys.path]).returncode == 0
 
 
 def test_a_questionnaire_that_is_not_there_is_told(file: AnswerFile, tmp_path: Path) -> None:

@@ -107,8 +107,10 @@ class AnswerFile:
         make_plan(study, [item.name for item in items], conditions, 0, seed)
         with self._write() as database:
             if not database.execute("SELECT 1 FROM studies WHERE study = ?", (study.name,)).fetchone():
-                row = (study.name, seed, json.dumps(conditions))
-                database.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
+                from odam_chapters.study.plots import draw_still  # which imports PyTorch, as whoever made items did
+
+                made = (study.name, seed, json.dumps(conditions), draw_still(study, items))
+                database.execute("INSERT INTO studies VALUES (?, ?, ?, ?)", made)
                 for place, item in enumerate(items):
                     about = json.dumps(item.describe())
                     row = (study.name, item.name, place, item.hash, about)
@@ -137,6 +139,18 @@ class AnswerFile:
             ValueError: there is no such questionnaire, or an item is not as it was kept.
         """
         return read_items(self.path, study.name)[0]
+
+    def read_still(self, study: Study) -> bytes:
+        """A PNG of one question, for places where no kernel runs.
+
+        Raises:
+            ValueError: there is no such questionnaire.
+        """
+        with open_database(self.path, "rw") as database:
+            found = database.execute("SELECT still FROM studies WHERE study = ?", (study.name,)).fetchone()
+        if found is None:
+            raise ValueError(say_missing(self.path, study.name))
+        return bytes(found[0])
 
     def begin(self, study: Study) -> Sitting:
         """Somebody new, who was given a number and a plan."""

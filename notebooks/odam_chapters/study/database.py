@@ -17,7 +17,8 @@ from odam_lib.row_store import connected, told
 APPLICATION, VERSION = 0x4F444153, 1  # "ODAS"
 
 SCHEMA = """
-CREATE TABLE studies (study TEXT PRIMARY KEY, seed INTEGER NOT NULL, conditions TEXT NOT NULL);
+CREATE TABLE studies (study TEXT PRIMARY KEY, seed INTEGER NOT NULL, conditions TEXT NOT NULL,
+    still BLOB NOT NULL);
 CREATE TABLE items (study TEXT NOT NULL REFERENCES studies, item TEXT NOT NULL, place INTEGER NOT NULL,
     hash TEXT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (study, item));
 CREATE TABLE pictures (study TEXT NOT NULL, item TEXT NOT NULL, condition TEXT NOT NULL, png BLOB NOT NULL,

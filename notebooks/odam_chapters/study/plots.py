@@ -14,7 +14,7 @@ from odam_chapters.charts import METHOD_COLOURS, draw_interval
 from odam_chapters.pictures import draw_thin
 from odam_chapters.study.items import Item, Study
 from odam_lib.metrics.intervals import Estimate
-from odam_lib.viz.drawing import draw_box
+from odam_lib.viz.drawing import draw_box, to_png
 from odam_lib.viz.sheets import Sheet, name_entry
 
 LETTERS = "ABCDEFGH"
@@ -33,6 +33,14 @@ def show_question(study: Study, item: Item, shown: Sequence[str], title: str = "
     """
     maps = [(LETTERS[place], item.maps[condition]) for place, condition in enumerate(shown)]
     return _show_maps(item, [(item.asked or "picture", item.picture), *maps], title or study.question)
+
+
+def draw_still(study: Study, items: Sequence[Item]) -> bytes:
+    """A PNG of the last question, for places where no kernel runs; of pointing with the map that leaks least."""
+    last = items[-1]
+    leaks = last.odi or {}
+    shown = tuple(last.maps) if study.kind == "rank" else (min(last.maps, key=lambda name: leaks.get(name, 0.0)),)
+    return to_png(show_question(study, last, shown))
 
 
 def show_answer(item: Item, title: str) -> Figure:

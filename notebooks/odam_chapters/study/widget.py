@@ -1,4 +1,7 @@
-"""A questionnaire that a person answers, one question at a time. Needs the extra ``notebooks`` (anywidget)."""
+"""A questionnaire that a person answers, one question at a time. Needs the extra ``notebooks`` (anywidget).
+
+Nothing here imports PyTorch: of a class every person has a kernel, which would take half a gigabyte.
+"""
 
 import base64
 import time
@@ -12,11 +15,8 @@ from traitlets import Bytes, Dict, Unicode
 from odam_chapters import STATIC
 from odam_chapters.study.answers import AnswerFile, Sitting
 from odam_chapters.study.given import SUREST
-from odam_chapters.study.items import Item, Question, Study
-from odam_chapters.study.plots import show_question
-from odam_lib.viz.choosing import Bundle
-from odam_lib.viz.drawing import to_png
-from odam_lib.viz.front_ends import STATIC as SHARED, read_front_end
+from odam_chapters.study.items import Study
+from odam_lib.viz.scripts import STATIC as SHARED, read_front_end
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 
 CONSENT = (
@@ -71,7 +71,7 @@ class Questionnaire(anywidget.AnyWidget):
         self.answers = answers if isinstance(answers, AnswerFile) else AnswerFile(answers)
         self._study, items = study, self.answers.items(study)
         self._items = {item.name: item for item in items}
-        self._example = Question(items[-1].name, _choose_shown(study, items[-1]))
+        self._still = self.answers.read_still(study)
         self._sitting: Sitting | None = None
         self._paused, self._steps, self._farewell = False, 0, ""
         self._spent, self._since = 0.0, 0.0
@@ -186,19 +186,11 @@ class Questionnaire(anywidget.AnyWidget):
             self._pictures = pictures
             self._shown = shown | {"steps": self._steps}
 
-    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live view, and a still picture of one question for places where no kernel runs."""
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        still = to_png(show_question(self._study, self._items[self._example.item], self._example.shown))
-        return data | {"image/png": base64.b64encode(still).decode()}, metadata
+        return data | {"image/png": base64.b64encode(self._still).decode()}, metadata
 
     def __repr__(self) -> str:
         state = "nobody answers" if self._sitting is None else f"question {self._sitting.place + 1}"
         return f"Questionnaire({self._study.name}, {len(self._items)} questions, {state})"
-
-
-def _choose_shown(study: Study, item: Item) -> tuple[str, ...]:
-    """The conditions on the still picture: of pointing the one whose map leaks least, so that a reader can tell."""
-    if study.kind == "rank":
-        return tuple(item.maps)
-    return (min(item.maps, key=lambda condition: (item.odi or {}).get(condition, 0.0)),)
