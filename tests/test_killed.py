@@ -308,5 +308,7 @@ if __name__ == "__main__":
     import odam_lib.training  # noqa: F401
 
     torch.set_num_threads(1)
-    sys.modules.update(papermill=SimpleNamespace(), nbconvert=SimpleNamespace(HTMLExporter=None))  # slow, and not used
+    slow = {"HTMLExporter": None, "IPythonRenderer": object, "MarkdownWithMath": object}  # to import, and not used
+    for name in ("papermill", "nbconvert", "nbconvert.filters", "nbconvert.filters.markdown_mistune"):
+        sys.modules[name] = SimpleNamespace(**slow)
     print(json.dumps({name: killed_everywhere(*of, Path(sys.argv[1]) / name) for name, of in WORKS.items()}))

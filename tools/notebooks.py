@@ -125,7 +125,8 @@ def recompress(png: bytes) -> bytes:
     """The same pixels in about a tenth fewer bytes."""
     import oxipng  # an extra, for those alone who store notebooks
 
-    return oxipng.optimize_from_memory(png, level=4, strip=oxipng.StripChunks.all())
+    kept = {"color_type_reduction": False, "grayscale_reduction": False}  # a palette stays one
+    return oxipng.optimize_from_memory(png, level=4, strip=oxipng.StripChunks.all(), **kept)
 
 
 def stored(notebook: NotebookNode) -> NotebookNode:
