@@ -17,7 +17,6 @@ from odam_chapters.study.inference import (
     is_certain,
     is_right,
     keep_finished,
-    relate_to_odi,
     tabulate_pointings,
     tabulate_ranks,
     warn_of_few,
@@ -171,9 +170,6 @@ def test_answers_stand_by_the_odi_of_their_map() -> None:
     found = estimate_by_odi(answers, is_right)
     assert list(found) == [0.1, 0.9] and [count for _, count in found.values()] == [6, 9]
     assert found[0.1][0].value == 1 and found[0.9][0].value == pytest.approx(2 / 9)
-    related = relate_to_odi(answers, lambda one: one.confidence)
-    assert related.value < -0.9 and related.low <= related.value <= related.high
-    assert math.isnan(relate_to_odi(answers[:6], is_right).value)
 
 
 def test_simulated_people_answer_as_the_papers() -> None:

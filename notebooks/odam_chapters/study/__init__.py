@@ -9,10 +9,9 @@ __all__, __getattr__, __dir__ = offer(
         "study.collecting": "export_answers read_pointings read_rankings",
         "study.exercises": "check_holm check_people check_reader",
         "study.gathering": "WITH_ODAM_TRAIN list_methods make_all_items",
-        "study.inference": "compare estimate_by_odi estimate_means estimate_places is_certain is_right keep_finished "
-        "read_confidence relate_to_odi tabulate_pointings tabulate_ranks",
+        "study.inference": "estimate_by_odi estimate_places is_certain is_right read_confidence",
         "study.items": "DISCRIMINATION EDGES STUDIES TRUST",
-        "study.plots": "show_answer show_by_odi show_power show_question show_readers",
+        "study.plots": "show_by_odi show_power show_question show_readers",
         "study.power": "ENOUGH estimate_power find_enough simulate_certainty simulate_ranks",
         "study.published": "MOST_CERTAIN SENTENCES TRUST_PLACES",
         "study.reader": "RULES estimate_answers estimate_by_condition estimate_gain read_items read_pictures",

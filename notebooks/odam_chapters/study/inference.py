@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.stats import friedmanchisquare, rankdata, wilcoxon
+from scipy.stats import friedmanchisquare, wilcoxon
 
 from odam_chapters.study.given import SUREST, Pointing, Ranking
-from odam_lib.metrics.intervals import Estimate, bootstrap, estimate_mean
+from odam_lib.metrics.intervals import Estimate, estimate_mean
 
 LEVEL = 0.05
 BANDS = (0, 0.2, 0.4, 0.6, 0.8, 1)
@@ -230,21 +230,6 @@ def estimate_by_odi(
             people = torch.tensor([one.person for one in inside])
             found[(low + high) / 2] = estimate_mean(values, people), len(inside)
     return found
-
-
-def relate_to_odi(pointings: Sequence[Pointing], value: Callable[[Pointing], float]) -> Estimate:
-    """Spearman's rank correlation of a number of the answers with the map's ODI, its interval over people."""
-    known = [one for one in pointings if not math.isnan(one.odi)]
-    rows = torch.tensor([[one.odi, value(one)] for one in known], dtype=torch.float64).reshape(-1, 2)
-    people = torch.tensor([one.person for one in known], dtype=torch.int64)
-    return Estimate(_spearman(rows), *bootstrap(_spearman, rows, people, 400))
-
-
-def _spearman(rows: torch.Tensor) -> float:
-    if len(rows) < 3 or (rows == rows[0]).all(dim=0).any():
-        return math.nan
-    ranks = rankdata(rows.numpy(), axis=0)
-    return float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])
 
 
 def _friedman(values: np.ndarray) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from odam_lib.viz.drawing import draw_box, to_png
 from odam_lib.viz.sheets import Sheet, name_entry
 
 LETTERS = "ABCDEFGH"
-SIDE = 2.8
-"""Inches of a panel: 224 pixels on a screen."""
+SIDE = 2.75
+"""Inches of a panel: 220 pixels on a screen."""
 
 
 def show_question(study: Study, item: Item, shown: Sequence[str], title: str = "") -> Figure:
@@ -41,15 +41,6 @@ def draw_still(study: Study, items: Sequence[Item]) -> bytes:
     leaks = last.odi or {}
     shown = tuple(last.maps) if study.kind == "rank" else (min(last.maps, key=lambda name: leaks.get(name, 0.0)),)
     return to_png(show_question(study, last, shown))
-
-
-def show_answer(item: Item, title: str) -> Figure:
-    """An item with its maps named, as people see it only afterwards; the object that is explained is outlined."""
-    figure = _show_maps(item, [("picture", item.picture), *item.maps.items()], title)
-    if item.objects:
-        for panel in figure.axes:
-            draw_box(panel, torch.tensor(item.objects[item.target]), 0)
-    return figure
 
 
 def _show_maps(item: Item, maps: Sequence[tuple[str, bytes]], title: str) -> Figure:

@@ -2,12 +2,10 @@
 
 TRUST_PLACES = {1: 0.538, 2: 0.354}
 """Tab. 2: how often ODAM was put first and second, in 1200 rankings by 40 people of 30 objects each."""
-TRUST_PEOPLE, TRUST_QUESTIONS = 40, 30
+TRUST_PEOPLE = 40
 
 MOST_CERTAIN = {"ODAM": 0.7068, "ODAM, Odam-Train": 0.8399}
 """Tab. 6: how often people were most certain which object was meant."""
-DISCRIMINATION_PEOPLE, DISCRIMINATION_QUESTIONS = 10, 15
-"""App. A.3: people for each method, and pictures for each of them."""
 
 SENTENCES = {
     "trust": "Tab. 2: ODAM first in 53.8 % and second in 35.4 % of 1200 rankings; first of four by guessing: 25 %.",
