@@ -36,11 +36,14 @@ def show_question(study: Study, item: Item, shown: Sequence[str], title: str = "
 
 
 def draw_still(study: Study, items: Sequence[Item]) -> bytes:
-    """A PNG of the last question, for places where no kernel runs; of pointing with the map that leaks least."""
-    last = items[-1]
-    leaks = last.odi or {}
-    shown = tuple(last.maps) if study.kind == "rank" else (min(last.maps, key=lambda name: leaks.get(name, 0.0)),)
-    return to_png(show_question(study, last, shown))
+    """A PNG of one question, for places where no kernel runs; of pointing with the map that leaks least.
+
+    It is the question with the plainest picture, whose PNG is the smallest: it is stored with notebooks.
+    """
+    plain = min(items, key=lambda item: len(item.picture))
+    leaks = plain.odi or {}
+    shown = tuple(plain.maps) if study.kind == "rank" else (min(plain.maps, key=lambda name: leaks.get(name, 0.0)),)
+    return to_png(show_question(study, plain, shown))
 
 
 def _show_maps(item: Item, maps: Sequence[tuple[str, bytes]], title: str) -> Figure:
