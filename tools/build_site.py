@@ -1,28 +1,33 @@
 """Build the web site from the repository's pages and stored notebooks: ``python tools/build_site.py --help``."""
 
 import argparse
+import ast
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 from nbformat import NotebookNode
+from odam_chapters.attention import LocationPicker
+from odam_chapters.crowds import PairPicker, open_crowds, set_thresholds, tables
 
 from notebooks import ROOT, described, listed, without_widgets
-from odam_lib import explain, load_detector, photo
+from odam_lib import explain, load_detector, load_image, photo
 from odam_lib.command import command
 from odam_lib.viz.standalone import read_fragment, write_figure
 
 PLACE = ROOT / "build" / "site"
 PICTURE, DETECTOR, QUICKSTART = "person", "yolov3-tiny", "notebooks/00_quickstart.ipynb"
+PLACES, PAIRS = "notebooks/05_detr_attention_vs_odam.ipynb", "notebooks/07_odam_nms_in_crowds.ipynb"
 LARGEST = 2_000_000
 """Bytes of the first page with all that it loads."""
 
@@ -137,18 +142,51 @@ def list_series(names: Iterable[str]) -> str:
     return "\n".join(["| notebook | question | what you do |", "|---|---|---|", *rows])
 
 
-def draw_figure(place: Path) -> str:
-    """HTML of the figure that the first page begins with; the page of the figure alone is written to ``place``."""
+def draw_figure(place: Path) -> Path:
+    """The page of the figure that the first page begins with, and the quickstart shows in place of its picker."""
     detector, image = load_detector(DETECTOR, "cpu"), photo(PICTURE)
     maps = explain(detector, image, detector.detect(image, score_threshold=0.5))
-    return read_fragment(write_figure(image, maps, place))
+    return write_figure(image, maps, place)
 
 
-def with_figure(notebook: NotebookNode, figure: str) -> NotebookNode:
-    """The quickstart with its picker's picture replaced by the first page's figure, which shows the same."""
+def draw_places(place: Path) -> Path:
+    """The page of notebook 05's picker of places, as that notebook makes it."""
+    set_to = parameters_of(PLACES)
+    detector, image = load_detector(set_to["DETECTOR"], "cpu"), load_image(ROOT / set_to["IMAGE"])
+    return LocationPicker(detector.trace(image), image).write_figure(place)
+
+
+def draw_pairs(place: Path) -> Path:
+    """The page of notebook 07's picker of pairs, as that notebook makes it."""
+    set_to = parameters_of(PAIRS)
+    low, high = set_thresholds(set_to["DETECTOR"], set_to["LOW"], set_to["HIGH"])
+    _, trained = tables.FAMILIES[set_to["DETECTOR"]]
+    item = set_to["PICTURE"]
+    image, _ = open_crowds(set_to["DATASET"], set_to["ROOT"], set_to["SEED"], PICTURE=item + 1)[item]
+    return PairPicker(load_detector(trained, "cpu"), image, score_threshold=0.5, low=low, high=high).write_figure(place)
+
+
+def parameters_of(origin: str) -> dict[str, Any]:
+    """The values of a notebook's parameters cell."""
+    cells = nbformat.read(ROOT / origin, as_version=4).cells
+    (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    lines = [line for line in ast.parse(cell.source).body if isinstance(line, ast.Assign)]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines if isinstance(line.targets[0], ast.Name)}
+
+
+LIVE: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    QUICKSTART: ("InstancePicker", draw_figure),
+    PLACES: ("LocationPicker", draw_places),
+    PAIRS: ("PairPicker", draw_pairs),
+}
+"""By page, the picker that a figure stands for, and what makes the figure."""
+
+
+def with_figure(notebook: NotebookNode, picker: str, figure: str) -> NotebookNode:
+    """A notebook with the stored picture of a picker replaced by a figure in which one can choose."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if "".join(output.get("data", {}).get("text/plain", "")).startswith("InstancePicker("):
+            if "".join(output.get("data", {}).get("text/plain", "")).startswith(f"{picker}("):
                 output["data"] = NotebookNode({"text/html": figure})
     return notebook
 
@@ -159,8 +197,12 @@ def gather(names: Sequence[str], folder: Path) -> None:
     What has not changed since the last time is left alone, so that Sphinx need not read it again.
     """
     site = Site.of(names)
-    figure = draw_figure(folder.with_name("figure.html"))
-    files: dict[str, str | bytes] = {"figure.html": figure}
+    figures = {
+        origin: read_fragment(draw(folder.with_name(f"{picker}.html")))
+        for origin, (picker, draw) in LIVE.items()
+        if origin in site.pages or origin == QUICKSTART
+    }
+    files: dict[str, str | bytes] = {"figure.html": figures[QUICKSTART]}
     linked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "odam_lib").rglob("*.py")}
     for origin, page in site.pages.items():
         if origin == "README.md":  # the site has a first page of its own
@@ -172,7 +214,9 @@ def gather(names: Sequence[str], folder: Path) -> None:
                 if cell.cell_type == "markdown":
                     cell.source, more = lead(cell.source)
                     linked |= more
-            files[page] = nbformat.writes(with_figure(notebook, figure) if origin == QUICKSTART else notebook)
+            if origin in figures:
+                notebook = with_figure(notebook, LIVE[origin][0], figures[origin])
+            files[page] = nbformat.writes(notebook)
         else:
             text = (ROOT / origin).read_text(encoding="utf-8").replace("<!-- notebooks -->", list_series(names))
             files[page], more = lead(text)
