@@ -19,5 +19,6 @@ __all__, __getattr__, __dir__ = offer(
         "study.simulated": "follow_pointings follow_rankings guess_pointings guess_rankings",
         "study.telling": "describe_pointings describe_rankings",
         "study.widget": "Questionnaire",
+        "pictures": "save_small",
     },
 )

@@ -38,9 +38,9 @@ def show_question(study: Study, item: Item, shown: Sequence[str], title: str = "
 def draw_still(study: Study, items: Sequence[Item]) -> bytes:
     """A PNG of one question, for places where no kernel runs; of pointing with the map that leaks least.
 
-    It is the question with the plainest picture, whose PNG is the smallest: it is stored with notebooks.
+    It is the question with the plainest pictures, whose PNGs are the smallest: it is stored with notebooks.
     """
-    plain = min(items, key=lambda item: len(item.picture))
+    plain = min(items, key=lambda item: sum(map(len, (item.picture, *item.maps.values()))))
     leaks = plain.odi or {}
     shown = tuple(plain.maps) if study.kind == "rank" else (min(plain.maps, key=lambda name: leaks.get(name, 0.0)),)
     return to_png(show_question(study, plain, shown))
