@@ -1,7 +1,6 @@
 """Build the web site from the repository's pages and stored notebooks: ``python tools/build_site.py --help``."""
 
 import argparse
-import ast
 import re
 import shutil
 import subprocess
@@ -12,13 +11,13 @@ from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 from nbformat import NotebookNode
 from odam_chapters.attention import LocationPicker
 from odam_chapters.crowds import PairPicker, open_crowds, set_thresholds, tables
+from sweeps.plan import read_notebook
 
 from notebooks import ROOT, described, listed, without_widgets
 from odam_lib import explain, load_detector, load_image, photo
@@ -151,27 +150,19 @@ def draw_figure(place: Path) -> Path:
 
 def draw_places(place: Path) -> Path:
     """The page of notebook 05's picker of places, as that notebook makes it."""
-    set_to = parameters_of(PLACES)
+    set_to = read_notebook(ROOT / PLACES).defaults
     detector, image = load_detector(set_to["DETECTOR"], "cpu"), load_image(ROOT / set_to["IMAGE"])
     return LocationPicker(detector.trace(image), image).write_figure(place)
 
 
 def draw_pairs(place: Path) -> Path:
     """The page of notebook 07's picker of pairs, as that notebook makes it."""
-    set_to = parameters_of(PAIRS)
+    set_to = read_notebook(ROOT / PAIRS).defaults
     low, high = set_thresholds(set_to["DETECTOR"], set_to["LOW"], set_to["HIGH"])
     _, trained = tables.FAMILIES[set_to["DETECTOR"]]
     item = set_to["PICTURE"]
     image, _ = open_crowds(set_to["DATASET"], set_to["ROOT"], set_to["SEED"], PICTURE=item + 1)[item]
     return PairPicker(load_detector(trained, "cpu"), image, score_threshold=0.5, low=low, high=high).write_figure(place)
-
-
-def parameters_of(origin: str) -> dict[str, Any]:
-    """The values of a notebook's parameters cell."""
-    cells = nbformat.read(ROOT / origin, as_version=4).cells
-    (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    lines = [line for line in ast.parse(cell.source).body if isinstance(line, ast.Assign)]
-    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines if isinstance(line.targets[0], ast.Name)}
 
 
 LIVE: dict[str, tuple[str, Callable[[Path], Path]]] = {
