@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,13 @@ def draw_report(report: Mapping[str, Any], beside: Mapping[str, Mapping[int, Cos
         beside: what another machine needed for five maps of each of N predictions, by the name that its line shall
             have.
     """
-    growth = {
-        name: {int(number): cost["ms_a_map"] for number, cost in one["maps"].items()}
+    costs = {
+        name: {int(number): Cost(cost["ms_a_map"] / 1e3, math.nan) for number, cost in one["maps"].items()}
         for name, one in report["detectors"].items()
     } | {
-        name: {number: 1e3 * cost.seconds / (number * len(ATTRIBUTES)) for number, cost in costs.items()}
-        for name, costs in (beside or {}).items()
+        name: {number: replace(cost, seconds=cost.seconds / (number * len(ATTRIBUTES))) for number, cost in of.items()}
+        for name, of in (beside or {}).items()
     }
-    costs = {name: {number: Cost(each / 1e3, math.nan) for number, each in of.items()} for name, of in growth.items()}
     mark = (1e3 * PAPER_MAP, "the paper: 2 ms on an RTX 3090")
     return show_growth(costs, lambda cost: 1e3 * cost.seconds, "milliseconds a map", f"On one {report['card']}", mark)
 
@@ -86,14 +86,18 @@ def tell_report(report: Mapping[str, Any], number: int = 100) -> str:
     of = f"{number} predictions, {report['attributes']} maps each"
     lines = [f"{report['card']}, {of}: milliseconds a map, goal {1e3 * TARGET_MAP:g}"]
     for name, one in report["detectors"].items():
-        cost = one["maps"][str(number)]
-        (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
-        each, limit = cost["ms_a_map"], closely["limited_by"].partition(":")[0]
+        each, limit = one["maps"][str(number)]["ms_a_map"], _looked_at(one)["limited_by"].partition(":")[0]
         lines.append("  " + rate(each <= 1e3 * TARGET_MAP, f"{each:.3f}  {name}; limited by {limit}"))
     drise = report["drise"]
     told = "" if drise["measured"] else "about "
     lines.append(f"D-RISE, {drise['masks']} masks: {told}{drise['seconds']:.0f} s a picture; the paper: 3 minutes")
     return "\n".join(lines)
+
+
+def _looked_at(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What limits a detector's maps; the name says at how many predictions that was looked at."""
+    (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
+    return closely
 
 
 def summarize(report: Mapping[str, Any]) -> str:
@@ -107,7 +111,7 @@ def summarize(report: Mapping[str, Any]) -> str:
                 f"  {number:>4} x {report['attributes']} maps: {cost['ms']:8.1f} ms, {cost['ms_a_map']:.3f} a map, "
                 f"{cost['forwards']:.2f} forward passes, {cost['extra_MB']:.0f} MB"
             )
-        (closely,) = [value for key, value in one.items() if key.startswith("limits_")]
+        closely = _looked_at(one)
         lines.append(
             f"  busy {1e3 * (closely['busy'] or 0):.1f} of {1e3 * closely['seconds']:.1f} ms, "
             f"{closely['arithmetic']:.0%} of the arithmetic, {closely['bandwidth']:.0%} of the bandwidth, "
