@@ -29,8 +29,11 @@ from odam_chapters.errors.plots import Case
 from odam_chapters.errors.widget import MistakeBrowser
 from odam_chapters.odam_train.plots import show_cosines, show_gaps, show_trade_off
 from odam_chapters.odam_train.sweep import read_outcomes
+from odam_chapters.study import plots as study_plots
+from odam_chapters.study.items import STUDIES
 from odam_chapters.timing import Cost
 from planted import PlantedCrowd, PlantedDetector, crowd_map, planted_image
+from study_items import METHODS, make_ranked
 from torch import Tensor
 
 import odam_lib
@@ -78,6 +81,7 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
     pair = (torch.rand(30), torch.rand(30), torch.rand(30) > 0.5)
     couple = found.boxes[:2]
     trace, cells = detector.trace(image), maps.maps[0][0]
+    asked, of_condition = replace(make_ranked(1)[0], asked=name), {name: Estimate(0.3, *interval[name])}
     outcomes = read_outcomes(data_root() / "evaluation" / "odam-train-fcos.csv")
     return {
         "show_detections": lambda: plots.show_detections(image, found),
@@ -124,6 +128,10 @@ def figures(name: str) -> dict[str, Callable[[], Figure]]:
         "show_gaps": lambda: show_gaps({name: {0.5: Estimate(0.1, 0.0, 0.2)}}, name),
         "static_figure": lambda: static_figure(image, found, maps[0], 0),
         "show_pair": lambda: show_pair(image, found, raster, 0, 1),
+        "show_question": lambda: study_plots.show_question(STUDIES["trust"], asked, METHODS, name),
+        "show_readers": lambda: study_plots.show_readers({name: {name: of_condition}}, name, {name: (0.5, name)}),
+        "show_by_odi": lambda: study_plots.show_by_odi({name: {name: {0.5: (of_condition[name], 9)}}}, name),
+        "show_power": lambda: study_plots.show_power({name: {9: of_condition[name]}}, 0.8, name),
     }
 
 
@@ -134,10 +142,8 @@ def test_the_figures_above_are_all_there_are() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("show_")
     }
-    # Places of attention and no name, our own scenes with their names, a study's own words.
-    ours = {"show_locations", "show_leak", "show_experiment", "show_changed"}
-    of_studies = {"show_power", "show_by_odi", "show_readers", "show_question"}
-    assert made - ours - of_studies <= figures("a").keys()
+    # show_locations shows places of attention and no name, the others our own scenes with their names.
+    assert made - {"show_locations", "show_leak", "show_experiment", "show_changed"} <= figures("a").keys()
 
 
 def test_every_figure_is_drawn_on_a_sheet() -> None:

@@ -1,7 +1,7 @@
 """Items of the questionnaires, made of pictures by detectors and methods of explanation."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -72,14 +72,8 @@ def make_trust_items(
         number: of items; fewer if the pictures hold no more.
     """
     items: list[Item] = []
-    taken: dict[str, int] = {}
-    for picture in pictures:
-        if len(items) >= number:
-            break
-        trace = detector.trace(picture.image)
-        rows = _choose_rows(trace, picture, taken)[: number - len(items)]
-        found = trace.detections(LEAST_SCORE)[rows]
-        every = {name: method(trace, found, ["class"]) for name, method in methods.items()} if rows else {}
+    for picture, trace, rows, found in _choose(detector, pictures, 2, number):
+        every = {name: method(trace, found, ["class"]) for name, method in methods.items()}
         for place, row in enumerate(rows):
             maps = {name: each[[place]] for name, each in every.items()}
             region = box_regions(found.boxes[[place]], found.image_size)
@@ -97,20 +91,14 @@ def make_edge_items(detector: Detector, pictures: Iterable[Picture], number: int
         number: of items; fewer if there are fewer pictures with a detection.
     """
     items: list[Item] = []
-    taken: dict[str, int] = {}
-    for picture in pictures:
-        if len(items) >= number:
-            break
-        trace = detector.trace(picture.image)
-        for place in _choose_rows(trace, picture, taken)[:1]:
-            edge = EDGES[len(items) % len(EDGES)]
-            one = trace.detections(LEAST_SCORE)[[place]]
-            maps = {name: method(trace, one, [edge]) for name, method in VARIANTS.items()}
-            shares = {
-                name: float(measure_edge_energy(each.to_image()[:, 0].abs(), one.boxes)[0, EDGES.index(edge)])
-                for name, each in maps.items()
-            }
-            items.append(_make_ranking(f"{picture.name}, {place}", picture.image, maps, VARIANTS, shares, edge))
+    for picture, trace, (row,), one in _choose(detector, pictures, 1, number):
+        edge = EDGES[len(items) % len(EDGES)]
+        maps = {name: method(trace, one, [edge]) for name, method in VARIANTS.items()}
+        shares = {
+            name: float(measure_edge_energy(each.to_image()[:, 0].abs(), one.boxes)[0, EDGES.index(edge)])
+            for name, each in maps.items()
+        }
+        items.append(_make_ranking(f"{picture.name}, {row}", picture.image, maps, VARIANTS, shares, edge))
     return items
 
 
@@ -184,9 +172,24 @@ def _find_objects(
     return boxes, regions, chosen
 
 
-def _choose_rows(trace: Trace, picture: Picture, taken: dict[str, int]) -> list[int]:
+def _choose(
+    detector: Detector, pictures: Iterable[Picture], most: int, number: int
+) -> Iterator[tuple[Picture, Trace, list[int], Detections]]:
+    """So many detections to ask about, ``most`` of a picture at most: their rows among all of its, and themselves."""
+    taken: dict[str, int] = {}
+    for picture in pictures if number > 0 else ():
+        trace = detector.trace(picture.image)
+        found = trace.detections(LEAST_SCORE)
+        rows = _choose_rows(found, picture, taken)[: min(most, number)]
+        if rows:
+            yield picture, trace, rows, found[rows]
+        number -= len(rows)
+        if not number:
+            return
+
+
+def _choose_rows(found: Detections, picture: Picture, taken: dict[str, int]) -> list[int]:
     """Rows of a picture's detections to ask about, two at most, each of a class that was asked about once at most."""
-    found = trace.detections(LEAST_SCORE)
     rows = range(len(found))
     if picture.target is not None:
         true = match(found, picture.target["boxes"], picture.target["labels"]).tolist()
