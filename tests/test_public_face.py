@@ -54,6 +54,7 @@ def test_no_public_name_is_hidden_by_a_module_of_that_name(package: str) -> None
         ("from odam_lib import explain, load_detector, odam_nms, wrap", "matplotlib"),
         ("import odam_lib.evaluation", "matplotlib"),
         ("from odam_lib.viz import show_maps", "ipywidgets"),
+        ("sys.path.insert(0, 'tools'); import sweeps.child", "torch"),
     ],
 )
 def test_nobody_waits_for_what_was_not_asked_for(statement: str, absent: str) -> None:

@@ -22,7 +22,8 @@ from sweeps.plan import read_notebook
 from notebooks import ROOT, described, listed, without_widgets
 from odam_lib import explain, load_detector, load_image, photo
 from odam_lib.command import command
-from odam_lib.viz.standalone import read_fragment, write_figure
+from odam_lib.viz.fragments import read_fragment
+from odam_lib.viz.standalone import write_figure
 
 PLACE = ROOT / "build" / "site"
 PICTURE, DETECTOR, QUICKSTART = "person", "yolov3-tiny", "notebooks/00_quickstart.ipynb"

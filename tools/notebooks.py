@@ -22,8 +22,7 @@ from PIL import Image
 
 from odam_lib.command import command
 from odam_lib.files import naming, output_file, owned, write_whole
-from odam_lib.viz.choosing import WRITTEN
-from odam_lib.viz.standalone import read_fragment
+from odam_lib.viz.fragments import WRITTEN, read_fragment
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "notebooks.toml"

@@ -15,12 +15,10 @@ from traitlets import Bytes, Dict, Float, Int, TraitError, Unicode, validate
 from odam_lib.files import output_file
 from odam_lib.kernels import checks
 from odam_lib.viz.drawing import fit_size, resize
+from odam_lib.viz.fragments import WRITTEN
 from odam_lib.viz.front_ends import STATIC, encode_jpeg
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible
 from odam_lib.viz.standalone import Standalone, write_page
-
-WRITTEN = "odam_figure"
-"""Under which metadata of a widget's output name the file of its figure."""
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 """What IPython shows of an object, by MIME type, and its metadata."""

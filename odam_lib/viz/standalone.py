@@ -18,6 +18,7 @@ from odam_lib.files import output_file, write_whole
 from odam_lib.heatmaps import HeatMaps
 from odam_lib.kernels import checks
 from odam_lib.viz.drawing import OPACITY, fit_size, resize
+from odam_lib.viz.fragments import BEGIN, END
 from odam_lib.viz.front_ends import (
     SHOWN,
     STATIC,
@@ -31,9 +32,6 @@ from odam_lib.viz.plots import check_shown
 
 LARGEST = 1_500_000
 """Bytes of a page with one figure."""
-
-BEGIN, END = "<!-- odam figure -->", "<!-- end of odam figure -->"
-"""Around that part of a page that shows the figure in any other page."""
 
 _MOST_OF_MAPS = 1_000_000
 """Bytes, as Base64, of the maps in a figure."""
@@ -136,20 +134,6 @@ def write_page(figure: Standalone, path: str | Path) -> Path:
     with write_whole(place) as aside:
         aside.write_text(page, encoding="utf-8")
     return place
-
-
-def read_fragment(path: Path) -> str:
-    """What shows the figure of a file of :func:`write_page` in another page.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no figure.
-    """
-    _, found, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    fragment, ended, _ = rest.partition(END)
-    if not (found and ended):
-        raise ValueError(f"{path} holds no figure: give a file that write_figure wrote.")
-    return fragment
 
 
 def embed_figure(figure: Standalone) -> str:

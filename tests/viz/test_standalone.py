@@ -10,8 +10,9 @@ import torch
 from planted import PlantedDetector, planted_image
 
 from odam_lib import ODAM, HeatMaps, explain
+from odam_lib.viz.fragments import read_fragment
 from odam_lib.viz.front_ends import NOTHING_FOUND
-from odam_lib.viz.standalone import LARGEST, make_standalone, read_fragment, write_figure
+from odam_lib.viz.standalone import LARGEST, make_standalone, write_figure
 
 
 @pytest.fixture(scope="module")
