@@ -5,9 +5,9 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
-from cells import ROOT
 
 import odam_lib
 
@@ -60,7 +60,7 @@ def test_no_public_name_is_hidden_by_a_module_of_that_name(package: str) -> None
 )
 def test_nobody_waits_for_what_was_not_asked_for(statement: str, absent: str) -> None:
     program = f"import sys; {statement}; sys.exit({absent!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1]).returncode == 0
 
 
 def test_modules_are_attributes_of_the_package() -> None:
