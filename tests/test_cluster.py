@@ -90,7 +90,7 @@ def test_whatever_keeps_ray_from_starting_is_one_sentence(
     ray = SimpleNamespace(is_initialized=lambda: False, init=fail)
     monkeypatch.setitem(sys.modules, "ray", ray)
     with pytest.raises(
-        ConnectionError, match="^Ray at local cannot be used: The current node timed out during startup"
+        ConnectionError, match=r"^Ray at local cannot be used: The current node timed out during startup"
     ):
         with connect():
             pass
