@@ -55,7 +55,7 @@ def test_cards_tell_what_the_weights_reach(held_out) -> None:
         if isinstance(entry, zoo.Bundled) and name != "yolov3-tiny":  # measured on photographs: test_yolo
             card = read_card(name)
             shown = next((items for kind, items in drawn.items() if kind in name), held_out)
-            reached = measure_ap(load_detector(name, "cpu"), shown)["AP50"]
+            reached = measure_ap(load_detector(name, "cpu"), shown[:24])["AP50"]
             assert abs(reached - card["AP50"]) < 0.08, (name, reached, card["AP50"])
 
 
