@@ -40,10 +40,10 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
     rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, ``labels`` int64 ``[N]``,
-    ``image_id``, the file's, and, where every object of the file has one, ``masks`` bool ``[N, H, W]``. Regions marked
-    ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
-    ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation ``image_id``, ``category_id``
-    and ``bbox`` are needed.
+    ``image_id`` and ``file_name``, the file's, and, where every object of the file has one, ``masks`` bool
+    ``[N, H, W]``. Regions marked ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]``
+    and ``ignored_labels`` int64 ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation
+    ``image_id``, ``category_id`` and ``bbox`` are needed.
 
     Args:
         images: folder that the file names of the pictures start at.
@@ -128,6 +128,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
             "boxes": _boxes(objects),
             "labels": self._labels(objects),
             "image_id": record["id"],
+            "file_name": record["file_name"],
             "ignored": _boxes(crowds),
             "ignored_labels": self._labels(crowds),
         }
