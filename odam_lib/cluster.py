@@ -57,7 +57,7 @@ def connect(
     options = {} if address != LOCAL else {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(address, log_to_driver=False, logging_level="error", **options)
-    except (ConnectionError, RuntimeError) as error:  # another version of Ray or Python, say
+    except Exception as error:  # another version of Ray or Python, or no start in time, which Ray gives no type
         raise ConnectionError(
             f"Ray at {address} cannot be used: {' '.join(str(error).split())}; a cluster that asks for a token needs "
             "RAY_AUTH_MODE=token here."

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -77,6 +77,22 @@ def test_no_cluster_on_this_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
     with pytest.raises(ConnectionError, match="Nobody answers"):
         with connect("auto"):
+            pass
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ConnectionError, ValueError, Exception])
+def test_whatever_keeps_ray_from_starting_is_one_sentence(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise kind("The current node timed out\n during startup.")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=fail)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(
+        ConnectionError, match=r"^Ray at local cannot be used: The current node timed out during startup"
+    ):
+        with connect():
             pass
 
 

@@ -86,7 +86,7 @@ def write_trained(path: Path) -> None:
 READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "checkpoint": (CHECKPOINT, write_checkpoint, read_checkpoint),
     "cache": ("scenes.pt", write_cache, lambda path: Cached(Scenes("train", 2, None, 64), path)),
-    "crowds": ("a.safetensors.gz", copied("evaluation/crowd-results.safetensors.gz"), CrowdResults.load),
+    "crowds": ("a.safetensors.xz", copied("evaluation/crowd-results.safetensors.xz"), CrowdResults.load),
     "mistakes": ("a.csv.gz", copied("evaluation/distractors.csv.gz"), read_mistakes),
     "outcomes": ("a.csv", copied("evaluation/odam-train-fcos.csv"), read_outcomes),
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),

@@ -121,14 +121,14 @@ def collected(folder: Path) -> None:
     with patch.multiple(crowd_results, **stubs):
         with patch.object(sys, "argv", ["crowd_results", str(folder / "results.sqlite"), "--pictures", "2",
                                                 "--detectors", *crowd_results.DETECTORS[:2],
-                                                "--bundle", str(folder / "results.safetensors.gz")]):  # fmt: skip
+                                                "--bundle", str(folder / "results.safetensors.xz")]):  # fmt: skip
             crowd_results.main()
 
 
 def read_collected(folder: Path) -> Any:
     from odam_chapters.crowds.results import CrowdResults
 
-    found = CrowdResults.load(folder / "results.safetensors.gz")
+    found = CrowdResults.load(folder / "results.safetensors.xz")
     return str((found.truth, found.sifted, found.about))
 
 

@@ -87,7 +87,7 @@ def test_two_steps_are_trained(
 def test_a_crowd_is_sifted(
     name: str, places: dict[str, Path], seen: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    path, bundle = tmp_path / "crowds.sqlite", tmp_path / "crowds.safetensors.gz"
+    path, bundle = tmp_path / "crowds.sqlite", tmp_path / "crowds.safetensors.xz"
     few = ["--bundle", bundle, "--pictures", "1", "--detectors", "fcos-crowd-odam"]
     if name in LABELS:
         with pytest.raises(SystemExit):

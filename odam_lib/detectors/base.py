@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.identity import hash_image, hash_weights
-from odam_lib.detectors.passes import leave_inference, make_twin, record_gradients
+from odam_lib.detectors.passes import find_accelerator, leave_inference, make_twin, record_gradients
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.trace import Predictions, Trace, check_nms
 from odam_lib.images import check_image
@@ -272,8 +272,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     checks.kind("The device", device, (str, torch.device), "auto, cpu or one this machine has")
     if device == "auto":
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found if found is not None else torch.device("cpu")
+        return find_accelerator() or torch.device("cpu")
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)

@@ -17,12 +17,17 @@ PLAIN = (str, int, float, bool, type(None))
 CONTAINERS = (dict, OrderedDict, list, deque)
 
 
+def find_accelerator() -> torch.device | None:
+    """The accelerator that this machine has; asked in the way that PyTorch 2.6 takes too, which raises for none."""
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+
+
 @contextmanager
 def record_gradients() -> Iterator[None]:
     """While active, gradients are recorded and numbers keep their precision, whatever the caller is within:
     ``torch.no_grad``, ``torch.inference_mode``, ``torch.autocast``. It decorates functions too."""
     kinds = {"cpu"}
-    if (accelerator := torch.accelerator.current_accelerator()) is not None:
+    if (accelerator := find_accelerator()) is not None:
         kinds.add(accelerator.type)
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))

@@ -67,8 +67,8 @@ def show(found: CrowdPicture) -> list[tuple[list[float], float]]:
 
 def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
     kept = results()
-    kept.save(tmp_path / "results.safetensors.gz")
-    read = CrowdResults.load(tmp_path / "results.safetensors.gz")
+    kept.save(tmp_path / "results.safetensors.xz")
+    read = CrowdResults.load(tmp_path / "results.safetensors.xz")
     assert read.detectors == ["a", "b"] and read.about == kept.about
     assert read.rules("b") == ["none", "lowered", "hard"]  # in the order of the table
     for one in (kept, read):
@@ -79,8 +79,8 @@ def test_a_file_gives_back_what_was_kept(tmp_path: Path) -> None:
             [[], [(NEIGHBOUR, 0.25)]],
         ]
         assert all(torch.equal(each.truth, TRUTH) and not len(each.ignored) for each in one.pictures("a", "hard"))
-    CrowdResults(kept.truth, kept.sifted, kept.about, (TRUTH[:1], TRUTH[:0])).save(tmp_path / "results.safetensors.gz")
-    read = CrowdResults.load(tmp_path / "results.safetensors.gz")
+    CrowdResults(kept.truth, kept.sifted, kept.about, (TRUTH[:1], TRUTH[:0])).save(tmp_path / "results.safetensors.xz")
+    read = CrowdResults.load(tmp_path / "results.safetensors.xz")
     assert [each.ignored.tolist() for each in read.pictures("a", "hard")] == [[PERSON], []]
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings, strategies as st
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from odam_lib.detectors.passes import find_accelerator
 from odam_lib.kernels.nms import (
     BLOCK,
     Kept,
@@ -32,10 +33,10 @@ ROW = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 0, 30, 10]])
 DEVICES = [
     "cpu",
     pytest.param(
-        str(torch.accelerator.current_accelerator() or "cuda"),
+        str(find_accelerator() or "cuda"),
         marks=[
             pytest.mark.gpu,
-            pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator on this machine"),
+            pytest.mark.skipif(find_accelerator() is None, reason="no accelerator on this machine"),
         ],
     ),
 ]

@@ -4,8 +4,8 @@
 """
 
 import argparse
-import gzip
 import json
+import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -166,7 +166,7 @@ class CrowdResults:
                 as_they_are = ((left == 0) | (left == scores)).all()
                 tensors[f"{detector}/{rule}"] = left > 0 if as_they_are else left
         with write_whole(path) as aside:
-            aside.write_bytes(gzip.compress(save(tensors), mtime=0))
+            aside.write_bytes(lzma.compress(save(tensors), filters=[PACKING]))
 
     @classmethod
     def load(cls, path: str | Path) -> "CrowdResults":
@@ -178,7 +178,7 @@ class CrowdResults:
         """
         path = user_path(path)
         try:
-            tensors = load(gzip.decompress(path.read_bytes()))
+            tensors = load(lzma.decompress(path.read_bytes()))
             about = json.loads(bytes(tensors[ABOUT].tolist()))
             truth = _unpack_boxes(tensors, "truth")
             ignored = _unpack_boxes(tensors, "ignored") if "ignored.counts" in tensors else ()
@@ -196,6 +196,9 @@ class CrowdResults:
 
 ABOUT = "about"
 """Name of the tensor that holds :attr:`CrowdResults.about` as the bytes of a JSON."""
+
+PACKING = {"id": lzma.FILTER_LZMA2, "preset": lzma.PRESET_EXTREME, "lp": 1, "pb": 1}
+"""Of numbers of two bytes, as half precision has."""
 
 
 def _pack_boxes(name: str, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -219,7 +222,7 @@ def _unpack(tensors: Mapping[str, Tensor], name: str, rules: Sequence[str]) -> t
 
 def locate_bundled() -> Path:
     """Where the bundled results lie."""
-    return data_root() / "evaluation" / "crowd-results.safetensors.gz"
+    return data_root() / "evaluation" / "crowd-results.safetensors.xz"
 
 
 @cache
