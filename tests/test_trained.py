@@ -106,7 +106,7 @@ def test_its_rows_and_its_report_say_which_weights_they_are_of(trained: Path, da
 
 
 def test_a_crowd_is_sifted(trained: Path, data: Path, tmp_path: Path) -> None:
-    rows, bundle = tmp_path / "crowds.sqlite", tmp_path / "crowds.safetensors.gz"
+    rows, bundle = tmp_path / "crowds.sqlite", tmp_path / "crowds.safetensors.xz"
     few = ["--dataset", data / "held_out.json", "--pictures", 1, "--detectors", trained, "fcos-crowd"]
     run(collect_crowds, rows, "--bundle", bundle, *few)
     found = CrowdResults.load(bundle)
