@@ -14,13 +14,14 @@ from odam_lib.datasets.download import dataset_root
 from odam_lib.datasets.pictures import (
     LONGEST_SIDE,
     OFFICIAL,
+    Outline,
     Target,
     check_item,
     find_box_problem,
     leaves_folder,
     refuse_missing,
 )
-from odam_lib.images import load_image
+from odam_lib.images import load_image, measure_picture
 
 CATEGORIES = PEOPLE
 SPLITS = ("train", "val")
@@ -91,12 +92,21 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             ValueError: the picture is damaged or too large.
         """
         check_item(item, len(self.names))
+        # The annotations state no size. The authors' code reads pictures by OpenCV, which turns them by their EXIF tag.
+        return load_image(self.folder / self._files[item]), self._target(item)
+
+    def outline(self, item: int) -> Outline:
+        """See :func:`~odam_lib.datasets.pictures.outline`; errors as of an item."""
+        check_item(item, len(self.names))
+        return measure_picture(self.folder / self._files[item], OFFICIAL.pictures, upright=True), self._target(item)
+
+    def _target(self, item: int) -> Target:
         picture = self._pictures[item]
         full, visible, head = range(len(BOXES))
         kind = list(BOXES).index(self.box)
         ignored = picture.ignored[:, kind]
         people = picture.boxes[~ignored]
-        target: Target = {
+        return {
             "boxes": people[:, kind],
             "labels": torch.ones(len(people), dtype=torch.int64),
             "image_id": item,
@@ -108,8 +118,6 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             "ignored": picture.boxes[ignored, kind],
             "ignored_labels": torch.ones(int(ignored.sum()), dtype=torch.int64),
         }
-        # The annotations state no size. The authors' code reads pictures by OpenCV, which turns them by their EXIF tag.
-        return load_image(self.folder / self._files[item]), target
 
 
 def _files(folder: Path, names: list[str]) -> list[str]:

@@ -24,6 +24,20 @@ class Examples(Protocol):
     def __getitem__(self, item: int, /) -> tuple[Tensor, Target]: ...
 
 
+Outline = tuple[tuple[int, int], Target]
+"""Height and width of a picture in pixels, and its target without masks: what is known before it is decoded."""
+
+
+def outline(dataset: Any, item: int) -> Outline | None:
+    """What a data set knows of a picture before it is decoded; ``None`` if it decodes it to know.
+
+    Raises:
+        ValueError: the picture cannot be read.
+    """
+    known = getattr(dataset, "outline", None)
+    return known(item) if known else None
+
+
 LONGEST_SIDE = 65_535
 """Of a JPEG in pixels: boxes of crowds reach beyond the border of their picture, but not so far."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
