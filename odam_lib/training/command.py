@@ -20,7 +20,8 @@ from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.pictures import Examples
 from odam_lib.datasets.scenes import ShortcutScenes
 from odam_lib.detectors.base import resolve_device
-from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.trained import describe_detector
+from odam_lib.detectors.weights import halve, save_weights
 from odam_lib.files import output_folder
 from odam_lib.metrics.detection import measure_ap
 from odam_lib.training.detector import train_detector
@@ -143,12 +144,12 @@ def main() -> None:
         detector = train_detector(settings, training, folder, device)
         if rank() > 0:
             return
+        detector.model.load_state_dict(halve(detector.model.state_dict()))  # what is measured is what is written
         scores = measure_ap(detector, (held_out[item] for item in range(len(held_out))))
         card = describe_training("odam_lib.training", settings, folder, detector.model, len(held_out), scores)
         places = {name: getattr(options, name) for name in ("root", "annotations")}
         card["command"] += "".join(f" --{name} {shlex.quote(path)}" for name, path in places.items() if path)
-        if not settings.categories:
-            card["categories"] = list(detector.categories)
         card["measured_on"] += ", pycocotools"
+        card |= describe_detector(detector, settings.detector)
         path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
-        print(json.dumps(card, indent=2), f"\nwrote {path}")
+        print(json.dumps(card, indent=2), f"\nwrote {path}, and --detector {shlex.quote(str(folder))} takes it")
