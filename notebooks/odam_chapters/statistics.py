@@ -2,7 +2,8 @@
 
 import math
 
-from scipy.stats import binomtest, mannwhitneyu
+import torch
+from scipy.stats import binomtest, rankdata
 from torch import Tensor
 
 from odam_lib.kernels import checks
@@ -21,10 +22,11 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     """
     checks.tensor("scores", scores, "[N]")
     checks.tensor("positive", positive, f"[{len(scores)}]", "bool")
-    above, below = scores[positive].cpu(), scores[~positive].cpu()
-    if not len(above) or not len(below):
+    above, below = int(positive.sum()), int((~positive).sum())
+    if not above or not below:
         return math.nan
-    return float(mannwhitneyu(above, below, method="asymptotic").statistic) / (len(above) * len(below))
+    ranks = rankdata(torch.cat([scores[positive], scores[~positive]]).cpu())
+    return float(ranks[:above].sum() - above * (above + 1) / 2) / (above * below)
 
 
 def relative_change(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -88,9 +89,18 @@ def ratio_interval(
     if number < 2:
         return math.nan, math.nan
     sums = torch.zeros(number, 2, dtype=torch.float64).index_add(0, member, torch.stack([above, below], 1).double())
-    draws = torch.randint(number, (repeats, number), generator=torch.Generator().manual_seed(seed))
-    drawn = sums[draws].sum(dim=1)
+    drawn = _count_draws(number, repeats, seed).double() @ sums
     return _middle(drawn[:, 0] / drawn[:, 1], level)
+
+
+@lru_cache(maxsize=2)
+def _count_draws(groups: int, repeats: int, seed: int) -> Tensor:
+    """How often each group is in each draw of as many groups, int16 ``[repeats, groups]``; a table asks for one again
+    and again."""
+    with torch.inference_mode(False):
+        draws = torch.randint(groups, (repeats, groups), generator=torch.Generator().manual_seed(seed))
+        ones = torch.ones(1, 1, dtype=torch.int16).expand_as(draws)
+        return torch.zeros(repeats, groups, dtype=torch.int16).scatter_add_(1, draws, ones)
 
 
 def _middle(values: Tensor, level: float = LEVEL) -> tuple[float, float]:
