@@ -64,4 +64,7 @@ def run_cells(name: str, parameters: dict[str, Any]) -> list[str]:
     run_cell(shell, first)
     assert parameters.keys() <= shell.user_ns.keys()
     shell.user_ns |= parameters
-    return [run_cell(shell, source) for source in cells]
+    try:
+        return [run_cell(shell, source) for source in cells]
+    finally:
+        shell.user_ns.clear()  # a shell is never forgotten, nor 80 MB of a notebook's own
