@@ -41,10 +41,10 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
     rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, ``labels`` int64 ``[N]``,
-    ``image_id``, the file's, and, where every object of the file has one, ``masks`` bool ``[N, H, W]``. Regions marked
-    ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
-    ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation ``image_id``, ``category_id``
-    and ``bbox`` are needed.
+    ``image_id`` and ``file_name``, the file's, and, where every object of the file has one, ``masks`` bool
+    ``[N, H, W]``. Regions marked ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]``
+    and ``ignored_labels`` int64 ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation
+    ``image_id``, ``category_id`` and ``bbox`` are needed.
 
     Args:
         images: folder that the file names of the pictures start at.
@@ -122,7 +122,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         height, width = record["height"], record["width"]
         # The picture first: until its size is known, the size of the masks is but a claim.
         image = stored_picture(self.folder / record["file_name"], height, width, self._advice.pictures)
-        target = self._target(record["id"])
+        target = self._target(record)
         if not self.no_masks:
             objects, _ = self._sorted(record["id"])
             target["masks"] = stack_masks([annotation["segmentation"] for annotation in objects], height, width)
@@ -134,7 +134,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         record = self._images[item]
         size = record["width"], record["height"]
         path = self.folder / record["file_name"]
-        return measure_picture(path, self._advice.pictures, size), self._target(record["id"])
+        return measure_picture(path, self._advice.pictures, size), self._target(record)
 
     def _sorted(self, image_id: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The annotations of a picture's objects, and of what stands apart."""
@@ -143,12 +143,13 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
             found[self._stands_apart(annotation)].append(annotation)
         return found
 
-    def _target(self, image_id: int) -> Target:
-        objects, crowds = self._sorted(image_id)
+    def _target(self, record: dict[str, Any]) -> Target:
+        objects, crowds = self._sorted(record["id"])
         return {
             "boxes": _boxes(objects),
             "labels": self._labels(objects),
-            "image_id": image_id,
+            "image_id": record["id"],
+            "file_name": record["file_name"],
             "ignored": _boxes(crowds),
             "ignored_labels": self._labels(crowds),
         }

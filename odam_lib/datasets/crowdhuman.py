@@ -45,9 +45,10 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], turned as its EXIF tag says;
     ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, which may reach beyond the picture,
-    ``labels`` int64 ``[N]``, all 1, and ``image_id``, the position in the annotation file; ``names[image_id]`` is
-    CrowdHuman's ID. All boxes of the N people: ``full_boxes``, ``visible_boxes`` and ``head_boxes`` float32 ``[N, 4]``,
-    ``boxes`` being one of them, and ``head_ignored`` bool ``[N]``, whose head box says nothing.
+    ``labels`` int64 ``[N]``, all 1, ``file_name`` and ``image_id``, the position in the annotation file;
+    ``names[image_id]`` is CrowdHuman's ID. All boxes of the N people: ``full_boxes``, ``visible_boxes`` and
+    ``head_boxes`` float32 ``[N, 4]``, ``boxes`` being one of them, and ``head_ignored`` bool ``[N]``, whose head box
+    says nothing.
 
     Kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64 ``[M]`` is what the evaluation in common
     use (Chu et al., 2020) ignores: crowds, reflections and the like (another tag than ``person``, or ``ignore`` in
@@ -109,6 +110,7 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             "boxes": people[:, kind],
             "labels": torch.ones(len(people), dtype=torch.int64),
             "image_id": item,
+            "file_name": self._files[item],
             "full_boxes": people[:, full],
             "visible_boxes": people[:, visible],
             "head_boxes": people[:, head],

@@ -13,7 +13,7 @@ from odam_lib.images import picture_file
 from odam_lib.kernels import checks
 
 Target = dict[str, Any]
-"""Tensors ``boxes``, ``labels`` ... of one picture, and its number ``image_id``."""
+"""Tensors ``boxes``, ``labels`` ... of one picture, its number ``image_id`` and, where it is a file, ``file_name``."""
 
 
 class Examples(Protocol):

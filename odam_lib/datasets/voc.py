@@ -60,9 +60,9 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
     rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels counted from 0, x2 and y2 just
-    beyond the last one, ``labels`` int64 ``[N]`` and ``image_id``, here the item's number. Objects marked difficult,
-    which VOC's evaluation leaves out, are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
-    ``[M]``.
+    beyond the last one, ``labels`` int64 ``[N]``, ``file_name`` and ``image_id``, here the item's number. Objects
+    marked difficult, which VOC's evaluation leaves out, are kept apart as ``ignored`` float32 ``[M, 4]`` and
+    ``ignored_labels`` int64 ``[M]``.
 
     Args:
         images: folder of the pictures, each named as its XML file but for the suffix.
@@ -141,6 +141,7 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
             "boxes": picture.boxes[kept],
             "labels": labels[kept],
             "image_id": self._ids[item],
+            "file_name": self._files[item].name,
             "ignored": picture.boxes[~kept],
             "ignored_labels": labels[~kept],
         }

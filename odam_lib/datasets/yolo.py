@@ -41,8 +41,8 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], turned as its EXIF tag says;
     ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, a segment's being its bounds, ``labels``
-    int64 ``[N]``, ``image_id``, here the item's number, no objects in ``ignored`` ``[0, 4]`` and ``ignored_labels``
-    ``[0]`` and, where every object is a segment, ``masks`` bool ``[N, H, W]``.
+    int64 ``[N]``, ``file_name``, ``image_id``, here the item's number, no objects in ``ignored`` ``[0, 4]`` and
+    ``ignored_labels`` ``[0]`` and, where every object is a segment, ``masks`` bool ``[N, H, W]``.
 
     Args:
         root: folder with ``images/`` and ``labels/``.
@@ -138,6 +138,7 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
             "boxes": (boxes * boxes.new_tensor([width, height, width, height])).float(),
             "labels": torch.tensor([one.label for one in objects], dtype=torch.int64),
             "image_id": item,
+            "file_name": self._files[item].relative_to(self._images).as_posix(),
             "ignored": torch.zeros((0, 4)),
             "ignored_labels": torch.zeros(0, dtype=torch.int64),
         }
