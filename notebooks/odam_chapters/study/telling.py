@@ -32,8 +32,9 @@ def _describe(table: Table | None, left_out: int, what: str) -> str:
     people = 0 if table is None else len(table.people)
     lines = [f"{people} people" + (f", {left_out} more have not finished and are left out" if left_out else "")]
     if table is not None:
+        wide = max(map(len, table.conditions))
         lines += [
-            f"  {name:18} {what} {value:.2f} ({low:.2f} to {high:.2f})"
+            f"  {name:{wide}}  {what} {value:.2f}" + (f" ({low:.2f} to {high:.2f})" if people > 1 else "")
             for name, (value, low, high) in estimate_means(table).items()
         ]
     if table is None or people < 2:
@@ -41,10 +42,12 @@ def _describe(table: Table | None, left_out: int, what: str) -> str:
     found = compare(table)
     if len(table.conditions) > 2:
         lines.append(f"  Friedman: chi-square {found.statistic:.1f}, p {_write(found.p)}")
-    for pair in found.pairs:
+    told = {f"{pair.first} - {pair.second}": pair for pair in found.pairs}
+    corrected = "p by Holm" if len(told) > 1 else "Wilcoxon: p"
+    for names, pair in told.items():
         value, low, high = pair.difference
-        told = f"{pair.first} - {pair.second}"
-        lines.append(f"  {told:32} {value:+.2f} ({low:+.2f} to {high:+.2f}), p by Holm {_write(pair.adjusted)}")
+        said = f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {corrected} {_write(pair.adjusted)}"
+        lines.append(f"  {names:{max(map(len, told))}}  {said}")
     return "\n".join([*lines, *(f"  {warning}" for warning in found.warnings)])
 
 
