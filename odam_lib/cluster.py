@@ -32,7 +32,7 @@ def connect(
         address: ``local`` starts Ray on this machine; ``auto`` is the cluster that this machine is part of, or that
             ``RAY_ADDRESS`` names; ``HOST:PORT`` is that of another head node.
         cpus, gpus: how many Ray shall count on this machine; ``None`` for what there is. A cluster knows its own.
-        weights: names of bundled weights that every node must have as they are here.
+        weights: names of bundled weights, and absolute paths of others, that every node must have as they are here.
 
     Yields:
         The module ``ray``.
@@ -70,13 +70,17 @@ def connect(
 
 
 def measure_versions(weights: Sequence[str] = ()) -> dict[str, str]:
-    """What results depend on beside data: this package by its source, PyTorch, and bundled weights by their hash."""
+    """What results depend on beside data: this package by its source, PyTorch, and weights by their hash.
+
+    Args:
+        weights: as for :func:`connect`.
+    """
     here, source = Path(__file__).parent, hashlib.sha256()
     for path in sorted(here.rglob("*.py")):
         source.update(path.relative_to(here).as_posix().encode() + path.read_bytes())
     found = {"odam_lib": f"of source {source.hexdigest()[:8]}", "torch": version("torch")}
     for name in weights:
-        path = data_root() / "weights" / f"{name}.safetensors"
+        path = Path(name) if os.path.isabs(name) else data_root() / "weights" / f"{name}.safetensors"
         found[f"weights of {name}"] = sha256(path)[:8] if path.is_file() else "missing"
     return found
 

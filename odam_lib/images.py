@@ -20,6 +20,7 @@ FORMATS = (
 """What Pillow may take a file for, whatever its name: pictures of pixels alone, for it hands PostScript to another
 program, and containers may hold PostScript."""
 _BITS, _POLARITY = 258, 262  # TIFF's tags: of a sample, and whether 0 is white
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that exchange width and height
 _ADVICE = "give an undamaged JPEG, PNG or similar file"
 
 
@@ -75,6 +76,35 @@ def picture_file(path: Path, advice: str, size: tuple[int, int] | None = None) -
             f"{path} cannot be read as a picture ({str(error) or type(error).__name__}): {advice}."
         ) from error
     raise ValueError(f"{path} has {_by(found)} pixels, its annotation says {_by(size)}: {advice}.")
+
+
+def measure_picture(
+    path: Path, advice: str, size: tuple[int, int] | None = None, upright: bool = False
+) -> tuple[int, int]:
+    """The size of a picture that is whole, as a rule without decoding it.
+
+    A JPEG or PNG whose header can be read and that ends as its format does was not cut off, and is believed: damage in
+    between is noticed when it is decoded. Every other picture is decoded here, so is one whose numbers say what white
+    is.
+
+    Args:
+        path, advice, size: as for :func:`picture_file`.
+        upright: turn it as its EXIF tag says.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ValueError: it cannot be read, or has another size.
+    """
+    with picture_file(path, advice, size) as opened:
+        if 0 in opened.size or _deep(opened) or _white(opened) is not None or not _ends(path, opened.format):
+            decoded = _seen(opened, upright)
+            decoded.load()
+            return decoded.height, decoded.width
+        # Not PNG's own, which decodes the picture to find a tag behind its pixels.
+        lies = upright and Image.Image.getexif(opened).get(_ORIENTATION) in _LYING
+        return opened.size if lies else (opened.height, opened.width)
 
 
 def stored_picture(path: Path, height: int, width: int, advice: str) -> Tensor:
@@ -139,6 +169,26 @@ def check_image(image: Tensor) -> None:
         raise ValueError("The image has values that are NaN or infinite: replace them, and scale them to [0, 1].")
     if not (low >= 0 and high <= 1):
         raise ValueError(f"The image's values span [{low:g}, {high:g}]: scale them to [0, 1].")
+
+
+def _ends(path: Path, kind: str | None) -> bool:
+    """Whether the file of a picture ends as its format does; ``False`` of formats whose end nothing marks."""
+    with path.open("rb") as file:
+        if kind == "JPEG":
+            file.seek(-2, os.SEEK_END)
+            return file.read() == b"\xff\xd9"
+        if kind != "PNG":
+            return False
+        file.seek(8)
+        pixels = False
+        while len(head := file.read(8)) == 8:
+            if head[4:] == b"IEND":
+                return len(file.read(4)) == 4
+            if pixels and head[4:] != b"IDAT":  # what stands there may turn the picture
+                return False
+            pixels = head[4:] == b"IDAT"
+            file.seek(4 + int.from_bytes(head[:4]), os.SEEK_CUR)
+    return False
 
 
 def _by(size: tuple[int, int] | None) -> str:

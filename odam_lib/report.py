@@ -21,7 +21,7 @@ def main() -> None:
     )
     parser.add_argument("pictures", nargs="*", type=user_path, help="JPEG, PNG, ...")
     parser.add_argument("--out", type=user_path, default="report.html", help="page to write")
-    parser.add_argument("--detector", default="yolov3-tiny", help="any name of load_detector")
+    parser.add_argument("--detector", default="yolov3-tiny", help="a name of load_detector or a training's folder")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument("--score-threshold", type=float, default=0.5, help="least score of a detection")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ...")

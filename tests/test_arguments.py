@@ -154,6 +154,13 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("picture and detector swapped", lambda: o.explain(pic, d), T, "detector is a tensor of float32"),
     # --- detectors by name, by model
     ("number for a name", lambda: o.load_detector(5), T, "name of a detector is 5"),
+    (
+        "folder without weights",
+        lambda: o.load_detector(Path("/")),
+        FileNotFoundError,
+        "There are no weights in /: give",
+    ),
+    ("empty name", lambda: o.load_detector(""), V, "Unknown detector '': choose"),
     ("unknown name", lambda: o.load_detector("fcos"), V, "Unknown detector 'fcos': choose"),
     ("number for a name to build", lambda: build_detector(None), T, "name of a detector is None"),
     ("number for a device", lambda: o.load_detector("fcos-scenes", 0), T, "device is 0: give auto, cpu"),

@@ -31,6 +31,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{text}", "--pictures", "1"], "text is no place for the rows of a run"),
         (["{new}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{new}", "--pictures", "0"], "number of scenes is 0"),
+        (["{new}.sqlite", "--detectors", "yolo"], "Unknown detector 'yolo': choose among fcos-crowd, "),
+        (["{new}.sqlite", "--detectors", "{folder}"], "There are no weights in"),
         (["{new}", "--dataset", "{labels}", "--pictures", "1"], "YOLO's labels cannot mark what is to be ignored"),
         (["{new}", "--dataset", "{labels}", "--pictures", "2"], "has 1 pictures here, not 2"),
         (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
@@ -40,6 +42,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     "odam_lib/datasets/scenes/__main__.py": [
         (["{text}/in"], "cannot be written"),
         (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{text}"], "cannot be written"),
+        (["{new}", "--size", "8"], "at least 32 pixels"),
         (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
     ],
     "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
@@ -91,6 +95,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}.sqlite", "--workers", "2", "--address", "127.0.0.1:1"], "Nobody answers as Ray does at 127.0.0.1:1"),
         (["{new}.sqlite", "--begin-with", "{text}"], "text is no place for rows"),
         (["{new}.sqlite", "--detector", "yolo"], "Unknown detector 'yolo'"),
+        (["{new}.sqlite", "--detector", "{folder}"], "There are no weights in"),
+        (["{new}.sqlite", "--detector", "{cached}"], "The training in"),
         (["{new}", "--dataset", "coco", "--annotations", "{text}"], "text"),
         (["{new}", "--dataset", "{folder}"], "folder is no data set of a known format: give a JSON in COCO's format"),
         (["{new}", "--dataset", "{text}"], "text is no data set of a known format"),
@@ -126,6 +132,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["{new}"], "There is no picture at"),
         (["{text}"], "text cannot be read as a picture"),
         (["{text}", "--detector", "yolo"], "Unknown detector 'yolo'"),
+        (["{text}", "--detector", "{text}"], "text is no file of weights"),
         (["{text}", "--score-threshold", "2"], "The score threshold is 2.0"),
         (["{text}", "--layer", "roof"], "yolov3-tiny has no layer 'roof'"),
         (["{text}", "--number", "1"], "--number are of a data set"),
@@ -147,6 +154,7 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
         (["--output", "{new}", "--dataset", "{labels}", *TINY, "--held-out", "1"], "are not enough for 1 and 1"),
         (["--output", "{cached}", *TINY], "scenes-mixed-64-1-0.pt is damaged"),
         (["--output", "{new}", *TINY, "--start", "yolo"], "Unknown detector 'yolo'"),
+        (["--output", "{new}", *TINY, "--start", "{folder}"], "There are no weights in"),
     ],
     "tools/build_site.py": [(["--only", "00_quickstart"], "yolov3-tiny.safetensors is missing")],
     "tools/convert_yolo.py": [
@@ -207,6 +215,7 @@ def test_what_is_wrong_is_said_in_one_line(
     places["folder"].mkdir()
     places["cached"].mkdir()
     write_labels(places["labels"])
+    (places["cached"] / "checkpoint.pt").touch()
     for dataset in ("crowd", "mixed"):
         (places["cached"] / f"scenes-{dataset}-64-1-0.pt").write_bytes(b"cut off")
     if name in ("odam_lib/detectors/zoo.py", "tools/build_site.py", "tools/paper_map.py"):
@@ -274,18 +283,26 @@ def test_an_interruption_is_no_failure_and_a_mistake_in_the_code_keeps_its_trace
             ended_by(mistake)
 
 
+PRINTING = """
+from odam_lib.command import command
+
+@command
+def main():
+    print("2 \\u00b1 1")
+
+main()
+"""
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_output_that_cannot_be_taken_is_said_too() -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "odam_lib.detectors.zoo"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run([sys.executable, "-c", PRINTING], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2 and done.stderr == b"error: No space left on device\n"
 
 
-def test_tables_are_printed_under_a_c_locale() -> None:
+def test_text_is_printed_under_a_c_locale() -> None:
     """A plus-minus sign has no place in ASCII."""
-    done = subprocess.run(
-        [sys.executable, "-m", "odam_lib.evaluation.tables", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
-        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
-        capture_output=True,
-    )
-    assert done.returncode == 0 and "±" in done.stdout.decode("utf-8"), done.stderr
+    there = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", PRINTING], env=there, capture_output=True)
+    assert done.returncode == 0 and done.stdout.decode("utf-8") == "2 ± 1\n", done.stderr

@@ -29,7 +29,8 @@ from odam_lib.datasets.cached import KEPT, Cached
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.datasets.scenes.export import export
 from odam_lib.detectors import zoo
-from odam_lib.detectors.weights import load_bundled, read_card, save_state
+from odam_lib.detectors.trained import describe_detector
+from odam_lib.detectors.weights import load_weights, read_card, save_state, save_weights
 from odam_lib.evaluation.rows import Evaluation
 from odam_lib.files import data_root, output_folder, sha256, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
@@ -77,6 +78,11 @@ def losses(path: Path) -> None:
     write_rows(path, [{"step": 0, "epoch": 0.0, "lr": 0.1, "loss": 1.0}])
 
 
+def write_trained(path: Path) -> None:
+    detector = zoo.ARCHITECTURES["fcos"](path.stem, ("__background__", "dog"))
+    save_weights(detector, describe_detector(detector, "fcos"), path.parent)
+
+
 READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "checkpoint": (CHECKPOINT, write_checkpoint, read_checkpoint),
     "cache": ("scenes.pt", write_cache, lambda path: Cached(Scenes("train", 2, None, 64), path)),
@@ -86,6 +92,8 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "own masks": ("a.csv", copied("evaluation/own-masks-yolov3-tiny.csv"), read_own_masks),
     "claims": ("a.csv.gz", copied("evaluation/detr-claims.csv.gz"), read_looked),
     "leaks": ("a.csv.gz", copied("evaluation/leaks.csv.gz"), read_leaks),
+    "trained": ("a.safetensors", write_trained, lambda path: load_detector(path, "cpu")),
+    "card": ("a.json", write_trained, lambda path: load_detector(path.parent, "cpu")),
     "losses": ("log.csv", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
     "compressed losses": ("log.csv.gz", losses, lambda path: draw_training_curves(path, path.with_suffix(".png"))),
 }
@@ -244,7 +252,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["fcos-scenes", "fcos-crowd", "fcos-crowd-embedding"])
 def test_a_damaged_card_is_refused_by_name(name: str, weights: Path) -> None:
-    load = load_embedder if name.endswith("embedding") else load_bundled
+    load = load_embedder if name.endswith("embedding") else load_weights
     path, card = weights / f"{name}.json", json.loads((weights / f"{name}.json").read_text(encoding="utf-8"))
     key = {"fcos-crowd": "shares", "fcos-crowd-embedding": "embeds"}.get(name, "sha256")
     texts = ["", "{", "[]", "null", "5", '"text"', "{}", json.dumps(card | {"sha256": 5}), json.dumps(card | {key: []})]

@@ -15,18 +15,22 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 from nbformat import NotebookNode
+from odam_chapters import errors
 from odam_chapters.attention import LocationPicker
 from odam_chapters.crowds import PairPicker, open_crowds, set_thresholds, tables
+from odam_chapters.errors.plots import Case
 from sweeps.plan import read_notebook
 
 from notebooks import ROOT, described, listed, without_widgets
 from odam_lib import explain, load_detector, load_image, photo
 from odam_lib.command import command
+from odam_lib.datasets import Scenes
 from odam_lib.viz.fragments import read_fragment
 from odam_lib.viz.standalone import write_figure
 
 PLACE = ROOT / "build" / "site"
 PICTURE, DETECTOR, QUICKSTART = "person", "yolov3-tiny", "notebooks/00_quickstart.ipynb"
+MISTAKES = "notebooks/04_error_modes.ipynb"
 PLACES, PAIRS = "notebooks/05_detr_attention_vs_odam.ipynb", "notebooks/07_odam_nms_in_crowds.ipynb"
 LARGEST = 2_000_000
 """Bytes of the first page with all that it loads."""
@@ -149,6 +153,21 @@ def draw_figure(place: Path) -> Path:
     return write_figure(image, maps, place)
 
 
+def draw_mistakes(place: Path) -> Path:
+    """The page of notebook 04's browser of mistakes, as that notebook makes it."""
+    set_to = read_notebook(ROOT / MISTAKES).defaults
+    detector, threshold = load_detector(set_to["DETECTOR"], "cpu"), set_to["SCORE_THRESHOLD"]
+    scenes = list(Scenes("distractors", set_to["PICTURES"], seed=set_to["SEED"]))
+    judged = [errors.judge(detector, *scene, threshold)[1:] for scene in scenes]
+    sorts = [errors.sort_mistakes(*one, scene[1]) for one, scene in zip(judged, scenes)]
+
+    def case(spot: tuple[int, int]) -> Case:
+        scene = scenes[spot[0]]
+        return errors.make_case(*scene, errors.judge(detector, *scene, threshold), spot[1])
+
+    return errors.browse(errors.list_places(judged, sorts), case).write_figure(place)
+
+
 def draw_places(place: Path) -> Path:
     """The page of notebook 05's picker of places, as that notebook makes it."""
     set_to = read_notebook(ROOT / PLACES).defaults
@@ -168,6 +187,7 @@ def draw_pairs(place: Path) -> Path:
 
 LIVE: dict[str, tuple[str, Callable[[Path], Path]]] = {
     QUICKSTART: ("InstancePicker", draw_figure),
+    MISTAKES: ("MistakeBrowser", draw_mistakes),
     PLACES: ("LocationPicker", draw_places),
     PAIRS: ("PairPicker", draw_pairs),
 }

@@ -7,6 +7,7 @@ import re
 import tomllib
 from contextlib import ExitStack
 from copy import deepcopy
+from os.path import relpath
 from pathlib import Path
 
 import nbformat
@@ -32,6 +33,18 @@ TEMPLATE = """{% extends "lab/index.html.j2" %}
 {% block html_head_js %}{% endblock %}
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_css %}
+<link rel="icon" href="data:,">
+<style>
+:root {
+  --jp-cell-prompt-not-active-opacity: 1;
+  --jp-mirror-editor-comment-color: #2f6868;
+  --jp-mirror-editor-number-color: #006e00;
+  --jp-mirror-editor-operator-color: #8a12d6;
+}
+.jp-RenderedHTMLCommon a:link { text-decoration: underline; }
+</style>
+{% endblock %}
 {% block data_png scoped %}
 <div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
 <img alt="{{ output | get_metadata('alt', 'image/png') | e }}"
@@ -39,7 +52,8 @@ TEMPLATE = """{% extends "lab/index.html.j2" %}
 </div>
 {% endblock %}
 """
-"""JupyterLab's, without the scripts that it would fetch from elsewhere, and with alternative texts of pictures."""
+"""JupyterLab's, without the scripts that it would fetch from elsewhere, with alternative texts of pictures, with links
+that are underlined and colours that contrast with the page."""
 
 
 def listed() -> dict[str, dict]:
@@ -154,8 +168,15 @@ def with_figures(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-class _WithMathML(IPythonRenderer):
-    """Markdown to HTML, formulas to MathML."""
+class _Renderer(IPythonRenderer):
+    """Markdown to HTML: formulas to MathML, links to what lies beside the notebook led there from where the page is."""
+
+    page: str
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if not re.match(r"#|/|[a-z]+:", url):
+            url = Path(relpath(Path(self.path) / url, self.page)).as_posix()
+        return super().link(text, url, title)
 
     def inline_math(self, body: str) -> str:
         return to_mathml(body)
@@ -166,18 +187,16 @@ class _WithMathML(IPythonRenderer):
 
 @pass_context
 def _markdown_to_html(context: Context, source: str) -> str:
-    renderer = _WithMathML(
-        escape=False,
-        attachments=context["cell"].get("attachments", {}),
-        embed_images=True,
-        path=context["resources"]["metadata"]["path"],
-    )
+    where = context["resources"]["metadata"]
+    attachments = context["cell"].get("attachments", {})
+    renderer = _Renderer(escape=False, attachments=attachments, embed_images=True, path=where["path"])
+    renderer.page = where["page"]
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def to_html(notebook: NotebookNode, path: Path, beside: Path = ROOT / "notebooks") -> None:
     """Write the notebook as one web page that asks for no network; pictures that it names lie ``beside`` it."""
-    where = {"metadata": {"path": str(beside), "name": path.stem}}
+    where = {"metadata": {"path": str(beside), "name": path.stem, "page": str(path.parent)}}
     shown = with_figures(described(without_widgets(notebook)))
     exporter = HTMLExporter(embed_images=True, raw_template=TEMPLATE, filters={"markdown2html": _markdown_to_html})
     page, _ = exporter.from_notebook_node(shown, resources=where)

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from odam_lib.detectors.trained import read_run
 from odam_lib.detectors.zoo import SOURCES, ZOO, Untrained
+from odam_lib.files import user_path
 
 Rule = Callable[[str, Any, Mapping[str, Any]], None]
 """Raises ``TypeError`` or ``ValueError`` with a sentence that begins with the name."""
@@ -63,15 +65,28 @@ class Choice:
 
 @dataclass(frozen=True)
 class Loadable:
-    """A detector, by a name of which ``load_detector`` knows weights, whether or not they are here."""
+    """A detector, by a name of which ``load_detector`` knows weights, whether or not they are here.
+
+    Attributes:
+        trained: whether the folder of a training will do too; an absolute one, for a notebook runs anywhere.
+    """
+
+    trained: bool = True
 
     def __call__(self, name: str, value: Any, given: Mapping[str, Any]) -> None:
         Text()(name, value, given)
         prefix, _, rest = value.partition(":")
         known = [one for one, entry in ZOO.items() if not isinstance(entry, Untrained)]
-        if value not in known and not (rest and prefix in SOURCES):
-            sources = " or ".join(f"{source}:NAME" for source in SOURCES)
-            raise ValueError(f"{name} is {value!r}: choose among {', '.join(known)}, or give {sources}.")
+        if value in known or (rest and prefix in SOURCES):
+            return
+        if self.trained and user_path(value).is_absolute():
+            try:
+                read_run(value)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{name}: {error}") from error
+            return
+        others = [f"{source}:NAME" for source in SOURCES] + ["the absolute path of a training's folder"] * self.trained
+        raise ValueError(f"{name} is {value!r}: choose among {', '.join(known)}, or give {' or '.join(others)}.")
 
 
 @dataclass(frozen=True)

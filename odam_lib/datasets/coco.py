@@ -18,6 +18,7 @@ from odam_lib.datasets.pictures import (
     OFFICIAL,
     OWN,
     Advice,
+    Outline,
     Target,
     check_item,
     find_box_problem,
@@ -27,7 +28,7 @@ from odam_lib.datasets.pictures import (
 )
 from odam_lib.datasets.targets import LEAST_SIDE
 from odam_lib.files import user_path
-from odam_lib.images import stored_picture
+from odam_lib.images import measure_picture, stored_picture
 
 CATEGORIES = COCO
 SPLITS = ("train", "val")
@@ -40,10 +41,10 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
     rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, ``labels`` int64 ``[N]``,
-    ``image_id``, the file's, and, where every object of the file has one, ``masks`` bool ``[N, H, W]``. Regions marked
-    ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
-    ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation ``image_id``, ``category_id``
-    and ``bbox`` are needed.
+    ``image_id`` and ``file_name``, the file's, and, where every object of the file has one, ``masks`` bool
+    ``[N, H, W]``. Regions marked ``iscrowd`` are no single objects and are kept apart as ``ignored`` float32 ``[M, 4]``
+    and ``ignored_labels`` int64 ``[M]``. Pictures without objects are kept, as in COCO's evaluation. Of an annotation
+    ``image_id``, ``category_id`` and ``bbox`` are needed.
 
     Args:
         images: folder that the file names of the pictures start at.
@@ -121,19 +122,37 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         height, width = record["height"], record["width"]
         # The picture first: until its size is known, the size of the masks is but a claim.
         image = stored_picture(self.folder / record["file_name"], height, width, self._advice.pictures)
-        annotations = self._annotations.get(record["id"], [])
-        objects = [annotation for annotation in annotations if not self._stands_apart(annotation)]
-        crowds = [annotation for annotation in annotations if self._stands_apart(annotation)]
-        target: Target = {
+        target = self._target(record)
+        if not self.no_masks:
+            objects, _ = self._sorted(record["id"])
+            target["masks"] = stack_masks([annotation["segmentation"] for annotation in objects], height, width)
+        return image, target
+
+    def outline(self, item: int) -> Outline:
+        """See :func:`~odam_lib.datasets.pictures.outline`; errors as of an item."""
+        check_item(item, len(self._images))
+        record = self._images[item]
+        size = record["width"], record["height"]
+        path = self.folder / record["file_name"]
+        return measure_picture(path, self._advice.pictures, size), self._target(record)
+
+    def _sorted(self, image_id: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The annotations of a picture's objects, and of what stands apart."""
+        found: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
+        for annotation in self._annotations.get(image_id, []):
+            found[self._stands_apart(annotation)].append(annotation)
+        return found
+
+    def _target(self, record: dict[str, Any]) -> Target:
+        objects, crowds = self._sorted(record["id"])
+        return {
             "boxes": _boxes(objects),
             "labels": self._labels(objects),
             "image_id": record["id"],
+            "file_name": record["file_name"],
             "ignored": _boxes(crowds),
             "ignored_labels": self._labels(crowds),
         }
-        if not self.no_masks:
-            target["masks"] = stack_masks([annotation["segmentation"] for annotation in objects], height, width)
-        return image, target
 
     def _labels(self, annotations: list[dict[str, Any]]) -> Tensor:
         return torch.tensor([self._label_of[one["category_id"]] for one in annotations], dtype=torch.int64)

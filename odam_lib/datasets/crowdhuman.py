@@ -14,13 +14,14 @@ from odam_lib.datasets.download import dataset_root
 from odam_lib.datasets.pictures import (
     LONGEST_SIDE,
     OFFICIAL,
+    Outline,
     Target,
     check_item,
     find_box_problem,
     leaves_folder,
     refuse_missing,
 )
-from odam_lib.images import load_image
+from odam_lib.images import load_image, measure_picture
 
 CATEGORIES = PEOPLE
 SPLITS = ("train", "val")
@@ -44,9 +45,10 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], turned as its EXIF tag says;
     ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, which may reach beyond the picture,
-    ``labels`` int64 ``[N]``, all 1, and ``image_id``, the position in the annotation file; ``names[image_id]`` is
-    CrowdHuman's ID. All boxes of the N people: ``full_boxes``, ``visible_boxes`` and ``head_boxes`` float32 ``[N, 4]``,
-    ``boxes`` being one of them, and ``head_ignored`` bool ``[N]``, whose head box says nothing.
+    ``labels`` int64 ``[N]``, all 1, ``file_name`` and ``image_id``, the position in the annotation file;
+    ``names[image_id]`` is CrowdHuman's ID. All boxes of the N people: ``full_boxes``, ``visible_boxes`` and
+    ``head_boxes`` float32 ``[N, 4]``, ``boxes`` being one of them, and ``head_ignored`` bool ``[N]``, whose head box
+    says nothing.
 
     Kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64 ``[M]`` is what the evaluation in common
     use (Chu et al., 2020) ignores: crowds, reflections and the like (another tag than ``person``, or ``ignore`` in
@@ -90,15 +92,25 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             ValueError: the picture is damaged or too large.
         """
         check_item(item, len(self.names))
+        # The annotations state no size. The authors' code reads pictures by OpenCV, which turns them by their EXIF tag.
+        return load_image(self.folder / self._files[item]), self._target(item)
+
+    def outline(self, item: int) -> Outline:
+        """See :func:`~odam_lib.datasets.pictures.outline`; errors as of an item."""
+        check_item(item, len(self.names))
+        return measure_picture(self.folder / self._files[item], OFFICIAL.pictures, upright=True), self._target(item)
+
+    def _target(self, item: int) -> Target:
         picture = self._pictures[item]
         full, visible, head = range(len(BOXES))
         kind = list(BOXES).index(self.box)
         ignored = picture.ignored[:, kind]
         people = picture.boxes[~ignored]
-        target: Target = {
+        return {
             "boxes": people[:, kind],
             "labels": torch.ones(len(people), dtype=torch.int64),
             "image_id": item,
+            "file_name": self._files[item],
             "full_boxes": people[:, full],
             "visible_boxes": people[:, visible],
             "head_boxes": people[:, head],
@@ -106,8 +118,6 @@ class CrowdHuman(Dataset[tuple[Tensor, Target]]):
             "ignored": picture.boxes[ignored, kind],
             "ignored_labels": torch.ones(int(ignored.sum()), dtype=torch.int64),
         }
-        # The annotations state no size. The authors' code reads pictures by OpenCV, which turns them by their EXIF tag.
-        return load_image(self.folder / self._files[item]), target
 
 
 def _files(folder: Path, names: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from odam_lib.datasets.pictures import Target, check_item
+from odam_lib.datasets.pictures import Outline, Target, check_item, outline
 
 
 class Part(Dataset[tuple[Tensor, Target]]):
@@ -34,3 +34,8 @@ class Part(Dataset[tuple[Tensor, Target]]):
         """
         check_item(item, len(self.items))
         return self.dataset[self.items[item]]
+
+    def outline(self, item: int) -> Outline | None:
+        """See :func:`~odam_lib.datasets.pictures.outline`."""
+        check_item(item, len(self.items))
+        return outline(self.dataset, self.items[item])

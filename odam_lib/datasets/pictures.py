@@ -13,7 +13,7 @@ from odam_lib.images import picture_file
 from odam_lib.kernels import checks
 
 Target = dict[str, Any]
-"""Tensors ``boxes``, ``labels`` ... of one picture, and its number ``image_id``."""
+"""Tensors ``boxes``, ``labels`` ... of one picture, its number ``image_id`` and, where it is a file, ``file_name``."""
 
 
 class Examples(Protocol):
@@ -22,6 +22,20 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, item: int, /) -> tuple[Tensor, Target]: ...
+
+
+Outline = tuple[tuple[int, int], Target]
+"""Height and width of a picture in pixels, and its target without masks: what is known before it is decoded."""
+
+
+def outline(dataset: Any, item: int) -> Outline | None:
+    """What a data set knows of a picture before it is decoded; ``None`` if it decodes it to know.
+
+    Raises:
+        ValueError: the picture cannot be read.
+    """
+    known = getattr(dataset, "outline", None)
+    return known(item) if known else None
 
 
 LONGEST_SIDE = 65_535

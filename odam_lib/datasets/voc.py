@@ -19,6 +19,7 @@ from odam_lib.datasets.pictures import (
     OFFICIAL,
     OWN,
     Advice,
+    Outline,
     Target,
     check_item,
     find_box_problem,
@@ -27,7 +28,7 @@ from odam_lib.datasets.pictures import (
     refuse_missing,
 )
 from odam_lib.files import user_path
-from odam_lib.images import picture_file, stored_picture
+from odam_lib.images import measure_picture, picture_file, stored_picture
 
 CATEGORIES = (
     "__background__", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -59,9 +60,9 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], as it is stored, without any EXIF
     rotation; ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels counted from 0, x2 and y2 just
-    beyond the last one, ``labels`` int64 ``[N]`` and ``image_id``, here the item's number. Objects marked difficult,
-    which VOC's evaluation leaves out, are kept apart as ``ignored`` float32 ``[M, 4]`` and ``ignored_labels`` int64
-    ``[M]``.
+    beyond the last one, ``labels`` int64 ``[N]``, ``file_name`` and ``image_id``, here the item's number. Objects
+    marked difficult, which VOC's evaluation leaves out, are kept apart as ``ignored`` float32 ``[M, 4]`` and
+    ``ignored_labels`` int64 ``[M]``.
 
     Args:
         images: folder of the pictures, each named as its XML file but for the suffix.
@@ -123,16 +124,27 @@ class VocFormat(Dataset[tuple[Tensor, Target]]):
         """
         check_item(item, len(self.names))
         picture = self._pictures[item]
+        image = stored_picture(self._files[item], picture.height, picture.width, self._advice.pictures)
+        return image, self._target(item)
+
+    def outline(self, item: int) -> Outline:
+        """See :func:`~odam_lib.datasets.pictures.outline`; errors as of an item."""
+        check_item(item, len(self.names))
+        size = self._pictures[item].width, self._pictures[item].height
+        return measure_picture(self._files[item], self._advice.pictures, size), self._target(item)
+
+    def _target(self, item: int) -> Target:
+        picture = self._pictures[item]
         labels = torch.tensor([self.categories.index(name) for name in picture.names], dtype=torch.int64)
         kept = ~picture.difficult
-        target: Target = {
+        return {
             "boxes": picture.boxes[kept],
             "labels": labels[kept],
             "image_id": self._ids[item],
+            "file_name": self._files[item].name,
             "ignored": picture.boxes[~kept],
             "ignored_labels": labels[~kept],
         }
-        return stored_picture(self._files[item], picture.height, picture.width, self._advice.pictures), target
 
 
 class Voc(VocFormat):

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 
 from odam_lib.datasets.categories import add_background
 from odam_lib.datasets.masks import LEAST_COORDINATES, find_mask_problem, stack_masks
-from odam_lib.datasets.pictures import OWN as ADVICE, Target, check_item, find_box_problem, list_pictures
+from odam_lib.datasets.pictures import OWN as ADVICE, Outline, Target, check_item, find_box_problem, list_pictures
 from odam_lib.files import user_path
-from odam_lib.images import load_image
+from odam_lib.images import load_image, measure_picture
 
 IMAGES, LABELS = "images", "labels"
 NAMES = ("data.yaml", "classes.txt", f"{LABELS}/classes.txt")
@@ -41,8 +41,8 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
 
     Items are ``(image, target)``: ``image`` float32 ``Tensor[3, H, W]`` in [0, 1], turned as its EXIF tag says;
     ``target`` holds ``boxes`` float32 ``[N, 4]`` (x1, y1, x2, y2) in pixels, a segment's being its bounds, ``labels``
-    int64 ``[N]``, ``image_id``, here the item's number, no objects in ``ignored`` ``[0, 4]`` and ``ignored_labels``
-    ``[0]`` and, where every object is a segment, ``masks`` bool ``[N, H, W]``.
+    int64 ``[N]``, ``file_name``, ``image_id``, here the item's number, no objects in ``ignored`` ``[0, 4]`` and
+    ``ignored_labels`` ``[0]`` and, where every object is a segment, ``masks`` bool ``[N, H, W]``.
 
     Args:
         root: folder with ``images/`` and ``labels/``.
@@ -117,19 +117,31 @@ class YoloFormat(Dataset[tuple[Tensor, Target]]):
         # As it is meant to be seen: tools that write this format apply the EXIF rotation, and so do trainings on it.
         image = load_image(self._files[item])
         height, width = image.shape[-2:]
+        target = self._target(item, height, width)
+        if not self.no_masks:
+            polygons = [
+                [value * side for value, side in _sides(one.polygon, width, height)] for one in self._objects[item]
+            ]
+            target["masks"] = stack_masks([[polygon] for polygon in polygons], height, width)
+        return image, target
+
+    def outline(self, item: int) -> Outline:
+        """See :func:`~odam_lib.datasets.pictures.outline`; errors as of an item."""
+        check_item(item, len(self.names))
+        size = measure_picture(self._files[item], ADVICE.pictures, upright=True)
+        return size, self._target(item, *size)
+
+    def _target(self, item: int, height: int, width: int) -> Target:
         objects = self._objects[item]
         boxes = torch.tensor([one.box for one in objects], dtype=torch.float64).reshape(-1, 4)
-        target: Target = {
+        return {
             "boxes": (boxes * boxes.new_tensor([width, height, width, height])).float(),
             "labels": torch.tensor([one.label for one in objects], dtype=torch.int64),
             "image_id": item,
+            "file_name": self._files[item].relative_to(self._images).as_posix(),
             "ignored": torch.zeros((0, 4)),
             "ignored_labels": torch.zeros(0, dtype=torch.int64),
         }
-        if not self.no_masks:
-            polygons = [[value * side for value, side in _sides(one.polygon, width, height)] for one in objects]
-            target["masks"] = stack_masks([[polygon] for polygon in polygons], height, width)
-        return image, target
 
 
 def _sides(polygon: Sequence[float], width: int, height: int) -> list[tuple[float, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -53,6 +54,7 @@ class Detector(ABC):
         model: the network; it is asked through copies that share its weights, see :meth:`private`.
         categories: class names, index 0 is the background.
         layers: names of the layers at which it can be explained, the default first.
+        file: of its weights, if a training of the user's left them.
         towers: modules that may be trained in half precision; what follows them, last layers and losses, may not.
     """
 
@@ -61,6 +63,7 @@ class Detector(ABC):
     categories: tuple[str, ...]
     layers: tuple[str, ...]
     towers: tuple[nn.Module, ...]
+    file: Path | None = None
     _weights: str = ""  # of a private copy: the hash of what it was made with
 
     @abstractmethod

@@ -16,6 +16,9 @@ from odam_lib.detectors.identity import hash_weights
 from odam_lib.files import data_root, read_json, sha256, write_tensors, write_whole
 
 RESTORE = "restore it from the repository (git checkout data/weights)"
+ANEW = "give the command of its training again, which writes it anew"
+Weights = str | Path
+"""Bundled ones by their name; those of a training of the user's by the path of their file."""
 NUMBER = int | float
 VERSION = {"detector": str, "sha256": str}
 CARD: dict[str, Any] = {
@@ -23,6 +26,10 @@ CARD: dict[str, Any] = {
     **dict.fromkeys(("parameters", "AP", "AP50"), NUMBER),
     "embeds": VERSION,
     "shares": {**VERSION, "modules": list},
+    "format": int,
+    "architecture": str,
+    "categories": list,
+    "inference": {},
 }
 """The kind of what a card may say: how weights were made, what they reached, and which others they go with."""
 
@@ -36,36 +43,50 @@ def save_weights(
         detector: the trained detector, whose name names the files.
         about: how it was made and what it reached.
         folder: the folder of both files.
-        start: the bundled detector that it was trained from.
-        frozen: names of modules that are still those of ``start``; they are left out and read from its file.
+        start: what it was trained from.
+        frozen: names of modules that are still those of ``start``; if that is bundled, they are left out and read from
+            its file.
     """
-    state = {key: value for key, value in detector.model.state_dict().items() if not _is_within(key, frozen)}
-    if frozen:
-        about = about | {"shares": {**read_version(start), "modules": list(frozen)}}
+    shared = frozen if find_weights(start).is_file() else ()
+    state = {key: value for key, value in detector.model.state_dict().items() if not _is_within(key, shared)}
+    if shared:
+        about = about | {"shares": {**read_version(start), "modules": list(shared)}}
     return save_state(detector.name, state, about, folder)
 
 
 def save_state(name: str, state: Mapping[str, Tensor], about: Mapping[str, object], folder: Path) -> Path:
     """Write tensors in half precision with a card that holds their hash; returns the path of the tensors."""
     path = folder / f"{name}.safetensors"
-    halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    write_tensors(path, {key: value.contiguous().cpu() for key, value in halves.items()})
+    write_tensors(path, {key: value.contiguous().cpu() for key, value in halve(state).items()})
     with write_whole(path.with_suffix(".json")) as aside:
         text = json.dumps({"name": name, "sha256": sha256(path), **about}, indent=2) + "\n"
         aside.write_text(text, encoding="utf-8")
     return path
 
 
-def find_weights(name: str) -> Path:
-    """Where bundled weights lie; their card lies beside them."""
-    return data_root() / "weights" / f"{name}.safetensors"
+def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in half precision, as files hold them; integers, and what is too large for it, stay as they are."""
+    halves = {}
+    for key, value in state.items():
+        half = value.half() if value.is_floating_point() else value
+        halves[key] = half if torch.equal(half.isfinite(), value.isfinite()) else value
+    return halves
 
 
-def read_card(name: str, *needed: str) -> dict[str, Any]:
-    """How bundled weights, of a detector or of what goes with one, were made and what they reached.
+def find_weights(name: Weights) -> Path:
+    """Where weights lie; their card lies beside them."""
+    return name if isinstance(name, Path) else data_root() / "weights" / f"{name}.safetensors"
+
+
+def _remedy(name: Weights) -> str:
+    return ANEW if isinstance(name, Path) else RESTORE
+
+
+def read_card(name: Weights, *needed: str) -> dict[str, Any]:
+    """How weights, of a detector or of what goes with one, were made and what they reached.
 
     Args:
-        name: name of the weights.
+        name: of the weights, or their path.
         needed: what the card must say beside the ``sha256``.
 
     Raises:
@@ -73,11 +94,11 @@ def read_card(name: str, *needed: str) -> dict[str, Any]:
         ValueError: it is damaged; names what is wrong.
     """
     path = find_weights(name).with_suffix(".json")
-    about = read_json(path, RESTORE)
+    about = read_json(path, _remedy(name))
     wrong = [key for key in ("sha256", *needed) if key not in about]
     wrong += [key for key, value in about.items() if key in CARD and not _fits(value, CARD[key])]
     if wrong:
-        raise ValueError(f"{path} is damaged, {wrong[0]!r} is missing there or cannot be: {RESTORE}.")
+        raise ValueError(f"{path} is damaged, {wrong[0]!r} is missing there or cannot be: {_remedy(name)}.")
     return about
 
 
@@ -87,26 +108,25 @@ def read_version(detector: str) -> dict[str, str]:
 
 
 def name_weights(detector: Detector) -> str:
-    """Which weights a detector in memory has: the sha256 of the bundled ones of its name if it has those, else a hash.
+    """Which weights a detector in memory has: the sha256 of its file, or of the bundled ones of its name, if it has
+    those, else a hash.
 
     Raises:
-        ValueError: bundled weights are damaged, or the detector's are not finite.
+        ValueError: the weights in that file are damaged, or the detector's are not finite.
     """
-    state = detector.model.state_dict()
-    if find_weights(detector.name).is_file():
-        bundled = load_bundled(detector.name)
-        if state.keys() == bundled.keys() and all(
-            torch.equal(value, state[key].to(value)) for key, value in bundled.items()
-        ):
-            return str(read_card(detector.name)["sha256"])
+    state, name = detector.model.state_dict(), detector.file or detector.name
+    if find_weights(name).is_file():
+        kept = load_weights(name)
+        if state.keys() == kept.keys() and all(torch.equal(value, state[key].to(value)) for key, value in kept.items()):
+            return str(read_card(name)["sha256"])
     return hash_weights(detector.model)
 
 
-def check_version(name: str, made_with: Mapping[str, Any]) -> None:
-    """Refuse bundled weights that were made with another version of a detector than the one here.
+def check_version(name: Weights, made_with: Mapping[str, Any]) -> None:
+    """Refuse weights that were made with another version of a bundled detector than the one here.
 
     Args:
-        name: name of the weights.
+        name: of the weights, or their path.
         made_with: what :func:`read_version` gave when they were made.
 
     Raises:
@@ -119,12 +139,12 @@ def check_version(name: str, made_with: Mapping[str, Any]) -> None:
         )
 
 
-def load_bundled(name: str, shared_by: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """The tensors of bundled weights in single precision, with those they share with another detector.
+def load_weights(name: Weights, shared_by: tuple[Weights, ...] = ()) -> dict[str, Tensor]:
+    """The tensors of weights in single precision, with those they share with another detector.
 
     Args:
-        name: name of the weights.
-        shared_by: names of the weights that are being loaded and share tensors with these.
+        name: of bundled weights, or the path of others.
+        shared_by: the weights that are being loaded and share tensors with these.
 
     Raises:
         FileNotFoundError: the weights or their card are missing.
@@ -133,12 +153,12 @@ def load_bundled(name: str, shared_by: tuple[str, ...] = ()) -> dict[str, Tensor
     """
     path = find_weights(name)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {RESTORE}.")
+        raise FileNotFoundError(f"{path} is missing: {_remedy(name)}.")
     about, content = read_card(name), path.read_bytes()
     if name in shared_by:
         raise ValueError(
             f"{path.with_suffix('.json')} is damaged, {name} shares weights with itself "
-            f"({' with '.join((*shared_by, name))}): {RESTORE}."
+            f"({' with '.join(map(str, (*shared_by, name)))}): {RESTORE}."
         )
     found, expected = hashlib.sha256(content).hexdigest(), about["sha256"]
     try:
@@ -146,13 +166,13 @@ def load_bundled(name: str, shared_by: tuple[str, ...] = ()) -> dict[str, Tensor
     except SafetensorError:
         tensors = {}
     if not tensors:
-        raise ValueError(f"The weights {path} are damaged (sha256 {found}, expected {expected}): {RESTORE}.")
+        raise ValueError(f"The weights {path} are damaged (sha256 {found}, expected {expected}): {_remedy(name)}.")
     state = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     if "shares" not in about:
         return state
     shared = about["shares"]
     check_version(name, shared)
-    start = load_bundled(shared["detector"], (*shared_by, name))
+    start = load_weights(shared["detector"], (*shared_by, name))
     return {key: value for key, value in start.items() if _is_within(key, shared["modules"])} | state
 
 

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,7 +24,8 @@ from odam_lib.detectors.fcos import build_small_fcos
 from odam_lib.detectors.hub import load_hub
 from odam_lib.detectors.of_torchvision import build_on_pvt, build_torchvision, load_torchvision
 from odam_lib.detectors.retinanet import build_small_retinanet
-from odam_lib.detectors.weights import RESTORE, fetch_published, load_bundled, read_card
+from odam_lib.detectors.trained import is_path, read_run
+from odam_lib.detectors.weights import ANEW, RESTORE, fetch_published, load_weights, read_card
 from odam_lib.detectors.yolo import build_yolov3_tiny
 from odam_lib.kernels import checks
 
@@ -123,44 +125,80 @@ def build_detector(name: str) -> Detector:
     checks.kind("The name of a detector", name, str, "one of python -m odam_lib.detectors.zoo")
     if name not in ZOO:
         raise ValueError(f"Unknown detector {name!r}: choose among {', '.join(ZOO)}.")
-    detector = ZOO[name].build(name, ZOO[name].categories)
-    detector.model.eval().requires_grad_(False)
-    return detector
+    return _make(ZOO[name].build, name, ZOO[name].categories)
 
 
-def load_detector(name: str, device: str = "auto") -> Detector:
+def load_detector(name: str | Path, device: str = "auto") -> Detector:
     """A trained detector, ready to detect and to be explained.
 
     Args:
         name: a key of ``ZOO``, of which those ending in ``-scenes`` are bundled and the others published;
-            ``torchvision:NAME``, a detector of torchvision by the name of its builder; or ``hf:`` and the
-            ``owner/name`` of a published model of transformers, or the folder of one.
+            ``torchvision:NAME``, a detector of torchvision by the name of its builder; ``hf:`` and the
+            ``owner/name`` of a published model of transformers, or the folder of one; or, of a detector that
+            ``python -m odam_lib.training`` trained, the folder of the run, or the file of weights there.
         device: ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ...
 
     Raises:
-        TypeError: the name is no string, or the device neither a string nor a device.
-        ValueError: unknown name or device, weights whose hash is not the expected one, or a name without weights.
+        TypeError: the name is no string or path, or the device neither a string nor a device.
+        ValueError: unknown name or device, weights whose hash is not the expected one, a name without weights, or the
+            folder of a run that has not ended, see :func:`~odam_lib.detectors.trained.read_run`.
         FileNotFoundError: weights that are neither here nor to be had; says which file to put where.
     """
-    checks.kind("The name of a detector", name, str, "one of python -m odam_lib.detectors.zoo")
+    checks.kind("The name of a detector", name, (str, Path), "one of python -m odam_lib.detectors.zoo, or a path")
     place = resolve_device(device)
-    prefix, _, rest = name.partition(":")
+    prefix, _, rest = str(name).partition(":")
     if rest and prefix in SOURCES:
         detector = SOURCES[prefix](rest)
+    elif name not in ZOO and is_path(name):
+        detector = _load_trained(name)
     else:
-        detector, entry = build_detector(name), ZOO[name]
-        if isinstance(entry, Untrained):
-            raise ValueError(
-                f"Nobody publishes weights of a detector {name}: take one of the other names, or "
-                f"build_detector({name!r}) and train it."
-            )
-        state = load_bundled(name) if isinstance(entry, Bundled) else entry.convert(fetch_published(entry.url))
-        try:
-            detector.model.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"The weights of {name} are those of another network: {RESTORE}.") from error
+        detector = _load_named(str(name))
     detector.model.to(place)
     return detector
+
+
+def _make(build: Build, name: str, categories: tuple[str, ...]) -> Detector:
+    detector = build(name, categories)
+    detector.model.eval().requires_grad_(False)
+    return detector
+
+
+def _load_named(name: str) -> Detector:
+    if name not in ZOO:
+        raise ValueError(f"Unknown detector {name!r}: choose among {', '.join(ZOO)}, or give the folder of a training.")
+    detector, entry = build_detector(name), ZOO[name]
+    if isinstance(entry, Untrained):
+        raise ValueError(
+            f"Nobody publishes weights of a detector {name}: take one of the other names, or "
+            f"build_detector({name!r}) and train it."
+        )
+    state = load_weights(name) if isinstance(entry, Bundled) else entry.convert(fetch_published(entry.url))
+    _fill(detector, state, RESTORE)
+    return detector
+
+
+def _load_trained(path: str | Path) -> Detector:
+    run = read_run(path)
+    if run.architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"{run.file} are weights of a detector {run.architecture!r}, which this version does not know: it knows "
+            f"{', '.join(ARCHITECTURES)}."
+        )
+    state = load_weights(run.file)
+    detector = _make(ARCHITECTURES[run.architecture], run.name, run.categories)
+    detector.file = run.file
+    _fill(detector, state, ANEW)
+    run.apply(detector.model)
+    return detector
+
+
+def _fill(detector: Detector, state: dict[str, Tensor], remedy: str) -> None:
+    try:
+        detector.model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The weights of {detector.file or detector.name} are those of another network: {remedy}."
+        ) from error
 
 
 def format_table() -> str:

@@ -96,7 +96,8 @@ def evaluate_by_workers(
     detector = make_detector()
     work = Work(dataset, dict(methods), tuple(judges), least_iou, score_threshold, layer)
     settings = work.check(detector, objects)
-    with connect(workers.address, cpus=workers.number * workers.cpus) as ray, open_run(work, settings, path) as run:
+    cpus, weights = workers.number * workers.cpus, [str(detector.file)] if detector.file else []
+    with connect(workers.address, cpus, weights=weights) as ray, open_run(work, settings, path) as run:
         with tqdm(total=objects, desc=detector.name, unit="object") as bar:
             failed = Driver(ray, run, make_detector, workers, detector, bar).drive(objects)
         if failed:

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("output", type=user_path, help=".sqlite that keeps the rows; an interrupted run goes on")
     parser.add_argument("--begin-with", type=user_path, metavar="ROWS", help="rows to go on from, such as bundled ones")
-    parser.add_argument("--detector", default="fcos-scenes", help="any name of load_detector")
+    parser.add_argument("--detector", default="fcos-scenes", help="a name of load_detector or a training's folder")
     parser.add_argument("--layer", default=None, help="of the detector; its default if left out")
     parser.add_argument(
         "--methods",
@@ -97,7 +97,8 @@ def _evaluate(asked: argparse.Namespace) -> Evaluation:
     if asked.workers is None:
         return evaluate(detector, *about)
     workers = Workers(asked.workers, asked.cpus_per_worker, asked.gpus_per_worker, asked.address)
-    return evaluate_by_workers(partial(load_detector, asked.detector, device=asked.device), *about, workers=workers)
+    name = detector.file or asked.detector  # which workers find from anywhere
+    return evaluate_by_workers(partial(load_detector, name, device=asked.device), *about, workers=workers)
 
 
 def _judges(asked: argparse.Namespace, dataset: Any) -> tuple[Judge, ...]:

@@ -36,7 +36,7 @@ def select_metrics(evaluation: Evaluation) -> list[str]:
 
 def as_markdown(evaluation: Evaluation, metrics: Sequence[str] = SEVEN) -> str:
     """Means as a Markdown table, a line for each method; half the width of each 95 % interval stands behind."""
-    rows = [["", *metrics]]
+    rows = [["method", *metrics]]
     for method in evaluation.methods:
         rows.append([escape_markdown(method), *(write_mean(evaluation.estimate(method, metric)) for metric in metrics)])
     return write_markdown(rows)
@@ -72,7 +72,7 @@ def as_report(evaluation: Evaluation) -> str:
     further = [name for name in FURTHER if name in evaluation.metrics or (name == OVERALL and "insertion" in metrics)]
     parts = [as_markdown(evaluation, metrics), as_markdown(evaluation, further)]
     if "VEA" in metrics:
-        rows = [["", "best threshold for all", "mean IoU there"]]
+        rows = [["method", "best threshold for all", "mean IoU there"]]
         for name in evaluation.methods:
             at = f"{best_threshold(evaluation, name):.2f}"
             value, low, high = evaluation.estimate(name, f"VEA@{at}")

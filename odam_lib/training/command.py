@@ -20,7 +20,8 @@ from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.pictures import Examples
 from odam_lib.datasets.scenes import ShortcutScenes
 from odam_lib.detectors.base import resolve_device
-from odam_lib.detectors.weights import save_weights
+from odam_lib.detectors.trained import CHECKPOINT, SUFFIX, describe_detector
+from odam_lib.detectors.weights import halve, save_weights
 from odam_lib.files import output_folder
 from odam_lib.metrics.detection import measure_ap
 from odam_lib.training.detector import train_detector
@@ -131,11 +132,21 @@ def _describe_pictures(settings: TrainingSettings, number: int) -> str:
     return f"{number} pictures of {TITLES.get(settings.dataset, settings.dataset)}"
 
 
+def _refuse_finished(folder: Path, name: str) -> None:
+    """Refuse to train where weights lie of which no training goes on: until its end they would be taken for its own."""
+    weights = folder / f"{name}{SUFFIX}"
+    if weights.exists() and not (folder / CHECKPOINT).exists():
+        raise FileExistsError(
+            f"{weights} is of an earlier training, whose {CHECKPOINT} is gone: choose another folder, or remove it."
+        )
+
+
 @command
 def main() -> None:
     """Train a detector, measure AP on held-out pictures, and write weights, card and log."""
     settings, options = parse_settings(DetectorSettings, main.__doc__, "runs/training", 500)
     folder = output_folder(options.output)
+    _refuse_finished(folder, settings.name)
     training, held_out = open_pictures(settings, options)
     with processes(resolve_device(options.device)) as device:
         if settings.drawn:
@@ -143,12 +154,12 @@ def main() -> None:
         detector = train_detector(settings, training, folder, device)
         if rank() > 0:
             return
+        detector.model.load_state_dict(halve(detector.model.state_dict()))  # what is measured is what is written
         scores = measure_ap(detector, (held_out[item] for item in range(len(held_out))))
         card = describe_training("odam_lib.training", settings, folder, detector.model, len(held_out), scores)
         places = {name: getattr(options, name) for name in ("root", "annotations")}
         card["command"] += "".join(f" --{name} {shlex.quote(path)}" for name, path in places.items() if path)
-        if not settings.categories:
-            card["categories"] = list(detector.categories)
         card["measured_on"] += ", pycocotools"
+        card |= describe_detector(detector, settings.detector)
         path = save_weights(detector, card, folder, settings.start, settings.frozen_modules)
-        print(json.dumps(card, indent=2), f"\nwrote {path}")
+        print(json.dumps(card, indent=2), f"\nwrote {path}, and --detector {shlex.quote(str(folder))} takes it")

@@ -8,12 +8,13 @@ from pathlib import Path
 from torch import nn
 from torch.optim import Optimizer
 
+from odam_lib.detectors.trained import CHECKPOINT
 from odam_lib.files import owned, user_path, write_rows
 from odam_lib.sealed import load_sealed, save_sealed
 from odam_lib.training.distributed import rank
 from odam_lib.training.settings import TrainingSettings
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+LOG = "log.csv"
 STATE = ("settings", "step", "rows", "seconds", "model", "optimizer")
 """What a checkpoint holds."""
 LOG_EVERY = 10

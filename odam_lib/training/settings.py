@@ -93,7 +93,8 @@ class DetectorSettings(TrainingSettings):
         dataset: a setting of the scenes (``street``, ``beach``, ``room``, ``crowd``, or ``mixed`` for the first three),
             ``shortcut`` for streets with the labels of :class:`ShortcutScenes`, or other data by its kind or path, see
             :func:`~odam_lib.datasets.opening.open_parts`.
-        start: name of a bundled detector whose parameters are taken over where name and shape agree; empty for none.
+        start: a detector, by a name of ``load_detector`` or the folder of a training, whose parameters are taken over
+            where name and shape agree; empty for none.
         frozen: names of modules that stay as they start, separated by commas; their batch norms keep their statistics.
         accumulate: parts that each process takes its share of a step in, one after another; losses are their mean.
         backbone_rate: factor on the learning rate of the backbone, where it starts from trained weights.

@@ -100,6 +100,7 @@ class Choosing(anywidget.AnyWidget):
 
     def freeze(
         self,
+        title: str,
         front_end: Path,
         image: Tensor,
         choices: Iterable[Mapping[str, Any]],
@@ -109,6 +110,7 @@ class Choosing(anywidget.AnyWidget):
         """What :meth:`standalone` returns, of choices that are few enough to draw them all.
 
         Args:
+            title: heading of a page with nothing else.
             front_end: the widget's JavaScript module.
             image: ``Tensor[3, H, W]``, what ``_picture`` shows.
             choices: of the same traits each, one as it is now among them.
@@ -122,7 +124,7 @@ class Choosing(anywidget.AnyWidget):
         }
         picture = encode_jpeg(resize(image, fit_size((image.shape[1], image.shape[2]))))
         values = {**self._choice(), "error": "", "_about": self._about, "_picture": picture, "_shown": {}, **others}
-        return Standalone(front_end, values, tuple(name for name, _ in next(iter(table), ())), answers)
+        return Standalone(title, front_end, values, tuple(name for name, _ in next(iter(table), ())), answers)
 
     def write_figure(self, path: str | Path) -> Path:
         """Write a web page in which one chooses as here, without Python and without a network.

@@ -93,7 +93,7 @@ def report_pictures(
         heat_maps = explain(detector, image, layer=layer, score_threshold=score_threshold)
         found = heat_maps.detections
         facts = {"sha256 of the file": sha256(path), **_describe(image)}
-        table = (("", "label", "score", *CORNERS), [_row(found, row) for row in range(len(found))])
+        table = (("object", "label", "score", *CORNERS), [_row(found, row) for row in range(len(found))])
         figure = make_standalone(image, heat_maps)
         sections.append(Section(path.name, facts, _shrink(image), figure, table))
     count = sum(len(section.table[1]) for section in sections)
@@ -135,7 +135,11 @@ def report_mistakes(
         wrong += bool(rows)
         if rows and len(sections) < MOST_PICTURES:
             maps = ODAM()(trace, found[rows], ATTRIBUTES)
-            sections.append(_show_mistakes(f"Picture {item}", image, target, maps, errors, rows, dataset.categories))
+            sections.append(
+                _show_mistakes(
+                    target.get("file_name", f"Picture {item}"), image, target, maps, errors, rows, dataset.categories
+                )
+            )
     first = f", of which the first {len(sections)} are shown" if len(sections) < wrong else ""
     lead = f"{wrong} of {len(dataset)} pictures have a wrong detection{first}."
     summary = (("what", "number"), [[one, str(counts[one])] for one in (*VERDICTS, MISSED)])
@@ -162,7 +166,7 @@ def _show_mistakes(
         lines.append([number, label, score, *said, *corners])
     missed = [categories[label] for label in target["labels"][errors.missed].tolist()]
     facts = {"image_id": str(target["image_id"]), "missed": ", ".join(missed) or "nothing", **_describe(image)}
-    headings = ("", "label", "score", "mistake", "true object", "IoU", *CORNERS)
+    headings = ("object", "label", "score", "mistake", "true object", "IoU", *CORNERS)
     return Section(title, facts, _shrink(image), make_standalone(image, heat_maps), (headings, lines))
 
 

@@ -33,8 +33,8 @@ from odam_lib.viz.plots import check_shown
 LARGEST = 1_500_000
 """Bytes of a page with one figure."""
 
-_MOST_OF_MAPS = 1_000_000
-"""Bytes, as Base64, of the maps in a figure."""
+MOST_OF_MAPS = 1_000_000
+"""Bytes, as Base64, of what a figure shows of all choices."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Standalone:
     """What a front end shows, and what it is answered.
 
     Attributes:
+        title: heading of a page with nothing else.
         front_end: its JavaScript module.
         values: the traits of the widget that it stands for, by name, as it begins: numbers, strings and bytes, in lists
             and by name.
@@ -49,6 +50,7 @@ class Standalone:
         table: the answer, traits by name, to the values of ``keys``, joined by spaces.
     """
 
+    title: str
     front_end: Path
     values: Mapping[str, Any]
     keys: tuple[str, ...]
@@ -94,7 +96,7 @@ def make_standalone(
     if attribute not in SHOWN:
         raise ValueError(f"There is no map of {attribute!r} in the figure: choose one of {', '.join(SHOWN)}.")
     found = heat_maps.detections
-    table, room = dict[str, dict[str, Any]](), _MOST_OF_MAPS
+    table, room = dict[str, dict[str, Any]](), MOST_OF_MAPS
     for row in range(len(limit_objects(found)[0])):
         drawn = describe_maps(heat_maps[row])
         room -= len(drawn["_maps"]) * 4 // 3
@@ -112,7 +114,7 @@ def make_standalone(
         "_picture": encode_jpeg(resize(image.cpu(), fit_size(found.image_size))),
         "_shown": {},
     }
-    return Standalone(STATIC / "picker.js", values, ("selected",), table)
+    return Standalone("Why was it found there?", STATIC / "picker.js", values, ("selected",), table)
 
 
 def write_page(figure: Standalone, path: str | Path) -> Path:
@@ -127,8 +129,9 @@ def write_page(figure: Standalone, path: str | Path) -> Path:
     """
     place = output_file(path)
     module = make_module(figure.front_end)
-    body = f'{BEGIN}{embed_figure(figure)}<script type="module">{module}</script>{END}'
-    page = make_page("Why was it found there?", body, [module])
+    heading = f"<h1>{html.escape(figure.title)}</h1>\n"
+    body = f'{heading}{BEGIN}{embed_figure(figure)}<script type="module">{module}</script>{END}'
+    page = make_page(figure.title, body, [module])
     if len(page) > LARGEST:
         raise ValueError(f"The figure would have {len(page) / 1e6:.1f} MB: choose a smaller picture or fewer objects.")
     with write_whole(place) as aside:
@@ -172,8 +175,8 @@ def make_page(title: str, body: str, modules: Sequence[str], style: str = "") ->
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{page_style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{page_style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -17,9 +17,11 @@ from PIL import Image
 
 if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
-from drawn import CLOSE, draw_by_python, draw_pair_by_python, read_canvas
+from drawn import CLOSE, draw_by_python, draw_pair_by_python, find_violations, read_canvas
 from odam_chapters.attention.widget import LocationPicker, render_encoder
 from odam_chapters.crowds.pair_widget import PairPicker
+from odam_chapters.errors.plots import Case, show_evidence
+from odam_chapters.errors.widget import MistakeBrowser
 from planted import PlantedCrowd, PlantedDetector, planted_image
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
@@ -29,7 +31,9 @@ from odam_lib.datasets.scenes import CATEGORIES
 from odam_lib.detectors.detr import build_small_detr
 from odam_lib.files import data_root
 from odam_lib.images import load_image, to_uint8
+from odam_lib.viz.drawing import to_png
 from odam_lib.viz.report import report_pictures
+from odam_lib.viz.sheets import make_legible
 from odam_lib.viz.standalone import LARGEST, write_figure
 from odam_lib.viz.widgets import SHOWN, InstancePicker
 
@@ -94,6 +98,8 @@ class Opened:
         return pixels
 
     def close(self) -> None:
+        """Leave the page, which has asked for nothing, complained of nothing, and is accessible."""
+        assert find_violations(self.page) == []
         assert [one for one in self.asked if not one.startswith(("blob:", "data:"))] == [self.opened]
         assert self.errors == []
         self.page.context.close()
@@ -249,6 +255,29 @@ def test_places_are_chosen_without_python(browser: Browser, tmp_path: Path) -> N
             expect(opened.map).to_have_attribute(name, str(value))
         drawn = render_encoder(opened.picture, trace, row, column)
         assert (read_canvas(opened.map.locator("canvas")) - drawn).abs().max() <= CLOSE
+    opened.close()
+
+
+def test_mistakes_are_browsed_without_python(browser: Browser, tmp_path: Path) -> None:
+    def case(number: int) -> Case:
+        return Case(planted_image(), torch.tensor([8.0, 8, 30 + 30 * number, 90]), None, None, f"{CODE}{number}:\nbed")
+
+    page = MistakeBrowser([f"{number} {CODE}" for number in range(3)], case, 1).write_figure(tmp_path / "mistakes.html")
+    opened, drawn = Opened(browser, page), []
+    for number in range(3):
+        (tmp_path / "drawn.png").write_bytes(to_png(show_evidence([case(number)], "Why was it wrong?")))
+        drawn.append(load_image(tmp_path / "drawn.png"))
+    picture, told = opened.page.locator(".odam-mistakes img"), opened.page.locator("figcaption[aria-live=polite]")
+    expect(picture).to_have_attribute("data-mistake", "1")
+    for number in (2, 0, 1):
+        opened.page.get_by_role("combobox", name="mistake").select_option(str(number))
+        expect(picture).to_have_attribute("data-mistake", str(number))
+        expect(told).to_contain_text(f"{make_legible(CODE, 200)}{number}: bed")
+        shown = read_canvas(picture)
+        errors = [float((shown - one).abs().mean()) for one in drawn]
+        assert errors[number] < 0.004 and min(errors[:number] + errors[number + 1 :]) > 2 * errors[number]
+    assert opened.page.evaluate("window.hacked") is None
+    assert opened.page.locator(".odam-picker").locator("script, a, img[src='x']").count() == 0
     opened.close()
 
 

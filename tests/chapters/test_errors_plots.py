@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from odam_chapters.errors import widget
 from odam_chapters.errors.plots import (
     Case,
     show_covering,
@@ -145,6 +146,31 @@ def test_the_browser_shows_what_is_selected_and_draws_it_once() -> None:
     assert first == browser._picture != second and asked == [0, 1]
     still = browser._repr_mimebundle_()[0]["image/png"]
     assert isinstance(still, str) and Image.open(io.BytesIO(first)).width > 300
+
+
+def test_a_page_of_mistakes_holds_the_first_that_fit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = MistakeBrowser([f"number {row}" for row in range(4)], lambda number: case(), 3)
+    whole = browser.standalone()
+    assert list(whole.table) == ["0", "1", "2", "3"] and whole.values["selected"] == 3
+    assert not whole.values["_about"]["sentence"]
+    told = "mislocalised: bed 0.90. wrong: right edge (x2). best: left edge (x1)"
+    assert whole.table["2"]["_shown"] == {"selected": 2, "told": told}
+    monkeypatch.setattr(widget, "MOST_OF_MAPS", len(whole.table["0"]["_picture"]) * 3)
+    part = browser.standalone()
+    assert list(part.table) == ["0", "1"] and part.values["selected"] == 0
+    assert part.values["_about"]["captions"] == ["number 0", "number 1"]
+    assert part.values["_about"]["sentence"].startswith("The first 2 of 4 mistakes: ")
+    nothing = MistakeBrowser([], lambda number: case()).standalone()
+    assert list(nothing.table) == ["-1"] and nothing.values["selected"] == -1
+
+
+def test_the_first_mistakes_of_each_sort_are_browsed() -> None:
+    asked = []
+    places = {"bad box": [(4, 1), (5, 0), (6, 2)], "duplicate": [(4, 3)], "wrong name": []}
+    browser = widget.browse(places, lambda place: asked.append(place) or case(), 2)
+    assert browser._about["captions"] == ["0: scene 4, box 1", "1: scene 5, box 0", "2: scene 4, box 3"]
+    browser.selected = 2
+    assert asked == [(4, 1), (4, 3)]
 
 
 def test_an_error_is_shown_and_raised() -> None:

@@ -58,7 +58,8 @@ def test_every_format_tells_the_same_object(
     assert type(dataset) is expected and dataset.categories == ("__background__", "cow") and dataset.no_masks
     image, target = dataset[0]
     assert image.shape == (3, 4, 4) and target["boxes"].tolist() == [[0, 0, 2, 2]] and target["labels"].tolist() == [1]
-    assert set(target) == {"boxes", "labels", "image_id", "ignored", "ignored_labels"}
+    assert set(target) == {"boxes", "labels", "image_id", "file_name", "ignored", "ignored_labels"}
+    assert target["file_name"] == ("a.jpg" if (kind, root) == ("voc", ".") else "a.png")
 
 
 def test_a_part_of_yolos_pictures_is_opened_by_its_folder(place: Path) -> None:

@@ -14,9 +14,12 @@ import torch
 from handmade_pictures import Mean, Pictures, on_disk, without_times
 from planted import PlantedDetector
 
+from odam_lib import load_detector
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.trace import Trace
+from odam_lib.detectors.trained import describe_detector
+from odam_lib.detectors.weights import save_weights
 from odam_lib.evaluation import cluster, command
 from odam_lib.evaluation.cluster import TRIES, Driver, Job, Workers, evaluate_by_workers
 from odam_lib.evaluation.rows import Evaluation
@@ -147,6 +150,20 @@ def test_the_command_line_asks_for_workers(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "rows.sqlite"
     command.main([str(path), "--device", "cpu", "--workers", "3", "--cpus-per-worker", "2", "--address", "auto"])
     assert asked == [("fcos-scenes", path, Workers(3, 2, None, "auto"))]
+
+
+def test_a_detector_of_a_training_works_in_every_process(
+    ray_here: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = load_detector("fcos-scenes", "cpu")
+    (tmp_path / "run").mkdir()
+    save_weights(detector, describe_detector(detector, "fcos"), tmp_path / "run")
+    monkeypatch.chdir(tmp_path)  # where no worker is
+    few = ["--detector", "run", "--methods", "ODAM", "--objects", "1", "--steps", "1", "--device", "cpu"]
+    command.main(["one.sqlite", *few])
+    command.main(["many.sqlite", *few, "--workers", "1"])
+    one, many = (without_times(Evaluation.load(tmp_path / f"{name}.sqlite")) for name in ("one", "many"))
+    assert one and one == many
 
 
 @pytest.mark.parametrize(

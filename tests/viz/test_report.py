@@ -1,6 +1,7 @@
 """The page about pictures and mistakes as a file; one is clicked in ``browser/test_figure.py``."""
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from PIL import Image
 from planted import BOXES, PlantedDetector, planted_image
 from torch import Tensor
 
+from odam_lib.datasets.categories import relabel
+from odam_lib.datasets.coco import CocoFormat
 from odam_lib.detectors.identity import hash_image
 from odam_lib.images import load_image, to_uint8
 from odam_lib.viz import report
@@ -101,6 +104,26 @@ def test_mistakes_are_counted_shown_and_named(tmp_path: Path) -> None:
     assert "2 of 2 pictures have a wrong detection." in page
     assert [row[1] for row in rows if row[0] == "image_id"] == ["70", "71"]
     assert ["missed", "dog, car"] in rows
+
+
+def test_pictures_of_a_data_set_have_the_names_of_their_files(tmp_path: Path) -> None:
+    names = ["one.png", "in/2 <b onclick=x>&amp;\u202e.png"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        Image.fromarray(to_uint8(planted_image())).save(tmp_path / name)
+    images = [{"id": 7 + row, "file_name": name, "height": 96, "width": 128} for row, name in enumerate(names)]
+    objects = [{"image_id": 7 + row, "category_id": 1, "bbox": [100, 2, 10, 10]} for row in range(2)]
+    classes = [{"id": 1, "name": CODE}, {"id": 2, "name": "car"}]
+    content = {"images": images, "annotations": objects, "categories": classes}
+    (tmp_path / "own.json").write_text(json.dumps(content), encoding="utf-8")
+    dataset = relabel(CocoFormat(tmp_path, tmp_path / "own.json"), Planted().categories)
+    report_mistakes(Planted(), dataset, "mine", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    shown = ["one.png", "in/2 &lt;b onclick=x&gt;&amp;amp;\\u202e.png"]
+    assert re.findall("<h2>(.*?)</h2>", page) == [*shown, "Settings"]
+    assert re.findall('<a href="#picture-.">.*?>([^<]*)</a>', page) == shown
+    assert "<b " not in page and "\u202e" not in page and page.count("<img ") == 2
+    assert not any(cell == "" for row in cells(page) for cell in row)
 
 
 def test_what_a_data_set_ignores_is_no_mistake(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from odam_chapters.parameters import Rule
 from odam_chapters.setup import check
 
 from odam_lib.cluster import measure_versions
+from odam_lib.detectors.trained import read_run
 from odam_lib.detectors.weights import find_weights, read_card
-from odam_lib.files import from_root, sha256
+from odam_lib.files import from_root, sha256, user_path
 
 OUTPUT = "OUTPUT_DIR"
 """The parameter that the sweep sets itself."""
@@ -58,7 +60,7 @@ class Job:
         varied: what the sweep varies, shown to the reader.
         parameters: all that is handed to the notebook, without ``OUTPUT_DIR``.
         writes: whether it has that one.
-        weights: names of bundled ones that the parameters name.
+        weights: names of bundled ones that the parameters name, and paths of those of trainings.
         key: name of its folder, another one for another notebook, value, file of weights or source of the package.
     """
 
@@ -194,7 +196,7 @@ def _job(notebook: Notebook, varied: dict[str, Any], preset: Mapping[str, Any]) 
         raise ValueError(f"{notebook.name}: {error}") from error
     whole.pop(OUTPUT, None)
     weights = _weights(whole.values())
-    hashes = [read_card(name)["sha256"] for name in weights]
+    hashes = [read_card(Path(name) if os.path.isabs(name) else name)["sha256"] for name in weights]
     parts = [notebook.cells, whole, hashes, _files(whole.values()), _versions()]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     key = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', notebook.name)[:40]}-{digest[:12]}"
@@ -222,10 +224,20 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _weights(values: Iterable[Any]) -> tuple[str, ...]:
-    """Bundled weights that values name, or the beginning of whose name, as ``fcos`` does of those of crowds."""
+    """Bundled weights that values name, or the beginning of whose name, as ``fcos`` does of those of crowds; and those
+    of trainings whose folders they name."""
     bundled = sorted(card.stem for card in find_weights("any").parent.glob("*.json"))
-    texts = set(_texts(values))
-    return tuple(name for name in bundled if any(name == text or name.startswith(f"{text}-") for text in texts))
+    texts = sorted(set(_texts(values)))
+    named = [name for name in bundled if any(name == text or name.startswith(f"{text}-") for text in texts)]
+    return tuple(named) + tuple(found for text in texts if (found := _trained(text)))
+
+
+def _trained(text: str) -> str:
+    """The weights of a training in a folder of that path; empty if there are none."""
+    try:
+        return str(read_run(text).file) if user_path(text).is_absolute() else ""
+    except (OSError, ValueError):  # another folder
+        return ""
 
 
 def _files(values: Iterable[Any]) -> dict[str, str]:

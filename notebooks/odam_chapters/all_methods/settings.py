@@ -25,7 +25,7 @@ def have_rows(name: str, value: Any, given: Mapping[str, Any]) -> None:
 
 
 PARAMETERS = {
-    "DETECTOR": Loadable(),
+    "DETECTOR": Loadable(trained=False),  # files are called by its name
     "DATASET": Data(),
     "ROOT": Text(empty=True),
     "ANNOTATIONS": Text(empty=True),

@@ -163,7 +163,8 @@ class LocationPicker(Choosing):
         rows, columns = count_cells(self._trace)
         places = ({"row": row, "column": column} for row in range(rows) for column in range(columns))
         steps = 255 if self._cells.numel() < MANY else 63
-        return self.freeze(STATIC / "location.js", self._image, places, partial(self._draw, steps=steps))
+        draw = partial(self._draw, steps=steps)
+        return self.freeze("Where did the encoder look?", STATIC / "location.js", self._image, places, draw)
 
     def draw_still(self) -> bytes:
         return to_png(show_locations(self._image, self._trace, [self.location]))

@@ -17,7 +17,7 @@ from odam_lib.detectors.faster_rcnn import FasterRCNNPositives, FasterRCNNTrace
 from odam_lib.detectors.fcos import FCOSDetector
 from odam_lib.detectors.positives import Positives
 from odam_lib.detectors.trace import TARGETS, Trace
-from odam_lib.detectors.weights import RESTORE, check_version, find_weights, load_bundled, read_card
+from odam_lib.detectors.weights import RESTORE, check_version, find_weights, load_weights, read_card
 from odam_lib.kernels.losses import overlapping
 from odam_lib.kernels.windows import Sheets
 
@@ -205,7 +205,7 @@ def load_embedder(detector: str) -> Embedder:
     if detector not in EMBEDDED:
         raise ValueError(f"There are no embeddings for {detector}: choose {' or '.join(EMBEDDED)}.")
     name = name_weights(detector)
-    state = load_bundled(name)
+    state = load_weights(name)
     check_version(name, read_card(name, "embeds")["embeds"])
     try:
         head = EmbeddingHead(state["layers.0.weight"].shape[1])

@@ -268,6 +268,7 @@ class PairPicker(Choosing):
         }
         pairs = ({"first": first, "second": second} for first, second in permutations(range(count), 2))
         return self.freeze(
+            "One object or two?",
             STATIC / "pairs.js",
             self._image,
             pairs,

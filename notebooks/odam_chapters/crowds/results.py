@@ -19,13 +19,23 @@ from tqdm import tqdm
 
 from odam_chapters.crowds.embeddings import EMBEDDED, name_weights
 from odam_chapters.crowds.people import People
-from odam_chapters.crowds.rules import DETECTORS, RASTER, SCORE_THRESHOLD, THRESHOLDS, keep, make_rules
+from odam_chapters.crowds.rules import (
+    DETECTORS,
+    PAPERS_THRESHOLDS,
+    RASTER,
+    SCORE_THRESHOLD,
+    THRESHOLDS,
+    keep,
+    make_rules,
+    name_detectors,
+)
 from odam_lib.command import command
 from odam_lib.datasets.arguments import add_dataset_arguments, add_split_argument, open_from
 from odam_lib.datasets.pictures import Target
 from odam_lib.detections import Detections, check_threshold
 from odam_lib.detectors.base import Detector
-from odam_lib.detectors.weights import read_version
+from odam_lib.detectors.trained import read_run
+from odam_lib.detectors.weights import read_card, read_version
 from odam_lib.detectors.zoo import load_detector
 from odam_lib.explainers.suppression import Rule
 from odam_lib.files import data_root, output_file, user_path, write_whole
@@ -235,6 +245,9 @@ def load_results() -> CrowdResults:
 
 def _versions(detector: str) -> list[dict[str, str]]:
     """Which weights of a detector, and of its embeddings if it has any, lie here."""
+    if detector not in DETECTORS:
+        run = read_run(detector)
+        return [{"detector": run.name, "sha256": read_card(run.file)["sha256"]}]
     return [read_version(name) for name in (detector, *([name_weights(detector)] if detector in EMBEDDED else []))]
 
 
@@ -251,16 +264,18 @@ def collect(
         path: an SQLite file, see :mod:`odam_lib.row_store`; ``None`` keeps nothing. No other run may write to it
             meanwhile.
         pictures: the crowds.
-        detectors: names of ``DETECTORS``.
+        detectors: names of ``DETECTORS``, or folders of trainings.
         score_threshold: of the candidates.
         device: where detectors run.
 
     Raises:
-        ValueError: the file holds results of other pictures, weights or settings, or something else.
+        ValueError: the file holds results of other pictures, weights or settings, or something else; or a detector is
+            unknown, or not of people alone.
         OSError: it cannot be written, see :func:`~odam_lib.files.owned`.
     """
-    used = {name: make_rules(name) for name in detectors}
-    about = {name: _about(name, rules, score_threshold) for name, rules in used.items()}
+    places = name_detectors(detectors)
+    used = {name: make_rules(name) for name in places}
+    about = {name: _about(places[name], rules, score_threshold) for name, rules in used.items()}
     with open_store(path, "odam_chapters.crowds.results") as store:
         known = {one["detector"]: json.loads(one["about"]) for one in store.select("detectors")}
         store.check_same({name: one for name, one in known.items() if name in about}, about)
@@ -269,14 +284,14 @@ def collect(
         loaded: dict[str, Detector] = {}
         for item in tqdm(range(len(pictures)), unit="crowd"):
             done = {one["detector"] for one in store.select("done", "WHERE picture = ?", [item])}
-            if not (missing := [name for name in detectors if name not in done]):
+            if not (missing := [name for name in places if name not in done]):
                 continue
             drawn = pictures[item]
             if done:
                 _check_people(store, item, drawn[1])
             people = [] if done else _people(item, drawn[1])
             for name in missing:
-                loaded[name] = loaded.get(name) or load_detector(name, device)
+                loaded[name] = loaded.get(name) or load_detector(places[name], device)
                 found, kept, _ = next(iter(keep(loaded[name], [drawn], used[name], score_threshold)))
                 with store.transaction():
                     if name not in known:
@@ -334,7 +349,7 @@ def _about(detector: str, used: Mapping[str, Rule], score_threshold: float) -> d
     return {
         "versions": _versions(detector),
         "score_threshold": score_threshold,
-        "thresholds": list(THRESHOLDS[detector]),
+        "thresholds": list(THRESHOLDS.get(detector, PAPERS_THRESHOLDS)),
         "raster": RASTER,
         "rules": list(used),
     }
@@ -353,12 +368,15 @@ def main() -> None:
     add_dataset_arguments(parser, "crowd")
     add_split_argument(parser)
     parser.add_argument("--pictures", type=int, default=500, help="how many")
-    parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
+    parser.add_argument(
+        "--detectors", nargs="+", default=list(DETECTORS), metavar="DETECTOR", help="these, or folders of trainings"
+    )
     parser.add_argument("--score-threshold", type=float, default=SCORE_THRESHOLD, help="of the candidates")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments = parser.parse_args()
     check_threshold(arguments.score_threshold)
     pictures = People(open_from(arguments, arguments.pictures))
+    name_detectors(arguments.detectors)
     store_file(arguments.output)
     if arguments.bundle is not None:
         output_file(arguments.bundle)

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from odam_chapters.crowds.embeddings import EMBEDDED, load_embedder
+from odam_lib.categories import PEOPLE
 from odam_lib.detections import Detections
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.trained import is_path, read_run
 from odam_lib.explainers.raster import raster_maps
 from odam_lib.explainers.suppression import Rule, by_boxes, by_embeddings, by_maps, find_candidates
 from odam_lib.kernels.nms import Kept, linear, nms, odam_nms, soft_nms
@@ -44,16 +46,49 @@ THRESHOLDS = {
 
 
 def make_rules(detector: str) -> dict[str, Rule]:
-    """Every rule for a detector of ``DETECTORS``, by name; FeatureNMS for those that have embeddings.
+    """Every rule for a detector, by name: FeatureNMS for those that have embeddings, and Odam-NMS with the thresholds
+    that were chosen for one of ``DETECTORS``, with the paper's for others.
 
     Raises:
         FileNotFoundError, ValueError: the embeddings cannot be had, see :func:`load_embedder`.
     """
     by_boxes_alone = {name: by_boxes(rule) for name, rule in {CLASSICAL: nms, **SOFT}.items()}
     embedded = {FEATURE_NMS: by_embeddings(load_embedder(detector))} if detector in EMBEDDED else {}
-    by_explanations = {ODAM_NMS: THRESHOLDS[detector], PAPERS_ODAM_NMS: PAPERS_THRESHOLDS}
+    by_explanations = {ODAM_NMS: THRESHOLDS.get(detector, PAPERS_THRESHOLDS), PAPERS_ODAM_NMS: PAPERS_THRESHOLDS}
     made = {name: by_maps(*each, short_edge=RASTER) for name, each in by_explanations.items()}
     return by_boxes_alone | embedded | made
+
+
+def name_detectors(places: Sequence[str]) -> dict[str, str]:
+    """What to load each of some detectors by, by the name it will have.
+
+    Args:
+        places: names of ``DETECTORS``, or folders of trainings.
+
+    Raises:
+        FileNotFoundError: see :func:`~odam_lib.detectors.trained.read_run`.
+        ValueError: likewise; or one is unknown, finds more than people, or two are called the same.
+    """
+    found: dict[str, str] = {}
+    for place in places:
+        if place not in DETECTORS and not is_path(place):
+            raise ValueError(
+                f"Unknown detector {place!r}: choose among {', '.join(DETECTORS)}, or give the folder of a training."
+            )
+        name = place if place in DETECTORS else _name_of_people(place)
+        if found.setdefault(name, place) != place:
+            raise ValueError(f"{found[name]} and {place} are both called {name}: rename the folder of one.")
+    return found
+
+
+def _name_of_people(place: str) -> str:
+    run = read_run(place)
+    if run.categories != PEOPLE:
+        known = ", ".join(run.categories[1:4])
+        raise ValueError(
+            f"{place} finds {known} ..., and crowds are of people: give a detector whose only class is person."
+        )
+    return run.name
 
 
 def make_picture(found: Detections, kept: Kept, target: Mapping[str, Tensor]) -> CrowdPicture:

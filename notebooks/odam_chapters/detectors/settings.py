@@ -4,7 +4,7 @@ from odam_chapters.parameters import EVERYWHERE, Choice, Count, Loadable, Names,
 from odam_lib.heatmaps import EDGES
 
 PARAMETERS = {
-    "DETECTOR": Loadable(),
+    "DETECTOR": Loadable(trained=False),  # it is made without training, too
     "DETECTORS": Names(),
     "BACKBONES": Names(least=0),
     "TWIN": Loadable(),

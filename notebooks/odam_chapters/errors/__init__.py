@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = offer(
         "errors.shortcut": "DETECTORS find_bearers make_sticker_case read_outcomes",
         "errors.settings": "PARAMETERS",
         "errors.survey": "find_mistakes judge read_mistakes",
-        "errors.widget": "MistakeBrowser",
+        "errors.widget": "MistakeBrowser browse",
         "charts": "show_estimates",
         "statistics": "wilson",
     },

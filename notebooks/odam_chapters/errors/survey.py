@@ -276,7 +276,8 @@ def survey(
         The mistakes, of one detector after another.
 
     Raises:
-        ValueError: the file holds mistakes of other scenes, another threshold or other weights, or something else.
+        ValueError: the file holds mistakes of other scenes, another threshold or other weights, or something else; or
+            two detectors have one name.
         OSError: it cannot be written.
     """
     found = []
@@ -284,6 +285,8 @@ def survey(
         store.check_settings({"first scene": scenes.first, "threshold": check_threshold(score_threshold)})
         known = {one["detector"]: one["weights"] for one in store.select("detectors")}
         weights = {detector.name: name_weights(detector) for detector in detectors}
+        if len(weights) < len(detectors):
+            raise ValueError("Two detectors have one name: give each once, and rename the folder of a training.")
         store.check_same({name: one for name, one in known.items() if name in weights}, weights)
         for detector in detectors:
             of_detector = "WHERE detector = ? AND scene < ? ORDER BY scene", [detector.name, len(scenes)]
@@ -314,7 +317,7 @@ def main() -> None:
     )
     parser.add_argument("output", type=user_path, help=".sqlite that keeps the mistakes; an interrupted run goes on")
     parser.add_argument("--csv", type=user_path, help="CSV of them, or .csv.gz, to write at the end")
-    parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector")
+    parser.add_argument("--detectors", nargs="+", required=True, help="names of load_detector, or folders of trainings")
     parser.add_argument("--number", type=int, default=300, help="how many scenes")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
     parser.add_argument("--threshold", type=float, default=0.5, help="least score")

@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("output", type=files.user_path, help="CSV of the rows")
     add_dataset_arguments(parser, "coco")
     add_split_argument(parser)
-    parser.add_argument("--detector", default="yolov3-tiny", help="any name of load_detector")
+    parser.add_argument("--detector", default="yolov3-tiny", help="a name of load_detector or a training's folder")
     parser.add_argument("--score-threshold", type=float, default=0.3, help="least score of a detection")
     asked = parser.parse_args()
     check_threshold(asked.score_threshold)

@@ -2,12 +2,14 @@
 // What is neither defined here nor the browser's is in common.js.
 
 function render({ model, el }) {
-  const { captions } = model.get("_about");
+  const { captions, sentence } = model.get("_about");
   const [select, label] = dropDown("mistake", captions.map((caption, row) => [row, caption]));
-  const picture = make("img", { class: "odam-still", draggable: "false" });
+  const picture = make("img", { draggable: "false" });
+  const told = make("figcaption", { "aria-live": "polite" });
+  const figure = make("figure", {}, [picture, told]);
   const alert = make("p", { class: "odam-error", role: "alert" });
-  const controls = make("div", { class: "odam-controls" }, [label]);
-  const root = make("div", { class: "odam-picker odam-mistakes" }, [...(captions.length ? [controls] : []), picture, alert]);
+  const controls = make("div", { class: "odam-controls" }, [label, sentence]);
+  const root = make("div", { class: "odam-picker odam-mistakes" }, [...(captions.length ? [controls] : []), figure, alert]);
   keepKeys(root);
   select.addEventListener("change", () => {
     model.set("selected", Number(select.value));
@@ -21,11 +23,12 @@ function render({ model, el }) {
     alert.textContent = error;
   };
   const drawMistake = () => {
-    const { selected } = model.get("_shown");
+    const { selected, told: words } = model.get("_shown");
     if (selected === undefined) return;
     showPng(picture, model.get("_picture"));
     picture.alt = captions[selected] ?? "There is no mistake to browse";
     picture.dataset.mistake = selected;
+    told.textContent = words;
     drawChoice();
   };
 

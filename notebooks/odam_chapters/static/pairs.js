@@ -107,7 +107,7 @@ function render({ model, el }) {
         const box = [x1 - left, y1 - top, x2 - left, y2 - top];
         return outline({ box, colour: other === place ? colours[place] : others }, [bottom - top, right - left]);
       });
-      boxes[1].setAttribute("aria-selected", "true");
+      boxes[1].classList.add("odam-chosen");
       const close = frame("odam-map", [bottom - top, right - left], [map, ...boxes]);
       figure.replaceChildren(close, make("figcaption", {}, [label]));
       figure.dataset.object = shown[roles[place]];
