@@ -154,12 +154,16 @@ def test_incomplete_and_doubled_answers_are_refused() -> None:
 
 def test_what_is_told_of_one_person_and_of_two_conditions_claims_nothing_more() -> None:
     alone = describe_rankings([rank(1, "x", "AB"), rank(1, "y", "AB")], 2)
-    assert "A  mean rank 1.00\n" in alone and "nan" not in alone and "takes two people" in alone
+    assert "A  chosen 1.00\n" in alone and "nan" not in alone and "takes two people" in alone
     six = describe_rankings([rank(person, "x", "AB") for person in range(6)], 1)
-    assert "A - B  -1.00 (-1.00 to -1.00), Wilcoxon: p 0.031" in six
+    assert "A - B  +1.00 (+1.00 to +1.00), Wilcoxon: p 0.031" in six
     assert "Holm" not in six and "Friedman" not in six
     three = describe_rankings([rank(person, "x", "ABC") for person in range(6)], 1)
-    assert "Friedman: chi-square 12.0" in three and "p by Holm 0.094" in three
+    assert (
+        "A  mean rank 1.00 (1.00 to 1.00)" in three
+        and "Friedman: chi-square 12.0" in three
+        and "p by Holm 0.094" in three
+    )
     part = describe_pointings([point(1, "x", "A"), point(2, "x", "A"), point(2, "y", "B")], 2)
     assert part.startswith("1 people, 1 more have not finished")
 

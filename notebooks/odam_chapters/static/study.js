@@ -129,7 +129,7 @@ function pointing(shown, pictures, tell) {
     return make("label", {}, [input, `${at + 1}`]);
   });
   const sure = make("fieldset", { class: "odam-sure" }, [
-    make("legend", {}, [`How sure are you? 1 is most uncertain, ${shown.surest} most certain`]),
+    make("legend", {}, [`How sure? 1 is least, ${shown.surest} most certain`]),
     ...marks,
   ]);
   draw();

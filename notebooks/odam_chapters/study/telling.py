@@ -1,6 +1,7 @@
 """What answers say, in lines of text."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from odam_chapters.study.given import Pointing, Ranking
 from odam_chapters.study.inference import (
@@ -15,9 +16,12 @@ from odam_chapters.study.inference import (
 
 
 def describe_rankings(rankings: Sequence[Ranking], questions: int) -> str:
-    """Mean ranks and tests of those who answered all questions."""
+    """Mean ranks, of two maps how often each was chosen, and tests of those who answered all questions."""
     finished, left_out = keep_finished(rankings, questions)
-    return _describe(tabulate_ranks(finished) if finished else None, left_out, "mean rank")
+    table = tabulate_ranks(finished) if finished else None
+    if table is not None and len(table.conditions) == 2:
+        return _describe(replace(table, values=2 - table.values), left_out, "chosen")
+    return _describe(table, left_out, "mean rank")
 
 
 def describe_pointings(
