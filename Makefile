@@ -51,7 +51,7 @@ test: lint types
 	# Not the benchmark: its stored numbers are times; it runs with small parameters among the tests.
 	$(SHARED) --dist loadscope --nbval-lax --nbval-current-env notebooks --ignore-glob '*/90_*'
 	$(SHARED) --dist worksteal -m 'not browser'
-	$(BIN)/python -m pytest -m browser
+	$(SHARED) --dist loadscope -m browser
 
 gpu-check: $(VENV)/.dev
 	$(BIN)/python tools/gpu_check.py

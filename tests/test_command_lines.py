@@ -42,6 +42,8 @@ WRONG: dict[str, list[tuple[list[str], str]]] = {
     "odam_lib/datasets/scenes/__main__.py": [
         (["{text}/in"], "cannot be written"),
         (["{new}", "--number", "0"], "number of scenes is 0"),
+        (["{text}"], "cannot be written"),
+        (["{new}", "--size", "8"], "at least 32 pixels"),
         (["{new}", "--number", "1", "--workers", "-1"], "number of workers is -1"),
     ],
     "odam_lib/detectors/zoo.py": [([], "fcos-scenes.json is missing: restore it")],
@@ -281,18 +283,26 @@ def test_an_interruption_is_no_failure_and_a_mistake_in_the_code_keeps_its_trace
             ended_by(mistake)
 
 
+PRINTING = """
+from odam_lib.command import command
+
+@command
+def main():
+    print("2 \\u00b1 1")
+
+main()
+"""
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_output_that_cannot_be_taken_is_said_too() -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "odam_lib.detectors.zoo"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run([sys.executable, "-c", PRINTING], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2 and done.stderr == b"error: No space left on device\n"
 
 
-def test_tables_are_printed_under_a_c_locale() -> None:
+def test_text_is_printed_under_a_c_locale() -> None:
     """A plus-minus sign has no place in ASCII."""
-    done = subprocess.run(
-        [sys.executable, "-m", "odam_lib.evaluation.tables", str(data_root() / "evaluation" / "fcos-crowd.csv.gz")],
-        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
-        capture_output=True,
-    )
-    assert done.returncode == 0 and "±" in done.stdout.decode("utf-8"), done.stderr
+    there = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", PRINTING], env=there, capture_output=True)
+    assert done.returncode == 0 and done.stdout.decode("utf-8") == "2 ± 1\n", done.stderr

@@ -300,7 +300,9 @@ def test_killed_at_any_replacement_and_started_again_it_ends_as_an_undisturbed_r
 
 
 if __name__ == "__main__":
-    import nbformat  # noqa: F401  (what children would import again and again)
+    import jupyter_client.kernelspec  # noqa: F401  (what children would import again and again)
+    import nbformat  # noqa: F401
+    import odam_chapters.equations  # noqa: F401
     import torch
 
     import odam_lib.datasets.download

@@ -6,15 +6,17 @@ Each gives numbers with their 95 % intervals (bootstrap over pictures) and what 
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import torch
 from crowd_estimates import estimate_crowds
 from odam_chapters.crowds.results import load_results
 from odam_chapters.crowds.rules import CLASSICAL, ODAM_NMS, THRESHOLDS
 from odam_chapters.crowds.tables import LESS_IS_BETTER
-from odam_chapters.errors.shortcut import contrast, read_outcomes
+from odam_chapters.errors.shortcut import Outcome, contrast, read_outcomes
 from odam_chapters.judging.leaks import count_specific, read_leaks, relate
 from odam_chapters.statistics import relative_change, wilson
+from pandas import DataFrame
 from paper_numbers import (
     CONTRADICTED,
     MARKS,
@@ -151,11 +153,15 @@ def measure_columns(
         yield Number(label(value), text, len(pictures), judge(shifted, expect, len(pictures)) if expect else "")
 
 
+@cache
+def _sticker_outcomes() -> Sequence[Outcome]:
+    return read_outcomes(rows_at("shortcut"))
+
+
 def measure_sticker(of: Sequence[str], layer: str, expect: str = "") -> Iterator[Number]:
     """How much more of each method's map lies on a sticker with the detector that goes by it than with another."""
-    outcomes = read_outcomes(rows_at("shortcut"))
     for method in of:
-        shown = [one for one in outcomes if (one.layer, one.method) == (layer, method)]
+        shown = [one for one in _sticker_outcomes() if (one.layer, one.method) == (layer, method)]
         number = len({(one.scene, one.object) for one in shown})
         estimate = contrast(shown, layer, method)
         yield Number(label(method), spell(estimate, False, "+"), number, judge(estimate, expect, number))
@@ -266,9 +272,14 @@ def measure_thresholds(
         yield Number(label(name), f"T_l = {low}, T_h = {high}", verdict=REPRODUCED if holds else CONTRADICTED)
 
 
+@cache
+def _leaks() -> DataFrame:
+    return read_leaks(rows_at("leaks"))
+
+
 def measure_leaks(of: Sequence[str], change: str, energy: str = "energy") -> Iterator[Number]:
     """Whether the score falls more where more of a map lies on the other object that is changed."""
-    rows = read_leaks(rows_at("leaks"))
+    rows = _leaks()
     for name in of:
         some = rows[(rows["detector"] == name) & rows[change].notna()]
         if some.empty:
@@ -282,7 +293,7 @@ def measure_own_masks(
     of: Sequence[str], bands: Sequence[str], than: float, same_class: bool = False
 ) -> Iterator[Number]:
     """The share of class maps with more energy on their own object than on any other one, by how much these cover."""
-    rows = read_leaks(rows_at("leaks"))
+    rows = _leaks()
     found = count_specific(rows[rows["label"] == rows["other_label"]] if same_class else rows)
     for name in of:
         if name not in set(rows["detector"]):

@@ -66,6 +66,7 @@ def measure(
     device = torch.device(device)
     for _ in range(warm_up):
         function()
+    gc.collect()  # slow, and what one repeat leaves is there before the next
     seconds: list[float] = []
     extra: list[float] = []
     while len(seconds) < repeats and sum(seconds) < patience:
@@ -200,7 +201,6 @@ def _digits(value: float) -> str:
 def _peak(device: torch.device) -> Iterator[list[float]]:
     """Yields a list that holds, after the block, the most extra bytes that were held in it."""
     peak = [math.nan]
-    gc.collect()
     if device.type == "cuda":
         _wait(device)
         torch.cuda.reset_peak_memory_stats(device)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PLAIN = (str, int, float, bool, type(None))
+PLAIN = frozenset((str, int, float, bool, type(None)))
 """What needs no copy; most of what a module holds."""
-CONTAINERS = (dict, OrderedDict, list, deque)
+CONTAINERS = frozenset((dict, OrderedDict, list, deque))
 
 
 def find_accelerator() -> torch.device | None:
@@ -70,9 +70,11 @@ class _Twins:
         return self._made[id(value)]
 
     def _copied(self, value: Any) -> Any:
-        if isinstance(value, (dict, list, deque)):
+        if type(value) in CONTAINERS or isinstance(value, (dict, list, deque)):
             # Before what is in it, which may hold it again; copy() is slow and a module has a dozen of these.
             made = self._made[id(value)] = value.copy() if type(value) in CONTAINERS else copy(value)
+            if not made:
+                return made
             for key, one in value.items() if isinstance(value, dict) else enumerate(value):
                 made[key] = self.of(one)
             return made
@@ -108,8 +110,9 @@ class _Twins:
         if compiled is not None:
             return self.of(compiled)
         made = self._made[id(module)] = object.__new__(type(module))
+        held = made.__dict__
         for name, value in vars(module).items():
-            made.__dict__[name] = self.of(value)
+            held[name] = value if type(value) in PLAIN else self.of(value)
         made.training = False
         made._compiled_call_impl = None
         return made

@@ -1,8 +1,6 @@
 """The scene generator: a scene is a value, its annotations are exact, its crowds overlap as CrowdHuman's do."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -104,7 +102,7 @@ def test_what_is_nearer_is_drawn_larger_and_in_front() -> None:
 
 
 def test_classes_are_balanced_and_repeat_within_pictures() -> None:
-    scenes = [Counter(one.name for one in make_scene(seed).objects) for seed in range(300)]
+    scenes = [Counter(one.name for one in make_scene(seed).objects) for seed in range(100)]
     total = sum(scenes, Counter())
     shares = {name: total[name] / total.total() for name in CATEGORIES[1:]}
     assert min(shares.values()) >= 0.06 and shares["person"] <= 0.35
@@ -113,7 +111,7 @@ def test_classes_are_balanced_and_repeat_within_pictures() -> None:
 
 def test_crowds_overlap_as_crowdhumans() -> None:
     counts, pairs = [], []
-    for seed in range(120):
+    for seed in range(60):
         boxes = torch.tensor([one.box(256) for one in make_scene(seed, "crowd").objects])
         counts.append(len(boxes))
         pairs.append(int((box_iou(boxes, boxes).triu(1) > 0.5).sum()))
@@ -210,14 +208,3 @@ def test_unknown_objects_and_parts_are_refused() -> None:
         scene.without(99)
     with pytest.raises(ValueError, match="no part 'propeller'; its parts are"):
         scene.without(0, "propeller")
-
-
-def test_the_command_line_refuses_before_it_works(tmp_path) -> None:
-    command = [sys.executable, "-m", "odam_lib.datasets.scenes"]
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    for arguments, sentence in (
-        ([str(tmp_path / "file")], "cannot be written"),
-        ([str(tmp_path), "--size", "8"], "at least 32 pixels"),
-    ):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, encoding="utf-8")
-        assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr

@@ -107,6 +107,7 @@ def influence_offsets(detector, image: Tensor, layer: str, level: int) -> Tensor
 
 def test_full_size_model_has_its_levels_and_strides() -> None:
     detector = build_torchvision("fcos_resnet50_fpn", "full", ("__background__", "a", "b", "c", "d"))
+    detector.model.transform.min_size = (224,)
     trace = detector.trace(torch.rand(3, 64, 80))
     height, width = trace.input_size
     assert detector.layers == ("fpn", "layer1", "layer2", "layer3", "layer4")

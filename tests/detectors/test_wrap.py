@@ -241,11 +241,14 @@ def test_a_model_in_double_precision_is_explained_in_it(wrapped: Wrapped) -> Non
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_a_model_in_half_precision_is_explained_in_it(wrapped: Wrapped, dtype: torch.dtype) -> None:
+    """In float16 at the default layer alone: processors are slow in it."""
     detector = wrap(deepcopy(wrapped.model).to(dtype), wrapped.case.categories, **wrapped.case.options)
-    for layer in (detector.layers[0], detector.layers[-1]):
+    assert detector.predict(PICTURE[None])[0].boxes.isfinite().all()
+    layers = (detector.layers[0], detector.layers[-1])
+    for layer in layers if dtype == torch.bfloat16 else layers[:1]:
         trace = detector.trace(PICTURE, layer)
         maps = ODAM()(trace, trace.candidates[:2], ATTRIBUTES)
-        assert trace.features[0].dtype == dtype and detector.predict(PICTURE[None])[0].boxes.isfinite().all()
+        assert trace.features[0].dtype == dtype
         assert all(one.dtype == torch.float32 and one.isfinite().all() for one in maps.maps)
 
 

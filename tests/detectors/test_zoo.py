@@ -55,7 +55,7 @@ def test_cards_tell_what_the_weights_reach(held_out) -> None:
         if isinstance(entry, zoo.Bundled) and name != "yolov3-tiny":  # measured on photographs: test_yolo
             card = read_card(name)
             shown = next((items for kind, items in drawn.items() if kind in name), held_out)
-            reached = measure_ap(load_detector(name, "cpu"), shown)["AP50"]
+            reached = measure_ap(load_detector(name, "cpu"), shown[:24])["AP50"]
             assert abs(reached - card["AP50"]) < 0.08, (name, reached, card["AP50"])
 
 
@@ -75,6 +75,8 @@ def test_full_size_models_are_built_offline_with_the_parameters_that_are_listed(
     total = sum(parameter.numel() for parameter in detector.model.parameters())
     total -= sum(parameter.numel() for norm in norms for parameter in norm.parameters())
     assert total == getattr(entry, "parameters", total)
+    assert detector.model.transform.min_size == ((320,) if "320" in name else (800,))
+    detector.model.transform.min_size = (224,)
     trace = detector.trace(torch.rand(3, 96, 128))
     height, width = trace.input_size
     if not trace.regional:

@@ -34,7 +34,6 @@ class Couples(Dataset):
 
 
 def trained(folder: str) -> None:
-    """What every process runs."""
     settings = DetectorSettings(
         dataset="crowd",
         number=8,
@@ -59,6 +58,12 @@ def normed(folder: str) -> None:
         torch.save(kept, Path(folder) / f"{rank()}.pt")
 
 
+def both(folder: str) -> None:
+    """What every process of :func:`together` runs."""
+    normed(folder)
+    trained(folder)
+
+
 def waiting(folder: str) -> None:
     """The first process waits for the second one, which sleeps."""
     with processes(torch.device("cpu")):
@@ -76,16 +81,23 @@ def norm_and_batch(kind: type[nn.BatchNorm2d]) -> tuple[nn.BatchNorm2d, Tensor, 
     return norm, torch.randn(6, 3, 5, 4, generator=generator) * 3 + 1, torch.randn(6, 3, 5, 4, generator=generator)
 
 
-def run_together(function: str, folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", *(options or ("--standalone", "--nproc-per-node", "2"))]
-    return subprocess.run(
-        [*command, __file__, function, str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left; one start for all, for each imports everything."""
+    folder = tmp_path_factory.mktemp("two")
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *(__file__, "both", str(folder)),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         encoding="utf-8",
     )
+    assert ended.returncode == 0, ended.stderr
+    return folder
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
@@ -93,28 +105,22 @@ def losses(folder: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
 
 
-def test_two_processes_have_the_losses_of_one(tmp_path, monkeypatch) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    ended = run_together("trained", tmp_path / "two")
-    assert ended.returncode == 0, ended.stderr
+def test_two_processes_have_the_losses_of_one(together: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(runs, "LOG_EVERY", 1)
-    trained(str(tmp_path / "one"))
-    ours, theirs = losses(tmp_path / "two"), losses(tmp_path / "one")
+    trained(str(tmp_path))
+    ours, theirs = losses(together), losses(tmp_path)
     assert len(ours) == STEPS and {"consistency", "separation"} <= set(ours[0])
     assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
     for mine, other in zip(ours, theirs):  # AdamW enlarges what rounding does to small gradients
         assert mine == pytest.approx(other, rel=1e-2)
 
 
-def test_a_shared_norm_is_the_norm_of_the_whole_batch(tmp_path) -> None:
-    ended = run_together("normed", tmp_path)
-    assert ended.returncode == 0, ended.stderr
+def test_a_shared_norm_is_the_norm_of_the_whole_batch(together: Path) -> None:
     norm, inputs, weights = norm_and_batch(nn.BatchNorm2d)
     inputs.requires_grad_()
     (norm(inputs) * weights).sum().backward()
     for number in range(2):
-        kept = torch.load(tmp_path / f"{number}.pt")
+        kept = torch.load(together / f"{number}.pt")
         torch.testing.assert_close(kept["gradient"], inputs.grad[number::2], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(kept["weight"], norm.weight.grad, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(kept["running"], norm.running_var)
@@ -182,4 +188,4 @@ def test_alone_there_is_nothing_to_share() -> None:
 
 if __name__ == "__main__":
     runs.LOG_EVERY = 1
-    {"trained": trained, "normed": normed, "waiting": waiting}[sys.argv[1]](sys.argv[2])
+    {"both": both, "normed": normed, "waiting": waiting}[sys.argv[1]](sys.argv[2])

@@ -110,7 +110,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path) -> Non
 
 
 def test_training_learns(tmp_path) -> None:
-    settings = DetectorSettings(number=8, epochs=20, batch_size=4, precision="bfloat16", learning_rate=1e-3)
+    settings = DetectorSettings(number=8, epochs=12, batch_size=4, precision="bfloat16", learning_rate=1e-3)
     train_detector(settings, Dots(), tmp_path, "cpu", progress=False)
     rows = torch.load(tmp_path / CHECKPOINT, weights_only=True)["rows"]
     first, last = (
@@ -275,7 +275,7 @@ def test_odam_train_lowers_its_losses(name: str, tmp_path) -> None:
             SMALL,
             detector=name,
             dataset="crowd",
-            epochs=15,
+            epochs=8,
             odam_weight=weight,
             learning_rate=3e-4,
             odam_negatives="all",
