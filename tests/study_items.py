@@ -1,5 +1,6 @@
 """Items of questionnaires made by hand: small pictures of one colour, whose maps are told apart by their brightness."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +29,15 @@ def make_ranked(number: int) -> list[Item]:
     shares = {name: ((1.0 + place) / 4,) for place, name in enumerate(METHODS)}
     return [
         make_item(place, "the dog", shares, box=OBJECTS[0], edge="x1" if place % 2 else "") for place in range(number)
+    ]
+
+
+def make_pairs(number: int) -> list[Item]:
+    """Items of two maps, of which the better one is chosen."""
+    pair = METHODS[2:]
+    return [
+        replace(item, maps={name: item.maps[name] for name in pair}, shares={name: item.shares[name] for name in pair})
+        for item in make_ranked(number)
     ]
 
 

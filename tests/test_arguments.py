@@ -160,6 +160,7 @@ CASES: list[tuple[str, Callable[[], object], type[Exception], str]] = [
         FileNotFoundError,
         "There are no weights in /: give",
     ),
+    ("empty name", lambda: o.load_detector(""), V, "Unknown detector '': choose"),
     ("unknown name", lambda: o.load_detector("fcos"), V, "Unknown detector 'fcos': choose"),
     ("number for a name to build", lambda: build_detector(None), T, "name of a detector is None"),
     ("number for a device", lambda: o.load_detector("fcos-scenes", 0), T, "device is 0: give auto, cpu"),

@@ -40,6 +40,11 @@ def run(main: Callable, *arguments: object) -> None:
         main()
 
 
+def train_in(place: Path, data: Path) -> None:
+    few = ["--number", 2, "--batch-size", 1, "--epochs", 1, "--held-out", 1, "--learning-rate", 1e-6, "--size", SIDE]
+    run(train, "--dataset", data / "people.json", "--output", place, "--start", "fcos-crowd", *few)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
@@ -51,8 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two steps so small that what it starts from still finds people."""
     place = tmp_path_factory.mktemp("runs") / "mine"
-    few = ["--number", 2, "--batch-size", 1, "--epochs", 1, "--held-out", 1, "--learning-rate", 1e-6, "--size", SIDE]
-    run(train, "--dataset", data / "people.json", "--output", place, "--start", "fcos-crowd", *few)
+    train_in(place, data)
     return place
 
 
@@ -128,6 +132,23 @@ def test_a_training_starts_from_another_and_keeps_what_it_froze(trained: Path, d
     ours, theirs = (load_detector(place, "cpu").model.state_dict() for place in (tmp_path / "next", trained))
     same = {key for key in ours if torch.equal(ours[key], theirs[key])}
     assert {key for key in ours if key.startswith("backbone.")} <= same < ours.keys()
+
+
+def test_the_same_command_mends_what_was_damaged_and_no_other_takes_its_place(
+    copy: Path, data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    whole = sha256(copy / FILE)
+    (copy / FILE).write_bytes(b"damaged")
+    (copy / CARD).unlink()
+    train_in(copy, data)
+    assert sha256(copy / FILE) == whole and load_detector(copy, "cpu").name == "copy/fcos-own"
+    (copy / CHECKPOINT).unlink()
+    with pytest.raises(SystemExit):
+        train_in(copy, data)
+    assert (
+        "fcos-own.safetensors is of an earlier training, whose checkpoint.pt is gone: choose" in capsys.readouterr().err
+    )
+    assert sha256(copy / FILE) == whole
 
 
 def test_it_sees_pictures_and_scores_as_it_was_trained_to(copy: Path) -> None:

@@ -48,6 +48,11 @@ def recognise(path: Path) -> str:
     return found[0]
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds data of a known format, and is not just a folder of pictures."""
+    return bool(_kinds_of(folder))
+
+
 def _kinds_of(folder: Path) -> list[str]:
     names = {path.name for path in folder.iterdir()}  # by name: some file systems take Annotations for annotations
     marks = {

@@ -88,7 +88,9 @@ def describe_detector(detector: Detector, architecture: str) -> dict[str, Any]:
 
 def is_path(name: str | Path) -> bool:
     """Whether a detector is asked for by a path, be something there or not."""
-    return isinstance(name, Path) or any(mark in name for mark in "/\\") or os.path.exists(user_path(name))
+    if isinstance(name, Path) or any(mark in name for mark in "/\\"):
+        return True
+    return bool(name) and os.path.exists(user_path(name))
 
 
 def read_run(path: str | Path) -> Trained:

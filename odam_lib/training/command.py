@@ -20,7 +20,7 @@ from odam_lib.datasets.cached import Cached
 from odam_lib.datasets.pictures import Examples
 from odam_lib.datasets.scenes import ShortcutScenes
 from odam_lib.detectors.base import resolve_device
-from odam_lib.detectors.trained import describe_detector
+from odam_lib.detectors.trained import CHECKPOINT, SUFFIX, describe_detector
 from odam_lib.detectors.weights import halve, save_weights
 from odam_lib.files import output_folder
 from odam_lib.metrics.detection import measure_ap
@@ -132,11 +132,21 @@ def _describe_pictures(settings: TrainingSettings, number: int) -> str:
     return f"{number} pictures of {TITLES.get(settings.dataset, settings.dataset)}"
 
 
+def _refuse_finished(folder: Path, name: str) -> None:
+    """Refuse to train where weights lie of which no training goes on: until its end they would be taken for its own."""
+    weights = folder / f"{name}{SUFFIX}"
+    if weights.exists() and not (folder / CHECKPOINT).exists():
+        raise FileExistsError(
+            f"{weights} is of an earlier training, whose {CHECKPOINT} is gone: choose another folder, or remove it."
+        )
+
+
 @command
 def main() -> None:
     """Train a detector, measure AP on held-out pictures, and write weights, card and log."""
     settings, options = parse_settings(DetectorSettings, main.__doc__, "runs/training", 500)
     folder = output_folder(options.output)
+    _refuse_finished(folder, settings.name)
     training, held_out = open_pictures(settings, options)
     with processes(resolve_device(options.device)) as device:
         if settings.drawn:

@@ -29,7 +29,8 @@ def train_detector(
     Args:
         settings: what to train and how.
         dataset: items ``(image, target)``; ``len(dataset) == settings.number``. Its ``categories`` are the detector's
-            unless the settings say them.
+            unless the settings say them. All items are looked at first; an ``outline``, as of
+            :func:`~odam_lib.datasets.pictures.outline`, spares decoding their pictures for it.
         folder: where the run's files lie.
         device: as for ``load_detector``.
         checkpoint_every: steps between checkpoints.

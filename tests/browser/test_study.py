@@ -1,4 +1,4 @@
-"""The three questionnaires as a person meets them: JupyterLab in Chromium, with real clicks, drags and keys."""
+"""The questionnaires as a person meets them: JupyterLab in Chromium, with real clicks, drags and keys."""
 
 import os
 import re
@@ -12,7 +12,7 @@ if "CI" not in os.environ:
     pytest.importorskip("playwright", reason="Playwright is not installed: pip install odam_lib[dev]")
 from notebook_page import NotebookPage, open_page
 from odam_chapters.study.collecting import read_pointings, read_rankings
-from odam_chapters.study.items import DISCRIMINATION, EDGES, TRUST
+from odam_chapters.study.items import DISCRIMINATION, EDGES, MODELS, PHOTOGRAPHS, TRUST
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -23,16 +23,20 @@ QUESTIONS = 4
 CELLS = {
     "keep": (
         "from odam_chapters.study.answers import AnswerFile\n"
-        "from odam_chapters.study.items import DISCRIMINATION, EDGES, TRUST\n"
+        "from odam_chapters.study.items import DISCRIMINATION, EDGES, MODELS, PHOTOGRAPHS, TRUST\n"
         "from odam_chapters.study.widget import Questionnaire\n"
-        "from study_items import make_pointed, make_ranked\n"
+        "from study_items import make_pairs, make_pointed, make_ranked\n"
         "file = AnswerFile('answers.sqlite')\n"
-        f"for study, make in ((TRUST, make_ranked), (DISCRIMINATION, make_pointed), (EDGES, make_ranked)):\n"
-        f"    file.keep(study, make({QUESTIONS}))"
+        f"for make, studies in ((make_ranked, (TRUST, EDGES)), (make_pairs, [MODELS]),\n"
+        "                      (make_pointed, (DISCRIMINATION, PHOTOGRAPHS))):\n"
+        "    for study in studies:\n"
+        f"        file.keep(study, make({QUESTIONS}))"
     ),
     "trust": "Questionnaire(file, TRUST)",
     "discrimination": "Questionnaire(file, DISCRIMINATION)",
     "edges": "Questionnaire(file, EDGES)",
+    "models": "Questionnaire(file, MODELS)",
+    "photographs": "Questionnaire(file, PHOTOGRAPHS)",
     "fill": (
         "def full(*arguments): raise OSError('the disk is full')\nrecord, AnswerFile.record = AnswerFile.record, full"
     ),
@@ -194,6 +198,47 @@ def test_an_object_is_pointed_at_by_click_key_or_drag(opened) -> None:
     ]  # fmt: skip
     assert len({one.condition for one in kept}) == 4 and kept[0].drawn is None
     assert kept[2].drawn == pytest.approx((31, 6, 51, 54), abs=1)
+
+
+def test_photographs_are_answered_by_arrow_keys_alone_and_not_mixed_with_drawings(opened) -> None:
+    notebook, path = opened
+    before = read_pointings([path], DISCRIMINATION)
+    form = Answering(notebook, "photographs")
+    form.begin()
+    for place in range(QUESTIONS):
+        form.expect_question(place)
+        form.root.get_by_role("option").first.focus()
+        for key in ("ArrowRight", "ArrowRight", "Tab", "Space", "ArrowLeft", "Tab", "Enter"):
+            form.page.keyboard.press(key)  # the second object; of how sure, 5 is left of 1
+    expect(form.root).to_have_attribute("data-screen", "done")
+    kept = read_pointings([path], PHOTOGRAPHS)
+    assert [(one.chosen, one.confidence) for one in kept] == [(1, 5)] * QUESTIONS
+    assert read_pointings([path], DISCRIMINATION) == before
+
+
+def test_of_two_models_one_is_chosen_by_one_click_or_key(opened) -> None:
+    notebook, path = opened
+    form = Answering(notebook, "models")
+    form.begin()
+    save = form.root.get_by_role("button", name="Save and go on")
+    expect(save).to_be_disabled()
+    rank(form.page, form.root, "B")
+    expect(save).to_be_enabled()
+    rank(form.page, form.root, "A")  # another mind
+    expect(form.root.get_by_role("button", name="map B: place 2")).to_be_visible()
+    form.snap("chosen")
+    save.click()
+    form.expect_question(1)
+    for keys in (("Tab", "Tab", "Enter", "Tab", "Enter"), ("Tab", "2", "Tab", "Tab", "Enter")):  # B both times
+        for key in keys:
+            form.page.keyboard.press(key)
+        expect(form.root.locator("h4")).to_be_focused()
+    form.expect_question(3)
+    rank(form.page, form.root, "A")
+    save.click()
+    expect(form.root).to_have_attribute("data-screen", "done")
+    kept = read_rankings([path], MODELS)
+    assert [[one.ranks[condition] for condition in one.shown] for one in kept] == [[1, 2], [2, 1], [2, 1], [1, 2]]
 
 
 def test_edges_are_ranked_and_everything_can_be_deleted(opened) -> None:

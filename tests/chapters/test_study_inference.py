@@ -29,6 +29,7 @@ from odam_chapters.study.power import (
     simulate_ranks,
 )
 from odam_chapters.study.published import MOST_CERTAIN, TRUST_PLACES
+from odam_chapters.study.telling import describe_pointings, describe_rankings
 from scipy.stats import friedmanchisquare, wilcoxon
 
 from odam_lib.metrics.intervals import Estimate
@@ -117,6 +118,7 @@ def test_few_people_are_told_which_tests_mean_nothing() -> None:
     said = " ".join(warn_of_few(5, 6))
     assert "With 5 people Wilcoxon's p cannot be below 0.062" in said and "from 8 people on" in said
     assert "cannot be below" not in " ".join(warn_of_few(6, 1)) and warn_of_few(11, 6) == []
+    assert len(warn_of_few(4, 1)) == 1  # neither Friedman's nor Holm's
     assert compare(table([[1, 2, 3], [1, 3, 2]])).warnings == tuple(warn_of_few(2, 3))
     for values in ([[1.0, 2.0]], [[1.0], [2.0]]):
         with pytest.raises(ValueError, match="a comparison takes two of each or more"):
@@ -148,6 +150,22 @@ def test_incomplete_and_doubled_answers_are_refused() -> None:
         tabulate_ranks([])
     with pytest.raises(ValueError, match="no answer to tabulate"):
         tabulate_pointings([], is_right)
+
+
+def test_what_is_told_of_one_person_and_of_two_conditions_claims_nothing_more() -> None:
+    alone = describe_rankings([rank(1, "x", "AB"), rank(1, "y", "AB")], 2)
+    assert "A  chosen 1.00\n" in alone and "nan" not in alone and "takes two people" in alone
+    six = describe_rankings([rank(person, "x", "AB") for person in range(6)], 1)
+    assert "A - B  +1.00 (+1.00 to +1.00), Wilcoxon: p 0.031" in six
+    assert "Holm" not in six and "Friedman" not in six
+    three = describe_rankings([rank(person, "x", "ABC") for person in range(6)], 1)
+    assert (
+        "A  mean rank 1.00 (1.00 to 1.00)" in three
+        and "Friedman: chi-square 12.0" in three
+        and "p by Holm 0.094" in three
+    )
+    part = describe_pointings([point(1, "x", "A"), point(2, "x", "A"), point(2, "y", "B")], 2)
+    assert part.startswith("1 people, 1 more have not finished")
 
 
 def test_a_mixed_design_is_refused() -> None:

@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 from matplotlib.text import Text
-from odam_chapters.study.gathering import WITH_ODAM_TRAIN, list_methods, make_all_items
+from odam_chapters.study.gathering import OF_MODELS, WITH_ODAM_TRAIN, list_methods, make_all_items, open_photographs
 from odam_chapters.study.inference import tabulate_ranks
-from odam_chapters.study.items import DISCRIMINATION, EDGES, TRUST, list_conditions, make_plan
+from odam_chapters.study.items import DISCRIMINATION, EDGES, STUDIES, TRUST, list_conditions, make_plan
 from odam_chapters.study.making import (
     VARIANTS,
     Picture,
+    _renumber,
     make_discrimination_items,
     make_edge_items,
+    make_model_items,
     make_trust_items,
     read_shares,
 )
@@ -27,6 +29,8 @@ from study_items import METHODS, make_pointed, make_ranked
 from odam_lib import ODAM, load_detector
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
+from odam_lib.detectors.weights import read_card
+from odam_lib.files import data_root
 from odam_lib.images import load_image
 from odam_lib.metrics.intervals import Estimate
 from odam_lib.metrics.localization import energy_inside
@@ -97,7 +101,7 @@ def known() -> Picture:
 def test_trust_items_are_of_detections_that_are_right_each_class_twice_at_most(known: Picture) -> None:
     methods = {"one": ODAM(), "other": ODAM(rectify="abs")}
     pictures = [replace(known, name=f"{number}") for number in range(4)]
-    items = make_trust_items(PlantedDetector(), pictures, methods, 9)
+    items = make_trust_items(PlantedDetector(), pictures, methods, 8)
     assert Counter(item.asked for item in items) == dict.fromkeys(
         ("the person", "the dog", "the bicycle", "the car"), 2
     )
@@ -110,12 +114,16 @@ def test_trust_items_are_of_detections_that_are_right_each_class_twice_at_most(k
         "the dog",
     ]
     assert len(make_trust_items(PlantedDetector(), pictures, methods, 3)) == 3
+    many = [replace(known, name=f"{number}") for number in range(9)]
+    assert len(make_trust_items(PlantedDetector(), many, methods, 12)) == 12  # of four classes
 
 
 def test_edges_take_turns_and_have_the_variants_of_fig_16(detector: Detector) -> None:
     scenes = Scenes("val", 6)
-    items = make_edge_items(detector, [Picture(f"{place}", *scenes[place]) for place in range(6)], 5)
+    pictures = [Picture(f"{place}", *scenes[place]) for place in range(6)]
+    items = make_edge_items(detector, pictures, 5)
     assert [item.edge for item in items] == ["x1", "y1", "x2", "y2", "x1"]
+    assert [item.edge for item in make_edge_items(detector, pictures, 2, before=5)] == ["y1", "x2"]
     for item in items:
         assert tuple(item.maps) == tuple(VARIANTS) and len(set(item.maps.values())) == 4
         assert all(0 <= share <= 1 for shares in item.shares.values() for share in shares)
@@ -159,16 +167,81 @@ def test_own_photographs_need_no_annotations(tmp_path) -> None:
         pixels = (scenes[place][0] * 255).byte().permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(tmp_path / f"mine {place}.png")
     (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
-    made = make_all_items(str(tmp_path), "fcos-scenes", 5, list_methods(2), 0, "cpu")
-    assert {name: len(items) for name, items in made.items()} == {"trust": 5, "discrimination": 5, "edges": 5}
-    for items in made.values():
-        assert all(item.name.startswith("mine ") for item in items)
-        assert WITH_ODAM_TRAIN not in list_conditions(items)
-    with pytest.raises(FileNotFoundError, match="PHOTOS: there is no picture in"):
-        make_all_items(str(tmp_path / "absent"), "fcos-scenes", 5, list_methods(2), 0, "cpu")
+    detector = load_detector("fcos-scenes", "cpu")
+    made = make_all_items(str(tmp_path), detector, 5, list_methods(2))
+    assert {name: len(items) for name, items in made.items()} == dict.fromkeys(STUDIES, 5)
+    for name in ("trust", "photographs", "edges"):
+        assert all(item.name.startswith("mine ") for item in made[name])
+    assert len({item.name.split(",")[0] for item in made["photographs"]}) < 5  # several objects of a picture
     (tmp_path / "mine 0.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"mine 0\.png"):
-        make_all_items(str(tmp_path), "fcos-scenes", 5, list_methods(2), 0, "cpu")
+        make_all_items(str(tmp_path), detector, 5, list_methods(2))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for place, said in (
+        (empty, "PHOTOS: there is no picture in"),
+        (tmp_path / "absent", "PHOTOS: there is nothing at"),
+    ):
+        with pytest.raises(FileNotFoundError, match=said):
+            open_photographs(str(place), detector)
+
+
+def test_own_data_gives_true_objects_to_two_detectors_and_odam_train_stays_with_drawings() -> None:
+    detector, rival = (load_detector(name, "cpu") for name in ("fcos-scenes", "retinanet-scenes"))
+    own = str(data_root() / "scenes" / "mixed")
+    made = make_all_items(own, detector, 5, list_methods(2), rival=rival)
+    known = {picture.name: picture.target for picture in open_photographs(own, detector)()}
+    assert {name: list_conditions(items) for name, items in made.items()} == {
+        "trust": METHODS,
+        "models": (detector.name, rival.name),
+        "discrimination": (*METHODS, WITH_ODAM_TRAIN),
+        "photographs": ("Grad-CAM", "ODAM"),
+        "edges": tuple(VARIANTS),
+    }
+    for item in made["photographs"]:
+        assert len(item.objects) == len(known[item.name.split(",")[0]]["boxes"])
+    for name in ("trust", "models", "edges"):
+        assert all(item.name.split(",")[0] in known for item in made[name])
+    assert not any(item.name.split(",")[0] in known for item in made["discrimination"])
+    with pytest.raises(ValueError, match="Both detectors are called 'fcos-scenes'"):
+        make_all_items(own, detector, 5, list_methods(2), rival=detector)
+
+
+def test_two_models_explain_one_object_that_both_find() -> None:
+    first, second = (load_detector(name, "cpu") for name in OF_MODELS)
+    scenes = Scenes("val", 12)
+    pictures = [Picture(f"{place}", *scenes[place]) for place in range(12)]
+    items = make_model_items((first, second), pictures, ODAM(), 9)
+    assert len(items) == 9 and all(set(item.maps) == set(OF_MODELS) and not item.objects for item in items)
+    assert max(Counter(item.asked for item in items).values()) <= 2
+    for item in items:
+        place, target = map(int, item.name.split(", "))
+        boxes, labels = scenes[place][1]["boxes"], scenes[place][1]["labels"]
+        x1, y1, x2, y2 = boxes[target].tolist()
+        shown = item.box[2] - item.box[0], item.box[3] - item.box[1]  # the true box, enlarged
+        assert shown[0] / shown[1] == pytest.approx((x2 - x1) / (y2 - y1), rel=1e-3)
+        assert item.asked == f"the {first.categories[int(labels[target])]}"
+    cards = [read_card(name, "AP") for name in OF_MODELS]
+    assert cards[0]["AP"] - cards[1]["AP"] == pytest.approx(0.423 - 0.366, abs=0.01)
+
+
+def test_labels_are_another_detectors_by_name() -> None:
+    ours, theirs = ("background", "dog", "cat", "car"), ("background", "car", "N/A", "dog")
+    assert _renumber(torch.tensor([1, 2, 3, 4]), ours, theirs).tolist() == [3, -1, 1, -1]
+    assert _renumber(torch.zeros(0, dtype=torch.int64), ours, theirs).dtype == torch.int64
+
+
+def test_shares_are_of_a_map_as_people_see_it(known: Picture) -> None:
+    """All of D-RISE's map is bright, everywhere, before its smallest value is taken off."""
+
+    def raised(trace, found, attributes):
+        maps = ODAM()(trace, found, attributes)
+        return replace(maps, maps=[each + 9 for each in maps.maps])
+
+    methods = {"one": ODAM(), "raised": raised}
+    for item in make_trust_items(PlantedDetector(), [known], methods, 2):
+        (one,), (other,) = item.shares.values()
+        assert one == pytest.approx(other, abs=1e-4)
 
 
 def test_who_guesses_prefers_nothing_and_who_follows_energy_prefers_the_map_that_has_it() -> None:

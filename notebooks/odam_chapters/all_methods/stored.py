@@ -51,4 +51,4 @@ def tabulate_insertion(path: Path) -> str:
     rows = read_rows(path, "rows of insertion", "python tools/insertion_causes.py", str)
     means = rows.astype(dict.fromkeys(INSERTION, float)).groupby(list(BY), sort=False)[list(INSERTION)].mean()
     lines = [[", ".join(case), *(f"{mean:.2f}" for mean in numbers)] for case, *numbers in means.itertuples()]
-    return write_markdown([["", *INSERTION], *lines])
+    return write_markdown([[", ".join(BY), *INSERTION], *lines])

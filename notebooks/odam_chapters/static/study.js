@@ -28,7 +28,10 @@ function outlined({ size, box, edge }, png, alt) {
   return frame("", size, parts);
 }
 
-/** Maps to put in order: a click gives the next place or takes it away, a digit gives that place. `tell(order, complete)`. */
+/**
+ * Maps to put in order: a click gives the next place or takes it away, a digit gives that place; of two maps a click takes
+ * the better one. `tell(order, complete)`.
+ */
 function ranking(shown, pictures, tell) {
   const order = []; // places on the screen, the best first
   const count = shown.maps;
@@ -54,11 +57,13 @@ function ranking(shown, pictures, tell) {
   };
   const put = (place) => {
     const at = order.indexOf(place);
-    if (at < 0) order.push(place);
+    if (count === 2) order.splice(0, 2, place, 1 - place);
+    else if (at < 0) order.push(place);
     else order.splice(at, 1);
     draw();
   };
   const move = (place, to) => {
+    if (count === 2) return put(to ? 1 - place : place);
     const at = order.indexOf(place);
     if (at >= 0) order.splice(at, 1);
     order.splice(to, 0, place);
@@ -66,7 +71,8 @@ function ranking(shown, pictures, tell) {
   };
   draw();
   const about = make("figure", {}, [outlined(shown, pictures.picture, "the picture"), make("figcaption", {}, [shown.asked])]);
-  return [make("div", { class: "odam-maps" }, [about, ...choices]), make("p", { class: "odam-help" }, [shown.help])];
+  const maps = make("div", { class: "odam-maps" }, choices);
+  return [make("div", { class: "odam-asked" }, [about, maps]), make("p", { class: "odam-help" }, [shown.help])];
 }
 
 /** A map whose object is to be chosen by a click or arrow keys, or outlined by dragging; and how sure that is. */
@@ -123,10 +129,8 @@ function pointing(shown, pictures, tell) {
     return make("label", {}, [input, `${at + 1}`]);
   });
   const sure = make("fieldset", { class: "odam-sure" }, [
-    make("legend", {}, ["How sure are you?"]),
-    "most uncertain",
+    make("legend", {}, [`How sure? 1 is least, ${shown.surest} most certain`]),
     ...marks,
-    "most certain",
   ]);
   draw();
   const plain = frame("", size, [picture(pictures.picture, "the picture")]);

@@ -184,11 +184,11 @@ def warn_of_few(people: int, pairs: int) -> list[str]:
             f"With {people} people Wilcoxon's p cannot be below {least:.2g}: it tells nothing, whatever they answer. "
             f"Ask {FEWEST} or more."
         )
-    if people < enough:
+    if pairs > 1 and people < enough:
         said.append(
             f"Corrected for {pairs} pairs by Holm, p gets below {LEVEL:g} from {enough} people on, if all agree."
         )
-    if people <= 10:
+    if pairs > 1 and people <= 10:
         said.append("Friedman's p is by a chi-square distribution, which 10 people or fewer do not follow closely.")
     return said
 

@@ -27,9 +27,11 @@ class Study:
 
 
 TRUST = Study("trust", "rank", "Which map shows best how the outlined object was detected? Put them in order.")
+MODELS = Study("models", "rank", "Two detectors found the outlined object. Whose map is the more reasonable one?")
 EDGES = Study("edges", "rank", "Which map shows best how the thick edge of the box was found? Put them in order.")
 DISCRIMINATION = Study("discrimination", "point", "The map explains one detection. Which object was it, and how sure?")
-STUDIES = {study.name: study for study in (TRUST, DISCRIMINATION, EDGES)}
+PHOTOGRAPHS = Study("photographs", "point", DISCRIMINATION.question)
+STUDIES = {study.name: study for study in (TRUST, MODELS, DISCRIMINATION, PHOTOGRAPHS, EDGES)}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Items of the questionnaires, made of pictures by detectors and methods of explanation."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -32,6 +34,8 @@ AROUND = 1.0
 """How much is shown around a box, as a share of its longer side: a map that lies on a neighbour has to be seen."""
 LEAST_SCORE, LEAST_SIDE = 0.5, 24
 """A detection is asked about from this score on, and if its box is that many pixels wide and high."""
+OF_A_CLASS = 2
+"""How often a class is asked about, as in the paper; more often by a detector of few classes."""
 
 VARIANTS = {
     "positive, ReLU": ODAM(),
@@ -62,8 +66,8 @@ def make_trust_items(
 ) -> list[Item]:
     """Items of Tab. 2: the class maps of one detection by several methods.
 
-    Detections are those that found a true object, or all where nothing is known; a class comes twice at most, as in the
-    paper, and of a picture at most two detections are taken.
+    Detections are those that found a true object, or all where nothing is known; a class comes ``OF_A_CLASS`` times at
+    most, and of a picture at most two detections are taken.
 
     Args:
         detector: what is explained.
@@ -76,23 +80,71 @@ def make_trust_items(
         every = {name: method(trace, found, ["class"]) for name, method in methods.items()}
         for place, row in enumerate(rows):
             maps = {name: each[[place]] for name, each in every.items()}
-            region = box_regions(found.boxes[[place]], found.image_size)
-            shares = {name: float(energy_inside(each.to_image()[:, 0], region)) for name, each in maps.items()}
+            region = box_regions(found.boxes[[place]].cpu(), found.image_size)
+            shares = {name: float(energy_inside(_look_at(each), region)) for name, each in maps.items()}
             items.append(_make_ranking(f"{picture.name}, {row}", picture.image, maps, methods, shares, ""))
     return items
 
 
-def make_edge_items(detector: Detector, pictures: Iterable[Picture], number: int) -> list[Item]:
+def make_model_items(
+    detectors: Sequence[Detector], pictures: Iterable[Picture], method: Explainer, number: int
+) -> list[Item]:
+    """Items of the second questionnaire of App. A.2: the class maps of one object by one method from two detectors.
+
+    Of each picture one object is taken that both find, the one that is surest by the less sure of them; a class comes
+    ``OF_A_CLASS`` times at most. The outline is the first detector's box where nothing is known, else the true one.
+
+    Args:
+        detectors: with different names.
+        pictures: to be asked about, in order.
+        method: of both maps, which are non-negative.
+        number: of items; fewer if there are fewer such pictures.
+
+    Raises:
+        ValueError: two detectors have one name.
+    """
+    named = {detector.name: detector for detector in detectors}
+    if len(named) < len(detectors):
+        raise ValueError(f"Both detectors are called {detectors[0].name!r}: compare it with another one.")
+    most, taken = _count_of_a_class(detectors[0], number), Counter[str]()
+    methods = dict.fromkeys(named, method)
+    items: list[Item] = []
+    for picture in pictures:
+        if len(items) >= number:
+            break
+        traces = {name: detector.trace(picture.image) for name, detector in named.items()}
+        boxes, _, found = _find_objects(traces, picture, LEAST_SCORE)
+        scores = {
+            one: min(float(rows.scores[own.index(one)]) for own, rows in found.values())
+            for one in set.intersection(*(set(own) for own, _ in found.values()))
+        }
+        own, rows = found[detectors[0].name]
+        classes = {one: rows.names()[own.index(one)] for one in scores}
+        free = [one for one in sorted(scores) if taken[classes[one]] < most]
+        if not free:
+            continue
+        target = max(free, key=scores.__getitem__)
+        taken[classes[target]] += 1
+        maps = {name: method(traces[name], rows[[own.index(target)]], ["class"]) for name, (own, rows) in found.items()}
+        region = box_regions(boxes[[target]], (picture.image.shape[-2], picture.image.shape[-1]))
+        shares = {name: float(energy_inside(_look_at(each), region)) for name, each in maps.items()}
+        item = _make_ranking(f"{picture.name}, {target}", picture.image, maps, methods, shares, "", boxes[target])
+        items.append(item)
+    return items
+
+
+def make_edge_items(detector: Detector, pictures: Iterable[Picture], number: int, before: int = 0) -> list[Item]:
     """Items of Tab. 10: the maps of one edge of a box by the variants of Fig. 16, every edge equally often.
 
     Args:
         detector: what is explained.
         pictures: to be asked about, in order; of each one detection is taken.
         number: of items; fewer if there are fewer pictures with a detection.
+        before: how many items there are already, so that edges go on taking turns.
     """
     items: list[Item] = []
     for picture, trace, (row,), one in _choose(detector, pictures, 1, number):
-        edge = EDGES[len(items) % len(EDGES)]
+        edge = EDGES[(before + len(items)) % len(EDGES)]
         maps = {name: method(trace, one, [edge]) for name, method in VARIANTS.items()}
         shares = {
             name: float(measure_edge_energy(each.to_image()[:, 0].abs(), one.boxes)[0, EDGES.index(edge)])
@@ -103,18 +155,25 @@ def make_edge_items(detector: Detector, pictures: Iterable[Picture], number: int
 
 
 def make_discrimination_items(
-    conditions: Mapping[str, tuple[Detector, Explainer]], pictures: Iterable[Picture], number: int, seed: int = 0
+    conditions: Mapping[str, tuple[Detector, Explainer]],
+    pictures: Iterable[Picture],
+    number: int,
+    seed: int = 0,
+    of_a_picture: int = 1,
+    least_score: float = LEAST_SCORE,
 ) -> list[Item]:
     """Items of App. A.3: the class maps of one object under several conditions, and all objects to choose from.
 
-    Of each picture one object is taken at random, among those that every detector finds. Objects are the true ones with
-    their masks; where nothing is known, the detections and their boxes.
+    Objects are taken at random among those that every detector finds. All objects are the true ones with their masks;
+    where nothing is known, the detections and their boxes.
 
     Args:
         conditions: detector and method by name.
         pictures: to be asked about, in order; those with fewer than two objects are left out.
         number: of items; fewer if there are fewer such pictures.
         seed: random seed of the choice.
+        of_a_picture: how many objects are taken of each at most.
+        least_score: from which on a detector counts as having found an object.
     """
     items: list[Item] = []
     detectors = {detector.name: detector for detector, _ in conditions.values()}
@@ -122,17 +181,19 @@ def make_discrimination_items(
         if len(items) >= number:
             break
         traces = {name: detector.trace(picture.image) for name, detector in detectors.items()}
-        boxes, regions, found = _find_objects(traces, picture)
+        boxes, regions, found = _find_objects(traces, picture, least_score)
         common = sorted(set.intersection(*(set(own) for own, _ in found.values())))
         if len(boxes) < 2 or not common:
             continue
-        target = Random(f"{seed} {picture.name}").choice(common)
-        maps = {}
+        enough = min(of_a_picture, number - len(items), len(common))
+        targets = sorted(Random(f"{seed} {picture.name}").sample(common, enough))
+        every = {}
         for name, (detector, method) in conditions.items():
             own, rows = found[detector.name]
-            maps[name] = method(traces[detector.name], rows[[own.index(target)]], ["class"])
-        name = f"{picture.name}, {target}"
-        items.append(_make_pointing(name, picture.image, maps, conditions, boxes, regions, target))
+            every[name] = method(traces[detector.name], rows[[own.index(one) for one in targets]], ["class"])
+        for place, target in enumerate(targets):
+            maps, name = {key: each[[place]] for key, each in every.items()}, f"{picture.name}, {target}"
+            items.append(_make_pointing(name, picture.image, maps, conditions, boxes, regions, target))
     return items
 
 
@@ -151,36 +212,44 @@ def read_shares(maps: Tensor, regions: Tensor) -> Tensor:
 
 
 def _find_objects(
-    traces: Mapping[str, Trace], picture: Picture
+    traces: Mapping[str, Trace], picture: Picture, least_score: float
 ) -> tuple[Tensor, Tensor, dict[str, tuple[list[int], Detections]]]:
     """Boxes ``[M, 4]`` and regions ``[M, H, W]`` of all objects; each detector's objects, and predictions of them."""
     size = picture.image.shape[-2], picture.image.shape[-1]
     if picture.target is None:
-        found = {name: trace.detections(LEAST_SCORE).clipped() for name, trace in traces.items()}
-        first = next(iter(found.values()))
-        boxes, labels = first.boxes.cpu(), first.labels.cpu()
+        found = {name: trace.detections(least_score).clipped() for name, trace in traces.items()}
+        all_of_one = next(iter(found.values()))
+        boxes, labels = all_of_one.boxes.cpu(), all_of_one.labels.cpu()
     else:
         boxes, labels = picture.target["boxes"], picture.target["labels"]
     regions = (picture.target or {}).get("masks")
     regions = box_regions(boxes, size) if regions is None else regions
     wide = [min(x2 - x1, y2 - y1) >= LEAST_SIDE / 2 for x1, y1, x2, y2 in boxes.tolist()]
     chosen = {}
+    first = next(iter(traces.values())).detector.categories
     for name, trace in traces.items():
-        rows, own = choose_representatives(trace, boxes, labels)
-        keep = [at for at, one in enumerate(own.tolist()) if wide[one] and float(rows.scores[at]) >= LEAST_SCORE]
+        rows, own = choose_representatives(trace, boxes, _renumber(labels, first, trace.detector.categories))
+        keep = [at for at, one in enumerate(own.tolist()) if wide[one] and float(rows.scores[at]) >= least_score]
         chosen[name] = ([int(own[at]) for at in keep], rows[keep])
     return boxes, regions, chosen
+
+
+def _renumber(labels: Tensor, ours: Sequence[str], theirs: Sequence[str]) -> Tensor:
+    """Labels in another detector's numbering, by name; -1 for a class that it does not know."""
+    places = {name: place for place, name in enumerate(theirs)}
+    known = [places.get(ours[label], -1) if label < len(ours) else -1 for label in labels.tolist()]
+    return torch.tensor(known, dtype=torch.int64)
 
 
 def _choose(
     detector: Detector, pictures: Iterable[Picture], most: int, number: int
 ) -> Iterator[tuple[Picture, Trace, list[int], Detections]]:
     """So many detections to ask about, ``most`` of a picture at most: their rows among all of its, and themselves."""
-    taken: dict[str, int] = {}
+    of_a_class, taken = _count_of_a_class(detector, number), Counter[str]()
     for picture in pictures if number > 0 else ():
         trace = detector.trace(picture.image)
         found = trace.detections(LEAST_SCORE)
-        rows = _choose_rows(found, picture, taken)[: min(most, number)]
+        rows = _choose_rows(found, picture, taken, of_a_class)[: min(most, number)]
         if rows:
             yield picture, trace, rows, found[rows]
         number -= len(rows)
@@ -188,8 +257,13 @@ def _choose(
             return
 
 
-def _choose_rows(found: Detections, picture: Picture, taken: dict[str, int]) -> list[int]:
-    """Rows of a picture's detections to ask about, two at most, each of a class that was asked about once at most."""
+def _count_of_a_class(detector: Detector, number: int) -> int:
+    """How often a class may be asked about, so that so many items are possible."""
+    return max(OF_A_CLASS, math.ceil(number / (len(detector.categories) - 1)))
+
+
+def _choose_rows(found: Detections, picture: Picture, taken: Counter[str], of_a_class: int) -> list[int]:
+    """Rows of a picture's detections to ask about, two at most, of classes that were not asked about often enough."""
     rows = range(len(found))
     if picture.target is not None:
         true = match(found, picture.target["boxes"], picture.target["labels"]).tolist()
@@ -198,8 +272,8 @@ def _choose_rows(found: Detections, picture: Picture, taken: dict[str, int]) -> 
     for row in rows:
         x1, y1, x2, y2 = found.boxes[row].tolist()
         name = found.names()[row]
-        if len(chosen) < 2 and taken.get(name, 0) < 2 and min(x2 - x1, y2 - y1) >= LEAST_SIDE:
-            taken[name] = taken.get(name, 0) + 1
+        if len(chosen) < 2 and taken[name] < of_a_class and min(x2 - x1, y2 - y1) >= LEAST_SIDE:
+            taken[name] += 1
             chosen.append(row)
     return chosen
 
@@ -211,9 +285,12 @@ def _make_ranking(
     methods: Mapping[str, Explainer],
     shares: Mapping[str, float],
     edge: str,
+    box: Tensor | None = None,
 ) -> Item:
+    """Around the box that is given, or the detection's own, which all maps have in common then."""
     one = next(iter(maps.values())).detections
-    view = view_box(one.boxes[0].cpu(), one.image_size, PANEL, MARGIN if edge else AROUND)
+    box = one.clipped().boxes[0].cpu() if box is None else box
+    view = view_box(box, one.image_size, PANEL, MARGIN if edge else AROUND)
     small = view.cut(image.cpu())
     thing = make_legible(one.names()[0])
     return Item(
@@ -224,7 +301,7 @@ def _make_ranking(
         maps={key: encode_png(blend(small, view.spread(each.normalized())[0])) for key, each in maps.items()},
         size=view.size,
         shares={key: (share,) for key, share in shares.items()},
-        box=_shift(one.clipped().boxes[0], view),
+        box=_shift(box, view),
         edge=edge,
     )
 
@@ -242,7 +319,7 @@ def _make_pointing(
     view = view_box(None, full, WHOLE)
     size = view.size
     small = resize(image.cpu(), size)
-    pixels = {key: each.to_image()[:, 0].cpu() for key, each in maps.items()}
+    pixels = {key: _look_at(each) for key, each in maps.items()}
     shares = {key: tuple(read_shares(each, regions)[0].tolist()) for key, each in pixels.items()}
     odi = {key: float(object_discrimination(each, torch.tensor([target]), regions)) for key, each in pixels.items()}
     methods = {key: method for key, (_, method) in conditions.items()}
@@ -260,6 +337,14 @@ def _make_pointing(
         target=target,
         odi=odi,
     )
+
+
+def _look_at(maps: HeatMaps) -> Tensor:
+    """The maps of the first attribute ``[N, H, W]`` as people see them: from their smallest value to their largest one.
+
+    Before that all of D-RISE's maps are bright, everywhere.
+    """
+    return maps.normalized().to_image()[:, 0].cpu()
 
 
 def _shift(box: Tensor, view: View) -> Box:

@@ -116,7 +116,7 @@ def show_by_odi(panels: Mapping[str, Mapping[str, Mapping[float, tuple[Estimate,
         panels: by number and reader, of :func:`odam_chapters.study.inference.estimate_by_odi`.
         title: the figure's message.
     """
-    figure = Sheet(4.4 * len(panels), 3.4)
+    figure = Sheet(4.4 * len(panels), 3.6)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for panel, (number, by_reader) in zip(axes, panels.items()):
         for colour, (reader, bands) in enumerate(by_reader.items()):
@@ -135,7 +135,7 @@ def show_by_odi(panels: Mapping[str, Mapping[str, Mapping[float, tuple[Estimate,
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(frameon=False, fontsize=7)
+        panel.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figure.suptitle(title, fontsize=11)
     return figure
 

@@ -58,7 +58,7 @@ def read_pictures(
         explained, own = choose_representatives(trace, target["boxes"], target["labels"])
         if len(target["boxes"]) < 2 or not len(own):
             continue
-        maps = method(trace, explained, ["class"]).to_image()[:, 0].cpu()
+        maps = method(trace, explained, ["class"]).normalized().to_image()[:, 0].cpu()
         odi = object_discrimination(maps, own, target["masks"]).tolist()
         for name, rule in rules.items():
             for true, weights, leak in zip(own.tolist(), rule(maps, target), odi):

@@ -5,6 +5,7 @@ from odam_chapters.parameters import EVERYWHERE, Count, Text
 PARAMETERS = {
     "DETECTOR": Text(),
     "PHOTOS": Text(empty=True),
+    "RIVAL": Text(empty=True),
     "QUESTIONS": Count(5, 200),
     "MASKS": Count(1),
     "PICTURES": Count(2, 1000),

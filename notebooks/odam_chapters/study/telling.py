@@ -1,6 +1,7 @@
 """What answers say, in lines of text."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from odam_chapters.study.given import Pointing, Ranking
 from odam_chapters.study.inference import (
@@ -15,9 +16,12 @@ from odam_chapters.study.inference import (
 
 
 def describe_rankings(rankings: Sequence[Ranking], questions: int) -> str:
-    """Mean ranks and tests of those who answered all questions."""
+    """Mean ranks, of two maps how often each was chosen, and tests of those who answered all questions."""
     finished, left_out = keep_finished(rankings, questions)
-    return _describe(tabulate_ranks(finished) if finished else None, left_out, "mean rank")
+    table = tabulate_ranks(finished) if finished else None
+    if table is not None and len(table.conditions) == 2:
+        return _describe(replace(table, values=2 - table.values), left_out, "chosen")
+    return _describe(table, left_out, "mean rank")
 
 
 def describe_pointings(
@@ -32,8 +36,9 @@ def _describe(table: Table | None, left_out: int, what: str) -> str:
     people = 0 if table is None else len(table.people)
     lines = [f"{people} people" + (f", {left_out} more have not finished and are left out" if left_out else "")]
     if table is not None:
+        wide = max(map(len, table.conditions))
         lines += [
-            f"  {name:18} {what} {value:.2f} ({low:.2f} to {high:.2f})"
+            f"  {name:{wide}}  {what} {value:.2f}" + (f" ({low:.2f} to {high:.2f})" if people > 1 else "")
             for name, (value, low, high) in estimate_means(table).items()
         ]
     if table is None or people < 2:
@@ -41,10 +46,12 @@ def _describe(table: Table | None, left_out: int, what: str) -> str:
     found = compare(table)
     if len(table.conditions) > 2:
         lines.append(f"  Friedman: chi-square {found.statistic:.1f}, p {_write(found.p)}")
-    for pair in found.pairs:
+    told = {f"{pair.first} - {pair.second}": pair for pair in found.pairs}
+    corrected = "p by Holm" if len(told) > 1 else "Wilcoxon: p"
+    for names, pair in told.items():
         value, low, high = pair.difference
-        told = f"{pair.first} - {pair.second}"
-        lines.append(f"  {told:32} {value:+.2f} ({low:+.2f} to {high:+.2f}), p by Holm {_write(pair.adjusted)}")
+        said = f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {corrected} {_write(pair.adjusted)}"
+        lines.append(f"  {names:{max(map(len, told))}}  {said}")
     return "\n".join([*lines, *(f"  {warning}" for warning in found.warnings)])
 
 

@@ -29,6 +29,7 @@ CONSENT = (
 """What a person agrees to before the first question; a questionnaire may be given another text."""
 
 HELP = {
+    "pair": "Click the better map; click the other one to change your mind. By keyboard: Tab, then Enter.",
     "rank": "Click the maps from the best to the worst; click again to take a place away. By keyboard: Tab, then "
     "Enter, or a digit for the place.",
     "point": "Click an object, or drag a box around it; arrow keys choose, too. Bright is where the map is high.",
@@ -181,7 +182,7 @@ class Questionnaire(anywidget.AnyWidget):
                 pictures = {"picture": item.picture} | maps
                 shown |= {"place": sitting.place, "maps": len(maps), "asked": item.asked, "size": item.size}
                 shown |= {"box": item.box, "edge": item.edge, "objects": item.objects, "surest": SUREST}
-                shown["help"] = HELP[self._study.kind]
+                shown["help"] = HELP["pair" if len(maps) == 2 else self._study.kind]
         with self.hold_sync():  # one message: pictures never stand under another question
             self._pictures = pictures
             self._shown = shown | {"steps": self._steps}
