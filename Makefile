@@ -29,9 +29,10 @@ $(VENV)/.site: $(VENV)/.notebooks
 	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,site]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.notebooks
+$(VENV)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[notebooks,detr,pvt,data,cluster,site,dev]'
-	touch $@
+	touch $(VENV)/.notebooks $(VENV)/.site $@
 
 demo: $(VENV)/.notebooks
 	$(BIN)/python tools/notebooks.py run --only 00_quickstart --html
