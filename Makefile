@@ -51,8 +51,8 @@ check: lint types
 test: lint types
 	# Not the benchmark: its stored numbers are times; it runs with small parameters among the tests.
 	$(SHARED) --dist loadscope --nbval-lax --nbval-current-env notebooks --ignore-glob '*/90_*'
-	$(SHARED) --dist worksteal -m 'not browser'
-	$(SHARED) --dist loadscope -m browser
+	$(SHARED) --dist worksteal --ignore tests/browser
+	$(SHARED) --dist loadscope tests/browser
 
 gpu-check: $(VENV)/.dev
 	$(BIN)/python tools/gpu_check.py
