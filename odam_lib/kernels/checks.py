@@ -213,11 +213,12 @@ def _as_rows(chosen: Any) -> Tensor | None:
     listed = isinstance(chosen, Sequence) and not isinstance(chosen, (str, bytes))
     if not listed and not hasattr(chosen, "__array__"):
         return None
-    if listed and len({isinstance(_plain(one), bool) for one in chosen}) > 1:  # True among numbers would be row 1
+    plain = [_plain(one) for one in chosen] if listed else chosen  # PyTorch 2.6 takes no bools of NumPy's
+    if listed and len({isinstance(one, bool) for one in plain}) > 1:  # True among numbers would be row 1
         return None
     try:
         # A copy of what is NumPy's: PyTorch takes no reversed array.
-        picked = torch.as_tensor(chosen if listed or isinstance(chosen, Tensor) else np.array(chosen))
+        picked = torch.as_tensor(plain if listed or isinstance(chosen, Tensor) else np.array(chosen))
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
     if picked.layout != torch.strided or picked.is_meta:
