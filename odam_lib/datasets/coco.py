@@ -122,9 +122,9 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         height, width = record["height"], record["width"]
         # The picture first: until its size is known, the size of the masks is but a claim.
         image = stored_picture(self.folder / record["file_name"], height, width, self._advice.pictures)
-        target = self._target(record)
+        objects, crowds = self._sorted(record["id"])
+        target = self._target(record, objects, crowds)
         if not self.no_masks:
-            objects, _ = self._sorted(record["id"])
             target["masks"] = stack_masks([annotation["segmentation"] for annotation in objects], height, width)
         return image, target
 
@@ -134,7 +134,8 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
         record = self._images[item]
         size = record["width"], record["height"]
         path = self.folder / record["file_name"]
-        return measure_picture(path, self._advice.pictures, size), self._target(record)
+        target = self._target(record, *self._sorted(record["id"]))
+        return measure_picture(path, self._advice.pictures, size), target
 
     def _sorted(self, image_id: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The annotations of a picture's objects, and of what stands apart."""
@@ -143,8 +144,7 @@ class CocoFormat(Dataset[tuple[Tensor, Target]]):
             found[self._stands_apart(annotation)].append(annotation)
         return found
 
-    def _target(self, record: dict[str, Any]) -> Target:
-        objects, crowds = self._sorted(record["id"])
+    def _target(self, record: dict[str, Any], objects: list[dict[str, Any]], crowds: list[dict[str, Any]]) -> Target:
         return {
             "boxes": _boxes(objects),
             "labels": self._labels(objects),

@@ -70,7 +70,7 @@ class _Twins:
         return self._made[id(value)]
 
     def _copied(self, value: Any) -> Any:
-        if type(value) in CONTAINERS or isinstance(value, (dict, list, deque)):
+        if isinstance(value, (dict, list, deque)):
             # Before what is in it, which may hold it again; copy() is slow and a module has a dozen of these.
             made = self._made[id(value)] = value.copy() if type(value) in CONTAINERS else copy(value)
             if not made:

@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from odam_lib.categories import BACKGROUND
 from odam_lib.detectors.base import Detector
@@ -55,9 +58,8 @@ class Trained:
             ValueError: it has no such setting, or the value is none.
         """
         for name, value in self.inference.items():
-            owner, _, attribute = name.rpartition(".")
             try:
-                part = model.get_submodule(owner)
+                part, attribute = _locate(model, name)
                 before, span = getattr(part, attribute), INFERENCE[name]
                 _check_like(name, value, before, span)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -76,12 +78,8 @@ def describe_detector(detector: Detector, architecture: str) -> dict[str, Any]:
     """
     found = {}
     for name in INFERENCE:
-        owner, _, attribute = name.rpartition(".")
-        part = detector.model
-        for one in filter(None, owner.split(".")):
-            part = getattr(part, one, None)
-        if hasattr(part, attribute):
-            found[name] = getattr(part, attribute)
+        with suppress(AttributeError):  # not every network has it
+            found[name] = getattr(*_locate(detector.model, name))
     categories = list(detector.categories)
     return {"format": FORMAT, "architecture": architecture, "categories": categories, "inference": found}
 
@@ -147,6 +145,12 @@ def _find_weights(place: Path) -> Path:
             f"There are no weights in {place}: give a folder in which a run of odam_lib.training has ended."
         )
     return found[0]
+
+
+def _locate(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module that has an attribute of ``INFERENCE``, and the attribute's name there."""
+    owner, _, attribute = name.rpartition(".")
+    return model.get_submodule(owner), attribute
 
 
 def _check_like(name: str, value: Any, before: Any, span: str) -> None:

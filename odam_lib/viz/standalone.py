@@ -7,7 +7,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,10 @@ def make_standalone(
     if attribute not in SHOWN:
         raise ValueError(f"There is no map of {attribute!r} in the figure: choose one of {', '.join(SHOWN)}.")
     found = heat_maps.detections
-    table, room = dict[str, dict[str, Any]](), MOST_OF_MAPS
-    for row in range(len(limit_objects(found)[0])):
-        drawn = describe_maps(heat_maps[row])
-        room -= len(drawn["_maps"]) * 4 // 3
-        if room < 0:
-            break
-        table[str(row)] = drawn | {"_shown": drawn["_shown"] | {"selected": row, "smoothing": ""}}
+    each = ((row, describe_maps(heat_maps[row])) for row in range(len(limit_objects(found)[0])))
+    table = keep_what_fits(
+        (drawn | {"_shown": drawn["_shown"] | {"selected": row, "smoothing": ""}} for row, drawn in each), "_maps"
+    )
     shown, more = limit_objects(found, len(table))
     values = {
         "selected": checks.row(selected, len(shown)) if len(shown) else -1,
@@ -115,6 +112,22 @@ def make_standalone(
         "_shown": {},
     }
     return Standalone("Why was it found there?", STATIC / "picker.js", values, ("selected",), table)
+
+
+def keep_what_fits(answers: Iterable[Mapping[str, Any]], picture: str) -> dict[str, Mapping[str, Any]]:
+    """The first answers for which a page has room, by what is selected.
+
+    Args:
+        answers: made as they are asked for; ``_shown`` has what is ``selected``.
+        picture: the trait that takes the room, bytes.
+    """
+    table, room = dict[str, Mapping[str, Any]](), MOST_OF_MAPS
+    for answer in answers:
+        room -= len(answer[picture]) * 4 // 3
+        if room < 0:
+            break
+        table[str(answer["_shown"]["selected"])] = answer
+    return table
 
 
 def write_page(figure: Standalone, path: str | Path) -> Path:

@@ -155,7 +155,7 @@ def test_a_page_of_mistakes_holds_the_first_that_fit_and_says_so(monkeypatch: py
     assert not whole.values["_about"]["sentence"]
     told = "mislocalised: bed 0.90. wrong: right edge (x2). best: left edge (x1)"
     assert whole.table["2"]["_shown"] == {"selected": 2, "told": told}
-    monkeypatch.setattr(widget, "MOST_OF_MAPS", len(whole.table["0"]["_picture"]) * 3)
+    monkeypatch.setattr("odam_lib.viz.standalone.MOST_OF_MAPS", len(whole.table["0"]["_picture"]) * 3)
     part = browser.standalone()
     assert list(part.table) == ["0", "1"] and part.values["selected"] == 0
     assert part.values["_about"]["captions"] == ["number 0", "number 1"]

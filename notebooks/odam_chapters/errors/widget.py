@@ -14,7 +14,7 @@ from odam_lib.viz.choosing import Choosing, Row, check_row
 from odam_lib.viz.drawing import to_png
 from odam_lib.viz.front_ends import read_front_end
 from odam_lib.viz.sheets import LONGEST_LINE, make_legible, tell_count
-from odam_lib.viz.standalone import MOST_OF_MAPS, Standalone
+from odam_lib.viz.standalone import Standalone, keep_what_fits
 
 
 class MistakeBrowser(Choosing):
@@ -68,14 +68,14 @@ class MistakeBrowser(Choosing):
 
     def standalone(self) -> Standalone:
         """The mistakes that fit, the first of them."""
-        table, room = dict[str, dict[str, Any]](), MOST_OF_MAPS
-        for number in range(len(self._captions)) if self._captions else [-1]:
-            drawn = self._draw(number)
-            jpeg = _to_jpeg(drawn["_picture"])
-            room -= len(jpeg) * 4 // 3
-            if room < 0:
-                break
-            table[str(number)] = {"_picture": jpeg, "_shown": {"selected": number} | drawn["_shown"]}
+        each = ((number, self._draw(number)) for number in (range(len(self._captions)) if self._captions else [-1]))
+        table = keep_what_fits(
+            (
+                {"_picture": _to_jpeg(drawn["_picture"]), "_shown": {"selected": number} | drawn["_shown"]}
+                for number, drawn in each
+            ),
+            "_picture",
+        )
         count = len(self._captions[: len(table)])
         values = {
             "selected": self.selected if self.selected < count else 0,

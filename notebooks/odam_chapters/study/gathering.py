@@ -14,6 +14,7 @@ from odam_chapters.study.making import (
 from odam_lib.datasets.categories import relabel
 from odam_lib.datasets.layouts import UNDERSTOOD, is_dataset
 from odam_lib.datasets.opening import open_dataset
+from odam_lib.datasets.pictures import SUFFIXES
 from odam_lib.datasets.scenes import Scenes
 from odam_lib.detectors.base import Detector
 from odam_lib.detectors.zoo import load_detector
@@ -24,7 +25,6 @@ from odam_lib.explainers.odam import ODAM
 from odam_lib.files import from_root
 from odam_lib.images import load_image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 WITH_ODAM_TRAIN = "ODAM, Odam-Train"
 OF_SCENES, OF_CROWDS = "fcos-scenes", "fcos-crowd"
 OF_MODELS = OF_SCENES, "retinanet-pvt-scenes"

@@ -80,8 +80,7 @@ def make_trust_items(
         every = {name: method(trace, found, ["class"]) for name, method in methods.items()}
         for place, row in enumerate(rows):
             maps = {name: each[[place]] for name, each in every.items()}
-            region = box_regions(found.boxes[[place]].cpu(), found.image_size)
-            shares = {name: float(energy_inside(_look_at(each), region)) for name, each in maps.items()}
+            shares = _share_inside(found.boxes[place].cpu(), maps)
             items.append(_make_ranking(f"{picture.name}, {row}", picture.image, maps, methods, shares, ""))
     return items
 
@@ -126,8 +125,7 @@ def make_model_items(
         target = max(free, key=scores.__getitem__)
         taken[classes[target]] += 1
         maps = {name: method(traces[name], rows[[own.index(target)]], ["class"]) for name, (own, rows) in found.items()}
-        region = box_regions(boxes[[target]], (picture.image.shape[-2], picture.image.shape[-1]))
-        shares = {name: float(energy_inside(_look_at(each), region)) for name, each in maps.items()}
+        shares = _share_inside(boxes[target], maps)
         item = _make_ranking(f"{picture.name}, {target}", picture.image, maps, methods, shares, "", boxes[target])
         items.append(item)
     return items
@@ -276,6 +274,12 @@ def _choose_rows(found: Detections, picture: Picture, taken: Counter[str], of_a_
             taken[name] += 1
             chosen.append(row)
     return chosen
+
+
+def _share_inside(box: Tensor, maps: Mapping[str, HeatMaps]) -> dict[str, float]:
+    """The share of each map's energy in a box ``[4]`` of the picture."""
+    region = box_regions(box[None], next(iter(maps.values())).detections.image_size)
+    return {name: float(energy_inside(_look_at(each), region)) for name, each in maps.items()}
 
 
 def _make_ranking(
